@@ -1,0 +1,38 @@
+"""memo_tf: which training examples does an image classifier memorize?
+
+Public names are loaded on first use; importing the package imports no
+TensorFlow, so that whoever has predictions can score them without it.
+"""
+
+import importlib
+import sys
+
+__version__ = "0.1.0"
+
+if sys.version_info < (3, 11):
+  raise ImportError(
+    "memo_tf needs Python 3.11 or 3.12. This is Python "
+    f"{sys.version_info.major}.{sys.version_info.minor}."
+  )
+
+_SUBMODULES = (
+  "analysis",
+  "data",
+  "estimators",
+  "experiment",
+  "models",
+  "report",
+  "running",
+  "scoring",
+  "training",
+)
+
+
+def __getattr__(name: str):
+  if name in _SUBMODULES:
+    return importlib.import_module(f"memo_tf.{name}")
+  raise AttributeError(f"module 'memo_tf' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+  return sorted([*globals(), *_SUBMODULES])

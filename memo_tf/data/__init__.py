@@ -1,0 +1,1 @@
+"""Data sets, what is planted in them, shards, and what training eats."""

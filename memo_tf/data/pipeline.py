@@ -1,0 +1,154 @@
+"""From shards to what a training loop eats: arrays, and an order for each epoch.
+
+A data set that fits in memory is read once a worker; a run's subset is then a
+vector of ids, and a batch a gather. Order and membership are pure functions of
+(seed, subset family, index, epoch): a run that goes on after a crash sees the
+batches that it would have seen.
+"""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from memo_tf.data import shards
+from memo_tf.experiment import dataset_record
+from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import streams
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ArrayDataset:
+  """A data set in memory; images are uint8, labels int32, index = id.
+
+  Attributes:
+    train_images: `[N, H, W, channels]`.
+    train_labels: `[N]`, the given labels.
+    test_images: `[T, H, W, channels]`.
+    test_labels: `[T]`.
+    num_classes: C.
+    mean, std: float32 `[channels]`, of the training pixels.
+    digest: of all of it.
+  """
+
+  train_images: np.ndarray
+  train_labels: np.ndarray
+  test_images: np.ndarray
+  test_labels: np.ndarray
+  num_classes: int
+  mean: np.ndarray
+  std: np.ndarray
+  digest: str
+
+  @property
+  def image_shape(self) -> tuple[int, int, int]:
+    return self.train_images.shape[1:]
+
+
+def read_dataset(
+  directory: directory_lib.ExperimentDirectory,
+) -> ArrayDataset:
+  """Reads `dataset/` back from its shards.
+
+  Raises:
+    ExperimentError: if a shard is damaged, or the content is not what info.json
+      says; names the folder and what to do.
+  """
+  info = dataset_record.read_info(directory)
+  dataset_record.check_files(directory, info, prefix="shards/")
+  columns = []
+  for split, count in (("train", "num_train"), ("test", "num_test")):
+    folder = directory.dataset_dir / "shards"
+    paths = sorted(folder.glob(f"{split}-*.tfrecord"))
+    ids, labels, images = shards.read_shards(paths, tuple(info["image_shape"]))
+    if not np.array_equal(ids, np.arange(info[count])):
+      raise directory_lib.ExperimentError(
+        f"the {split} shards in {folder} do not hold each of the "
+        f"{info[count]} ids once"
+      )
+    columns += [images, labels]
+  digest = shards.content_digest(*columns)
+  if digest != info["digest"]:
+    raise directory_lib.ExperimentError(
+      f"the shards in {directory.dataset_dir} do not hold what info.json says; "
+      + dataset_record.ADVICE.format(folder=directory.dataset_dir)
+    )
+  return ArrayDataset(
+    train_images=columns[0],
+    train_labels=columns[1],
+    test_images=columns[2],
+    test_labels=columns[3],
+    num_classes=info["num_classes"],
+    mean=np.array(info["normalization"]["mean"], np.float32),
+    std=np.array(info["normalization"]["std"], np.float32),
+    digest=digest,
+  )
+
+
+def materialize_subset(
+  data: ArrayDataset,
+  in_mask: np.ndarray,
+  directory: directory_lib.ExperimentDirectory,
+  family: str,
+  index: int,
+) -> None:
+  """Writes subset m as TFRecord shards of its own, unless they are there."""
+  target = directory.subset_shard_dir(family, index)
+  if target.exists():
+    return
+  ids = np.flatnonzero(in_mask)
+  private = directory_lib.private_name(target)
+  private.mkdir(parents=True)
+  shards.write_shards(
+    private, "train", ids, data.train_labels[ids], data.train_images[ids]
+  )
+  directory_lib.publish(private, target)
+
+
+def read_subset(
+  directory: directory_lib.ExperimentDirectory,
+  family: str,
+  index: int,
+  ids: np.ndarray,
+  image_shape: tuple[int, int, int],
+) -> tuple[np.ndarray, np.ndarray]:
+  """Images and labels of a materialized subset, in order of id.
+
+  Raises:
+    ExperimentError: if the shards hold other examples than `ids`.
+  """
+  folder = directory.subset_shard_dir(family, index)
+  found, labels, images = shards.read_shards(
+    sorted(folder.glob("train-*.tfrecord")), image_shape
+  )
+  if not np.array_equal(found, ids):
+    raise directory_lib.ExperimentError(
+      f"{folder} does not hold subset {index} of {family}; move it away and "
+      "give the launch command again"
+    )
+  return images, labels
+
+
+def epoch_order(
+  num_members: int,
+  batch_size: int,
+  *,
+  seed: int,
+  family: str,
+  index: int,
+  epoch: int,
+) -> np.ndarray:
+  """The batches of one epoch: int32 `[steps, B]` places in the subset.
+
+  Every epoch is a fresh permutation; the `num_members % batch_size` last ones
+  of it are left out of this epoch. All models and recipes share the order.
+  """
+  rng = streams.generator(seed, "order", family, index, epoch)
+  steps = num_members // batch_size
+  order = rng.permutation(num_members)[: steps * batch_size]
+  return order.reshape(steps, batch_size).astype(np.int32)
+
+
+def normalize(images: tf.Tensor, mean: tf.Tensor, std: tf.Tensor) -> tf.Tensor:
+  """uint8 `[B, H, W, channels]` to float32 of mean 0 and deviation 1."""
+  return (tf.cast(images, tf.float32) - mean) * (1.0 / std)

@@ -1,0 +1,222 @@
+"""A data set on disk: TFRecord shards with ids, written once, read by id.
+
+Each record holds one example: `id` and `label` (int64) and `image` (the raw
+bytes of uint8 `[H, W, channels]`; the shape is in `info.json`). Labels are the
+given ones, planted wrong labels included. Beside the shards lie
+`examples.parquet` (what is known of each example), `images.npy` (so that
+images can be looked at without TensorFlow) and `info.json`, which names every
+file with its size and digest.
+"""
+
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from memo_tf.data import datasets
+from memo_tf.data import planted
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import dataset_record
+from memo_tf.experiment import directory as directory_lib
+
+SHARD_BYTES = 128 << 20
+
+
+def write_dataset(
+  data: datasets.ImageDataset,
+  config: config_lib.ExperimentConfig,
+  directory: directory_lib.ExperimentDirectory,
+) -> dict:
+  """Writes `dataset/`, whole or not at all; returns the content of info.json.
+
+  Raises:
+    OSError: if it cannot be written.
+  """
+  num_classes = len(data.class_names)
+  labels, is_noisy = planted.plant_wrong_labels(
+    data.train_labels,
+    num_classes,
+    config.data.label_noise,
+    config.running.seed,
+  )
+  target = directory.dataset_dir
+  private = directory_lib.private_name(target)
+  private.mkdir(parents=True)
+  try:
+    files = []
+    for split, images, given in (
+      ("train", data.train_images, labels),
+      ("test", data.test_images, data.test_labels),
+    ):
+      (private / "shards").mkdir(exist_ok=True)
+      files += write_shards(
+        private / "shards", split, np.arange(len(given)), given, images
+      )
+    _examples_table(data, labels, is_noisy).to_parquet(
+      private / "examples.parquet", index=False
+    )
+    np.save(
+      private / "images.npy",
+      np.concatenate([data.train_images, data.test_images]),
+      allow_pickle=False,
+    )
+    files += [private / "examples.parquet", private / "images.npy"]
+    info = {
+      "format_version": config_lib.FORMAT_VERSION,
+      "made_from": dataset_record.made_from(config),
+      "name": data.name,
+      "version": data.version,
+      "licence": data.licence,
+      "citation": data.citation,
+      "order": data.order,
+      "num_train": len(data.train_labels),
+      "num_test": len(data.test_labels),
+      "num_classes": num_classes,
+      "class_names": list(data.class_names),
+      "image_shape": list(data.train_images.shape[1:]),
+      "max_pixel": data.max_pixel,
+      "normalization": normalization(data.train_images),
+      "digest": content_digest(
+        data.train_images, labels, data.test_images, data.test_labels
+      ),
+      "files": {
+        str(path.relative_to(private)): {
+          "bytes": path.stat().st_size,
+          "digest": directory_lib.digest_file(path),
+        }
+        for path in files
+      },
+    }
+    directory_lib.write_atomic(
+      private / "info.json", json.dumps(info, indent=2) + "\n"
+    )
+    directory_lib.publish(private, target)
+  except BaseException:
+    shutil.rmtree(private, ignore_errors=True)
+    raise
+  return dataset_record.read_info(directory)
+
+
+def write_shards(
+  folder: pathlib.Path,
+  split: str,
+  ids: np.ndarray,
+  labels: np.ndarray,
+  images: np.ndarray,
+) -> list[pathlib.Path]:
+  """Writes examples as `<split>-00000-of-000NN.tfrecord`; returns the paths."""
+  count = max(1, -(-images.nbytes // SHARD_BYTES))
+  paths = []
+  for shard, rows in enumerate(np.array_split(np.arange(len(ids)), count)):
+    path = folder / f"{split}-{shard:05d}-of-{count:05d}.tfrecord"
+    try:
+      with tf.io.TFRecordWriter(str(path)) as writer:
+        for row in rows:
+          writer.write(_encode(ids[row], labels[row], images[row]))
+    except tf.errors.OpError as error:
+      raise OSError(f"cannot write {path}: {error.message}") from error
+    paths.append(path)
+  return paths
+
+
+def read_shards(
+  paths: list[pathlib.Path], image_shape: tuple[int, int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Reads shards back, in order of id.
+
+  Returns:
+    ids int64 `[n]`, labels int32 `[n]`, images uint8 `[n, H, W, channels]`.
+
+  Raises:
+    ExperimentError: if a record is damaged or an id comes twice.
+  """
+  spec = {
+    "id": tf.io.FixedLenFeature([], tf.int64),
+    "label": tf.io.FixedLenFeature([], tf.int64),
+    "image": tf.io.FixedLenFeature([], tf.string),
+  }
+  parts = []
+  records = tf.data.TFRecordDataset([str(path) for path in paths]).batch(1024)
+  try:
+    for batch in records:
+      parsed = tf.io.parse_example(batch, spec)
+      pixels = tf.io.decode_raw(parsed["image"], tf.uint8)
+      images = tf.reshape(pixels, [-1, *image_shape])
+      parts.append((parsed["id"].numpy(), parsed["label"].numpy(), images.numpy()))
+  except tf.errors.OpError as error:
+    folder = paths[0].parent
+    raise directory_lib.ExperimentError(
+      f"a TFRecord in {folder} is damaged ({error.message}); "
+      + dataset_record.ADVICE.format(folder=folder.parent)
+    ) from error
+  ids, labels, images = (np.concatenate(column) for column in zip(*parts))
+  order = np.argsort(ids, kind="stable")
+  ids = ids[order]
+  if (np.diff(ids) == 0).any():
+    raise directory_lib.ExperimentError(
+      f"an example's id comes twice in {paths[0].parent}"
+    )
+  return ids, labels[order].astype(np.int32), images[order]
+
+
+def content_digest(
+  train_images: np.ndarray,
+  train_labels: np.ndarray,
+  test_images: np.ndarray,
+  test_labels: np.ndarray,
+) -> str:
+  """A digest of what the shards hold, whatever their bytes are."""
+  arrays = (train_images, train_labels, test_images, test_labels)
+  parts = [
+    directory_lib.digest_bytes(np.ascontiguousarray(array)) for array in arrays
+  ]
+  return directory_lib.digest_bytes("".join(parts).encode())
+
+
+def normalization(train_images: np.ndarray) -> dict[str, list[float]]:
+  """Mean and standard deviation of each channel over the training images.
+
+  Of all N, so that every run of a study sees the same pixels.
+  """
+  pixels = train_images.reshape(-1, train_images.shape[-1]).astype(np.float64)
+  std = pixels.std(axis=0)
+  return {
+    "mean": pixels.mean(axis=0).tolist(),
+    "std": np.where(std > 0, std, 1.0).tolist(),
+  }
+
+
+def _encode(example_id: int, label: int, image: np.ndarray) -> bytes:
+  def integer(value):
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=[int(value)]))
+
+  image_bytes = tf.train.BytesList(value=[image.tobytes()])
+  feature = {
+    "id": integer(example_id),
+    "label": integer(label),
+    "image": tf.train.Feature(bytes_list=image_bytes),
+  }
+  features = tf.train.Features(feature=feature)
+  return tf.train.Example(features=features).SerializeToString()
+
+
+def _examples_table(
+  data: datasets.ImageDataset, labels: np.ndarray, is_noisy: np.ndarray
+) -> pd.DataFrame:
+  num_train, num_test = len(labels), len(data.test_labels)
+  return pd.DataFrame(
+    {
+      "example_id": np.concatenate([np.arange(num_train), np.arange(num_test)]),
+      "split": pd.Categorical(["train"] * num_train + ["test"] * num_test),
+      "label": np.concatenate([labels, data.test_labels]),
+      "clean_label": np.concatenate([data.train_labels, data.test_labels]),
+      "is_noisy": np.concatenate([is_noisy, np.zeros(num_test, bool)]),
+      "plant": np.where(
+        np.concatenate([is_noisy, np.zeros(num_test, bool)]), "wrong_label", ""
+      ),
+      "origin_id": np.concatenate([np.arange(num_train), np.arange(num_test)]),
+    }
+  )

@@ -1,0 +1,1 @@
+"""The record of a study: what is to be done, what is done, where it lies."""

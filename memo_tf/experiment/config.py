@@ -1,0 +1,432 @@
+"""The settings of a study: every flag of the main job, as frozen dataclasses.
+
+A flag's name is its field's name; the groups are the groups of `--help`. Each
+field says in its metadata what it means and its *policy*, what may change when
+a directory is opened again:
+
+* `fixed`: results depend on it; another value is an error;
+* `grows`: a number that may grow (more subsets extend a study);
+* `union`: a list to which names may be added;
+* `free`: where and how the work is done; the last value is recorded.
+"""
+
+import dataclasses
+import json
+import typing
+from typing import Any
+
+from memo_tf.experiment import model_names
+from memo_tf.experiment import recipes as recipes_lib
+from memo_tf.experiment import subsets as subsets_lib
+
+FORMAT_VERSION = 1
+DATASETS = ("digits",)
+
+
+def _field(default, help_text: str, policy: str = "fixed", **more):
+  metadata = {"help": help_text, "policy": policy, **more}
+  return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+  """The data set and what is planted in it."""
+
+  dataset: str = _field(
+    "digits",
+    "Data set: digits (1,797 real handwritten digits of 8x8 pixels that "
+    "scikit-learn ships: the first 1,500 for training, the last 297 to test).",
+    short=True,
+  )
+  label_noise: float = _field(
+    0.0,
+    "Fraction of the training labels that are replaced by another class, "
+    "drawn at random and recorded in examples.parquet; in [0, 1).",
+    short=True,
+  )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SubsetsConfig:
+  """Which examples each run trains on."""
+
+  num_subsets: int = _field(
+    40,
+    "M, how many subsets, so runs of each model and recipe; at least 2. A "
+    "larger number extends a study.",
+    "grows",
+    short=True,
+  )
+  subset_ratio: float = _field(
+    0.7, "Fraction of the training examples in a subset, in (0, 1).", short=True
+  )
+  subset_scheme: str = _field(
+    "balanced",
+    "balanced: every example is in the same number of subsets of each complete "
+    "block; uniform: subsets drawn independently (Feldman & Zhang, 2020).",
+    choices=subsets_lib.SCHEMES,
+  )
+  subset_families: tuple[str, ...] = _field(
+    (),
+    "Further subset families beside that of --subset_ratio, by name: r0.50, "
+    "r0.30-uniform, full.",
+    "union",
+  )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelsConfig:
+  """What is trained."""
+
+  models: tuple[str, ...] = _field(
+    ("cifar_resnet-8",),
+    "Models, the sizes of a study: cifar_resnet-DEPTH of depth 6n + 2, with "
+    "-wWIDTH for another width, as in cifar_resnet-20-w0.5.",
+    "union",
+    short=True,
+  )
+  recipes: tuple[str, ...] = _field(
+    ("one_hot",), "How each model is trained: one_hot.", "union", short=True
+  )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+  """How a model is trained: what a recipe takes over."""
+
+  epochs: int = _field(
+    20, "Passes over the run's own subset; at least 1.", short=True
+  )
+  batch_size: int = _field(
+    128,
+    "Examples in a step. An epoch is subset size // batch size steps; what is "
+    "left over waits for the next epoch's order.",
+    short=True,
+  )
+  learning_rate: float = _field(
+    0.1, "Peak learning rate of SGD, above 0.", short=True
+  )
+  schedule: str = _field(
+    "cosine",
+    "step: times --decay_factor at each of --decay_epochs; cosine: to 0.",
+    choices=recipes_lib.SCHEDULES,
+  )
+  warmup_epochs: float = _field(
+    0.0, "Epochs in which the learning rate rises linearly from 0."
+  )
+  decay_epochs: tuple[float, ...] = _field(
+    (), "Epochs at which the step schedule decays."
+  )
+  decay_factor: float = _field(0.1, "Factor of each decay of --schedule=step.")
+  momentum: float = _field(0.9, "Momentum of SGD, in [0, 1).")
+  nesterov: bool = _field(True, "Nesterov's form of momentum.")
+  weight_decay: float = _field(
+    1e-4, "Strength c of weight decay; what it means is the convention's."
+  )
+  weight_decay_convention: str = _field(
+    "gradient",
+    "gradient: c * w is added to the gradient (He et al., PyTorch); loss: "
+    "c * |w|^2 is added to the loss, so 2c * w to the gradient (Keras's l2); "
+    "decoupled: w loses learning_rate * c * w (Loshchilov & Hutter, 2019).",
+    choices=recipes_lib.WEIGHT_DECAYS,
+  )
+  weight_decay_coverage: str = _field(
+    "kernels",
+    "kernels: convolution and dense kernels; all: biases, gamma and beta too.",
+    choices=recipes_lib.WEIGHT_DECAY_COVERAGES,
+  )
+  batch_norm_momentum: float = _field(
+    0.9, "Momentum of batch normalization's moving statistics, in [0, 1)."
+  )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunningConfig:
+  """Where and how the work is done."""
+
+  seed: int = _field(
+    0, "Every random stream derives from it; 0 or more.", short=True
+  )
+  threads_per_unit: int = _field(
+    1,
+    "Threads of one run. Part of what fixes the results: another number gives "
+    "other roundings. 1 repeats to the bit.",
+  )
+  workers: int = _field(
+    0, "Runs at a time; 0: the cores // threads_per_unit.", "free", short=True
+  )
+  checkpoint_epochs: int = _field(
+    0,
+    "Save the state of an unfinished run every so many epochs, to go on there "
+    "after a crash; 0: only between runs.",
+    "free",
+  )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OutputsConfig:
+  """What is kept and shown."""
+
+  keep_logits: bool = _field(
+    False, "Keep every run's logits, float16 [N + T, C].", "free"
+  )
+  keep_weights: bool = _field(
+    False, "Keep every run's final weights, as Keras's .weights.h5.", "free"
+  )
+  materialize_subsets: bool = _field(
+    False,
+    "Write each subset as TFRecord shards of its own and train from those, for "
+    "storage that cannot afford to read all to use a part.",
+    "free",
+  )
+  exclude_flagged_runs: bool = _field(
+    False,
+    "Leave runs that got stuck out of the scores (they are listed either way).",
+    "free",
+  )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExperimentConfig:
+  """A whole study. Construct, then `validate()`."""
+
+  data: DataConfig = DataConfig()
+  subsets: SubsetsConfig = SubsetsConfig()
+  models: ModelsConfig = ModelsConfig()
+  recipe: TrainingConfig = TrainingConfig()
+  running: RunningConfig = RunningConfig()
+  outputs: OutputsConfig = OutputsConfig()
+
+  def family_names(self) -> tuple[str, ...]:
+    """The subset families of the study, the one of `subset_ratio` first."""
+    first = subsets_lib.family_name(
+      self.subsets.subset_ratio, self.subsets.subset_scheme
+    )
+    rest = [f for f in self.subsets.subset_families if f != first]
+    return (first, *rest)
+
+  def to_json(self) -> str:
+    content = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
+    return json.dumps(content, indent=2) + "\n"
+
+  def validate(self) -> "ExperimentConfig":
+    """Returns itself, or raises a `ValueError` that names flag and value."""
+    _validate(self)
+    return self
+
+
+def groups() -> dict[str, type]:
+  """The groups of fields: name in `ExperimentConfig` to dataclass."""
+  return typing.get_type_hints(ExperimentConfig)
+
+
+def from_json(text: str) -> ExperimentConfig:
+  """Reads a recorded config; refuses one of a newer format.
+
+  Raises:
+    ValueError: if it is not a config of this format.
+  """
+  content = json.loads(text)
+  version = content.pop("format_version", None)
+  if not isinstance(version, int) or version > FORMAT_VERSION:
+    raise ValueError(
+      f"config.json has format_version {version}; this memo_tf reads up to "
+      f"{FORMAT_VERSION}: use a newer one."
+    )
+  parts = {}
+  for group, kind in groups().items():
+    values = content.pop(group, {})
+    known = {f.name for f in dataclasses.fields(kind)}
+    if set(values) - known:
+      raise ValueError(
+        f"config.json has unknown fields in {group!r}: "
+        f"{', '.join(sorted(set(values) - known))}"
+      )
+    parts[group] = kind(
+      **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    )
+  if content:
+    raise ValueError(f"config.json has unknown groups: {sorted(content)}")
+  return ExperimentConfig(**parts)
+
+
+def merge(
+  recorded: ExperimentConfig, given: ExperimentConfig
+) -> ExperimentConfig:
+  """The config of a directory that is opened again with `given`.
+
+  Returns:
+    `given` with the lists of names united with the recorded ones.
+
+  Raises:
+    ValueError: that shows each field that may not differ and does.
+  """
+  conflicts, parts = [], {}
+  for group, kind in groups().items():
+    old, new = getattr(recorded, group), getattr(given, group)
+    changes: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+      before, after = getattr(old, field.name), getattr(new, field.name)
+      policy = field.metadata["policy"]
+      if policy == "union":
+        changes[field.name] = (*before, *(a for a in after if a not in before))
+      elif (policy == "fixed" and before != after) or (
+        policy == "grows" and after < before
+      ):
+        conflicts.append(
+          f"--{field.name}: recorded {_show(before)}, given {_show(after)}"
+          + (" (it may only grow)" if policy == "grows" else "")
+        )
+    parts[group] = dataclasses.replace(new, **changes)
+  if conflicts:
+    raise ValueError(
+      "the directory holds a study with another config: "
+      + "; ".join(conflicts)
+      + ". Give those values, or another --experiment_dir."
+    )
+  return ExperimentConfig(**parts)
+
+
+def _show(value) -> str:
+  return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _require(holds: bool, rule: str, name: str, value) -> None:
+  if not holds:
+    raise ValueError(f"--{name} {rule}. Received: --{name}={_show(value)}")
+
+
+def _validate(config: ExperimentConfig) -> None:
+  data, subsets, training = config.data, config.subsets, config.recipe
+  running = config.running
+  checks = [
+    (
+      data.dataset in DATASETS,
+      f"must be one of: {', '.join(DATASETS)}",
+      "dataset",
+      data.dataset,
+    ),
+    (
+      0 <= data.label_noise < 1,
+      "must be in [0, 1)",
+      "label_noise",
+      data.label_noise,
+    ),
+    (
+      subsets.num_subsets >= 2,
+      "must be at least 2: memorization compares runs that saw an example with "
+      "runs that did not",
+      "num_subsets",
+      subsets.num_subsets,
+    ),
+    (
+      0 < subsets.subset_ratio < 1,
+      "must be strictly between 0 and 1, or no example is ever held out",
+      "subset_ratio",
+      subsets.subset_ratio,
+    ),
+    (
+      round(subsets.subset_ratio, 6) == subsets.subset_ratio,
+      "takes at most six decimals",
+      "subset_ratio",
+      subsets.subset_ratio,
+    ),
+    (training.epochs >= 1, "must be at least 1", "epochs", training.epochs),
+    (
+      training.batch_size >= 1,
+      "must be at least 1",
+      "batch_size",
+      training.batch_size,
+    ),
+    (
+      0 < training.learning_rate < float("inf"),
+      "must be above 0",
+      "learning_rate",
+      training.learning_rate,
+    ),
+    (
+      0 <= training.warmup_epochs <= training.epochs,
+      "must be between 0 and --epochs",
+      "warmup_epochs",
+      training.warmup_epochs,
+    ),
+    (
+      all(e > 0 for e in training.decay_epochs)
+      and sorted(training.decay_epochs) == list(training.decay_epochs),
+      "must be above 0 and in order",
+      "decay_epochs",
+      training.decay_epochs,
+    ),
+    (
+      0 < training.decay_factor <= 1,
+      "must be in (0, 1]",
+      "decay_factor",
+      training.decay_factor,
+    ),
+    (0 <= training.momentum < 1, "must be in [0, 1)", "momentum", training.momentum),
+    (
+      0 <= training.weight_decay < float("inf"),
+      "must be 0 or more",
+      "weight_decay",
+      training.weight_decay,
+    ),
+    (
+      0 <= training.batch_norm_momentum < 1,
+      "must be in [0, 1)",
+      "batch_norm_momentum",
+      training.batch_norm_momentum,
+    ),
+    (running.seed >= 0, "must be 0 or more", "seed", running.seed),
+    (
+      running.threads_per_unit >= 1,
+      "must be at least 1",
+      "threads_per_unit",
+      running.threads_per_unit,
+    ),
+    (running.workers >= 0, "must be 0 or more", "workers", running.workers),
+    (
+      running.checkpoint_epochs >= 0,
+      "must be 0 or more",
+      "checkpoint_epochs",
+      running.checkpoint_epochs,
+    ),
+  ]
+  for holds, rule, name, value in checks:
+    _require(holds, rule, name, value)
+  for kind in groups().values():
+    part = getattr(config, _group_of(kind))
+    for field in dataclasses.fields(kind):
+      choices, value = field.metadata.get("choices"), getattr(part, field.name)
+      if choices:
+        _require(
+          value in choices,
+          f"must be one of: {', '.join(choices)}",
+          field.name,
+          value,
+        )
+  for name, values in (
+    ("models", config.models.models),
+    ("recipes", config.models.recipes),
+    ("subset_families", subsets.subset_families),
+  ):
+    _require(
+      len(set(values)) == len(values), "names something twice", name, values
+    )
+  _require(bool(config.models.models), "must name at least one", "models", "")
+  _require(bool(config.models.recipes), "must name at least one", "recipes", "")
+  try:
+    name = "models"
+    for value in config.models.models:
+      model_names.parse(value)
+    name = "recipes"
+    for value in config.models.recipes:
+      recipes_lib.parse(value, training)
+    name = "subset_families"
+    for value in subsets.subset_families:
+      subsets_lib.parse_family(value)
+  except ValueError as error:
+    raise ValueError(f"--{name}: {error}") from error
+
+
+def _group_of(kind: type) -> str:
+  return next(group for group, k in groups().items() if k is kind)

@@ -1,0 +1,67 @@
+"""What `dataset/info.json` says, and whether the files beside it are whole."""
+
+import dataclasses
+import json
+
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import directory as directory_lib
+
+ADVICE = (
+  "move the folder {folder} away and give the launch command again: it is "
+  "written anew from the same data"
+)
+
+
+def read_info(directory: directory_lib.ExperimentDirectory) -> dict:
+  """The content of `dataset/info.json`."""
+  path = directory.dataset_dir / "info.json"
+  try:
+    info = json.loads(path.read_text())
+    version = info["format_version"]
+  except (OSError, ValueError, KeyError) as error:
+    raise directory_lib.ExperimentError(
+      f"{path} cannot be read ({error}); " + ADVICE.format(folder=path.parent)
+    ) from error
+  if version > config_lib.FORMAT_VERSION:
+    raise directory_lib.ExperimentError(
+      f"{path} was written by a newer memo_tf (format_version {version})."
+    )
+  return info
+
+
+def made_from(config: config_lib.ExperimentConfig) -> dict:
+  """The settings that the content of `dataset/` depends on."""
+  return {
+    **dataclasses.asdict(config.data),
+    "seed": config.running.seed,
+  }
+
+
+def check_files(
+  directory: directory_lib.ExperimentDirectory, info: dict, prefix: str = ""
+) -> None:
+  """Compares the files of `dataset/` with the sizes and digests in info.json.
+
+  Raises:
+    ExperimentError: that names the first one that differs.
+  """
+  for name, entry in info["files"].items():
+    if not name.startswith(prefix):
+      continue
+    path = directory.dataset_dir / name
+    try:
+      size = path.stat().st_size
+      problem = (
+        f"has {size} bytes instead of {entry['bytes']}"
+        if size != entry["bytes"]
+        else None
+        if directory_lib.digest_file(path) == entry["digest"]
+        else "does not have the recorded digest"
+      )
+    except OSError as error:
+      problem = f"cannot be read ({error.strerror})"
+    if problem:
+      raise directory_lib.ExperimentError(
+        f"{path} is damaged: it {problem}; "
+        + ADVICE.format(folder=directory.dataset_dir)
+      )

@@ -1,0 +1,85 @@
+"""The grammar of model names, so that a config is checked without TensorFlow.
+
+    cifar_resnet-20          depth 6n + 2
+    cifar_resnet-20-w0.5     the same with half the channels
+
+The builders are in `memo_tf.models`; a family is a line in `FAMILIES` here and
+a line in its table there.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelName:
+  """A parsed name.
+
+  Attributes:
+    name: as given, also the name of the model's folder.
+    family: such as `cifar_resnet`.
+    size: the family's own measure of size; for a ResNet its depth.
+    width: factor on the number of channels, above 0.
+    min_image_size: the smallest height and width that the family takes.
+    relative_cost: of a training step, to plan with before anything is measured;
+      comparable within a family only.
+  """
+
+  name: str
+  family: str
+  size: int
+  width: float
+  min_image_size: int
+  relative_cost: float
+
+
+def _cifar_resnet(name: str, rest: str) -> ModelName:
+  match = re.fullmatch(r"(\d{1,4})(?:-w(\d{1,2}(?:\.\d{1,3})?))?", rest)
+  if not match:
+    raise ValueError(
+      "A cifar_resnet is named `cifar_resnet-DEPTH` or "
+      f"`cifar_resnet-DEPTH-wWIDTH`. Received: {name!r}"
+    )
+  depth, width = int(match[1]), float(match[2] or 1)
+  if depth < 8 or (depth - 2) % 6:
+    raise ValueError(
+      "The depth of a cifar_resnet must be 6n + 2 with n at least 1: 8, 14, "
+      f"20, 26, 32, … Received: {name!r}"
+    )
+  if not width > 0:
+    raise ValueError(f"A width factor must be above 0. Received: {name!r}")
+  return ModelName(
+    name=name,
+    family="cifar_resnet",
+    size=depth,
+    width=width,
+    min_image_size=8,
+    relative_cost=depth * width * max(width, 0.5),
+  )
+
+
+FAMILIES: dict[str, Callable[[str, str], ModelName]] = {
+  "cifar_resnet": _cifar_resnet,
+}
+
+
+def parse(name: str) -> ModelName:
+  """Parses a model's name, or raises a `ValueError` that says the rule."""
+  family, _, rest = name.partition("-")
+  if family not in FAMILIES:
+    raise ValueError(
+      f"Unknown model family. Known: {', '.join(sorted(FAMILIES))}, as in "
+      f"`cifar_resnet-20`. Received: {name!r}"
+    )
+  return FAMILIES[family](name, rest)
+
+
+def check_image(model: ModelName, image_shape: tuple[int, ...]) -> None:
+  """Raises a `ValueError` if a model does not take images of this shape."""
+  if len(image_shape) != 3 or min(image_shape[:2]) < model.min_image_size:
+    size = model.min_image_size
+    raise ValueError(
+      f"{model.name} takes images [H, W, channels] of at least {size}x{size}. "
+      f"Received: image_shape={tuple(image_shape)}"
+    )

@@ -1,0 +1,83 @@
+"""Recipes: how a model is trained, as a named, hashed, frozen dataclass.
+
+A recipe's name is a folder's name. `KINDS` maps the first word of a name to
+the function that makes the recipe from the study's training settings; a kind
+of recipe may require another unit of the same subset (a student its teacher),
+which `work_units.requires` reads from here.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+
+SCHEDULES = ("step", "cosine")
+WEIGHT_DECAYS = ("gradient", "loss", "decoupled")
+WEIGHT_DECAY_COVERAGES = ("kernels", "all")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+  """How a model is trained. The fields' meanings: `config.TrainingConfig`.
+
+  Attributes:
+    name: of the recipe.
+    required: (model, recipe) names of units of the same subset family and
+      index that must be finished first. Empty for `one_hot`.
+  """
+
+  name: str
+  required: tuple[tuple[str, str], ...] = ()
+  epochs: int
+  batch_size: int
+  learning_rate: float
+  schedule: str
+  warmup_epochs: float
+  decay_epochs: tuple[float, ...]
+  decay_factor: float
+  momentum: float
+  nesterov: bool
+  weight_decay: float
+  weight_decay_convention: str
+  weight_decay_coverage: str
+  batch_norm_momentum: float
+
+  def digest(self) -> str:
+    """16 hex digits that change with any field."""
+    text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+  def check_subset_size(self, size: int) -> None:
+    """Raises a `ValueError` if a subset does not fill one batch."""
+    if self.batch_size > size:
+      raise ValueError(
+        f"--batch_size must be at most the size of a subset, {size}. "
+        f"Received: --batch_size={self.batch_size}"
+      )
+
+
+def _one_hot(name: str, settings: dict) -> Recipe:
+  if name != "one_hot":
+    raise ValueError(f"`one_hot` takes no options. Received: {name!r}")
+  return Recipe(name=name, **settings)
+
+
+KINDS: dict[str, Callable[[str, dict], Recipe]] = {"one_hot": _one_hot}
+
+
+def parse(name: str, training) -> Recipe:
+  """The recipe of a name under the study's training settings.
+
+  Args:
+    name: such as `one_hot`.
+    training: a `config.TrainingConfig`.
+
+  Raises:
+    ValueError: for an unknown recipe.
+  """
+  kind = name.partition("-")[0]
+  if kind not in KINDS:
+    raise ValueError(
+      f"Unknown recipe. Known: {', '.join(sorted(KINDS))}. Received: {name!r}"
+    )
+  return KINDS[kind](name, dataclasses.asdict(training))

@@ -1,0 +1,181 @@
+"""Which examples each run trains on: subset families and their `in_mask`.
+
+A family is a named rule for subsets m = 0, 1, …; subset m depends on (seed,
+family, block of m) only, so that more subsets extend a study and all sizes and
+recipes of a study share them (their differences are paired).
+
+Two schemes:
+
+* `uniform`: each subset holds `round(ratio * N)` examples drawn without
+  replacement, independently (Feldman & Zhang, 2020, arXiv:2008.03703,
+  algorithm 1).
+* `balanced`: the same, but in blocks in which every example is in the same
+  number of subsets, with rows and columns otherwise random. The number of runs
+  that saw an example is then known instead of binomial, so that no example is
+  estimated from few held-out runs.
+"""
+
+import dataclasses
+import fractions
+import re
+
+import numpy as np
+
+from memo_tf.experiment import streams
+
+SCHEMES = ("balanced", "uniform")
+MAX_BLOCK = 100
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SubsetFamily:
+  """A named family of subsets.
+
+  Attributes:
+    name: also the name of its folder: `r0.70`, `r0.70-uniform`, `full`.
+    ratio: fraction of the training examples in a subset; 1.0 for `full`.
+    scheme: `balanced`, `uniform` or `full`.
+  """
+
+  name: str
+  ratio: float
+  scheme: str
+
+  def in_mask(self, num_examples: int, num_subsets: int, seed: int):
+    """bool `[M, N]`: which training examples are in which subset."""
+    if self.scheme == "full":
+      return np.ones((num_subsets, num_examples), bool)
+    return in_masks(
+      num_examples, num_subsets, self.ratio, scheme=self.scheme, seed=seed
+    )
+
+
+def family_name(ratio: float, scheme: str = "balanced") -> str:
+  """The name of the family of a ratio: two decimals, more where needed."""
+  text = f"{ratio:.2f}" if round(ratio, 2) == ratio else repr(float(ratio))
+  return f"r{text}" + ("" if scheme == "balanced" else f"-{scheme}")
+
+
+def parse_family(name: str) -> SubsetFamily:
+  """Parses a family's name, or raises a `ValueError` that says the rule."""
+  if name == "full":
+    return SubsetFamily(name=name, ratio=1.0, scheme="full")
+  match = re.fullmatch(r"r(0\.\d{2,6})(?:-(uniform))?", name)
+  if not match or float(match[1]) == 0:
+    raise ValueError(
+      "A subset family is `r0.70` (balanced), `r0.70-uniform` or `full`. "
+      f"Received: {name!r}"
+    )
+  ratio, scheme = float(match[1]), match[2] or "balanced"
+  if family_name(ratio, scheme) != name:
+    raise ValueError(
+      f"This subset family is written {family_name(ratio, scheme)!r}. "
+      f"Received: {name!r}"
+    )
+  return SubsetFamily(name=name, ratio=ratio, scheme=scheme)
+
+
+def block_size(ratio: float) -> int:
+  """How many subsets make a balanced block: the denominator of the ratio.
+
+  0.7 gives 10, 0.5 gives 2. A ratio whose denominator is above 100 gets blocks
+  of 100, in which an example is in `floor(100 * ratio)` or one more subsets.
+  """
+  return min(fractions.Fraction(repr(float(ratio))).denominator, MAX_BLOCK)
+
+
+def in_masks(
+  num_examples: int,
+  num_subsets: int,
+  ratio: float,
+  *,
+  scheme: str = "balanced",
+  seed: int = 0,
+) -> np.ndarray:
+  """Draws the subsets of a study.
+
+  Args:
+    num_examples: N, at least 2.
+    num_subsets: M, at least 1. The first rows do not depend on it.
+    ratio: fraction of the examples in each subset, strictly between 0 and 1.
+    scheme: `balanced` or `uniform`, see the module.
+    seed: of the study.
+
+  Returns:
+    bool `[M, N]`; row m is the m-th subset. `uniform`: every row holds
+    `round(ratio * N)` examples. `balanced`: in a complete block of
+    `block_size(ratio)` rows every column holds exactly `ratio * block_size`,
+    and every row `ratio * N` where that is whole, else its floor or ceiling.
+
+  Raises:
+    ValueError: for a ratio outside (0, 1), an unknown scheme, or so few
+      examples that a subset would be empty or hold everything.
+  """
+  if not 0 < ratio < 1:
+    raise ValueError(
+      "`subset_ratio` must be strictly between 0 and 1, or no example is ever "
+      f"held out. Received: subset_ratio={ratio}"
+    )
+  if scheme not in SCHEMES:
+    raise ValueError(
+      f"`subset_scheme` must be one of {', '.join(SCHEMES)}. Received: {scheme!r}"
+    )
+  if num_subsets < 1:
+    raise ValueError(
+      f"`num_subsets` must be at least 1. Received: {num_subsets}"
+    )
+  size = round(ratio * num_examples)
+  if not 0 < size < num_examples:
+    raise ValueError(
+      f"Subsets of {ratio} of {num_examples} examples would hold {size}: "
+      "every subset needs at least one example in and one held out."
+    )
+  if scheme == "uniform":
+    masks = np.zeros((num_subsets, num_examples), bool)
+    for m in range(num_subsets):
+      rng = streams.generator(seed, "subsets", family_name(ratio, scheme), m)
+      masks[m, rng.permutation(num_examples)[:size]] = True
+    return masks
+  block = block_size(ratio)
+  blocks = [
+    _balanced_block(
+      num_examples,
+      block,
+      ratio,
+      streams.generator(seed, "subsets", family_name(ratio), b),
+    )
+    for b in range(-(-num_subsets // block))
+  ]
+  return np.concatenate(blocks)[:num_subsets]
+
+
+def _balanced_block(
+  num_examples: int, block: int, ratio: float, rng: np.random.Generator
+) -> np.ndarray:
+  """A random bool [block, N] with the margins of a balanced block."""
+  total = round(fractions.Fraction(repr(float(ratio))) * block * num_examples)
+  column_sums = _spread(total, num_examples, rng)
+  row_sums = _spread(total, block, rng)
+  # Random columns of the right sum: the places of the smallest of random keys.
+  keys = rng.random((block, num_examples))
+  ranks = keys.argsort(axis=0).argsort(axis=0)
+  mask = ranks < column_sums
+  # Then rows: move examples from a row with too many to one with too few, in
+  # random columns that have one and not the other, which keeps the columns.
+  while True:
+    excess = mask.sum(axis=1) - row_sums
+    over, under = int(excess.argmax()), int(excess.argmin())
+    count = min(excess[over], -excess[under])
+    if count == 0:
+      return mask
+    columns = np.flatnonzero(mask[over] & ~mask[under])
+    moved = rng.choice(columns, min(count, len(columns)), replace=False)
+    mask[over, moved] = False
+    mask[under, moved] = True
+
+
+def _spread(total: int, parts: int, rng: np.random.Generator) -> np.ndarray:
+  """`parts` integers of sum `total` that differ by at most one."""
+  sums = np.full(parts, total // parts)
+  sums[rng.permutation(parts)[: total % parts]] += 1
+  return sums

@@ -1,0 +1,92 @@
+"""What is done, what is pending, what is damaged, and how long the rest takes.
+
+Read from the directory alone: there is no index file that could be wrong.
+"""
+
+import dataclasses
+import statistics
+
+from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import model_names
+from memo_tf.experiment import work_units
+
+Group = tuple[str, str, str]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Survey:
+  """The state of some units.
+
+  Attributes:
+    done: the record of each unit that has all outputs that are wanted.
+    pending: units that miss an output, in the order given.
+    damaged: pending units whose run cannot be used, with why.
+  """
+
+  done: dict[work_units.WorkUnit, dict]
+  pending: list[work_units.WorkUnit]
+  damaged: dict[work_units.WorkUnit, str]
+
+
+def survey(
+  directory: directory_lib.ExperimentDirectory,
+  wanted: dict[work_units.WorkUnit, frozenset[str]],
+  *,
+  check_digests: bool = True,
+) -> Survey:
+  """Looks at every unit's run; see `ExperimentDirectory.run_state`."""
+  done, pending, damaged = {}, [], {}
+  for unit, outputs in wanted.items():
+    state = directory.run_state(unit, check_digests=check_digests)
+    if state.problem:
+      damaged[unit] = state.problem
+    if state.has(outputs):
+      done[unit] = state.record
+    else:
+      pending.append(unit)
+  return Survey(done=done, pending=pending, damaged=damaged)
+
+
+def seconds_a_run(done: dict[work_units.WorkUnit, dict]) -> dict[Group, float]:
+  """Median seconds of the finished runs of each group."""
+  seconds: dict[Group, list[float]] = {}
+  for unit, record in done.items():
+    if not record.get("resumed_after_epoch"):
+      seconds.setdefault(unit.group, []).append(record["seconds"]["total"])
+  return {group: statistics.median(values) for group, values in seconds.items()}
+
+
+def remaining_seconds(
+  pending: list[work_units.WorkUnit], known: dict[Group, float], workers: int
+) -> float | None:
+  """Seconds until the pending units are done, or None if nothing is known.
+
+  A group without a finished run is taken to cost what another does, scaled by
+  the models' relative cost.
+  """
+  if not known:
+    return None
+  rates = [
+    seconds / model_names.parse(group[0]).relative_cost
+    for group, seconds in known.items()
+  ]
+  rate = statistics.median(rates)
+  total = sum(
+    known.get(unit.group, rate * model_names.parse(unit.model).relative_cost)
+    for unit in pending
+  )
+  longest = max(
+    (known.get(unit.group, 0.0) for unit in pending), default=0.0
+  )
+  return max(total / max(workers, 1), longest)
+
+
+def duration(seconds: float) -> str:
+  """Seconds in words that fit a status line: 45 s, 3 min, 2.5 h, 4.1 days."""
+  if seconds < 90:
+    return f"{seconds:.0f} s"
+  if seconds < 90 * 60:
+    return f"{seconds / 60:.0f} min"
+  if seconds < 48 * 3600:
+    return f"{seconds / 3600:.1f} h"
+  return f"{seconds / 86400:.1f} days"

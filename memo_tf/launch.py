@@ -1,0 +1,255 @@
+"""Trains the runs of a study, scores them, and makes a page to look at.
+
+    python -m memo_tf.launch --flagfile=digits.flags --experiment_dir=DIR
+
+The same command given again goes on where it stopped. Other flags:
+"""
+
+import platform
+import signal
+import sys
+import time
+
+from absl import app
+from absl import flags
+
+from memo_tf import launch_flags
+from memo_tf import scoring
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import survey as survey_lib
+from memo_tf.experiment import work_units
+from memo_tf.report import page
+from memo_tf.running import planning
+from memo_tf.running import preparation
+from memo_tf.running import progress as progress_lib
+from memo_tf.running import worker_pool
+
+# Exit codes: docs/programs.md.
+FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+
+
+def launch(
+  config: config_lib.ExperimentConfig,
+  directory: directory_lib.ExperimentDirectory,
+  only: list[work_units.WorkUnit] | None = None,
+) -> int:
+  """Runs what is pending of a study, then scores it and writes the page.
+
+  Args:
+    config: validated.
+    directory: new, or of the same study.
+    only: run these units and nothing after them.
+
+  Returns:
+    The exit code: 0, or 1 if units failed.
+
+  Raises:
+    ValueError: if config, units and directory do not fit together.
+    ExperimentError, OSError: if the directory cannot be used.
+  """
+  config = preparation.open_directory(directory, config)
+  workers = config.running.workers or worker_pool.default_workers(
+    config.running.threads_per_unit
+  )
+  setup = {"config": config.to_json(), "experiment_dir": str(directory.root)}
+  with worker_pool.WorkerPool(
+    workers,
+    setup,
+    threads=config.running.threads_per_unit,
+    log_path=directory.root / "work" / "workers.log",
+  ) as pool:
+    preparation.prepare(directory, config, pool)
+    planned = work_units.plan(config)
+    wanted = work_units.wanted_outputs(config, planned)
+    if only:
+      wanted = {unit: wanted[unit] for unit in planning.selected(only, planned)}
+    found = survey_lib.survey(directory, wanted)
+    for unit, problem in found.damaged.items():
+      place = directory.move_aside(unit)
+      _say(f"{unit.name} is damaged: {problem}. Moved to {place}; run again.")
+    planning.check_requirements(directory, found.pending, config)
+    known = survey_lib.seconds_a_run(found.done)
+    _say(_opening(found, known, workers))
+    failures = _run(directory, config, found, wanted, known, workers, pool)
+  if not only:
+    _say("Scoring …")
+    results = scoring.score_study(directory, config)
+    path = page.write_page(directory, config, results, failures)
+    for line in scoring.summary_lines(results):
+      print(line)
+    print(f"Page: {path}")
+  for name, error in failures.items():
+    _say(f"failed: {name}: {error}")
+  if failures:
+    _say(
+      f"{len(failures)} of {len(wanted)} runs failed; their logs and tracebacks "
+      f"are under {directory.root / 'work'}. The same command tries them again."
+    )
+  return FAILED if failures else 0
+
+
+def _run(directory, config, found, wanted, known, workers, pool):
+  """Runs the pending units, wave by wave; returns {unit name: error}."""
+  failures: dict[str, str] = {}
+  progress = progress_lib.Progress(found.pending, known, workers)
+  try:
+    for wave in work_units.waves(found.pending, config.recipe):
+      ready = []
+      for unit in wave:
+        needed = work_units.requires(unit, config.recipe)
+        broken = [n.name for n in needed if n.name in failures]
+        if broken:
+          failures[unit.name] = f"what it requires failed: {broken[0]}"
+          progress.failed(unit, failures[unit.name])
+        else:
+          ready.append(unit)
+      tasks = [
+        {
+          "task": "run",
+          "unit": unit.name,
+          "outputs": sorted(wanted[unit]),
+          "log": str(directory.work_dir(unit) / "log.txt"),
+        }
+        for unit in ready
+      ]
+      for event in pool.run(tasks):
+        if event.task is None:
+          progress.show()
+          continue
+        unit = work_units.parse_unit(event.task["unit"])
+        if event.kind == "started":
+          progress.started(unit)
+        elif event.kind == "epoch":
+          fraction = event.content["epoch"] / event.content["epochs"]
+          progress.epoch(unit, fraction)
+        elif event.kind == "done":
+          progress.done(unit, event.content["seconds"]["total"])
+        else:
+          failures[unit.name] = event.content["error"]
+          directory_lib.write_atomic(
+            directory.work_dir(unit) / "traceback.txt",
+            event.content["traceback"] or event.content["error"] + "\n",
+          )
+          progress.failed(unit, event.content["error"])
+  finally:
+    progress.close()
+  return failures
+
+
+def _opening(found, known, workers) -> str:
+  """The first line: what there is to do."""
+  total = len(found.done) + len(found.pending)
+  text = f"{total} runs: {len(found.done)} done, {len(found.pending)} to run"
+  text += f" on {workers} worker{'s' if workers > 1 else ''}"
+  left = survey_lib.remaining_seconds(found.pending, known, workers)
+  if found.pending and left is not None:
+    text += f", about {survey_lib.duration(left)}"
+  return text + "."
+
+
+def _say(line: str) -> None:
+  print(line, file=sys.stderr, flush=True)
+
+
+class _Signalled(BaseException):
+  """A signal asks the program to end."""
+
+  def __init__(self, number: int):
+    super().__init__(number)
+    self.number = number
+
+
+def _on_signal(number, frame):
+  # Once: a second Ctrl-C must not interrupt the ending.
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
+  signal.signal(signal.SIGTERM, signal.SIG_IGN)
+  raise _Signalled(number)
+
+
+def main(unused_argv) -> int:
+  values = flags.FLAGS
+  started = time.monotonic()
+  signal.signal(signal.SIGINT, _on_signal)
+  signal.signal(signal.SIGTERM, _on_signal)
+  try:
+    if not values.experiment_dir and not values.dry_run:
+      raise ValueError(
+        "--experiment_dir must name the study's folder. Received none"
+      )
+    config = launch_flags.experiment_config(values)
+    directory = directory_lib.ExperimentDirectory(values.experiment_dir or "")
+    only = [work_units.parse_unit(name) for name in values.work_units]
+    if values.dry_run:
+      has_directory = bool(values.experiment_dir)
+      planning.dry_run(config, directory if has_directory else None, only)
+      return 0
+    code = launch(config, directory, only or None)
+    _say(f"Took {survey_lib.duration(time.monotonic() - started)}.")
+    return code
+  except ValueError as error:
+    if not _is_expected(error):
+      raise
+    _say(f"memo_tf.launch: {error}")
+    return WRONG_USE
+  except directory_lib.ExperimentError as error:
+    _say(f"memo_tf.launch: {error}")
+    return FAILED
+  except OSError as error:
+    _say(
+      f"memo_tf.launch: {error.strerror or error}: "
+      f"{error.filename or values.experiment_dir}. What is finished is kept; "
+      "when this is mended, the same command goes on."
+    )
+    return FAILED
+  except _Signalled as signalled:
+    _say(
+      "memo_tf.launch: interrupted. What is finished is kept; the same command "
+      "goes on."
+    )
+    interrupted = signalled.number == signal.SIGINT
+    return INTERRUPTED if interrupted else TERMINATED
+
+
+def _is_expected(error: ValueError) -> bool:
+  """Our own errors end in what was received or name a flag; others are bugs."""
+  text = str(error)
+  return "Received" in text or "--" in text
+
+
+def parse_flags(program: str, define):
+  """A flag parser for `app.run` that ends wrong use with one line."""
+
+  def parse(argv: list[str]) -> list[str]:
+    app.define_help_flags()
+    define(flags.FLAGS, argv[0])
+    try:
+      arguments = launch_flags.resolve_flagfiles(argv[1:])
+      rest = flags.FLAGS([argv[0], *arguments])
+      if len(rest) > 1:
+        raise ValueError(f"unexpected argument {rest[1]!r}; flags start with --")
+    except (flags.Error, ValueError) as error:
+      message = " ".join(str(error).split())
+      print(f"{program}: {message}", file=sys.stderr)
+      print(f"Try: python -m {program} --helpshort", file=sys.stderr)
+      sys.exit(WRONG_USE)
+    return rest
+
+  return parse
+
+
+def run() -> None:
+  """The program."""
+  app.run(
+    main,
+    flags_parser=parse_flags("memo_tf.launch", launch_flags.define_flags),
+  )
+
+
+if __name__ == "__main__":
+  if platform.python_version_tuple()[:2] not in (("3", "11"), ("3", "12")):
+    _say(
+      "memo_tf is tested on Python 3.11 and 3.12; this is "
+      f"{platform.python_version()}."
+    )
+  run()

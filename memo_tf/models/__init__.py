@@ -1,0 +1,57 @@
+"""Models by name: images `[B, H, W, channels]` to logits `[B, C]`."""
+
+import keras
+
+from memo_tf.experiment import model_names
+from memo_tf.models import cifar_resnet
+
+
+def _cifar_resnet(parsed: model_names.ModelName, **options) -> keras.Model:
+  return cifar_resnet.build(
+    name=parsed.name, depth=parsed.size, width=parsed.width, **options
+  )
+
+
+BUILDERS = {"cifar_resnet": _cifar_resnet}
+
+
+def list_models() -> list[str]:
+  """The families of models, the first words of their names."""
+  return sorted(BUILDERS)
+
+
+def build_model(
+  name: str,
+  *,
+  image_shape: tuple[int, int, int],
+  num_classes: int,
+  batch_norm_momentum: float = 0.9,
+) -> keras.Model:
+  """Builds a model by name.
+
+  Args:
+    name: such as `cifar_resnet-20` or `cifar_resnet-20-w0.5`; the grammar is in
+      `memo_tf.experiment.model_names`.
+    image_shape: `(H, W, channels)`.
+    num_classes: C, at least 2.
+    batch_norm_momentum: of the moving statistics, in [0, 1).
+
+  Returns:
+    A functional `keras.Model` from float images to float32 logits.
+
+  Raises:
+    ValueError: for an unknown name, an image smaller than the family takes, or
+      fewer than two classes.
+  """
+  parsed = model_names.parse(name)
+  model_names.check_image(parsed, image_shape)
+  if num_classes < 2:
+    raise ValueError(
+      f"`num_classes` must be at least 2. Received: {num_classes}"
+    )
+  return BUILDERS[parsed.family](
+    parsed,
+    image_shape=tuple(image_shape),
+    num_classes=num_classes,
+    batch_norm_momentum=batch_norm_momentum,
+  )

@@ -1,0 +1,1 @@
+"""A study as one self-contained page; needs no TensorFlow."""

@@ -1,0 +1,80 @@
+"""Figures of the page, as SVG text, and example images, as PNG data URIs."""
+
+import base64
+import io
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
+
+_STYLE = {
+  "svg.hashsalt": "memo_tf",  # the same figures give the same file
+  "svg.fonttype": "none",
+  "font.size": 9,
+  "axes.spines.top": False,
+  "axes.spines.right": False,
+}
+
+
+def accuracy_by_size(labels: list[str], series: dict[str, list[float]]) -> str:
+  """Lines over model sizes: accuracies, or mean memorization."""
+  with plt.rc_context(_STYLE):
+    figure, axes = plt.subplots(figsize=(5.6, 3.0), layout="constrained")
+    places = np.arange(len(labels))
+    for name, values in series.items():
+      axes.plot(places, values, marker="o", label=name)
+    axes.set_xticks(places, labels, rotation=20, ha="right")
+    axes.set_xlim(-0.3, len(labels) - 0.7)
+    axes.legend(frameon=False, fontsize=8)
+    axes.grid(axis="y", alpha=0.3)
+    return _svg(figure)
+
+
+def memorization_histogram(
+  memorization: np.ndarray, is_noisy: np.ndarray
+) -> str:
+  """Histogram in 20 bins of width 0.05 over [0, 1], planted ones set apart.
+
+  Estimates below 0 are noise and are shown in a bin of their own range.
+  """
+  known = ~np.isnan(memorization)
+  low = min(0.0, np.floor(memorization[known].min(initial=0.0) / 0.05) * 0.05)
+  edges = np.arange(round(low / 0.05), 21) * 0.05
+  with plt.rc_context(_STYLE):
+    figure, axes = plt.subplots(figsize=(4.2, 2.6), layout="constrained")
+    parts, names = [memorization[known & ~is_noisy]], ["given label right"]
+    if is_noisy.any():
+      parts.append(memorization[known & is_noisy])
+      names.append("planted wrong label")
+    else:
+      names = ["examples"]
+    axes.hist(parts, bins=edges, stacked=True, label=names)
+    axes.set_yscale("symlog", linthresh=10)
+    axes.set_xlabel("memorization")
+    axes.set_ylabel("examples (log scale)")
+    axes.legend(frameon=False, fontsize=8)
+    return _svg(figure)
+
+
+def image_uri(image: np.ndarray, max_pixel: int) -> str:
+  """A PNG data URI of a uint8 image `[H, W, 1, 3 or 4 channels]`."""
+  pixels = image.astype(np.float64) * (255.0 / max_pixel)
+  pixels = np.clip(np.round(pixels), 0, 255).astype(np.uint8)
+  if pixels.shape[-1] == 1:
+    pixels = pixels[..., 0]
+  sink = io.BytesIO()
+  Image.fromarray(pixels).save(sink, format="PNG", optimize=True)
+  content = base64.b64encode(sink.getvalue()).decode()
+  return f"data:image/png;base64,{content}"
+
+
+def _svg(figure) -> str:
+  sink = io.StringIO()
+  figure.savefig(sink, format="svg", metadata={"Date": None})
+  plt.close(figure)
+  text = sink.getvalue()
+  return text[text.index("<svg") :]  # without the XML header, to stand in HTML

@@ -1,0 +1,180 @@
+"""`report/index.html`: what a study found, in one file that needs nothing else."""
+
+import collections
+import json
+import pathlib
+
+import jinja2
+import numpy as np
+
+import memo_tf
+from memo_tf import scoring
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import dataset_record
+from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import survey
+from memo_tf.report import figures
+
+GALLERY_SIZE = 40
+
+
+def write_page(
+  directory: directory_lib.ExperimentDirectory,
+  config: config_lib.ExperimentConfig,
+  results: list[scoring.GroupScores],
+  failures: dict[str, str],
+) -> pathlib.Path:
+  """Writes the page and returns its path.
+
+  Args:
+    directory: of the study.
+    config: of the study.
+    results: `scoring.score_study`, smallest model first.
+    failures: error by unit name, of the runs that failed just now.
+  """
+  info = dataset_record.read_info(directory)
+  images = np.load(
+    directory.dataset_dir / "images.npy", mmap_mode="r", allow_pickle=False
+  )
+  environment = jinja2.Environment(
+    loader=jinja2.PackageLoader("memo_tf.report", "."),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+  )
+  environment.filters["number"] = _number
+  environment.filters["duration"] = survey.duration
+  html = environment.get_template("page.html").render(
+    info=info,
+    config=config,
+    flags=_flags(config),
+    version=memo_tf.__version__,
+    groups=[_group(result, info, images) for result in results],
+    sizes=_sizes(results),
+    failures=failures,
+    origins=_origins(directory, results),
+    gallery_size=GALLERY_SIZE,
+  )
+  directory_lib.write_atomic(directory.report_path, html)
+  return directory.report_path
+
+
+def _group(result: scoring.GroupScores, info: dict, images: np.ndarray) -> dict:
+  noisy = result.examples["is_noisy"].to_numpy(dtype=bool)
+  return {
+    "name": "/".join(result.group),
+    "model": result.group[0],
+    "figures": result.summary(),
+    "flagged": result.flagged,
+    "num_missing": result.num_missing,
+    "seconds": result.seconds,
+    "num_out": _range(result.scores.num_out),
+    "never_out": int((result.scores.num_out == 0).sum()),
+    "histogram": figures.memorization_histogram(
+      result.scores.memorization, noisy
+    ),
+    "gallery": _gallery(result, info, images),
+  }
+
+
+def _gallery(
+  result: scoring.GroupScores, info: dict, images: np.ndarray
+) -> list[dict]:
+  """The most memorized examples: image, labels, score and interval."""
+  scores = result.scores
+  values = np.where(np.isnan(scores.memorization), -np.inf, scores.memorization)
+  # Ties are many: among equals the one that held-out runs find hardest first.
+  margin = np.where(result.stack.in_mask, np.nan, result.stack.margin)
+  counts = np.maximum((~np.isnan(margin)).sum(axis=0), 1)
+  hardness = np.nansum(margin, axis=0) / counts
+  order = np.lexsort((hardness, -values))[:GALLERY_SIZE]
+  names, tiles = info["class_names"], []
+  for n in order[np.isfinite(values[order])]:
+    row = result.examples.iloc[n]
+    outside = result.stack.predicted[~result.stack.in_mask[:, n], n]
+    usual = collections.Counter(outside.tolist()).most_common(1)[0][0]
+    tiles.append(
+      {
+        "id": int(n),
+        "image": figures.image_uri(images[n], info["max_pixel"]),
+        "label": names[row["label"]],
+        "clean_label": names[row["clean_label"]],
+        "is_noisy": bool(row["is_noisy"]),
+        "held_out_label": names[usual],
+        "memorization": scores.memorization[n],
+        "ci_low": scores.ci_low[n],
+        "ci_high": scores.ci_high[n],
+      }
+    )
+  return tiles
+
+
+def _sizes(results: list[scoring.GroupScores]) -> list[dict]:
+  """Charts over sizes, one pair for each recipe and family with two or more."""
+  families: dict[tuple[str, str], list[scoring.GroupScores]] = {}
+  for result in results:
+    families.setdefault(result.group[1:], []).append(result)
+  charts = []
+  for (recipe, family), members in families.items():
+    if len(members) < 2:
+      continue
+    labels = [member.group[0] for member in members]
+    rows = [member.summary() for member in members]
+    accuracies = {
+      "in the subset": [row["in_accuracy"] for row in rows],
+      "held out": [row["out_accuracy"] for row in rows],
+      "test": [row["test_accuracy"] for row in rows],
+    }
+    if rows[0]["num_planted"]:
+      accuracies["held out, clean label"] = [
+        row["out_accuracy_clean"] for row in rows
+      ]
+    memorization = {"all": [row["mean_memorization"] for row in rows]}
+    if rows[0]["num_planted"]:
+      memorization["planted wrong labels"] = [
+        row["planted_memorization"] for row in rows
+      ]
+      memorization["the others"] = [row["other_memorization"] for row in rows]
+    charts.append(
+      {
+        "name": f"{recipe}, {family}",
+        "accuracy": figures.accuracy_by_size(labels, accuracies),
+        "memorization": figures.accuracy_by_size(labels, memorization),
+      }
+    )
+  return charts
+
+
+def _origins(directory, results) -> dict[str, list[str]]:
+  """Which machines and versions the runs come from."""
+  machines, versions = collections.Counter(), collections.Counter()
+  for result in results:
+    for unit in result.stack.units:
+      record = directory.run_state(unit, check_digests=False).record
+      machine = record["machine"]
+      machines[machine["gpu"] or machine["cpu"]] += 1
+      versions[json.dumps(record["versions"], sort_keys=True)] += 1
+  return {
+    "machines": [f"{name} ({n} runs)" for name, n in machines.items()],
+    "versions": [
+      ", ".join(f"{k} {v}" for k, v in json.loads(text).items())
+      + f" ({n} runs)"
+      for text, n in versions.items()
+    ],
+  }
+
+
+def _flags(config: config_lib.ExperimentConfig) -> str:
+  from memo_tf import launch_flags
+
+  return launch_flags.resolved_flags(config)
+
+
+def _range(values: np.ndarray) -> str:
+  low, high = int(values.min()), int(values.max())
+  return str(low) if low == high else f"{low} to {high}"
+
+
+def _number(value: float, digits: int = 3) -> str:
+  return "–" if value != value else f"{value:.{digits}f}"

@@ -1,0 +1,1 @@
+"""Units run: one in a process, many on this machine."""

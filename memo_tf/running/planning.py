@@ -1,0 +1,172 @@
+"""What a launch would run and what it costs, before anything is run."""
+
+import tempfile
+from collections.abc import Iterable
+
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.experiment import survey as survey_lib
+from memo_tf.experiment import work_units
+from memo_tf.running import preparation
+from memo_tf.running import worker_pool
+
+# Bytes a prediction takes in a run's Parquet file, where none can be looked at.
+BYTES_A_PREDICTION = 12
+
+
+def selected(
+  only: list[work_units.WorkUnit], planned: Iterable[work_units.WorkUnit]
+) -> list[work_units.WorkUnit]:
+  """The units of `--work_units`, if all of them are planned.
+
+  Raises:
+    ValueError: that names the first one that is not.
+  """
+  planned = set(planned)
+  for unit in only:
+    if unit not in planned:
+      raise ValueError(
+        "--work_units takes units of this study: its models, recipes, subset "
+        f"families, and an index below --num_subsets. Received: {unit.name}"
+      )
+  return list(dict.fromkeys(only))
+
+
+def check_requirements(
+  directory: directory_lib.ExperimentDirectory,
+  pending: list[work_units.WorkUnit],
+  config: config_lib.ExperimentConfig,
+) -> None:
+  """Checks that what pending units require is done or pending too.
+
+  Raises:
+    ValueError: that names a unit and what it lacks.
+  """
+  members = set(pending)
+  for unit in pending:
+    for needed in work_units.requires(unit, config.recipe):
+      if needed in members:
+        continue
+      state = directory.run_state(needed, check_digests=False)
+      if not state.has(frozenset({"weights.weights.h5"})):
+        raise ValueError(
+          f"{unit.name} needs the weights of {needed.name}, which is not "
+          f"finished. Received: --work_units without {needed.name}"
+        )
+
+
+def dry_run(
+  config: config_lib.ExperimentConfig,
+  directory: directory_lib.ExperimentDirectory | None,
+  only: list[work_units.WorkUnit],
+) -> None:
+  """Prints what would run, and its cost from runs or from measured steps.
+
+  Nothing is written: groups of which no run is finished are timed on made-up
+  batches of the real data, on every worker at once.
+
+  Args:
+    config: validated.
+    directory: of the study, or None.
+    only: the units of `--work_units`, or none of them.
+  """
+  if directory:
+    config = preparation.recorded_config(directory, config)
+  planned = work_units.plan(config)
+  wanted = work_units.wanted_outputs(config, planned)
+  if only:
+    wanted = {unit: wanted[unit] for unit in selected(only, planned)}
+  if directory:
+    found = survey_lib.survey(directory, wanted)
+  else:
+    found = survey_lib.Survey(done={}, pending=list(wanted), damaged={})
+  workers = config.running.workers or worker_pool.default_workers(
+    config.running.threads_per_unit
+  )
+  known = survey_lib.seconds_a_run(found.done)
+  groups = list(dict.fromkeys(unit.group for unit in wanted))
+  pending_groups = {unit.group for unit in found.pending}
+  missing = [g for g in groups if g not in known and g in pending_groups]
+  start_up, sizes = 0.0, None
+  if missing:
+    start_up, sizes, measured = _measure(config, missing, workers)
+    known |= measured
+
+  print(f"{'model/recipe/subsets':44} {'runs':>6} {'done':>6} {'s a run':>8}  from")
+  for group in groups:
+    members = [unit for unit in wanted if unit.group == group]
+    done = sum(unit in found.done for unit in members)
+    seconds = f"{known[group]:8.2f}" if group in known else f"{'':8}"
+    source = "measured steps" if group in missing else "finished runs"
+    print(f"{'/'.join(group):44} {len(members):6} {done:6} {seconds}  {source}")
+  left = survey_lib.remaining_seconds(found.pending, known, workers) or 0.0
+  print(
+    f"{len(found.pending)} runs pending on {workers} "
+    f"worker{'s' if workers > 1 else ''}: about "
+    f"{survey_lib.duration(left + start_up)}"
+    + (f", {survey_lib.duration(start_up)} of it to start" if missing else "")
+  )
+  print(f"Disk: about {_disk(found, sizes)}.")
+  for unit, problem in found.damaged.items():
+    print(f"{unit.name} is damaged ({problem}) and would be run again.")
+
+
+def _measure(config, groups, workers):
+  """Start-up seconds, (N, T, subset size) and seconds a run of each group."""
+  distinct = list(dict.fromkeys((model, recipe) for model, recipe, _ in groups))
+  tasks = [
+    {"task": "measure", "model": model, "recipe": recipe, "copy": copy}
+    for model, recipe in distinct
+    for copy in range(workers)
+  ]
+  costs: dict[tuple[str, str], list[dict]] = {}
+  with tempfile.TemporaryDirectory() as nowhere:
+    setup = {"config": config.to_json(), "experiment_dir": nowhere}
+    with worker_pool.WorkerPool(
+      workers,
+      setup,
+      threads=config.running.threads_per_unit,
+      log_path=None,
+    ) as pool:
+      for event in pool.run(tasks):
+        if event.kind == "failed":
+          raise directory_lib.ExperimentError(event.content["error"])
+        if event.kind == "done":
+          key = (event.task["model"], event.task["recipe"])
+          costs.setdefault(key, []).append(event.content)
+
+  def mean(key, name):
+    return sum(cost[name] for cost in costs[key]) / len(costs[key])
+
+  sample = costs[distinct[0]][0]
+  start_up = mean(distinct[0], "session")
+  start_up += sum(mean(key, "trace") for key in distinct)
+  seconds = {}
+  for group in groups:
+    key = group[:2]
+    steps = config.recipe.epochs * (
+      int(sample["num_train"] * _ratio(group[2])) // config.recipe.batch_size
+    )
+    seconds[group] = steps * mean(key, "step") + mean(key, "evaluation")
+  return start_up, (sample["num_train"], sample["num_test"]), seconds
+
+
+def _ratio(family: str) -> float:
+  return subsets_lib.parse_family(family).ratio
+
+
+def _disk(found: survey_lib.Survey, sizes: tuple[int, int] | None) -> str:
+  """What the pending runs will take, from finished ones where there are any."""
+  if found.done:
+    totals = [
+      sum(entry["bytes"] for entry in record["outputs"].values())
+      for record in found.done.values()
+    ]
+    one = sum(totals) / len(totals)
+  elif sizes:
+    one = BYTES_A_PREDICTION * sum(sizes)
+  else:
+    one = 0.0
+  megabytes = one * len(found.pending) / 1e6
+  return f"{megabytes:.1f} MB for the pending runs"

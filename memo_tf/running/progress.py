@@ -1,0 +1,102 @@
+"""Progress of a launch: a bar in a terminal, plain lines elsewhere."""
+
+import sys
+import time
+
+import tqdm
+
+from memo_tf.experiment import survey
+from memo_tf.experiment import work_units
+
+LINE_EVERY_SECONDS = 10.0
+
+
+class Progress:
+  """Shows how many runs are done and how long the rest takes.
+
+  Args:
+    pending: the units to be run.
+    known: seconds a run of groups that were run before.
+    workers: how many run at a time.
+  """
+
+  def __init__(
+    self,
+    pending: list[work_units.WorkUnit],
+    known: dict[survey.Group, float],
+    workers: int,
+  ):
+    self._left = dict.fromkeys(pending)
+    self._known = dict(known)
+    self._seconds: dict[survey.Group, list[float]] = {}
+    self._running: dict[work_units.WorkUnit, float] = {}
+    self._workers = workers
+    self._count = len(pending)
+    self._failed = 0
+    self._started = self._told = time.monotonic()
+    self._bar = None
+    if sys.stderr.isatty():
+      self._bar = tqdm.tqdm(
+        total=len(pending),
+        unit="run",
+        bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} runs{postfix}",
+      )
+
+  def started(self, unit: work_units.WorkUnit) -> None:
+    self._running[unit] = 0.0
+
+  def epoch(self, unit: work_units.WorkUnit, fraction: float) -> None:
+    """The unit has trained `fraction` of its epochs."""
+    self._running[unit] = fraction
+    self.show()
+
+  def done(self, unit: work_units.WorkUnit, seconds: float) -> None:
+    self._left.pop(unit, None)
+    self._running.pop(unit, None)
+    self._seconds.setdefault(unit.group, []).append(seconds)
+    times = self._seconds[unit.group]
+    self._known[unit.group] = sum(times) / len(times)
+    self._advance()
+
+  def failed(self, unit: work_units.WorkUnit, error: str) -> None:
+    self._left.pop(unit, None)
+    self._running.pop(unit, None)
+    self._failed += 1
+    self.write(f"{unit.name} failed: {error}")
+    self._advance()
+
+  def write(self, line: str) -> None:
+    """Prints a line without breaking the bar."""
+    if self._bar is not None:
+      self._bar.write(line, file=sys.stderr)
+    else:
+      print(line, file=sys.stderr, flush=True)
+
+  def show(self) -> None:
+    """Brings what is shown up to date; plain lines only every 10 s."""
+    if self._bar is not None:
+      self._bar.set_postfix_str(self._left_text())
+    elif time.monotonic() - self._told >= LINE_EVERY_SECONDS:
+      self._told = time.monotonic()
+      finished = self._count - len(self._left)
+      self.write(f"{finished}/{self._count} runs, {self._left_text()}")
+
+  def close(self) -> None:
+    if self._bar is not None:
+      self._bar.close()
+
+  def _advance(self) -> None:
+    if self._bar is not None:
+      self._bar.update(1)
+    self.show()
+
+  def _left_text(self) -> str:
+    seconds = survey.remaining_seconds(
+      list(self._left), self._known, self._workers
+    )
+    if seconds is None:
+      return "time left not known yet"
+    for unit, fraction in self._running.items():
+      seconds -= fraction * self._known.get(unit.group, 0.0) / self._workers
+    text = f"about {survey.duration(max(seconds, 0.0))} left"
+    return text + (f", {self._failed} failed" if self._failed else "")

@@ -1,0 +1,202 @@
+"""The child process that runs units, one at a time, for `worker_pool`.
+
+It reads tasks as JSON lines from standard input and answers with JSON lines on
+a pipe of its own. When standard input ends, whatever it is doing, it ends: so
+it dies with its parent, however that died. Everything that it or TensorFlow
+prints goes to the log of the unit at hand.
+
+    python -m memo_tf.running.worker RESULT_FD PARENT_PID
+"""
+
+import ctypes
+import json
+import os
+import pathlib
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import work_units
+
+_BORN = time.monotonic()
+# Not one unit's fault: the whole study cannot go on.
+_STORAGE_ERRNO = {"ENOSPC", "EROFS", "EACCES", "EPERM", "EFBIG", "EDQUOT", "EIO"}
+
+
+class Worker:
+  """Answers tasks: setup, prepare, run, measure."""
+
+  def __init__(self, send):
+    self._send = send
+    self._session = None
+    self._config = self._directory = None
+    self._start_up = 0.0
+
+  def setup(self, task: dict) -> dict:
+    import tensorflow as tf
+    from absl import logging
+
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.INFO)
+    logging.set_stderrthreshold("info")
+    self._config = config_lib.from_json(task["config"])
+    self._directory = directory_lib.ExperimentDirectory(task["experiment_dir"])
+    threads = self._config.running.threads_per_unit
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    for gpu in tf.config.list_physical_devices("GPU"):
+      tf.config.experimental.set_memory_growth(gpu, True)
+    from memo_tf.running import run
+
+    if not run.keras_backend_is_tensorflow():
+      raise RuntimeError("Keras runs on another backend: unset KERAS_BACKEND")
+    return {}
+
+  def prepare(self, task: dict) -> dict:
+    """Writes `dataset/` if it is missing."""
+    from memo_tf.data import datasets
+    from memo_tf.data import shards
+
+    data = datasets.load(self._config.data)
+    shards.write_dataset(data, self._config, self._directory)
+    return {}
+
+  def materialize(self, task: dict) -> dict:
+    """Writes the subset shards of one family that are missing."""
+    import numpy as np
+
+    from memo_tf.data import pipeline
+
+    data = pipeline.read_dataset(self._directory)
+    path = self._directory.in_mask_path(task["family"])
+    masks = np.load(path, allow_pickle=False)
+    for index, mask in enumerate(masks):
+      pipeline.materialize_subset(
+        data, mask, self._directory, task["family"], index
+      )
+    return {}
+
+  def run(self, task: dict) -> dict:
+    """Trains one unit."""
+    from memo_tf.running import run
+
+    unit = work_units.parse_unit(task["unit"])
+    if self._session is None:
+      self._session = run.Session(self._config, self._directory)
+    told = [0.0]
+
+    def on_epoch(epoch, epochs):
+      if time.monotonic() - told[0] > 0.2:
+        told[0] = time.monotonic()
+        self._send({"event": "epoch", "epoch": epoch, "epochs": epochs})
+
+    record = run.run_unit(
+      self._session, unit, frozenset(task["outputs"]), on_epoch
+    )
+    return {"seconds": record["seconds"]}
+
+  def measure(self, task: dict) -> dict:
+    """Times a model here, without writing anything."""
+    from memo_tf.data import datasets
+    from memo_tf.data import pipeline
+    from memo_tf.data import shards
+    from memo_tf.running import run
+
+    if self._session is None:
+      data = datasets.load(self._config.data)
+      statistics = shards.normalization(data.train_images)
+      import numpy as np
+
+      arrays = pipeline.ArrayDataset(
+        train_images=data.train_images,
+        train_labels=data.train_labels,
+        test_images=data.test_images,
+        test_labels=data.test_labels,
+        num_classes=len(data.class_names),
+        mean=np.array(statistics["mean"], np.float32),
+        std=np.array(statistics["std"], np.float32),
+        digest="",
+      )
+      self._session = run.Session(self._config, self._directory, arrays)
+      self._start_up = time.monotonic() - _BORN
+    seconds = run.measure(self._session, task["model"], task["recipe"])
+    return {
+      **seconds,
+      "session": self._start_up,
+      "num_train": len(self._session.data.train_labels),
+      "num_test": len(self._session.data.test_labels),
+    }
+
+
+def main() -> None:
+  results, parent = int(sys.argv[1]), int(sys.argv[2])
+  _die_with(parent)
+  tasks: queue.Queue = queue.Queue()
+  threading.Thread(target=_read_tasks, args=(tasks,), daemon=True).start()
+
+  def send(message: dict) -> None:
+    line = (json.dumps(message) + "\n").encode()
+    while line:
+      line = line[os.write(results, line) :]
+
+  worker = Worker(send)
+  while True:
+    task = tasks.get()
+    if task.get("log"):
+      _log_to(pathlib.Path(task["log"]))
+    try:
+      send({"event": "done", **getattr(worker, task["task"])(task)})
+    except Exception as error:  # reported to the parent, which decides
+      text = traceback.format_exc()
+      print(text, file=sys.stderr, flush=True)
+      send({"event": "failed", "traceback": text, **_describe(error)})
+
+
+def _describe(error: Exception) -> dict:
+  """One line of what went wrong, and whether the whole study must stop."""
+  message = " ".join(str(error).split()) or type(error).__name__
+  code = error.errno if isinstance(error, OSError) else None
+  fatal = isinstance(error, directory_lib.ExperimentError)
+  names = {getattr(__import__("errno"), name) for name in _STORAGE_ERRNO}
+  if code in names or "No space left" in message or "File too large" in message:
+    fatal = True
+  expected = (directory_lib.ExperimentError, OSError, ValueError)
+  if not isinstance(error, expected) and type(error).__name__ != "DivergedError":
+    message = f"{type(error).__name__}: {message}"
+  return {"error": message, "fatal": fatal}
+
+
+def _log_to(path: pathlib.Path) -> None:
+  """Sends this process's standard output and error to a file."""
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+  except OSError:
+    return  # the task itself will meet the same problem and report it
+  os.dup2(file, 1)
+  os.dup2(file, 2)
+  os.close(file)
+
+
+def _read_tasks(tasks: queue.Queue) -> None:
+  for line in sys.stdin:
+    tasks.put(json.loads(line))
+  os._exit(0)
+
+
+def _die_with(parent: int) -> None:
+  """Asks Linux for a SIGKILL when the parent dies, beside the pipe's end."""
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
+  if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+  if os.getppid() != parent:
+    os._exit(1)
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,257 @@
+"""Runs tasks on this machine, in processes of one thread each, from a queue.
+
+Two processes of one thread train faster than one of two (design figures; see
+benchmarks/training.py), and one thread repeats to the bit. The processes die
+with this one: their standard input is a pipe that only this process holds.
+No TensorFlow here: the parent stays small and safe to signal.
+"""
+
+import collections
+import dataclasses
+import json
+import os
+import pathlib
+import selectors
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from memo_tf.experiment import directory as directory_lib
+
+# A task whose worker died (out of memory, a signal) is tried again this often.
+DEATH_RETRIES = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+  """What became of a task.
+
+  Attributes:
+    kind: `started`, `epoch`, `done`, `failed` or `tick` (nothing for a while).
+    task: the task, or None for a tick.
+    content: the worker's message.
+  """
+
+  kind: str
+  task: dict | None
+  content: dict
+
+
+def default_workers(threads_per_unit: int) -> int:
+  """One worker for each `threads_per_unit` cores that this process may use."""
+  return max(1, len(os.sched_getaffinity(0)) // threads_per_unit)
+
+
+class WorkerPool:
+  """Worker processes; use as a context manager, which ends them.
+
+  Args:
+    num_workers: how many processes.
+    setup: the first task of each, with the config and the directory.
+    threads: of each process.
+    log_path: where they write before they have a unit.
+  """
+
+  def __init__(
+    self,
+    num_workers: int,
+    setup: dict,
+    *,
+    threads: int,
+    log_path: pathlib.Path | None,
+  ):
+    self._setup = {"task": "setup", **setup}
+    self._threads = threads
+    self._log_path = log_path
+    self._selector = selectors.DefaultSelector()
+    self._workers: list[_Process] = []
+    self._num_workers = num_workers
+
+  def __enter__(self) -> "WorkerPool":
+    return self
+
+  def __exit__(self, *unused) -> None:
+    self.close()
+
+  def close(self) -> None:
+    """Ends every worker now, whatever it is doing."""
+    for worker in self._workers:
+      worker.close()
+    self._workers.clear()
+    self._selector.close()
+
+  def run(self, tasks: list[dict], *, tick: float = 1.0) -> Iterator[Event]:
+    """Runs tasks until all are done or failed; yields what happens.
+
+    A worker that dies is replaced and its task tried again, once. A failure
+    that the worker calls fatal raises.
+
+    Raises:
+      ExperimentError: if a task fails in a way that would fail them all.
+    """
+    waiting = collections.deque(tasks)
+    deaths: collections.Counter = collections.Counter()
+    running = 0
+    while waiting or running:
+      while len(self._workers) < min(self._num_workers, running + len(waiting)):
+        self._start_worker()
+      for worker in self._workers:
+        if worker.task is None and waiting:
+          worker.give(waiting.popleft())
+          running += 1
+          yield Event("started", worker.task, {})
+      ready = self._selector.select(timeout=tick)
+      if not ready:
+        yield Event("tick", None, {})
+      for key, _ in ready:
+        worker = key.data
+        for message in worker.read():
+          if message["event"] == "epoch":
+            yield Event("epoch", worker.task, message)
+            continue
+          if worker.setting_up:
+            worker.setting_up = False
+            if message["event"] == "failed":
+              raise directory_lib.ExperimentError(message["error"])
+            continue
+          task, worker.task = worker.task, None
+          running -= 1
+          if message.get("fatal"):
+            raise directory_lib.ExperimentError(
+              f"{task.get('unit', task['task'])}: {message['error']}"
+            )
+          yield Event(message["event"], task, message)
+        if worker.ended:
+          self._selector.unregister(worker.results)
+          self._workers.remove(worker)
+          code = worker.wait()
+          task = worker.task
+          if task is None:
+            continue
+          running -= 1
+          identity = json.dumps(task, sort_keys=True)
+          deaths[identity] += 1
+          if deaths[identity] > DEATH_RETRIES:
+            content = {"error": _death(code), "traceback": ""}
+            yield Event("failed", task, content)
+          else:
+            waiting.appendleft(task)
+
+  def _start_worker(self) -> None:
+    worker = _Process(self._setup, self._threads, self._log_path)
+    self._selector.register(worker.results, selectors.EVENT_READ, worker)
+    self._workers.append(worker)
+
+
+class _Process:
+  """One worker process and the pipes to it."""
+
+  def __init__(self, setup: dict, threads: int, log_path: pathlib.Path | None):
+    self.results, write_end = os.pipe()
+    os.set_blocking(self.results, False)
+    self.task: dict | None = None
+    self.setting_up = True
+    self.ended = False
+    self._buffer = b""
+    log: int | object = subprocess.DEVNULL
+    if log_path:
+      log_path.parent.mkdir(parents=True, exist_ok=True)
+      log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    self.process = subprocess.Popen(
+      [
+        sys.executable,
+        "-m",
+        "memo_tf.running.worker",
+        str(write_end),
+        str(os.getpid()),
+      ],
+      stdin=subprocess.PIPE,
+      stdout=log,
+      stderr=log,
+      pass_fds=[write_end],
+      env=_environment(threads),
+      # Ctrl-C in a terminal must reach the parent only, which ends the workers.
+      start_new_session=True,
+    )
+    os.close(write_end)
+    if log_path:
+      os.close(log)
+    self._write(setup)
+
+  def give(self, task: dict) -> None:
+    self.task = task
+    self._write(task)
+
+  def read(self) -> list[dict]:
+    """The messages that have come; sets `ended` when the worker is gone."""
+    while True:
+      try:
+        block = os.read(self.results, 1 << 16)
+      except BlockingIOError:
+        break
+      if not block:
+        self.ended = True
+        break
+      self._buffer += block
+    *lines, self._buffer = self._buffer.split(b"\n")
+    return [json.loads(line) for line in lines]
+
+  def wait(self) -> int:
+    os.close(self.results)
+    self.process.stdin.close()
+    return self.process.wait()
+
+  def close(self) -> None:
+    try:
+      self.process.stdin.close()
+    except OSError:
+      pass
+    self.process.kill()
+    self.process.wait()
+    os.close(self.results)
+
+  def _write(self, message: dict) -> None:
+    try:
+      self.process.stdin.write((json.dumps(message) + "\n").encode())
+      self.process.stdin.flush()
+    except BrokenPipeError:
+      pass  # it died; its end of the other pipe tells
+
+
+def _environment(threads: int) -> dict[str, str]:
+  """The environment of a worker: threads, quiet logs, memory kept."""
+  package_root = str(pathlib.Path(__file__).resolve().parents[2])
+  paths = [package_root, os.environ.get("PYTHONPATH", "")]
+  limits = {
+    name: str(threads)
+    for name in (
+      "OMP_NUM_THREADS",
+      "OPENBLAS_NUM_THREADS",
+      "TF_NUM_INTRAOP_THREADS",
+      "TF_NUM_INTEROP_THREADS",
+    )
+  }
+  # glibc would give a step's activations back to the system and fault them in
+  # again at the next one: 8 % of a step at 32x32.
+  memory = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # the most that it takes
+    "MALLOC_TRIM_THRESHOLD_": str(8 << 30),
+    "MALLOC_TOP_PAD_": str(64 << 20),
+  }
+  quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
+  return {
+    **memory,
+    **os.environ,
+    **limits,
+    **quiet,
+    "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+  }
+
+
+def _death(code: int) -> str:
+  if code < 0:
+    return (
+      f"its worker was killed by signal {-code} twice"
+      + (" (out of memory?)" if code == -9 else "")
+    )
+  return f"its worker ended with exit status {code} twice"

@@ -1,0 +1,245 @@
+"""From finished runs to scores: one file for each model, recipe and family.
+
+    scores/<model>/<recipe>/<subsets>/memorization.parquet
+
+Imports no TensorFlow: whoever has the predictions can score them.
+"""
+
+import dataclasses
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from memo_tf.analysis import comparison
+from memo_tf.estimators import memorization
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import model_names
+from memo_tf.experiment import predictions
+from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.experiment import work_units
+
+# A run is flagged as stuck if its in-accuracy is this far under the median of
+# its siblings, and this many of their median absolute deviations.
+STUCK_DROP = 0.1
+STUCK_DEVIATIONS = 8.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GroupScores:
+  """What is known of one model, recipe and subset family.
+
+  Attributes:
+    group: (model, recipe, subsets).
+    parameters: of the model, trainable.
+    scores: over the N training examples.
+    stack: the runs behind them.
+    examples: a row a training example: label, clean_label, is_noisy, ….
+    flagged: units that got stuck, with why.
+    num_missing: runs that are not finished.
+    seconds: of all the runs together.
+  """
+
+  group: tuple[str, str, str]
+  parameters: int
+  scores: memorization.MemorizationScores
+  stack: predictions.RunStack
+  examples: pd.DataFrame
+  flagged: tuple[tuple[str, str], ...]
+  num_missing: int
+  seconds: float
+
+  def summary(self) -> dict[str, float]:
+    """The group's figures: accuracies, mean memorization, detection."""
+    stack, scores = self.stack, self.scores
+    clean = self.examples["clean_label"].to_numpy()
+    clean_hits = stack.predicted == clean
+    inside, outside = stack.in_mask, ~stack.in_mask
+    noisy = self.examples["is_noisy"].to_numpy(dtype=bool)
+    known = ~np.isnan(scores.memorization)
+    found = np.zeros(len(noisy), bool)
+    ranked = np.argsort(-np.where(known, scores.memorization, -np.inf))
+    found[ranked[: noisy.sum()]] = True
+    return {
+      "num_runs": len(stack.units),
+      "parameters": self.parameters,
+      "in_accuracy": _mean(scores.in_accuracy),
+      "out_accuracy": _mean(scores.out_accuracy),
+      "test_accuracy": _mean(stack.test_correct),
+      "in_accuracy_clean": _mean(clean_hits[inside]),
+      "out_accuracy_clean": _mean(clean_hits[outside]),
+      "mean_memorization": _mean(scores.memorization),
+      "median_standard_error": float(np.nanmedian(scores.standard_error))
+      if known.any()
+      else float("nan"),
+      "num_planted": int(noisy.sum()),
+      "planted_auroc": comparison.auroc(scores.memorization, noisy),
+      "planted_precision": _mean(noisy[found]),
+      "planted_memorization": _mean(scores.memorization[noisy]),
+      "other_memorization": _mean(scores.memorization[~noisy]),
+    }
+
+
+def score_group(
+  directory: directory_lib.ExperimentDirectory,
+  units: list[work_units.WorkUnit],
+  examples: pd.DataFrame,
+  *,
+  exclude_flagged: bool = False,
+) -> GroupScores | None:
+  """Scores the finished runs among `units`, which share a group.
+
+  Args:
+    directory: of the study.
+    units: of one model, recipe and subset family.
+    examples: `predictions.read_examples`.
+    exclude_flagged: leave out runs that got stuck.
+
+  Returns:
+    None if no run is finished.
+  """
+  records = {}
+  for unit in units:
+    state = directory.run_state(unit, check_digests=False)
+    if state.record:
+      records[unit] = state.record
+  if not records:
+    return None
+  flagged = find_stuck(
+    {unit.name: record["in_accuracy"] for unit, record in records.items()}
+  )
+  excluded = {name for name, _ in flagged} if exclude_flagged else set()
+  used = [unit for unit in records if unit.name not in excluded]
+  stack = predictions.stack_runs(directory, used)
+  train = examples[examples["split"] == "train"].reset_index(drop=True)
+  return GroupScores(
+    group=units[0].group,
+    parameters=next(iter(records.values()))["parameters"],
+    scores=memorization.memorization_scores(stack.correct, stack.in_mask),
+    stack=stack,
+    examples=train,
+    flagged=tuple(flagged),
+    num_missing=len(units) - len(records),
+    seconds=sum(record["seconds"]["total"] for record in records.values()),
+  )
+
+
+def find_stuck(in_accuracies: dict[str, float]) -> list[tuple[str, str]]:
+  """Runs whose in-accuracy is far under that of their siblings.
+
+  Args:
+    in_accuracies: accuracy on its own subset, by unit name.
+
+  Returns:
+    (unit name, why) for each; at least `STUCK_DROP` and `STUCK_DEVIATIONS`
+    median absolute deviations under the median.
+  """
+  values = np.array(list(in_accuracies.values()), np.float64)
+  median = np.median(values)
+  deviation = np.median(np.abs(values - median))
+  limit = max(STUCK_DROP, STUCK_DEVIATIONS * deviation)
+  return [
+    (name, f"in-accuracy {value:.3f}, its siblings' median is {median:.3f}")
+    for name, value in in_accuracies.items()
+    if value <= median - limit
+  ]
+
+
+def write_scores(
+  directory: directory_lib.ExperimentDirectory,
+  result: GroupScores,
+  config: config_lib.ExperimentConfig,
+) -> None:
+  """Writes a group's `memorization.parquet`, with its metadata."""
+  family = subsets_lib.parse_family(result.group[2])
+  frame = result.scores.to_dataframe()
+  frame.insert(1, "label", result.stack.labels)
+  about = {
+    "outcome": result.scores.outcome,
+    "estimand": "conditional",
+    "estimator": "plain",
+    "model": result.group[0],
+    "recipe": result.group[1],
+    "subsets": family.name,
+    "scheme": family.scheme,
+    "ratio": family.ratio,
+    "M": len(result.stack.units),
+    "dataset": config.data.dataset,
+    "format_version": config_lib.FORMAT_VERSION,
+  }
+  table = pa.Table.from_pandas(frame, preserve_index=False)
+  metadata = {key: str(value) for key, value in about.items()}
+  table = table.replace_schema_metadata(
+    {**(table.schema.metadata or {}), **metadata}
+  )
+  sink = io.BytesIO()
+  pq.write_table(table, sink)
+  folder = directory.scores_dir(result.group)
+  directory_lib.write_atomic(folder / "memorization.parquet", sink.getvalue())
+
+
+def score_study(
+  directory: directory_lib.ExperimentDirectory,
+  config: config_lib.ExperimentConfig,
+) -> list[GroupScores]:
+  """Scores every group of a study and writes the files; smallest model first.
+
+  Also writes `scores/summary.json`, the figures of `GroupScores.summary`.
+  """
+  groups: dict[tuple[str, str, str], list[work_units.WorkUnit]] = {}
+  for unit in work_units.plan(config):
+    groups.setdefault(unit.group, []).append(unit)
+  order = sorted(
+    groups, key=lambda g: (model_names.parse(g[0]).relative_cost, g)
+  )
+  examples = predictions.read_examples(directory)
+  results = []
+  for group in order:
+    result = score_group(
+      directory,
+      groups[group],
+      examples,
+      exclude_flagged=config.outputs.exclude_flagged_runs,
+    )
+    if result:
+      write_scores(directory, result, config)
+      results.append(result)
+  names = ("model", "recipe", "subsets")
+  summary = [
+    dict(zip(names, r.group))
+    | {k: None if np.isnan(v) else v for k, v in r.summary().items()}
+    for r in results
+  ]
+  directory_lib.write_atomic(
+    directory.root / "scores" / "summary.json",
+    json.dumps(summary, indent=2) + "\n",
+  )
+  return results
+
+
+def _mean(values: np.ndarray) -> float:
+  values = np.asarray(values, np.float64)
+  values = values[~np.isnan(values)]
+  return float(values.mean()) if values.size else float("nan")
+
+
+def summary_lines(results: list[GroupScores]) -> list[str]:
+  """The study's figures as a small text table, a line a group."""
+  lines = [
+    f"{'model/recipe/subsets':40} {'runs':>5} {'in':>7} {'out':>7} {'test':>7} "
+    f"{'memorization':>12} {'AUROC planted':>13}"
+  ]
+  for result in results:
+    figures = result.summary()
+    auroc = figures["planted_auroc"]
+    lines.append(
+      f"{'/'.join(result.group):40} {figures['num_runs']:5d} "
+      f"{figures['in_accuracy']:7.4f} {figures['out_accuracy']:7.4f} "
+      f"{figures['test_accuracy']:7.4f} {figures['mean_memorization']:12.4f} "
+      + (f"{auroc:13.4f}" if auroc == auroc else f"{'none':>13}")
+    )
+  return lines

@@ -1,0 +1,57 @@
+"""The state of an unfinished run, to go on inside it after a crash.
+
+One npz file, written whole or not at all. It carries a key of everything that
+the run depends on: a checkpoint of other settings, data or subset is never
+used. A damaged one is not used either (zip checks every array's CRC).
+"""
+
+import io
+import json
+import pathlib
+import zipfile
+import zlib
+
+import numpy as np
+from absl import logging
+
+from memo_tf.experiment import directory as directory_lib
+
+
+def save(
+  path: pathlib.Path,
+  key: str,
+  epoch: int,
+  history: list[dict],
+  state: dict[str, np.ndarray],
+) -> None:
+  """Saves the state after `epoch` finished epochs."""
+  sink = io.BytesIO()
+  about = json.dumps({"key": key, "epoch": epoch, "history": history})
+  np.savez(sink, about=np.array(about), **state)
+  directory_lib.write_atomic(path, sink.getvalue())
+
+
+def load(
+  path: pathlib.Path, key: str
+) -> tuple[int, list[dict], dict[str, np.ndarray]] | None:
+  """The finished epochs, history and state, or None to start anew."""
+  if not path.exists():
+    return None
+  try:
+    with np.load(path, allow_pickle=False) as content:
+      state = {name: content[name] for name in content.files}
+    about = json.loads(str(state.pop("about")))
+    if about["key"] != key:
+      logging.warning("%s is of other settings: the run starts anew", path)
+      return None
+    return about["epoch"], about["history"], state
+  except (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+  ) as error:
+    logging.warning("%s is damaged (%s): the run starts anew", path, error)
+    return None
