@@ -9,7 +9,7 @@ import sys
 
 __version__ = "0.1.0"
 
-if sys.version_info < (3, 11):
+if sys.version_info < (3, 11):  # noqa: UP036 (a clear line for old ones)
   raise ImportError(
     "memo_tf needs Python 3.11 or 3.12. This is Python "
     f"{sys.version_info.major}.{sys.version_info.minor}."

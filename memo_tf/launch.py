@@ -217,39 +217,15 @@ def _is_expected(error: ValueError) -> bool:
   return "Received" in text or "--" in text
 
 
-def parse_flags(program: str, define):
-  """A flag parser for `app.run` that ends wrong use with one line."""
-
-  def parse(argv: list[str]) -> list[str]:
-    app.define_help_flags()
-    define(flags.FLAGS, argv[0])
-    try:
-      arguments = launch_flags.resolve_flagfiles(argv[1:])
-      rest = flags.FLAGS([argv[0], *arguments])
-      if len(rest) > 1:
-        raise ValueError(f"unexpected argument {rest[1]!r}; flags start with --")
-    except (flags.Error, ValueError) as error:
-      message = " ".join(str(error).split())
-      print(f"{program}: {message}", file=sys.stderr)
-      print(f"Try: python -m {program} --helpshort", file=sys.stderr)
-      sys.exit(WRONG_USE)
-    return rest
-
-  return parse
-
-
-def run() -> None:
-  """The program."""
-  app.run(
-    main,
-    flags_parser=parse_flags("memo_tf.launch", launch_flags.define_flags),
-  )
-
-
 if __name__ == "__main__":
   if platform.python_version_tuple()[:2] not in (("3", "11"), ("3", "12")):
     _say(
       "memo_tf is tested on Python 3.11 and 3.12; this is "
       f"{platform.python_version()}."
     )
-  run()
+  app.run(
+    main,
+    flags_parser=launch_flags.flag_parser(
+      "memo_tf.launch", launch_flags.define_flags
+    ),
+  )

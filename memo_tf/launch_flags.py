@@ -5,11 +5,14 @@ meaning and group. A few more say what to do with it. absl applies flags in
 order: what stands before a `--flagfile` is overridden by it.
 """
 
+from collections.abc import Callable
 import dataclasses
 import pathlib
+import sys
 import types
 import typing
 
+from absl import app
 from absl import flags
 
 from memo_tf.experiment import config as config_lib
@@ -23,6 +26,33 @@ _GROUPS = {
   "outputs": "outputs",
 }
 FLAGFILE_DIR = pathlib.Path(__file__).resolve().parents[1] / "flags"
+
+
+def flag_parser(program: str, define: Callable[[flags.FlagValues, str], None]):
+  """A parser for `app.run` that answers wrong use with one line and exit 2.
+
+  Args:
+    program: as after `python -m`.
+    define: defines the program's flags in `flags.FLAGS`.
+  """
+
+  def parse(argv: list[str]) -> list[str]:
+    app.define_help_flags()
+    define(flags.FLAGS, argv[0])
+    try:
+      rest = flags.FLAGS([argv[0], *resolve_flagfiles(argv[1:])])
+      if len(rest) > 1:
+        raise ValueError(f"flags start with --. Received: {rest[1]!r}")
+    except (flags.Error, ValueError) as error:
+      message = " ".join(str(error).split())
+      print(
+        f"{program}: {message} (python -m {program} --helpshort lists the flags)",
+        file=sys.stderr,
+      )
+      sys.exit(2)
+    return rest
+
+  return parse
 
 
 def define_flags(values: flags.FlagValues, program: str) -> None:

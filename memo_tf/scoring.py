@@ -73,9 +73,7 @@ class GroupScores:
       "in_accuracy_clean": _mean(clean_hits[inside]),
       "out_accuracy_clean": _mean(clean_hits[outside]),
       "mean_memorization": _mean(scores.memorization),
-      "median_standard_error": float(np.nanmedian(scores.standard_error))
-      if known.any()
-      else float("nan"),
+      "mean_interval_width": _mean(scores.ci_high - scores.ci_low),
       "num_planted": int(noisy.sum()),
       "planted_auroc": comparison.auroc(scores.memorization, noisy),
       "planted_precision": _mean(noisy[found]),

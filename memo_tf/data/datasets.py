@@ -4,8 +4,8 @@ An example's id is its place in the arrays given here. A data set is a line in
 `LOADERS` and a name in `experiment.config.DATASETS`.
 """
 
-import dataclasses
 from collections.abc import Callable
+import dataclasses
 
 import numpy as np
 

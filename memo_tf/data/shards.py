@@ -145,7 +145,9 @@ def read_shards(
       parsed = tf.io.parse_example(batch, spec)
       pixels = tf.io.decode_raw(parsed["image"], tf.uint8)
       images = tf.reshape(pixels, [-1, *image_shape])
-      parts.append((parsed["id"].numpy(), parsed["label"].numpy(), images.numpy()))
+      parts.append(
+        (parsed["id"].numpy(), parsed["label"].numpy(), images.numpy())
+      )
   except tf.errors.OpError as error:
     folder = paths[0].parent
     raise directory_lib.ExperimentError(

@@ -236,7 +236,10 @@ def _correctness_interval(a, num_in, b, num_out, confidence):
   """Newcombe's interval (1998, method 10) of a - b, and its plug-in error."""
   low_a, high_a = wilson_interval(a, num_in, confidence)
   low_b, high_b = wilson_interval(b, num_out, confidence)
-  low_a, high_b = np.where(num_in, low_a, np.nan), np.where(num_out, high_b, np.nan)
+  low_a, high_b = (
+    np.where(num_in, low_a, np.nan),
+    np.where(num_out, high_b, np.nan),
+  )
   low = a - b - np.sqrt((a - low_a) ** 2 + (high_b - b) ** 2)
   high = a - b + np.sqrt((high_a - a) ** 2 + (b - low_b) ** 2)
   with np.errstate(divide="ignore", invalid="ignore"):

@@ -15,7 +15,6 @@ import json
 import typing
 from typing import Any
 
-from memo_tf.experiment import model_names
 from memo_tf.experiment import recipes as recipes_lib
 from memo_tf.experiment import subsets as subsets_lib
 
@@ -211,7 +210,9 @@ class ExperimentConfig:
 
   def validate(self) -> "ExperimentConfig":
     """Returns itself, or raises a `ValueError` that names flag and value."""
-    _validate(self)
+    from memo_tf.experiment import config_rules  # which imports this module
+
+    config_rules.check(self)
     return self
 
 
@@ -274,7 +275,7 @@ def merge(
         policy == "grows" and after < before
       ):
         conflicts.append(
-          f"--{field.name}: recorded {_show(before)}, given {_show(after)}"
+          f"--{field.name}: recorded {show(before)}, given {show(after)}"
           + (" (it may only grow)" if policy == "grows" else "")
         )
     parts[group] = dataclasses.replace(new, **changes)
@@ -287,146 +288,6 @@ def merge(
   return ExperimentConfig(**parts)
 
 
-def _show(value) -> str:
+def show(value) -> str:
+  """A value as it stands in a flag."""
   return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _require(holds: bool, rule: str, name: str, value) -> None:
-  if not holds:
-    raise ValueError(f"--{name} {rule}. Received: --{name}={_show(value)}")
-
-
-def _validate(config: ExperimentConfig) -> None:
-  data, subsets, training = config.data, config.subsets, config.recipe
-  running = config.running
-  checks = [
-    (
-      data.dataset in DATASETS,
-      f"must be one of: {', '.join(DATASETS)}",
-      "dataset",
-      data.dataset,
-    ),
-    (
-      0 <= data.label_noise < 1,
-      "must be in [0, 1)",
-      "label_noise",
-      data.label_noise,
-    ),
-    (
-      subsets.num_subsets >= 2,
-      "must be at least 2: memorization compares runs that saw an example with "
-      "runs that did not",
-      "num_subsets",
-      subsets.num_subsets,
-    ),
-    (
-      0 < subsets.subset_ratio < 1,
-      "must be strictly between 0 and 1, or no example is ever held out",
-      "subset_ratio",
-      subsets.subset_ratio,
-    ),
-    (
-      round(subsets.subset_ratio, 6) == subsets.subset_ratio,
-      "takes at most six decimals",
-      "subset_ratio",
-      subsets.subset_ratio,
-    ),
-    (training.epochs >= 1, "must be at least 1", "epochs", training.epochs),
-    (
-      training.batch_size >= 1,
-      "must be at least 1",
-      "batch_size",
-      training.batch_size,
-    ),
-    (
-      0 < training.learning_rate < float("inf"),
-      "must be above 0",
-      "learning_rate",
-      training.learning_rate,
-    ),
-    (
-      0 <= training.warmup_epochs <= training.epochs,
-      "must be between 0 and --epochs",
-      "warmup_epochs",
-      training.warmup_epochs,
-    ),
-    (
-      all(e > 0 for e in training.decay_epochs)
-      and sorted(training.decay_epochs) == list(training.decay_epochs),
-      "must be above 0 and in order",
-      "decay_epochs",
-      training.decay_epochs,
-    ),
-    (
-      0 < training.decay_factor <= 1,
-      "must be in (0, 1]",
-      "decay_factor",
-      training.decay_factor,
-    ),
-    (0 <= training.momentum < 1, "must be in [0, 1)", "momentum", training.momentum),
-    (
-      0 <= training.weight_decay < float("inf"),
-      "must be 0 or more",
-      "weight_decay",
-      training.weight_decay,
-    ),
-    (
-      0 <= training.batch_norm_momentum < 1,
-      "must be in [0, 1)",
-      "batch_norm_momentum",
-      training.batch_norm_momentum,
-    ),
-    (running.seed >= 0, "must be 0 or more", "seed", running.seed),
-    (
-      running.threads_per_unit >= 1,
-      "must be at least 1",
-      "threads_per_unit",
-      running.threads_per_unit,
-    ),
-    (running.workers >= 0, "must be 0 or more", "workers", running.workers),
-    (
-      running.checkpoint_epochs >= 0,
-      "must be 0 or more",
-      "checkpoint_epochs",
-      running.checkpoint_epochs,
-    ),
-  ]
-  for holds, rule, name, value in checks:
-    _require(holds, rule, name, value)
-  for kind in groups().values():
-    part = getattr(config, _group_of(kind))
-    for field in dataclasses.fields(kind):
-      choices, value = field.metadata.get("choices"), getattr(part, field.name)
-      if choices:
-        _require(
-          value in choices,
-          f"must be one of: {', '.join(choices)}",
-          field.name,
-          value,
-        )
-  for name, values in (
-    ("models", config.models.models),
-    ("recipes", config.models.recipes),
-    ("subset_families", subsets.subset_families),
-  ):
-    _require(
-      len(set(values)) == len(values), "names something twice", name, values
-    )
-  _require(bool(config.models.models), "must name at least one", "models", "")
-  _require(bool(config.models.recipes), "must name at least one", "recipes", "")
-  try:
-    name = "models"
-    for value in config.models.models:
-      model_names.parse(value)
-    name = "recipes"
-    for value in config.models.recipes:
-      recipes_lib.parse(value, training)
-    name = "subset_families"
-    for value in subsets.subset_families:
-      subsets_lib.parse_family(value)
-  except ValueError as error:
-    raise ValueError(f"--{name}: {error}") from error
-
-
-def _group_of(kind: type) -> str:
-  return next(group for group, k in groups().items() if k is kind)

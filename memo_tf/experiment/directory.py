@@ -180,7 +180,9 @@ class ExperimentDirectory:
     mine = private_name(pathlib.Path("x")).name.split("~")[1]
     for top in ("runs", "subsets", "scores", "report", "work", "."):
       folder = self.root / top
-      entries = folder.glob(".*~*~*~*") if top == "." else folder.rglob(".*~*~*~*")
+      entries = (
+        folder.glob(".*~*~*~*") if top == "." else folder.rglob(".*~*~*~*")
+      )
       for path in list(entries):
         parts = path.name.rsplit("~", 3)
         if parts[1] != mine or not parts[2].isdigit():

@@ -7,9 +7,9 @@ The builders are in `memo_tf.models`; a family is a line in `FAMILIES` here and
 a line in its table there.
 """
 
+from collections.abc import Callable
 import dataclasses
 import re
-from collections.abc import Callable
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

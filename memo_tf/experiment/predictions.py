@@ -142,7 +142,9 @@ def read_run(
     ExperimentError: if they are missing or damaged; says what to do.
   """
   path = directory.run_dir(unit) / "predictions.parquet"
-  advice = "give the launch command again: it moves the run aside and repeats it"
+  advice = (
+    "give the launch command again: it moves the run aside and repeats it"
+  )
   try:
     record = json.loads((path.parent / "run.json").read_text())
     digest = record["outputs"]["predictions.parquet"]["digest"]

@@ -6,10 +6,10 @@ of recipe may require another unit of the same subset (a student its teacher),
 which `work_units.requires` reads from here.
 """
 
+from collections.abc import Callable
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
 
 SCHEDULES = ("step", "cosine")
 WEIGHT_DECAYS = ("gradient", "loss", "decoupled")

@@ -75,9 +75,7 @@ def remaining_seconds(
     known.get(unit.group, rate * model_names.parse(unit.model).relative_cost)
     for unit in pending
   )
-  longest = max(
-    (known.get(unit.group, 0.0) for unit in pending), default=0.0
-  )
+  longest = max((known.get(unit.group, 0.0) for unit in pending), default=0.0)
   return max(total / max(workers, 1), longest)
 
 

@@ -52,7 +52,7 @@ def memorization_histogram(
       names.append("planted wrong label")
     else:
       names = ["examples"]
-    axes.hist(parts, bins=edges, stacked=True, label=names)
+    axes.hist(parts, bins=edges, label=names)
     axes.set_yscale("symlog", linthresh=10)
     axes.set_xlabel("memorization")
     axes.set_ylabel("examples (log scale)")

@@ -74,16 +74,23 @@ def _group(result: scoring.GroupScores, info: dict, images: np.ndarray) -> dict:
     "histogram": figures.memorization_histogram(
       result.scores.memorization, noisy
     ),
-    "gallery": _gallery(result, info, images),
+    "gallery": _gallery(result, info, images, np.ones(len(noisy), bool)),
+    "gallery_unplanted": (
+      _gallery(result, info, images, ~noisy) if noisy.any() else []
+    ),
   }
 
 
 def _gallery(
-  result: scoring.GroupScores, info: dict, images: np.ndarray
+  result: scoring.GroupScores,
+  info: dict,
+  images: np.ndarray,
+  eligible: np.ndarray,
 ) -> list[dict]:
-  """The most memorized examples: image, labels, score and interval."""
+  """The most memorized of some examples: image, labels, score and interval."""
   scores = result.scores
-  values = np.where(np.isnan(scores.memorization), -np.inf, scores.memorization)
+  eligible = eligible & ~np.isnan(scores.memorization)
+  values = np.where(eligible, scores.memorization, -np.inf)
   # Ties are many: among equals the one that held-out runs find hardest first.
   margin = np.where(result.stack.in_mask, np.nan, result.stack.margin)
   counts = np.maximum((~np.isnan(margin)).sum(axis=0), 1)

@@ -1,7 +1,7 @@
 """What a launch would run and what it costs, before anything is run."""
 
-import tempfile
 from collections.abc import Iterable
+import tempfile
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
@@ -93,7 +93,9 @@ def dry_run(
     start_up, sizes, measured = _measure(config, missing, workers)
     known |= measured
 
-  print(f"{'model/recipe/subsets':44} {'runs':>6} {'done':>6} {'s a run':>8}  from")
+  print(
+    f"{'model/recipe/subsets':44} {'runs':>6} {'done':>6} {'s a run':>8}  from"
+  )
   for group in groups:
     members = [unit for unit in wanted if unit.group == group]
     done = sum(unit in found.done for unit in members)

@@ -6,13 +6,13 @@
 whatever a broken set-up left there is made anew.
 """
 
+from importlib import metadata
 import io
 import json
 import os
 import pathlib
 import platform
 import shutil
-from importlib import metadata
 
 import numpy as np
 
@@ -203,7 +203,15 @@ def _remove_setup(directory: directory_lib.ExperimentDirectory) -> None:
 
 
 def _environment() -> str:
-  names = ("tensorflow", "keras", "numpy", "pandas", "pyarrow", "scipy", "absl-py")
+  names = (
+    "tensorflow",
+    "keras",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "absl-py",
+  )
   content = {
     "python": platform.python_version(),
     "platform": platform.platform(),

@@ -6,22 +6,15 @@ raises; it never leaves half of one.
 """
 
 import collections
+from collections.abc import Callable
 import dataclasses
 import datetime
-import importlib.metadata
-import json
-import os
-import pathlib
-import platform
-import shutil
 import time
-from collections.abc import Callable
 
+from absl import logging
 import keras
 import numpy as np
-import pyarrow.parquet as pq
 import tensorflow as tf
-from absl import logging
 
 from memo_tf.data import pipeline
 from memo_tf.experiment import config as config_lib
@@ -29,6 +22,7 @@ from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import predictions
 from memo_tf.experiment import recipes
 from memo_tf.experiment import work_units
+from memo_tf.running import publishing
 from memo_tf.training import checkpoints
 from memo_tf.training import distribution
 from memo_tf.training import schedule
@@ -142,10 +136,10 @@ def run_unit(
     "subset_size": len(members),
     "seed": config.running.seed,
     "threads": config.running.threads_per_unit,
-    "versions": versions(),
-    "machine": machine(),
+    "versions": publishing.versions(),
+    "machine": publishing.machine(),
     "parameters": trainer_lib.count_parameters(trainer.model),
-    **_accuracies(table, mask),
+    **publishing.accuracies(table, mask),
     "resumed_after_epoch": resumed,
     "seconds": {
       "training": seconds,
@@ -156,38 +150,19 @@ def run_unit(
     "outputs": {},
   }
   logits = np.concatenate([train_logits, test_logits])
-  _publish(session, unit, outputs, record, table, history, logits, trainer)
-  shutil.rmtree(directory.work_dir(unit), ignore_errors=True)
+  publishing.publish(
+    session.directory,
+    unit,
+    record,
+    {
+      name: publishing.output_bytes(name, table, history, logits, trainer.model)
+      for name in outputs
+    },
+    table,
+  )
+  for name in ("checkpoint.npz", "traceback.txt"):
+    (directory.work_dir(unit) / name).unlink(missing_ok=True)
   return record
-
-
-def machine() -> dict[str, str]:
-  """The kind of machine, as far as results depend on it."""
-  gpus = tf.config.list_physical_devices("GPU")
-  details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-  return {
-    "host": platform.node(),
-    "cpu": _cpu_name(),
-    "gpu": ", ".join(d.get("device_name", "GPU") for d in details),
-    "platform": platform.platform(),
-  }
-
-
-def versions() -> dict[str, str]:
-  """The versions that results depend on."""
-  packages = ("tensorflow", "keras", "numpy", "scipy", "pyarrow")
-  found = {name: importlib.metadata.version(name) for name in packages}
-  return {"python": platform.python_version(), **found}
-
-
-def _cpu_name() -> str:
-  try:
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-      if line.startswith("model name"):
-        return line.split(":", 1)[1].strip()
-  except OSError:
-    pass
-  return platform.processor() or platform.machine()
 
 
 def _fit(session, trainer, unit, recipe, members, on_epoch):
@@ -250,129 +225,14 @@ def _fit(session, trainer, unit, recipe, members, on_epoch):
         "accuracy": accuracy,
       }
     )
-    logging.info("epoch %d: loss %.4f, accuracy %.4f", epoch + 1, loss, accuracy)
+    logging.info(
+      "epoch %d: loss %.4f, accuracy %.4f", epoch + 1, loss, accuracy
+    )
     on_epoch(epoch + 1, recipe.epochs)
     every = config.running.checkpoint_epochs
     if every and (epoch + 1) % every == 0 and epoch + 1 < recipe.epochs:
       checkpoints.save(path, key, epoch + 1, history, trainer.state())
   return history, first, time.perf_counter() - started
-
-
-def _accuracies(table, mask) -> dict[str, float]:
-  """Accuracy against the given labels, on the subset, held out, and test."""
-  correct = table["predicted"].to_numpy() == table["label"].to_numpy()
-  train, test = correct[: len(mask)], correct[len(mask) :]
-
-  def mean(values):
-    return float(values.mean()) if len(values) else None
-
-  return {
-    "in_accuracy": mean(train[mask]),
-    "out_accuracy": mean(train[~mask]),
-    "test_accuracy": mean(test),
-  }
-
-
-def _publish(session, unit, outputs, record, table, history, logits, trainer):
-  """Writes the wanted outputs to a private folder and renames it into place."""
-  directory = session.directory
-  target = directory.run_dir(unit)
-  finished = directory.run_state(unit, check_digests=True).record
-  if finished:
-    _check_reproduced(directory, unit, finished, record, table)
-
-  private = directory_lib.private_name(target)
-  private.mkdir(parents=True)
-  try:
-    for name in sorted(outputs):
-      _write_output(private / name, table, history, logits, trainer)
-      record["outputs"][name] = {
-        "bytes": (private / name).stat().st_size,
-        "digest": directory_lib.digest_file(private / name),
-      }
-    if finished:
-      record["outputs"] |= finished["outputs"]
-      directory_lib.extend(private, target, record)
-    else:
-      directory_lib.write_atomic(
-        private / "run.json", json.dumps(record, indent=2) + "\n"
-      )
-      directory_lib.publish(private, target)
-  except BaseException:
-    shutil.rmtree(private, ignore_errors=True)
-    raise
-
-
-def _write_output(path: pathlib.Path, table, history, logits, trainer) -> None:
-  if path.name == "predictions.parquet":
-    path.write_bytes(predictions.table_bytes(table))
-  elif path.name == "history.jsonl":
-    path.write_text("".join(json.dumps(line) + "\n" for line in history))
-  elif path.name == "logits.npy":
-    np.save(path, logits.astype(np.float16), allow_pickle=False)
-  elif path.name == "weights.weights.h5":
-    trainer.model.save_weights(path)
-  else:
-    raise ValueError(f"Unknown output. Received: {path.name!r}")
-  # What is named in run.json must survive a loss of power.
-  with open(path, "rb") as file:
-    os.fsync(file.fileno())
-
-
-def _check_reproduced(directory, unit, finished, record, table) -> None:
-  """A repeated unit must give the predictions that it gave before."""
-  path = directory.run_dir(unit) / "predictions.parquet"
-  if predictions.same_predictions(pq.read_table(path), table):
-    return
-
-  def kind(about):
-    hardware = about["machine"]["gpu"] or about["machine"]["cpu"]
-    tensorflow = about["versions"]["tensorflow"]
-    return f"{about['machine']['host']} ({hardware}, TensorFlow {tensorflow})"
-
-  raise directory_lib.ExperimentError(
-    f"{unit.name} was repeated for one more output and does not reproduce its "
-    f"predictions: first on {kind(finished)}, now on {kind(record)}. Repeat it "
-    "on a machine of the first kind, or move the run away to have it anew."
-  )
-
-
-def measure(session: Session, model: str, recipe_name: str) -> dict[str, float]:
-  """Seconds that a model costs here: to plan with; nothing is written.
-
-  Returns:
-    `trace`: once a worker; `step`: each; `evaluation`: of all N + T examples.
-  """
-  recipe = recipes.parse(recipe_name, session.config.recipe)
-  data, size = session.data, recipe.batch_size
-  started = time.perf_counter()
-  trainer = session.trainer(model, recipe)
-  trainer.initialize(session.config.running.seed, "measure")
-  steps = 4
-
-  def train():
-    order = np.arange(steps * size, dtype=np.int32) % len(data.train_labels)
-    rates = np.zeros(steps, np.float32)
-    trainer.train_epoch(
-      session.images, session.labels, order.reshape(steps, size), rates
-    )
-
-  def evaluate():
-    trainer.predict(data.train_images)
-    trainer.predict(data.test_images)
-
-  train()
-  evaluate()
-  traced = time.perf_counter()
-  seconds = {"trace": traced - started}
-  for name, action, share in (("step", train, steps), ("evaluation", evaluate, 1)):
-    times = []
-    for _ in range(3):
-      before = time.perf_counter()
-      action()
-      times.append((time.perf_counter() - before) / share)
-    seconds[name] = float(np.median(times))
-  return seconds
 
 
 def keras_backend_is_tensorflow() -> bool:

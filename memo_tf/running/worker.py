@@ -25,7 +25,15 @@ from memo_tf.experiment import work_units
 
 _BORN = time.monotonic()
 # Not one unit's fault: the whole study cannot go on.
-_STORAGE_ERRNO = {"ENOSPC", "EROFS", "EACCES", "EPERM", "EFBIG", "EDQUOT", "EIO"}
+_STORAGE_ERRNO = {
+  "ENOSPC",
+  "EROFS",
+  "EACCES",
+  "EPERM",
+  "EFBIG",
+  "EDQUOT",
+  "EIO",
+}
 
 
 class Worker:
@@ -38,8 +46,8 @@ class Worker:
     self._start_up = 0.0
 
   def setup(self, task: dict) -> dict:
-    import tensorflow as tf
     from absl import logging
+    import tensorflow as tf
 
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
@@ -105,6 +113,7 @@ class Worker:
     from memo_tf.data import datasets
     from memo_tf.data import pipeline
     from memo_tf.data import shards
+    from memo_tf.running import measuring
     from memo_tf.running import run
 
     if self._session is None:
@@ -124,7 +133,7 @@ class Worker:
       )
       self._session = run.Session(self._config, self._directory, arrays)
       self._start_up = time.monotonic() - _BORN
-    seconds = run.measure(self._session, task["model"], task["recipe"])
+    seconds = measuring.measure(self._session, task["model"], task["recipe"])
     return {
       **seconds,
       "session": self._start_up,
@@ -166,7 +175,9 @@ def _describe(error: Exception) -> dict:
   if code in names or "No space left" in message or "File too large" in message:
     fatal = True
   expected = (directory_lib.ExperimentError, OSError, ValueError)
-  if not isinstance(error, expected) and type(error).__name__ != "DivergedError":
+  if (
+    not isinstance(error, expected) and type(error).__name__ != "DivergedError"
+  ):
     message = f"{type(error).__name__}: {message}"
   return {"error": message, "fatal": fatal}
 

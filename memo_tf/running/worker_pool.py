@@ -7,6 +7,7 @@ No TensorFlow here: the parent stays small and safe to signal.
 """
 
 import collections
+from collections.abc import Iterator
 import dataclasses
 import json
 import os
@@ -14,7 +15,6 @@ import pathlib
 import selectors
 import subprocess
 import sys
-from collections.abc import Iterator
 
 from memo_tf.experiment import directory as directory_lib
 
@@ -250,8 +250,7 @@ def _environment(threads: int) -> dict[str, str]:
 
 def _death(code: int) -> str:
   if code < 0:
-    return (
-      f"its worker was killed by signal {-code} twice"
-      + (" (out of memory?)" if code == -9 else "")
+    return f"its worker was killed by signal {-code} twice" + (
+      " (out of memory?)" if code == -9 else ""
     )
   return f"its worker ended with exit status {code} twice"

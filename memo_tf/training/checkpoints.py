@@ -11,8 +11,8 @@ import pathlib
 import zipfile
 import zlib
 
-import numpy as np
 from absl import logging
+import numpy as np
 
 from memo_tf.experiment import directory as directory_lib
 

@@ -1,0 +1,153 @@
+"""What a config must satisfy, each rule beside the flag that it is about."""
+
+import dataclasses
+
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import model_names
+from memo_tf.experiment import recipes as recipes_lib
+from memo_tf.experiment import subsets as subsets_lib
+
+
+def _require(holds: bool, rule: str, name: str, value) -> None:
+  if not holds:
+    raise ValueError(
+      f"--{name} {rule}. Received: --{name}={config_lib.show(value)}"
+    )
+
+
+def check(config: config_lib.ExperimentConfig) -> None:
+  """Raises a `ValueError` that names flag, rule and value, if one is broken."""
+  data, subsets, training = config.data, config.subsets, config.recipe
+  running = config.running
+  checks = [
+    (
+      data.dataset in config_lib.DATASETS,
+      f"must be one of: {', '.join(config_lib.DATASETS)}",
+      "dataset",
+      data.dataset,
+    ),
+    (
+      0 <= data.label_noise < 1,
+      "must be in [0, 1)",
+      "label_noise",
+      data.label_noise,
+    ),
+    (
+      subsets.num_subsets >= 2,
+      "must be at least 2: memorization compares runs that saw an example with "
+      "runs that did not",
+      "num_subsets",
+      subsets.num_subsets,
+    ),
+    (
+      0 < subsets.subset_ratio < 1,
+      "must be strictly between 0 and 1, or no example is ever held out",
+      "subset_ratio",
+      subsets.subset_ratio,
+    ),
+    (
+      round(subsets.subset_ratio, 6) == subsets.subset_ratio,
+      "takes at most six decimals",
+      "subset_ratio",
+      subsets.subset_ratio,
+    ),
+    (training.epochs >= 1, "must be at least 1", "epochs", training.epochs),
+    (
+      training.batch_size >= 1,
+      "must be at least 1",
+      "batch_size",
+      training.batch_size,
+    ),
+    (
+      0 < training.learning_rate < float("inf"),
+      "must be above 0",
+      "learning_rate",
+      training.learning_rate,
+    ),
+    (
+      0 <= training.warmup_epochs <= training.epochs,
+      "must be between 0 and --epochs",
+      "warmup_epochs",
+      training.warmup_epochs,
+    ),
+    (
+      all(e > 0 for e in training.decay_epochs)
+      and sorted(training.decay_epochs) == list(training.decay_epochs),
+      "must be above 0 and in order",
+      "decay_epochs",
+      training.decay_epochs,
+    ),
+    (
+      0 < training.decay_factor <= 1,
+      "must be in (0, 1]",
+      "decay_factor",
+      training.decay_factor,
+    ),
+    (
+      0 <= training.momentum < 1,
+      "must be in [0, 1)",
+      "momentum",
+      training.momentum,
+    ),
+    (
+      0 <= training.weight_decay < float("inf"),
+      "must be 0 or more",
+      "weight_decay",
+      training.weight_decay,
+    ),
+    (
+      0 <= training.batch_norm_momentum < 1,
+      "must be in [0, 1)",
+      "batch_norm_momentum",
+      training.batch_norm_momentum,
+    ),
+    (running.seed >= 0, "must be 0 or more", "seed", running.seed),
+    (
+      running.threads_per_unit >= 1,
+      "must be at least 1",
+      "threads_per_unit",
+      running.threads_per_unit,
+    ),
+    (running.workers >= 0, "must be 0 or more", "workers", running.workers),
+    (
+      running.checkpoint_epochs >= 0,
+      "must be 0 or more",
+      "checkpoint_epochs",
+      running.checkpoint_epochs,
+    ),
+  ]
+  for holds, rule, name, value in checks:
+    _require(holds, rule, name, value)
+  for group, kind in config_lib.groups().items():
+    part = getattr(config, group)
+    for field in dataclasses.fields(kind):
+      choices, value = field.metadata.get("choices"), getattr(part, field.name)
+      if choices:
+        _require(
+          value in choices,
+          f"must be one of: {', '.join(choices)}",
+          field.name,
+          value,
+        )
+  for name, values in (
+    ("models", config.models.models),
+    ("recipes", config.models.recipes),
+    ("subset_families", subsets.subset_families),
+  ):
+    _require(
+      len(set(values)) == len(values), "names something twice", name, values
+    )
+  _require(bool(config.models.models), "must name at least one", "models", "")
+  _require(bool(config.models.recipes), "must name at least one", "recipes", "")
+  try:
+    name = "models"
+    for value in config.models.models:
+      model_names.parse(value)
+    name = "recipes"
+    for value in config.models.recipes:
+      recipes_lib.parse(value, training)
+    name = "subset_families"
+    for value in subsets.subset_families:
+      subsets_lib.parse_family(value)
+  except ValueError as error:
+    raise ValueError(f"--{name}: {error}") from error
