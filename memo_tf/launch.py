@@ -48,7 +48,12 @@ def launch(
     ValueError: if config, units and directory do not fit together.
     ExperimentError, OSError: if the directory cannot be used.
   """
-  config = preparation.open_directory(directory, config)
+  config = preparation.recorded_config(directory, config)
+  planned = work_units.plan(config)
+  wanted = work_units.wanted_outputs(config, planned)
+  if only:
+    wanted = {unit: wanted[unit] for unit in planning.selected(only, planned)}
+  preparation.open_directory(directory)
   workers = config.running.workers or worker_pool.default_workers(
     config.running.threads_per_unit
   )
@@ -60,10 +65,6 @@ def launch(
     log_path=directory.root / "work" / "workers.log",
   ) as pool:
     preparation.prepare(directory, config, pool)
-    planned = work_units.plan(config)
-    wanted = work_units.wanted_outputs(config, planned)
-    if only:
-      wanted = {unit: wanted[unit] for unit in planning.selected(only, planned)}
     found = survey_lib.survey(directory, wanted)
     for unit, problem in found.damaged.items():
       place = directory.move_aside(unit)
@@ -75,7 +76,8 @@ def launch(
   if not only:
     _say("Scoring …")
     results = scoring.score_study(directory, config)
-    path = page.write_page(directory, config, results, failures)
+    settings = launch_flags.resolved_flags(config)
+    path = page.write_page(directory, config, results, failures, settings)
     for line in scoring.summary_lines(results):
       print(line)
     print(f"Page: {path}")
@@ -196,11 +198,8 @@ def main(unused_argv) -> int:
     _say(f"memo_tf.launch: {error}")
     return FAILED
   except OSError as error:
-    _say(
-      f"memo_tf.launch: {error.strerror or error}: "
-      f"{error.filename or values.experiment_dir}. What is finished is kept; "
-      "when this is mended, the same command goes on."
-    )
+    text = directory_lib.describe_os_error(error, values.experiment_dir or "")
+    _say(f"memo_tf.launch: {text}")
     return FAILED
   except _Signalled as signalled:
     _say(

@@ -8,7 +8,9 @@ images can be looked at without TensorFlow) and `info.json`, which names every
 file with its size and digest.
 """
 
+import errno
 import json
+import os
 import pathlib
 import shutil
 
@@ -117,7 +119,8 @@ def write_shards(
         for row in rows:
           writer.write(_encode(ids[row], labels[row], images[row]))
     except tf.errors.OpError as error:
-      raise OSError(f"cannot write {path}: {error.message}") from error
+      code = _errno_of(error)
+      raise OSError(code, os.strerror(code), str(path)) from error
     paths.append(path)
   return paths
 
@@ -203,6 +206,14 @@ def _encode(example_id: int, label: int, image: np.ndarray) -> bytes:
   }
   features = tf.train.Features(feature=feature)
   return tf.train.Example(features=features).SerializeToString()
+
+
+def _errno_of(error: tf.errors.OpError) -> int:
+  """What the system said: TensorFlow has it in the message only."""
+  for code in (errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES):
+    if os.strerror(code) in error.message:
+      return code
+  return errno.EIO
 
 
 def _examples_table(

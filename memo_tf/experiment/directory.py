@@ -33,6 +33,16 @@ class ExperimentError(RuntimeError):
   """What lies on disk is not what is needed; the message says what to do."""
 
 
+def describe_os_error(error: OSError, default: str = "") -> str:
+  """One line: what the disk refused, where, and that nothing is lost."""
+  place = error.filename or default
+  return (
+    f"{error.strerror or error}"
+    + (f": {place}" if place else "")
+    + ". What is finished is kept; when this is mended, the same command goes on."
+  )
+
+
 def digest_bytes(content) -> str:
   """The digest of a buffer: 128-bit xxHash, in hex."""
   return xxhash.xxh3_128_hexdigest(content)
@@ -66,8 +76,11 @@ def write_atomic(path: pathlib.Path, content: bytes | str) -> None:
       file.flush()
       os.fsync(file.fileno())
     os.replace(private, path)
-  except BaseException:
-    private.unlink(missing_ok=True)
+  except BaseException as error:
+    with contextlib.suppress(OSError):
+      private.unlink(missing_ok=True)
+    if isinstance(error, OSError) and not error.filename:
+      error.filename = str(path)
     raise
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 
 import matplotlib
 
@@ -77,4 +78,6 @@ def _svg(figure) -> str:
   figure.savefig(sink, format="svg", metadata={"Date": None})
   plt.close(figure)
   text = sink.getvalue()
-  return text[text.index("<svg") :]  # without the XML header, to stand in HTML
+  # To stand in HTML: without the XML header and matplotlib's own metadata.
+  text = text[text.index("<svg") :]
+  return re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

@@ -23,6 +23,7 @@ def write_page(
   config: config_lib.ExperimentConfig,
   results: list[scoring.GroupScores],
   failures: dict[str, str],
+  settings: str,
 ) -> pathlib.Path:
   """Writes the page and returns its path.
 
@@ -31,6 +32,7 @@ def write_page(
     config: of the study.
     results: `scoring.score_study`, smallest model first.
     failures: error by unit name, of the runs that failed just now.
+    settings: the flagfile that gives this study again, to be shown.
   """
   info = dataset_record.read_info(directory)
   images = np.load(
@@ -48,7 +50,7 @@ def write_page(
   html = environment.get_template("page.html").render(
     info=info,
     config=config,
-    flags=_flags(config),
+    flags=settings,
     version=memo_tf.__version__,
     groups=[_group(result, info, images) for result in results],
     sizes=_sizes(results),
@@ -170,12 +172,6 @@ def _origins(directory, results) -> dict[str, list[str]]:
       for text, n in versions.items()
     ],
   }
-
-
-def _flags(config: config_lib.ExperimentConfig) -> str:
-  from memo_tf import launch_flags
-
-  return launch_flags.resolved_flags(config)
 
 
 def _range(values: np.ndarray) -> str:

@@ -28,21 +28,13 @@ from memo_tf.running import worker_pool
 _OWN = {"dataset", "subsets", "work", "resolved.flags", "environment.json"}
 
 
-def open_directory(
-  directory: directory_lib.ExperimentDirectory,
-  config: config_lib.ExperimentConfig,
-) -> config_lib.ExperimentConfig:
+def open_directory(directory: directory_lib.ExperimentDirectory) -> None:
   """Opens a study's directory, or makes a new one; checks that it is writable.
 
-  Returns:
-    The config to work by: `config`, united with what is recorded.
-
   Raises:
-    ValueError: if the directory holds another study, or something else.
-    ExperimentError: if its config.json is damaged.
+    ValueError: if it holds something that is not a study.
     OSError: if it cannot be written.
   """
-  merged = recorded_config(directory, config)
   if not directory.config_path.exists() and directory.root.is_dir():
     names = {p.name for p in directory.root.iterdir()} - _OWN
     foreign = sorted(n for n in names if "~" not in n)
@@ -61,7 +53,6 @@ def open_directory(
   except OSError as error:
     raise OSError(error.errno, error.strerror, str(directory.root)) from error
   directory.clean_private()
-  return merged
 
 
 def recorded_config(

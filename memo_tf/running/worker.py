@@ -9,6 +9,7 @@ prints goes to the log of the unit at hand.
 """
 
 import ctypes
+import errno
 import json
 import os
 import pathlib
@@ -26,13 +27,13 @@ from memo_tf.experiment import work_units
 _BORN = time.monotonic()
 # Not one unit's fault: the whole study cannot go on.
 _STORAGE_ERRNO = {
-  "ENOSPC",
-  "EROFS",
-  "EACCES",
-  "EPERM",
-  "EFBIG",
-  "EDQUOT",
-  "EIO",
+  errno.ENOSPC,
+  errno.EROFS,
+  errno.EACCES,
+  errno.EPERM,
+  errno.EFBIG,
+  errno.EDQUOT,
+  errno.EIO,
 }
 
 
@@ -169,16 +170,14 @@ def main() -> None:
 def _describe(error: Exception) -> dict:
   """One line of what went wrong, and whether the whole study must stop."""
   message = " ".join(str(error).split()) or type(error).__name__
-  code = error.errno if isinstance(error, OSError) else None
-  fatal = isinstance(error, directory_lib.ExperimentError)
-  names = {getattr(__import__("errno"), name) for name in _STORAGE_ERRNO}
-  if code in names or "No space left" in message or "File too large" in message:
-    fatal = True
-  expected = (directory_lib.ExperimentError, OSError, ValueError)
-  if (
-    not isinstance(error, expected) and type(error).__name__ != "DivergedError"
-  ):
-    message = f"{type(error).__name__}: {message}"
+  if isinstance(error, OSError):
+    fatal = error.errno in _STORAGE_ERRNO
+    if fatal:
+      message = directory_lib.describe_os_error(error)
+  else:
+    fatal = isinstance(error, directory_lib.ExperimentError)
+    if not fatal and type(error).__name__ not in ("ValueError", "DivergedError"):
+      message = f"{type(error).__name__}: {message}"
   return {"error": message, "fatal": fatal}
 
 

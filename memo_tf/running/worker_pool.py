@@ -169,7 +169,7 @@ class _Process:
       stdout=log,
       stderr=log,
       pass_fds=[write_end],
-      env=_environment(threads),
+      env=environment(threads),
       # Ctrl-C in a terminal must reach the parent only, which ends the workers.
       start_new_session=True,
     )
@@ -218,7 +218,7 @@ class _Process:
       pass  # it died; its end of the other pipe tells
 
 
-def _environment(threads: int) -> dict[str, str]:
+def environment(threads: int) -> dict[str, str]:
   """The environment of a worker: threads, quiet logs, memory kept."""
   package_root = str(pathlib.Path(__file__).resolve().parents[2])
   paths = [package_root, os.environ.get("PYTHONPATH", "")]

@@ -1,0 +1,58 @@
+"""Training with memo_tf's own Trainer, slice by slice, for training.py."""
+
+import argparse
+import time
+
+import numpy as np
+import pairing
+import tensorflow as tf
+
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import recipes
+from memo_tf.training import distribution
+from memo_tf.training import trainer as trainer_lib
+
+BATCH = 128
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser()
+  for name in ("threads", "depth", "size", "channels"):
+    parser.add_argument(f"--{name}", type=int)
+  parser.add_argument("--kind")
+  arguments = parser.parse_args()
+  tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
+  tf.config.threading.set_inter_op_parallelism_threads(arguments.threads)
+  shape = (arguments.size, arguments.size, arguments.channels)
+  rng = np.random.default_rng(0)
+  images = tf.constant(rng.integers(0, 256, (2048, *shape)).astype(np.uint8))
+  labels = tf.constant(rng.integers(0, 10, 2048).astype(np.int32))
+  trainer = trainer_lib.Trainer(
+    f"cifar_resnet-{arguments.depth}",
+    recipes.parse("one_hot", config_lib.TrainingConfig(batch_size=BATCH)),
+    image_shape=shape,
+    num_classes=10,
+    mean=np.full(arguments.channels, 128, np.float32),
+    std=np.full(arguments.channels, 64, np.float32),
+    strategy=distribution.one_device(),
+  )
+  trainer.initialize(0, "benchmark")
+  steps = [1]
+
+  def work(seconds: float) -> tuple[int, float]:
+    items, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+      before = time.perf_counter()
+      order = rng.integers(0, 2048, (steps[0], BATCH)).astype(np.int32)
+      trainer.train_epoch(images, labels, order, np.full(steps[0], 0.01, np.float32))
+      items += order.size
+      one = (time.perf_counter() - before) / steps[0]
+      # As many steps a call as in an epoch, but a slice must be able to end.
+      steps[0] = int(np.clip(0.25 * seconds / one, 1, 64))
+    return items, time.perf_counter() - started
+
+  pairing.serve(work)
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,93 @@
+"""Training with PyTorch, eager or compiled, channels-last, for training.py."""
+
+import argparse
+import time
+
+import pairing
+import torch
+from torch import nn
+from torch.nn import functional
+
+BATCH = 128
+
+
+class Block(nn.Module):
+  """A basic block with the parameter-free shortcut A."""
+
+  def __init__(self, inside: int, outside: int, stride: int):
+    super().__init__()
+    self.first = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
+    self.first_norm = nn.BatchNorm2d(outside)
+    self.second = nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
+    self.second_norm = nn.BatchNorm2d(outside)
+    self.stride, self.missing = stride, outside - inside
+
+  def forward(self, x):
+    y = functional.relu(self.first_norm(self.first(x)), inplace=True)
+    y = self.second_norm(self.second(y))
+    if self.missing:
+      x = x[:, :, :: self.stride, :: self.stride]
+      half = self.missing // 2
+      x = functional.pad(x, (0, 0, 0, 0, half, self.missing - half))
+    return functional.relu(x + y, inplace=True)
+
+
+def build(depth: int, channels: int) -> nn.Module:
+  layers = [
+    nn.Conv2d(channels, 16, 3, 1, 1, bias=False),
+    nn.BatchNorm2d(16),
+    nn.ReLU(inplace=True),
+  ]
+  inside = 16
+  for stage, outside in enumerate((16, 32, 64)):
+    for block in range((depth - 2) // 6):
+      layers.append(Block(inside, outside, 2 if stage and not block else 1))
+      inside = outside
+  layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)]
+  return nn.Sequential(*layers)
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser()
+  for name in ("threads", "depth", "size", "channels"):
+    parser.add_argument(f"--{name}", type=int)
+  parser.add_argument("--kind")
+  arguments = parser.parse_args()
+  torch.set_num_threads(arguments.threads)
+  shape = (2048, arguments.channels, arguments.size, arguments.size)
+  images = torch.randint(0, 256, shape, dtype=torch.uint8)
+  images = images.contiguous(memory_format=torch.channels_last)
+  labels = torch.randint(0, 10, (2048,))
+  model = build(arguments.depth, arguments.channels)
+  model = model.to(memory_format=torch.channels_last)
+  kernels = [p for p in model.parameters() if p.ndim > 1]
+  others = [p for p in model.parameters() if p.ndim == 1]
+  groups = [
+    {"params": kernels, "weight_decay": 1e-4},
+    {"params": others, "weight_decay": 0.0},
+  ]
+  optimizer = torch.optim.SGD(groups, lr=0.01, momentum=0.9, nesterov=True)
+
+  def loss_of(batch, given):
+    inputs = (batch.float() - 128.0) / 64.0
+    return functional.cross_entropy(model(inputs), given)
+
+  if arguments.kind == "compiled":
+    loss_of = torch.compile(loss_of)
+
+  def work(seconds: float) -> tuple[int, float]:
+    items, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+      places = torch.randint(0, 2048, (BATCH,))
+      batch = images[places].contiguous(memory_format=torch.channels_last)
+      optimizer.zero_grad(set_to_none=True)
+      loss_of(batch, labels[places]).backward()
+      optimizer.step()
+      items += BATCH
+    return items, time.perf_counter() - started
+
+  pairing.serve(work)
+
+
+if __name__ == "__main__":
+  main()

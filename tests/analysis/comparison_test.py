@@ -1,0 +1,101 @@
+"""How well a score finds positives: against all pairs, one at a time."""
+
+import math
+
+from absl.testing import absltest
+from absl.testing import parameterized
+from memo_tf.analysis import comparison
+import numpy as np
+
+
+def slow_auroc(score, positive):
+  """Over every pair of a positive and a negative; a tie counts one half."""
+  wins = pairs = 0
+  for i in range(len(score)):
+    for j in range(len(score)):
+      if positive[i] and not positive[j]:
+        pairs += 1
+        wins += (score[i] > score[j]) + 0.5 * (score[i] == score[j])
+  return wins / pairs
+
+
+class AurocTest(parameterized.TestCase):
+  def test_hand_computed(self):
+    score = np.array([0.9, 0.4, 0.4, 0.1])
+    positive = np.array([True, False, True, False])
+
+    # Pairs: 0.9 beats both, 0.4 ties with 0.4 and beats 0.1: 3.5 of 4.
+    self.assertEqual(comparison.auroc(score, positive), 0.875)
+
+  @parameterized.parameters(0, 1, 2, 3)
+  def test_equals_brute_force_with_ties(self, seed):
+    rng = np.random.default_rng(seed)
+    positive = rng.random(60) < 0.3
+    # Sixty scores on five values tie massively.
+    score = rng.integers(0, 5, 60) / 4 + 0.5 * positive
+
+    found = comparison.auroc(score, positive)
+
+    self.assertAlmostEqual(found, slow_auroc(score, positive), 12)
+
+  def test_separated_scores_give_one_and_reversed_zero(self):
+    score = np.array([-3.0, -2.0, 5.0, 7.0])
+    positive = np.array([False, False, True, True])
+
+    self.assertEqual(comparison.auroc(score, positive), 1.0)
+    self.assertEqual(comparison.auroc(-score, positive), 0.0)
+
+  def test_constant_score_gives_one_half(self):
+    positive = np.arange(10) < 3
+
+    self.assertEqual(comparison.auroc(np.zeros(10), positive), 0.5)
+
+  def test_monotone_change_of_the_score_changes_nothing(self):
+    rng = np.random.default_rng(4)
+    score, positive = rng.standard_normal(50), rng.random(50) < 0.5
+
+    self.assertEqual(
+      comparison.auroc(score, positive),
+      comparison.auroc(np.exp(score) + 3, positive),
+    )
+
+  def test_order_of_examples_changes_nothing(self):
+    rng = np.random.default_rng(5)
+    score, positive = rng.integers(0, 6, 50), rng.random(50) < 0.5
+    order = rng.permutation(50)
+
+    self.assertEqual(
+      comparison.auroc(score, positive),
+      comparison.auroc(score[order], positive[order]),
+    )
+
+  def test_nan_scores_are_left_out(self):
+    score = np.array([0.9, np.nan, 0.4, 0.4, np.nan, 0.1])
+    positive = np.array([True, True, False, True, False, False])
+
+    # What is left is the example computed by hand.
+    self.assertEqual(comparison.auroc(score, positive), 0.875)
+
+  @parameterized.named_parameters(
+    ("no_positives", [0.1, 0.2], [False, False]),
+    ("no_negatives", [0.1, 0.2], [True, True]),
+    ("nothing", [], []),
+    ("positives_all_nan", [np.nan, 0.2], [True, False]),
+  )
+  def test_without_pairs_is_nan(self, score, positive):
+    found = comparison.auroc(np.array(score), np.array(positive, bool))
+
+    self.assertTrue(math.isnan(found))
+
+  @parameterized.named_parameters(
+    ("lengths", np.zeros(3), np.zeros(2, bool), r"\(3,\) and \(2,\)"),
+    ("rank", np.zeros((1, 3)), np.zeros((1, 3), bool), r"\(1, 3\)"),
+    ("integers", np.zeros(3), np.zeros(3, int), "int64"),
+  )
+  def test_rejects(self, score, positive, message):
+    with self.assertRaisesRegex(ValueError, message):
+      comparison.auroc(score, positive)
+
+
+if __name__ == "__main__":
+  absltest.main()

@@ -1,0 +1,191 @@
+"""Imports point down only; what needs no TensorFlow imports none."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+from absl.testing import absltest
+from absl.testing import parameterized
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "memo_tf"
+
+# The level of each part of memo_tf; a file may import its own level and below.
+LEVELS = {
+  "estimators": 0,
+  "analysis": 0,
+  "experiment": 1,
+  "data": 2,
+  "models": 2,
+  "training": 3,
+  "scoring": 4,
+  "report": 4,
+  "running": 4,
+  "launch_flags": 4,
+  "launch": 5,
+  "status": 5,
+}
+# Parts that must work where TensorFlow is missing.
+WITHOUT_TENSORFLOW = ("estimators", "analysis", "experiment", "scoring", "report")
+# These take no flags: they take a config and a directory.
+WITH_FLAGS = ("launch_flags", "launch", "status")
+# (file, import) pairs that the table would forbid, each with its reason. None.
+EXCEPTIONS: set[tuple[str, str]] = set()
+
+
+def sources() -> list[pathlib.Path]:
+  return sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(path: pathlib.Path) -> str:
+  return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_modules(path: pathlib.Path) -> set[str]:
+  """Full names of everything that a file imports, wherever in it."""
+  found = set()
+  for node in ast.walk(ast.parse(path.read_text())):
+    if isinstance(node, ast.Import):
+      found |= {alias.name for alias in node.names}
+    elif isinstance(node, ast.ImportFrom):
+      if node.level:
+        raise AssertionError(f"{path} has a relative import")
+      found |= {f"{node.module}.{alias.name}" for alias in node.names}
+  return found
+
+
+class LayeringTest(parameterized.TestCase):
+  def test_every_part_has_a_level(self):
+    parts = {part_of(path) for path in sources()} - {"__init__"}
+
+    self.assertEqual(parts, set(LEVELS))
+
+  def test_imports_point_down_only(self):
+    wrong = []
+    for path in sources():
+      part = part_of(path)
+      for name in imported_modules(path):
+        pieces = name.split(".")
+        if pieces[0] != "memo_tf" or part == "__init__" or len(pieces) < 2:
+          continue
+        target = pieces[1]
+        if target not in LEVELS:
+          continue
+        level_zero = LEVELS[part] == 0 and target != part
+        if (LEVELS[target] > LEVELS[part] or level_zero) and (
+          str(path.relative_to(ROOT)),
+          name,
+        ) not in EXCEPTIONS:
+          wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+    self.assertEmpty(wrong)
+
+  def test_flags_stay_at_the_edge(self):
+    users = {
+      part_of(path)
+      for path in sources()
+      if any(n.startswith("absl.flags") for n in imported_modules(path))
+    }
+
+    self.assertEqual(users, set(WITH_FLAGS))
+
+  def test_only_keras_3_is_imported(self):
+    for path in sources():
+      self.assertNotIn("tf.keras", path.read_text().replace("`tf.keras`", ""))
+      self.assertNotIn("launchers", {n.split(".")[0] for n in imported_modules(path)})
+
+  def test_parts_that_need_no_tensorflow_work_where_it_is_missing(self):
+    modules = [
+      ".".join(path.relative_to(ROOT).with_suffix("").parts)
+      for path in sources()
+      if part_of(path) in WITHOUT_TENSORFLOW
+    ] + ["memo_tf", "memo_tf.launch", "memo_tf.status"]
+    program = f"""
+import importlib, sys
+class Blocked:
+  def find_spec(self, name, path=None, target=None):
+    if name.split(".")[0] in ("tensorflow", "keras", "tf_keras"):
+      raise ImportError("blocked: " + name)
+sys.meta_path.insert(0, Blocked())
+for name in {modules!r}:
+  importlib.import_module(name)
+"""
+    result = subprocess.run(
+      [sys.executable, "-c", program],
+      cwd=ROOT,
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+
+    self.assertEqual(result.returncode, 0, result.stderr)
+
+  def test_no_file_is_called_after_nothing(self):
+    for path in sources():
+      self.assertNotIn(path.stem, ("utils", "helpers", "common", "misc"))
+
+  def test_spelling(self):
+    other = "memori" + "sation"
+    for folder in ("memo_tf", "flags", "tests", "docs", "benchmarks"):
+      for path in (ROOT / folder).rglob("*"):
+        if path.suffix in (".py", ".flags", ".md", ".html"):
+          self.assertNotIn(other, path.read_text().lower(), path)
+
+
+class BazelTest(absltest.TestCase):
+  """BUILD syntax parses as Python: every source is in one target."""
+
+  def targets(self, build: pathlib.Path) -> list[dict]:
+    found = []
+    for node in ast.walk(ast.parse(build.read_text())):
+      if isinstance(node, ast.Call) and getattr(node.func, "id", "") in (
+        "memo_library",
+        "memo_test",
+      ):
+        found.append({k.arg: ast.literal_eval(k.value) for k in node.keywords})
+    return found
+
+  def test_every_source_is_in_a_target(self):
+    for folder in ("memo_tf", "tests", "benchmarks"):
+      listed = [
+        source
+        for target in self.targets(ROOT / folder / "BUILD")
+        for source in target["srcs"]
+      ]
+      there = [
+        str(path.relative_to(ROOT / folder))
+        for path in (ROOT / folder).rglob("*.py")
+      ]
+      self.assertCountEqual(listed, there, folder)
+
+  def test_every_dependency_is_a_target(self):
+    names = {
+      f"//{folder}:{target['name']}"
+      for folder in ("memo_tf", "tests", "benchmarks")
+      for target in self.targets(ROOT / folder / "BUILD")
+    }
+    for folder in ("memo_tf", "tests", "benchmarks"):
+      for target in self.targets(ROOT / folder / "BUILD"):
+        for dependency in target.get("deps", []):
+          full = dependency if "//" in dependency else f"//{folder}{dependency}"
+          self.assertIn(full, names)
+
+  def test_workspace_marks_the_root(self):
+    self.assertIn('workspace(name = "memo_tf")', (ROOT / "WORKSPACE").read_text())
+
+
+class FlagfilesTest(absltest.TestCase):
+  def test_headers_and_no_trailing_comments(self):
+    files = list((ROOT / "flags").glob("*.flags"))
+    self.assertNotEmpty(files)
+    for path in files:
+      text = path.read_text()
+      for word in ("# Run:", "# Cost:", "# Result:"):
+        self.assertIn(word, text, path)
+      for line in text.splitlines():
+        if line.startswith("-"):
+          self.assertNotIn("#", line, path)
+
+
+if __name__ == "__main__":
+  absltest.main()

@@ -1,0 +1,109 @@
+"""The CIFAR ResNets: published sizes, shapes, smallest images, export."""
+
+from absl.testing import absltest
+from absl.testing import parameterized
+import keras
+import numpy as np
+import tensorflow as tf
+
+from memo_tf import models
+from memo_tf.training import trainer
+
+
+class CifarResnetTest(parameterized.TestCase):
+  @parameterized.parameters(
+    # He et al. (2016), table 6: 0.27, 0.46, 0.66, 0.85 and 1.7 million; to the
+    # unit as in the widely used re-implementations with option A.
+    (20, 269_722),
+    (32, 464_154),
+    (44, 658_586),
+    (56, 853_018),
+    (110, 1_727_962),
+  )
+  def test_published_parameter_counts(self, depth, parameters):
+    model = models.build_model(
+      f"cifar_resnet-{depth}", image_shape=(32, 32, 3), num_classes=10
+    )
+
+    self.assertEqual(trainer.count_parameters(model), parameters)
+
+  @parameterized.parameters((8, 75_290), (14, 172_506))
+  def test_small_depths_counted_by_hand(self, depth, parameters):
+    # Stem 3*16*9 + 32. Stage of n blocks: the first 9*(in*out + out*out) + 4*out,
+    # the others 18*out*out + 4*out. Head 64*10 + 10.
+    count, inside = 3 * 16 * 9 + 32, 16
+    for width in (16, 32, 64):
+      for _ in range((depth - 2) // 6):
+        count += 9 * (inside * width + width * width) + 4 * width
+        inside = width
+    count += 64 * 10 + 10
+    model = models.build_model(
+      f"cifar_resnet-{depth}", image_shape=(32, 32, 3), num_classes=10
+    )
+
+    self.assertEqual(count, parameters)
+    self.assertEqual(trainer.count_parameters(model), parameters)
+
+  def test_width_scales_channels(self):
+    model = models.build_model(
+      "cifar_resnet-8-w0.5", image_shape=(8, 8, 1), num_classes=10
+    )
+
+    self.assertEqual(model.get_layer("features").output.shape, (None, 32))
+
+  @parameterized.parameters((8, 8, 1), (9, 11, 3), (32, 32, 4))
+  def test_images_to_float32_logits(self, *shape):
+    model = models.build_model(
+      "cifar_resnet-8", image_shape=shape, num_classes=7
+    )
+
+    logits = model(np.ones((3, *shape), np.float32), training=False)
+
+    self.assertEqual(logits.shape, (3, 7))
+    self.assertEqual(logits.dtype, tf.float32)
+
+  def test_parameter_free_shortcut_by_hand(self):
+    layer = models.layers.ShortcutA(filters=4, strides=2)
+    images = np.arange(1 * 3 * 4 * 2, dtype=np.float32).reshape(1, 3, 4, 2)
+
+    output = layer(images).numpy()
+
+    self.assertEqual(output.shape, (1, 2, 2, 4))
+    self.assertEqual(layer.compute_output_shape((1, 3, 4, 2)), (1, 2, 2, 4))
+    np.testing.assert_array_equal(output[..., 1:3], images[:, ::2, ::2, :])
+    np.testing.assert_array_equal(output[..., [0, 3]], 0)
+
+  def test_saved_and_loaded_it_predicts_the_same(self):
+    path = self.create_tempdir().full_path + "/model.keras"
+    model = models.build_model(
+      "cifar_resnet-8", image_shape=(8, 8, 1), num_classes=3
+    )
+    images = np.random.default_rng(0).normal(size=(5, 8, 8, 1))
+    images = images.astype(np.float32)
+    model.save(path)
+
+    loaded = keras.models.load_model(path)
+
+    np.testing.assert_array_equal(
+      model(images, training=False), loaded(images, training=False)
+    )
+
+  @parameterized.parameters(
+    ("cifar_resnet-8", (7, 8, 1), 10, "at least 8x8"),
+    ("cifar_resnet-8", (8, 8), 10, r"\[H, W, channels\]"),
+    ("cifar_resnet-8", (8, 8, 1), 1, "at least 2"),
+    ("cifar_resnet-10", (8, 8, 1), 10, r"6n \+ 2"),
+    ("lenet-5", (8, 8, 1), 10, "Unknown model family"),
+  )
+  def test_rejects(self, name, image_shape, num_classes, message):
+    with self.assertRaisesRegex(ValueError, message):
+      models.build_model(
+        name, image_shape=image_shape, num_classes=num_classes
+      )
+
+  def test_every_family_that_parses_has_a_builder(self):
+    self.assertEqual(models.list_models(), sorted(models.model_names.FAMILIES))
+
+
+if __name__ == "__main__":
+  absltest.main()

@@ -1,0 +1,87 @@
+"""The pool with real processes: order, failures, deaths."""
+
+import pathlib
+
+from absl.testing import absltest
+
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import directory as directory_lib
+from memo_tf.running import worker_pool
+
+
+class WorkerPoolTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.root = pathlib.Path(self.create_tempdir().full_path)
+    self.config = config_lib.ExperimentConfig()
+
+  def pool(self, workers: int) -> worker_pool.WorkerPool:
+    setup = {
+      "config": self.config.to_json(),
+      "experiment_dir": str(self.root),
+    }
+    return worker_pool.WorkerPool(
+      workers, setup, threads=1, log_path=self.root / "log.txt"
+    )
+
+  def test_a_failed_task_is_reported_and_the_others_go_on(self):
+    good = {"task": "measure", "model": "cifar_resnet-8-w0.25"}
+    tasks = [
+      {"task": "no_such_task"},
+      {**good, "recipe": "one_hot"},
+      {**good, "recipe": "no_such_recipe"},
+    ]
+
+    with self.pool(1) as pool:
+      events = [e for e in pool.run(tasks) if e.kind in ("done", "failed")]
+
+    kinds = {tuple(e.task.values()): e.kind for e in events}
+    self.assertEqual(
+      kinds,
+      {
+        ("no_such_task",): "failed",
+        ("measure", "cifar_resnet-8-w0.25", "one_hot"): "done",
+        ("measure", "cifar_resnet-8-w0.25", "no_such_recipe"): "failed",
+      },
+    )
+    errors = [e.content for e in events if e.kind == "failed"]
+    self.assertIn("no_such_recipe", errors[1]["error"])
+    self.assertIn("Traceback", errors[1]["traceback"])
+    seconds = next(e.content for e in events if e.kind == "done")
+    self.assertGreater(seconds["trace"], seconds["step"])
+    self.assertGreater(seconds["step"], 0)
+    self.assertEqual((seconds["num_train"], seconds["num_test"]), (1500, 297))
+
+  def test_a_fatal_failure_raises(self):
+    task = {
+      "task": "run",
+      "unit": "cifar_resnet-8/one_hot/r0.70/00000",
+      "outputs": [],
+    }
+
+    with self.pool(1) as pool:
+      with self.assertRaisesRegex(
+        directory_lib.ExperimentError, "00000: .*info.json cannot be read"
+      ):
+        list(pool.run([task]))
+
+  def test_a_worker_that_cannot_be_set_up_is_reported(self):
+    class Broken:
+      def to_json(self):
+        return "{"
+
+    self.config = Broken()
+    with self.pool(1) as pool:
+      with self.assertRaises(directory_lib.ExperimentError):
+        list(pool.run([{"task": "prepare"}]))
+
+  def test_default_workers_are_the_cores_by_threads(self):
+    one = worker_pool.default_workers(1)
+
+    self.assertGreaterEqual(one, 1)
+    self.assertEqual(worker_pool.default_workers(10_000), 1)
+    self.assertEqual(worker_pool.default_workers(2), max(1, one // 2))
+
+
+if __name__ == "__main__":
+  absltest.main()
