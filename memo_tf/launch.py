@@ -45,7 +45,7 @@ def launch(
     The exit code: 0, or 1 if units failed.
 
   Raises:
-    ValueError: if config, units and directory do not fit together.
+    UsageError: if config, units and directory do not fit together.
     ExperimentError, OSError: if the directory cannot be used.
   """
   config = preparation.recorded_config(directory, config)
@@ -176,22 +176,23 @@ def main(unused_argv) -> int:
   signal.signal(signal.SIGTERM, _on_signal)
   try:
     if not values.experiment_dir and not values.dry_run:
-      raise ValueError(
+      raise directory_lib.UsageError(
         "--experiment_dir must name the study's folder. Received none"
       )
-    config = launch_flags.experiment_config(values)
+    try:
+      config = launch_flags.experiment_config(values)
+      only = [work_units.parse_unit(name) for name in values.work_units]
+    except ValueError as error:
+      raise directory_lib.UsageError(str(error)) from error
     directory = directory_lib.ExperimentDirectory(values.experiment_dir or "")
-    only = [work_units.parse_unit(name) for name in values.work_units]
     if values.dry_run:
       has_directory = bool(values.experiment_dir)
       planning.dry_run(config, directory if has_directory else None, only)
       return 0
     code = launch(config, directory, only or None)
-    _say(f"Took {survey_lib.duration(time.monotonic() - started)}.")
+    _say(f"Took {time.monotonic() - started:.0f} s.")
     return code
-  except ValueError as error:
-    if not _is_expected(error):
-      raise
+  except directory_lib.UsageError as error:
     _say(f"memo_tf.launch: {error}")
     return WRONG_USE
   except directory_lib.ExperimentError as error:
@@ -208,12 +209,6 @@ def main(unused_argv) -> int:
     )
     interrupted = signalled.number == signal.SIGINT
     return INTERRUPTED if interrupted else TERMINATED
-
-
-def _is_expected(error: ValueError) -> bool:
-  """Our own errors end in what was received or name a flag; others are bugs."""
-  text = str(error)
-  return "Received" in text or "--" in text
 
 
 if __name__ == "__main__":

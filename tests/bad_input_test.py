@@ -266,6 +266,18 @@ class DamageTest(OneLineMixin, absltest.TestCase):
     self.assertEqual(again.returncode, 0, again.stderr)
     self.assertLen(small_study.finished_runs(self.folder), 10)
 
+  def test_file_size_limit_while_writing_the_data_set(self):
+    folder = self.folder.parent / "new"
+    result = small_study.run(
+      small_study.command(folder),
+      preexec_fn=lambda: resource.setrlimit(
+        resource.RLIMIT_FSIZE, (60_000, 60_000)
+      ),
+    )
+
+    self.assert_one_line(result, 1, "File too large", str(folder), "goes on")
+    self.assertFalse((folder / "dataset").exists())
+
   @absltest.skipUnless(can_mount(), "needs root and mount")
   def test_no_space_on_a_small_disk(self):
     disk = pathlib.Path(self.create_tempdir().full_path)

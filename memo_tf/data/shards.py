@@ -9,6 +9,7 @@ file with its size and digest.
 """
 
 import errno
+import io
 import json
 import os
 import pathlib
@@ -57,15 +58,19 @@ def write_dataset(
       files += write_shards(
         private / "shards", split, np.arange(len(given)), given, images
       )
-    _examples_table(data, labels, is_noisy).to_parquet(
-      private / "examples.parquet", index=False
-    )
+    table = _examples_table(data, labels, is_noisy)
+    pictures = io.BytesIO()
     np.save(
-      private / "images.npy",
+      pictures,
       np.concatenate([data.train_images, data.test_images]),
       allow_pickle=False,
     )
-    files += [private / "examples.parquet", private / "images.npy"]
+    for name, content in (
+      ("examples.parquet", table.to_parquet(index=False)),
+      ("images.npy", pictures.getvalue()),
+    ):
+      directory_lib.write_atomic(private / name, content)
+      files.append(private / name)
     info = {
       "format_version": config_lib.FORMAT_VERSION,
       "made_from": dataset_record.made_from(config),

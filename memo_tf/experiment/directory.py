@@ -33,6 +33,10 @@ class ExperimentError(RuntimeError):
   """What lies on disk is not what is needed; the message says what to do."""
 
 
+class UsageError(ValueError):
+  """The command does not fit the study; the message names flag and value."""
+
+
 def describe_os_error(error: OSError, default: str = "") -> str:
   """One line: what the disk refused, where, and that nothing is lost."""
   place = error.filename or default

@@ -21,12 +21,12 @@ def selected(
   """The units of `--work_units`, if all of them are planned.
 
   Raises:
-    ValueError: that names the first one that is not.
+    UsageError: that names the first one that is not.
   """
   planned = set(planned)
   for unit in only:
     if unit not in planned:
-      raise ValueError(
+      raise directory_lib.UsageError(
         "--work_units takes units of this study: its models, recipes, subset "
         f"families, and an index below --num_subsets. Received: {unit.name}"
       )
@@ -41,7 +41,7 @@ def check_requirements(
   """Checks that what pending units require is done or pending too.
 
   Raises:
-    ValueError: that names a unit and what it lacks.
+    UsageError: that names a unit and what it lacks.
   """
   members = set(pending)
   for unit in pending:
@@ -50,7 +50,7 @@ def check_requirements(
         continue
       state = directory.run_state(needed, check_digests=False)
       if not state.has(frozenset({"weights.weights.h5"})):
-        raise ValueError(
+        raise directory_lib.UsageError(
           f"{unit.name} needs the weights of {needed.name}, which is not "
           f"finished. Received: --work_units without {needed.name}"
         )

@@ -32,14 +32,14 @@ def open_directory(directory: directory_lib.ExperimentDirectory) -> None:
   """Opens a study's directory, or makes a new one; checks that it is writable.
 
   Raises:
-    ValueError: if it holds something that is not a study.
+    UsageError: if it holds something that is not a study.
     OSError: if it cannot be written.
   """
   if not directory.config_path.exists() and directory.root.is_dir():
     names = {p.name for p in directory.root.iterdir()} - _OWN
     foreign = sorted(n for n in names if "~" not in n)
     if foreign:
-      raise ValueError(
+      raise directory_lib.UsageError(
         "--experiment_dir must name a new or empty folder, or that of a study. "
         f"Received: {directory.root}, which holds {foreign[0]!r} and no "
         "config.json"
@@ -62,7 +62,7 @@ def recorded_config(
   """The recorded config, united with `config`; `config` if none is recorded.
 
   Raises:
-    ValueError: if they contradict each other.
+    UsageError: if they contradict each other.
     ExperimentError: if config.json is missing (without `config`) or damaged.
   """
   try:
@@ -81,7 +81,12 @@ def recorded_config(
       f"stand in {directory.root / 'resolved.flags'}: move config.json away and "
       "give the command again."
     ) from error
-  return config_lib.merge(recorded, config) if config else recorded
+  if config is None:
+    return recorded
+  try:
+    return config_lib.merge(recorded, config)
+  except ValueError as error:
+    raise directory_lib.UsageError(str(error)) from error
 
 
 def prepare(
@@ -92,7 +97,7 @@ def prepare(
   """Makes what is missing of dataset and subsets, and checks what is there.
 
   Raises:
-    ValueError: if models or batch size do not fit the data.
+    UsageError: if models or batch size do not fit the data.
     ExperimentError: if something there is damaged.
   """
   is_new = not directory.config_path.exists()
@@ -114,10 +119,10 @@ def prepare(
         for family in config.family_names()
       ]
       _run_tasks(pool, tasks)
-  except ValueError:
+  except ValueError as error:
     if is_new:  # nothing may stay behind that would contradict a mended command
       _remove_setup(directory)
-    raise
+    raise directory_lib.UsageError(str(error)) from error
   _write_if_new(directory.root / "environment.json", _environment())
   _write_if_new(
     directory.root / "resolved.flags", launch_flags.resolved_flags(config)

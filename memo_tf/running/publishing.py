@@ -124,6 +124,8 @@ def publish(
   finished = directory.run_state(unit, check_digests=True).record
   if finished:
     _check_reproduced(directory, unit, finished, record, table)
+    if set(outputs) <= set(finished["outputs"]):
+      return  # another worker was faster
   private = directory_lib.private_name(target)
   private.mkdir(parents=True)
   try:

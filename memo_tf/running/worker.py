@@ -176,7 +176,10 @@ def _describe(error: Exception) -> dict:
       message = directory_lib.describe_os_error(error)
   else:
     fatal = isinstance(error, directory_lib.ExperimentError)
-    if not fatal and type(error).__name__ not in ("ValueError", "DivergedError"):
+    if not fatal and type(error).__name__ not in (
+      "ValueError",
+      "DivergedError",
+    ):
       message = f"{type(error).__name__}: {message}"
   return {"error": message, "fatal": fatal}
 

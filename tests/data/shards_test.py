@@ -133,7 +133,9 @@ class ShardsTest(absltest.TestCase):
       pipeline.read_dataset(self.directory)
 
   def test_a_failed_write_leaves_nothing(self):
-    with mock.patch.object(np, "save", side_effect=OSError(28, "No space")):
+    with mock.patch.object(
+      shards, "write_shards", side_effect=OSError(28, "No space")
+    ):
       with self.assertRaises(OSError):
         shards.write_dataset(small_dataset(), small_config(), self.directory)
 

@@ -144,8 +144,8 @@ class HandArithmeticTest(parameterized.TestCase):
       values = getattr(scores, name)
       self.assertTrue(np.isnan(values[:2]).all(), name)
       self.assertTrue(np.isfinite(values[2:]).all(), name)
-    self.assertEqual(scores.in_accuracy[0], outcome[:, 0].mean())
-    self.assertEqual(scores.out_accuracy[1], outcome[:, 1].mean())
+    self.assertAlmostEqual(scores.in_accuracy[0], outcome[:, 0].mean(), 12)
+    self.assertAlmostEqual(scores.out_accuracy[1], outcome[:, 1].mean(), 12)
 
   def test_group_of_one_run_has_a_score_but_no_welch_interval(self):
     outcome = np.array([[0.5], [0.25], [0.75]])
@@ -336,7 +336,12 @@ class InvarianceTest(parameterized.TestCase):
       outcome[:, order], in_mask[:, order], outcome_kind=kind
     )
 
-    assert_same_scores(other, one, order=order)
+    if kind == "correctness":
+      assert_same_scores(other, one, order=order)
+    for name in ARRAYS:
+      np.testing.assert_allclose(
+        getattr(other, name), getattr(one, name)[order], rtol=1e-9, atol=1e-12
+      )
 
   def test_swapping_in_and_out_turns_the_sign(self):
     outcome, in_mask = random_study(10)
