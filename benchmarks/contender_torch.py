@@ -47,6 +47,16 @@ def build(depth: int, channels: int) -> nn.Module:
   return nn.Sequential(*layers)
 
 
+def parameter_groups(model: nn.Module) -> list[dict]:
+  """Weight decay on kernels only, as ours."""
+  kernels = [p for p in model.parameters() if p.ndim > 1]
+  others = [p for p in model.parameters() if p.ndim == 1]
+  return [
+    {"params": kernels, "weight_decay": 1e-4},
+    {"params": others, "weight_decay": 0.0},
+  ]
+
+
 def main() -> None:
   parser = argparse.ArgumentParser()
   for name in ("threads", "depth", "size", "channels"):
@@ -60,13 +70,9 @@ def main() -> None:
   labels = torch.randint(0, 10, (2048,))
   model = build(arguments.depth, arguments.channels)
   model = model.to(memory_format=torch.channels_last)
-  kernels = [p for p in model.parameters() if p.ndim > 1]
-  others = [p for p in model.parameters() if p.ndim == 1]
-  groups = [
-    {"params": kernels, "weight_decay": 1e-4},
-    {"params": others, "weight_decay": 0.0},
-  ]
-  optimizer = torch.optim.SGD(groups, lr=0.01, momentum=0.9, nesterov=True)
+  optimizer = torch.optim.SGD(
+    parameter_groups(model), lr=0.01, momentum=0.9, nesterov=True
+  )
 
   def loss_of(batch, given):
     inputs = (batch.float() - 128.0) / 64.0

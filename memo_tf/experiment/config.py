@@ -137,6 +137,12 @@ class TrainingConfig:
   batch_norm_momentum: float = _field(
     0.9, "Momentum of batch normalization's moving statistics, in [0, 1)."
   )
+  precision: str = _field(
+    "float32",
+    "float32, or bfloat16: layers compute in bfloat16; weights, statistics, "
+    "logits and loss stay float32.",
+    choices=recipes_lib.PRECISIONS,
+  )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -150,6 +156,12 @@ class RunningConfig:
     1,
     "Threads of one run. Part of what fixes the results: another number gives "
     "other roundings. 1 repeats to the bit.",
+  )
+  jit_compile: str = _field(
+    "auto",
+    "Compile with XLA: on, off, or auto: on an accelerator, not on a CPU, where "
+    "it loses. Part of what fixes the results.",
+    choices=("auto", "on", "off"),
   )
   workers: int = _field(
     0, "Runs at a time; 0: the cores // threads_per_unit.", "free", short=True

@@ -14,6 +14,7 @@ import json
 SCHEDULES = ("step", "cosine")
 WEIGHT_DECAYS = ("gradient", "loss", "decoupled")
 WEIGHT_DECAY_COVERAGES = ("kernels", "all")
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ class Recipe:
   weight_decay_convention: str
   weight_decay_coverage: str
   batch_norm_momentum: float
+  precision: str
 
   def digest(self) -> str:
     """16 hex digits that change with any field."""

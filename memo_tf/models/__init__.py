@@ -13,6 +13,7 @@ def _cifar_resnet(parsed: model_names.ModelName, **options) -> keras.Model:
 
 
 BUILDERS = {"cifar_resnet": _cifar_resnet}
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 def list_models() -> list[str]:
@@ -26,6 +27,7 @@ def build_model(
   image_shape: tuple[int, int, int],
   num_classes: int,
   batch_norm_momentum: float = 0.9,
+  precision: str = "float32",
 ) -> keras.Model:
   """Builds a model by name.
 
@@ -35,6 +37,8 @@ def build_model(
     image_shape: `(H, W, channels)`.
     num_classes: C, at least 2.
     batch_norm_momentum: of the moving statistics, in [0, 1).
+    precision: `float32`, or `bfloat16` for layers that compute in bfloat16 with
+      float32 weights, statistics and logits.
 
   Returns:
     A functional `keras.Model` from float images to float32 logits.
@@ -49,9 +53,14 @@ def build_model(
     raise ValueError(
       f"`num_classes` must be at least 2. Received: {num_classes}"
     )
-  return BUILDERS[parsed.family](
-    parsed,
-    image_shape=tuple(image_shape),
-    num_classes=num_classes,
-    batch_norm_momentum=batch_norm_momentum,
-  )
+  before = keras.config.dtype_policy()
+  keras.config.set_dtype_policy(POLICIES[precision])
+  try:
+    return BUILDERS[parsed.family](
+      parsed,
+      image_shape=tuple(image_shape),
+      num_classes=num_classes,
+      batch_norm_momentum=batch_norm_momentum,
+    )
+  finally:
+    keras.config.set_dtype_policy(before)

@@ -91,8 +91,18 @@ class ShortcutA(keras.layers.Layer):
     self.strides = strides
 
   def call(self, inputs):
-    x = inputs[:, :: self.strides, :: self.strides, :]
-    missing = self.filters - inputs.shape[-1]
+    _, height, width, channels = inputs.shape
+    step = self.strides
+    if height % step == 0 and width % step == 0:
+      # The same pixels as by strides, in two contiguous slices: TensorFlow's
+      # strided slice and its gradient take a sixth of a training step on a CPU.
+      x = tf.reshape(inputs, [-1, height // step, step * width * channels])
+      x = tf.slice(x, [0, 0, 0], [-1, -1, width * channels])
+      x = tf.reshape(x, [-1, height // step, width // step, step * channels])
+      x = tf.slice(x, [0, 0, 0, 0], [-1, -1, -1, channels])
+    else:
+      x = inputs[:, ::step, ::step, :]
+    missing = self.filters - channels
     before = missing // 2
     return tf.pad(x, [[0, 0], [0, 0], [0, 0], [before, missing - before]])
 

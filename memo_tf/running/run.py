@@ -74,6 +74,9 @@ class Session:
         mean=self.data.mean,
         std=self.data.std,
         strategy=self.strategy,
+        jit_compile=distribution.jit_compile(
+          self.config.running.jit_compile, self.strategy
+        ),
       )
     self._trainers.move_to_end(key)
     return self._trainers[key]

@@ -34,6 +34,8 @@ class Trainer:
     num_classes: C.
     mean, std: float32 `[channels]`, the normalization.
     strategy: where; one replica.
+    jit_compile: whether XLA compiles the epoch. Always stated: Keras's "auto"
+      would turn it off silently.
 
   Attributes:
     model: the `keras.Model`, as trained so far.
@@ -49,6 +51,7 @@ class Trainer:
     mean: np.ndarray,
     std: np.ndarray,
     strategy: tf.distribute.Strategy,
+    jit_compile: bool = False,
   ):
     self.recipe = recipe
     self._strategy = strategy
@@ -59,6 +62,7 @@ class Trainer:
         image_shape=image_shape,
         num_classes=num_classes,
         batch_norm_momentum=recipe.batch_norm_momentum,
+        precision=recipe.precision,
       )
       self._weights = [v.value for v in self.model.trainable_variables]
       self._velocities = [
@@ -78,6 +82,7 @@ class Trainer:
         tf.TensorSpec([None, recipe.batch_size], tf.int32),
         tf.TensorSpec([None], tf.float32),
       ],
+      jit_compile=jit_compile,
     )
 
   def initialize(self, seed: int, unit_name: str) -> None:
@@ -121,6 +126,23 @@ class Trainer:
       images, labels, tf.constant(order), tf.constant(rates)
     )
     return float(loss) / len(order), float(correct) / order.size
+
+  def compiled_step(self):
+    """One step on a batch as a function that XLA compiles, for its HLO.
+
+    Takes uint8 images `[B, H, W, channels]`, int32 labels `[B]` and the rate;
+    returns the mean loss and the number correct, and updates the variables.
+    """
+    size, shape = self.recipe.batch_size, self.model.input_shape[1:]
+    return tf.function(
+      self._step,
+      input_signature=[
+        tf.TensorSpec([size, *shape], tf.uint8),
+        tf.TensorSpec([size], tf.int32),
+        tf.TensorSpec([], tf.float32),
+      ],
+      jit_compile=True,
+    )
 
   def predict(self, images: np.ndarray) -> np.ndarray:
     """float32 logits `[n, C]` of uint8 images, each once, as evaluation."""

@@ -4,8 +4,9 @@ import math
 
 from absl.testing import absltest
 from absl.testing import parameterized
-from memo_tf.analysis import comparison
 import numpy as np
+
+from memo_tf.analysis import comparison
 
 
 def slow_auroc(score, positive):

@@ -5,9 +5,10 @@ import statistics
 
 from absl.testing import absltest
 from absl.testing import parameterized
-from memo_tf.estimators import memorization
 import numpy as np
 from scipy import stats
+
+from memo_tf.estimators import memorization
 
 ARRAYS = (
   "memorization",
@@ -246,9 +247,7 @@ class OracleTest(parameterized.TestCase):
     x = outcome.astype(np.float32)
     mask = in_mask.astype(np.float32)
     expected = masked_average(x, mask) - masked_average(x, 1 - mask)
-    np.testing.assert_allclose(
-      scores.memorization, expected, rtol=0, atol=1e-6
-    )
+    np.testing.assert_allclose(scores.memorization, expected, rtol=0, atol=1e-6)
 
   def test_known_truth_within_four_standard_errors(self):
     rng = np.random.default_rng(5)

@@ -62,16 +62,31 @@ class CifarResnetTest(parameterized.TestCase):
     self.assertEqual(logits.shape, (3, 7))
     self.assertEqual(logits.dtype, tf.float32)
 
-  def test_parameter_free_shortcut_by_hand(self):
-    layer = models.layers.ShortcutA(filters=4, strides=2)
-    images = np.arange(1 * 3 * 4 * 2, dtype=np.float32).reshape(1, 3, 4, 2)
+  @parameterized.parameters(
+    ((2, 4, 6, 2), 2), ((1, 3, 4, 2), 2), ((2, 5, 7, 1), 2), ((1, 6, 9, 2), 3)
+  )
+  def test_parameter_free_shortcut_by_hand(self, shape, strides):
+    layer = models.layers.ShortcutA(filters=5, strides=strides)
+    images = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    images = tf.constant(images)
+    taken = images.numpy()[:, ::strides, ::strides, :]
+    channels = shape[-1]
+    before = (5 - channels) // 2
 
-    output = layer(images).numpy()
+    with tf.GradientTape() as tape:
+      tape.watch(images)
+      output = layer(images)
+      value = tf.reduce_sum(output * output)
 
-    self.assertEqual(output.shape, (1, 2, 2, 4))
-    self.assertEqual(layer.compute_output_shape((1, 3, 4, 2)), (1, 2, 2, 4))
-    np.testing.assert_array_equal(output[..., 1:3], images[:, ::2, ::2, :])
-    np.testing.assert_array_equal(output[..., [0, 3]], 0)
+    self.assertEqual(output.shape, (*taken.shape[:3], 5))
+    self.assertEqual(layer.compute_output_shape(shape), output.shape)
+    kept = slice(before, before + channels)
+    np.testing.assert_array_equal(output[..., kept], taken)
+    np.testing.assert_array_equal(np.delete(output, np.r_[kept], axis=-1), 0)
+    # The gradient of the sum of squares: twice the pixels taken, 0 elsewhere.
+    expected = np.zeros(shape, np.float32)
+    expected[:, ::strides, ::strides, :] = 2 * taken
+    np.testing.assert_array_equal(tape.gradient(value, images), expected)
 
   def test_saved_and_loaded_it_predicts_the_same(self):
     path = self.create_tempdir().full_path + "/model.keras"

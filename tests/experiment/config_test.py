@@ -1,0 +1,356 @@
+"""The config: recorded and read, merged by policy, checked by rule."""
+
+import dataclasses
+import json
+
+from absl.testing import absltest
+from absl.testing import parameterized
+
+from memo_tf.experiment import config as config_lib
+
+FIELDS = [
+  (group, field)
+  for group, kind in config_lib.groups().items()
+  for field in dataclasses.fields(kind)
+]
+
+
+def with_field(config, group, name, value):
+  part = dataclasses.replace(getattr(config, group), **{name: value})
+  return dataclasses.replace(config, **{group: part})
+
+
+def config_of(**fields):
+  """The default config with some fields changed, by name."""
+  config = config_lib.ExperimentConfig()
+  groups = {field.name: group for group, field in FIELDS}
+  for name, value in fields.items():
+    config = with_field(config, groups[name], name, value)
+  return config
+
+
+def other_value(value):
+  """A value of the same type that is not this one."""
+  if isinstance(value, bool):
+    return not value
+  if isinstance(value, (int, float)):
+    return value + 1
+  return value + (("x",) if isinstance(value, tuple) else "x")
+
+
+def policy_of(name):
+  return {f.name: f.metadata["policy"] for _, f in FIELDS}[name]
+
+
+class JsonTest(parameterized.TestCase):
+  def test_round_trip_of_the_default(self):
+    config = config_lib.ExperimentConfig()
+
+    self.assertEqual(config_lib.from_json(config.to_json()), config)
+
+  def test_round_trip_with_every_field_changed(self):
+    config = config_of(
+      **{f.name: other_value(f.default) for _, f in FIELDS}
+      | {"decay_epochs": (2.5, 7.0), "learning_rate": 1 / 3}
+    )
+
+    read = config_lib.from_json(config.to_json())
+
+    self.assertEqual(read, config)
+    self.assertEqual(read.recipe.decay_epochs, (2.5, 7.0))
+    self.assertEqual(read.recipe.learning_rate, 1 / 3)
+    self.assertIsInstance(read.models.models, tuple)
+
+  def test_names_groups_and_version(self):
+    content = json.loads(config_of(epochs=3, seed=5).to_json())
+
+    self.assertEqual(content["format_version"], 1)
+    self.assertEqual(content["recipe"]["epochs"], 3)
+    self.assertEqual(content["running"]["seed"], 5)
+    self.assertEqual(
+      set(content),
+      {
+        "format_version",
+        "data",
+        "subsets",
+        "models",
+        "recipe",
+        "running",
+        "outputs",
+      },
+    )
+
+  def test_field_that_is_not_recorded_has_its_default(self):
+    text = json.dumps({"format_version": 1, "recipe": {"epochs": 3}})
+
+    self.assertEqual(config_lib.from_json(text), config_of(epochs=3))
+
+  @parameterized.parameters(2, 99, None, "1", 1.5)
+  def test_other_format_is_refused(self, version):
+    content = json.loads(config_lib.ExperimentConfig().to_json())
+    content["format_version"] = version
+
+    with self.assertRaisesRegex(ValueError, f"format_version {version};"):
+      config_lib.from_json(json.dumps(content))
+
+  def test_missing_format_is_refused(self):
+    with self.assertRaisesRegex(ValueError, "format_version None"):
+      config_lib.from_json("{}")
+
+  @parameterized.parameters("", "{", '{"format_version": 1')
+  def test_damaged_text_is_refused(self, text):
+    with self.assertRaises(ValueError):
+      config_lib.from_json(text)
+
+  def test_unknown_field_is_refused(self):
+    text = json.dumps({"format_version": 1, "recipe": {"epoch": 3}})
+
+    with self.assertRaisesRegex(
+      ValueError, "unknown fields in 'recipe': epoch"
+    ):
+      config_lib.from_json(text)
+
+  def test_unknown_group_is_refused(self):
+    text = json.dumps({"format_version": 1, "proxies": {}})
+
+    with self.assertRaisesRegex(ValueError, "unknown groups: .*proxies"):
+      config_lib.from_json(text)
+
+
+class FieldsTest(parameterized.TestCase):
+  def test_names_are_unique_over_groups(self):
+    names = [field.name for _, field in FIELDS]
+
+    self.assertLen(set(names), len(names))
+
+  def test_every_field_has_a_policy_and_says_what_it_means(self):
+    for _, field in FIELDS:
+      self.assertIn(
+        field.metadata["policy"], ("fixed", "grows", "union", "free")
+      )
+      self.assertGreater(len(field.metadata["help"]), 10, field.name)
+
+  def test_what_results_depend_on_is_fixed(self):
+    for name in (
+      "dataset",
+      "label_noise",
+      "subset_ratio",
+      "subset_scheme",
+      "seed",
+      "threads_per_unit",
+      *(f.name for f in dataclasses.fields(config_lib.TrainingConfig)),
+    ):
+      self.assertEqual(policy_of(name), "fixed", name)
+
+  @parameterized.parameters(
+    ({}, ("r0.70",)),
+    ({"subset_ratio": 0.5, "subset_scheme": "uniform"}, ("r0.50-uniform",)),
+    (
+      {"subset_families": ("full", "r0.70", "r0.50")},
+      ("r0.70", "full", "r0.50"),
+    ),
+  )
+  def test_family_names(self, fields, expected):
+    self.assertEqual(config_of(**fields).family_names(), expected)
+
+
+class MergeTest(parameterized.TestCase):
+  @parameterized.parameters(
+    *[(group, f.name) for group, f in FIELDS if f.metadata["policy"] == "fixed"]
+  )
+  def test_fixed_field_shows_both_values(self, group, name):
+    recorded = config_lib.ExperimentConfig()
+    old = getattr(getattr(recorded, group), name)
+    new = ("7.5",) if name == "decay_epochs" else other_value(old)
+
+    with self.assertRaises(ValueError) as caught:
+      config_lib.merge(recorded, with_field(recorded, group, name, new))
+
+    self.assertIn(
+      f"--{name}: recorded {config_lib.show(old)}, "
+      f"given {config_lib.show(new)}",
+      str(caught.exception),
+    )
+    self.assertIn("another --experiment_dir", str(caught.exception))
+
+  def test_every_conflict_is_shown_and_nothing_else(self):
+    recorded = config_of(num_subsets=40)
+    given = config_of(num_subsets=20, epochs=3, seed=1, workers=5)
+
+    with self.assertRaises(ValueError) as caught:
+      config_lib.merge(recorded, given)
+
+    message = str(caught.exception)
+    self.assertIn("--epochs: recorded 20, given 3", message)
+    self.assertIn("--seed: recorded 0, given 1", message)
+    self.assertIn(
+      "--num_subsets: recorded 40, given 20 (it may only grow)", message
+    )
+    self.assertNotIn("workers", message)
+    self.assertNotIn("batch_size", message)
+
+  def test_lists_show_as_in_flags(self):
+    recorded = config_of(decay_epochs=(10.0, 15.0))
+
+    with self.assertRaisesRegex(
+      ValueError, "--decay_epochs: recorded 10.0,15.0, given 5.0"
+    ):
+      config_lib.merge(recorded, config_of(decay_epochs=(5.0,)))
+
+  def test_same_config_merges_to_itself(self):
+    config = config_of(num_subsets=8, workers=3, subset_families=("full",))
+
+    self.assertEqual(config_lib.merge(config, config), config)
+
+  def test_number_of_subsets_grows(self):
+    merged = config_lib.merge(
+      config_of(num_subsets=40), config_of(num_subsets=60)
+    )
+
+    self.assertEqual(merged, config_of(num_subsets=60))
+
+  @parameterized.parameters("models", "recipes", "subset_families")
+  def test_lists_of_names_are_united_in_order(self, name):
+    merged = config_lib.merge(
+      config_of(**{name: ("b", "a")}), config_of(**{name: ("c", "a", "d")})
+    )
+
+    self.assertEqual(merged, config_of(**{name: ("b", "a", "c", "d")}))
+
+  def test_names_that_are_not_given_again_stay(self):
+    merged = config_lib.merge(
+      config_of(subset_families=("full",)), config_of(subset_families=())
+    )
+
+    self.assertEqual(merged.subsets.subset_families, ("full",))
+
+  @parameterized.parameters(
+    *[(group, f.name) for group, f in FIELDS if f.metadata["policy"] == "free"]
+  )
+  def test_free_field_takes_the_new_value(self, group, name):
+    recorded = config_lib.ExperimentConfig()
+    value = other_value(getattr(getattr(recorded, group), name))
+    given = with_field(recorded, group, name, value)
+
+    self.assertEqual(config_lib.merge(recorded, given), given)
+    self.assertEqual(config_lib.merge(given, recorded), recorded)
+
+
+class RulesTest(parameterized.TestCase):
+  def test_default_is_valid(self):
+    config = config_lib.ExperimentConfig()
+
+    self.assertIs(config.validate(), config)
+
+  @parameterized.parameters(
+    {"label_noise": 0.0},
+    {"label_noise": 0.99},
+    {"num_subsets": 2},
+    {"subset_ratio": 0.123456},
+    {"subset_scheme": "uniform"},
+    {"subset_families": ("r0.50", "r0.30-uniform", "full")},
+    {"models": ("cifar_resnet-8", "cifar_resnet-20-w0.5")},
+    {"epochs": 1, "warmup_epochs": 1.0},
+    {"batch_size": 1},
+    {"schedule": "step", "decay_epochs": (2.5, 5.0), "decay_factor": 1.0},
+    {"momentum": 0.0, "batch_norm_momentum": 0.0, "weight_decay": 0.0},
+    {"weight_decay_convention": "decoupled", "weight_decay_coverage": "all"},
+    {"seed": 2**40, "threads_per_unit": 8, "workers": 3},
+  )
+  def test_accepts(self, **fields):
+    config = config_of(**fields)
+
+    self.assertIs(config.validate(), config)
+
+  @parameterized.parameters(
+    ("dataset", "imagenet", "one of: digits"),
+    ("dataset", "", "one of: digits"),
+    ("label_noise", -0.1, r"in \[0, 1\)"),
+    ("label_noise", 1.0, r"in \[0, 1\)"),
+    ("label_noise", float("nan"), r"in \[0, 1\)"),
+    ("num_subsets", 1, "at least 2"),
+    ("num_subsets", 0, "at least 2"),
+    ("num_subsets", -4, "at least 2"),
+    ("subset_ratio", 0.0, "strictly between 0 and 1"),
+    ("subset_ratio", 1.0, "strictly between 0 and 1"),
+    ("subset_ratio", -0.7, "strictly between 0 and 1"),
+    ("subset_ratio", 70.0, "strictly between 0 and 1"),
+    ("subset_ratio", float("nan"), "strictly between 0 and 1"),
+    ("subset_ratio", 1 / 3, "at most six decimals"),
+    ("subset_scheme", "random", "one of: balanced, uniform"),
+    ("epochs", 0, "at least 1"),
+    ("batch_size", 0, "at least 1"),
+    ("learning_rate", 0.0, "above 0"),
+    ("learning_rate", -0.1, "above 0"),
+    ("learning_rate", float("inf"), "above 0"),
+    ("learning_rate", float("nan"), "above 0"),
+    ("schedule", "linear", "one of: step, cosine"),
+    ("warmup_epochs", -1.0, "between 0 and --epochs"),
+    ("warmup_epochs", 20.5, "between 0 and --epochs"),
+    ("warmup_epochs", float("nan"), "between 0 and --epochs"),
+    ("decay_epochs", (0.0, 5.0), "above 0 and in order"),
+    ("decay_epochs", (10.0, 5.0), "above 0 and in order"),
+    ("decay_factor", 0.0, r"in \(0, 1\]"),
+    ("decay_factor", 1.5, r"in \(0, 1\]"),
+    ("momentum", 1.0, r"in \[0, 1\)"),
+    ("momentum", -0.1, r"in \[0, 1\)"),
+    ("weight_decay", -1e-4, "0 or more"),
+    ("weight_decay", float("inf"), "0 or more"),
+    ("weight_decay_convention", "l2", "one of: gradient, loss, decoupled"),
+    ("weight_decay_coverage", "none", "one of: kernels, all"),
+    ("batch_norm_momentum", 1.0, r"in \[0, 1\)"),
+    ("batch_norm_momentum", -0.5, r"in \[0, 1\)"),
+    ("seed", -1, "0 or more"),
+    ("threads_per_unit", 0, "at least 1"),
+    ("workers", -1, "0 or more"),
+    ("checkpoint_epochs", -1, "0 or more"),
+    ("models", (), "at least one"),
+    ("models", ("cifar_resnet-8", "cifar_resnet-8"), "twice"),
+    ("recipes", (), "at least one"),
+    ("recipes", ("one_hot", "one_hot"), "twice"),
+    ("subset_families", ("full", "full"), "twice"),
+  )
+  def test_rejects_with_flag_rule_and_value(self, name, value, rule):
+    with self.assertRaisesRegex(ValueError, f"^--{name} .*{rule}") as caught:
+      config_of(**{name: value}).validate()
+
+    self.assertIn(
+      f"Received: --{name}={config_lib.show(value)}", str(caught.exception)
+    )
+
+  @parameterized.parameters(
+    *[
+      (f.name, f.metadata["choices"])
+      for _, f in FIELDS
+      if "choices" in f.metadata
+    ]
+  )
+  def test_every_choice_is_taken_and_nothing_else(self, name, choices):
+    self.assertGreater(len(choices), 1)
+    for choice in choices:
+      config_of(**{name: choice}).validate()
+
+    rule = f"^--{name} must be one of: {', '.join(choices)}"
+    with self.assertRaisesRegex(ValueError, f"{rule}.*--{name}=no such"):
+      config_of(**{name: "no such"}).validate()
+
+  @parameterized.parameters(
+    ("models", ("cifar_resnet-8", "vgg-16"), "Unknown model family.*'vgg-16'"),
+    ("models", ("cifar_resnet-9",), r"6n \+ 2.*'cifar_resnet-9'"),
+    ("models", ("../x",), "Unknown model family"),
+    ("recipes", ("one_hot", "distilled"), "Unknown recipe.*'distilled'"),
+    ("subset_families", ("r0.5",), "A subset family is.*'r0.5'"),
+    ("subset_families", ("r0.500",), "is written 'r0.50'"),
+  )
+  def test_unknown_name_is_shown_with_its_flag(self, name, value, message):
+    with self.assertRaisesRegex(ValueError, f"^--{name}: .*{message}"):
+      config_of(**{name: value}).validate()
+
+  def test_show_is_as_in_a_flag(self):
+    self.assertEqual(config_lib.show(("a", "b")), "a,b")
+    self.assertEqual(config_lib.show(()), "")
+    self.assertEqual(config_lib.show(0.7), "0.7")
+
+
+if __name__ == "__main__":
+  absltest.main()

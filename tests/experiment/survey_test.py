@@ -1,0 +1,171 @@
+"""The survey: what is done, pending or damaged, and how long the rest takes."""
+
+import json
+import pathlib
+import tempfile
+
+from absl.testing import absltest
+from absl.testing import parameterized
+
+from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import survey
+from memo_tf.experiment import work_units
+
+SMALL, LARGE = "cifar_resnet-8", "cifar_resnet-32"
+
+
+def unit(index, model=SMALL):
+  return work_units.WorkUnit(model, "one_hot", "r0.70", index)
+
+
+def record_of(seconds, **more):
+  return {"seconds": {"total": seconds}, **more}
+
+
+class SurveyTest(parameterized.TestCase):
+  def setUp(self):
+    super().setUp()
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    self.directory = directory_lib.ExperimentDirectory(root / "a study")
+
+  def write(self, index, *names):
+    folder = self.directory.run_dir(unit(index))
+    folder.mkdir(parents=True)
+    outputs = {}
+    for name in names:
+      content = f"{name} {index}".encode()
+      (folder / name).write_bytes(content)
+      digest = directory_lib.digest_bytes(content)
+      outputs[name] = {"bytes": len(content), "digest": digest}
+    record = {
+      "format_version": 1,
+      "unit": unit(index).name,
+      "outputs": outputs,
+    }
+    (folder / "run.json").write_text(json.dumps(record))
+    return record
+
+  def wanted(self, *names, count=5):
+    return {unit(index): frozenset(names) for index in range(count)}
+
+  def test_empty_directory_has_everything_pending(self):
+    found = survey.survey(self.directory, self.wanted("a"))
+
+    self.assertEqual(found.done, {})
+    self.assertEqual(found.pending, [unit(index) for index in range(5)])
+    self.assertEqual(found.damaged, {})
+
+  def test_each_state(self):
+    good = self.write(0, "a", "b")
+    self.write(1, "a")
+    self.write(2, "a", "b")
+    (self.directory.run_dir(unit(2)) / "b").unlink()
+    self.directory.run_dir(unit(3)).mkdir(parents=True)
+
+    found = survey.survey(self.directory, self.wanted("a", "b"))
+
+    # 0 is whole, 1 lacks an output, 2 and 3 are damaged, 4 was never run.
+    self.assertEqual(found.done, {unit(0): good})
+    self.assertEqual(found.pending, [unit(1), unit(2), unit(3), unit(4)])
+    self.assertEqual(
+      found.damaged,
+      {unit(2): "b is missing", unit(3): "it has no run.json"},
+    )
+
+  def test_done_is_per_output(self):
+    self.write(0, "a")
+
+    one = survey.survey(self.directory, self.wanted("a", count=1))
+    both = survey.survey(self.directory, self.wanted("a", "b", count=1))
+
+    self.assertEqual(list(one.done), [unit(0)])
+    self.assertEqual((both.pending, both.damaged), ([unit(0)], {}))
+
+  def test_flipped_bit_needs_the_digests(self):
+    self.write(0, "a")
+    (self.directory.run_dir(unit(0)) / "a").write_bytes(b"a 1")
+
+    quick = survey.survey(
+      self.directory, self.wanted("a", count=1), check_digests=False
+    )
+    thorough = survey.survey(self.directory, self.wanted("a", count=1))
+
+    self.assertEqual(list(quick.done), [unit(0)])
+    self.assertEqual(thorough.pending, [unit(0)])
+    self.assertIn("digest", thorough.damaged[unit(0)])
+
+  def test_changes_nothing(self):
+    self.directory.run_dir(unit(0)).mkdir(parents=True)
+    before = sorted(self.directory.root.rglob("*"))
+
+    survey.survey(self.directory, self.wanted("a"))
+
+    self.assertEqual(sorted(self.directory.root.rglob("*")), before)
+
+
+class TimeTest(parameterized.TestCase):
+  def test_median_of_each_group(self):
+    done = {
+      unit(0): record_of(1.0),
+      unit(1): record_of(2.0),
+      unit(2): record_of(90.0),
+      unit(0, LARGE): record_of(10.0),
+      unit(1, LARGE): record_of(20.0),
+    }
+
+    found = survey.seconds_a_run(done)
+
+    self.assertEqual(found, {unit(0).group: 2.0, unit(0, LARGE).group: 15.0})
+
+  def test_resumed_runs_do_not_count(self):
+    done = {
+      unit(0): record_of(8.0, resumed_after_epoch=0),
+      unit(1): record_of(2.0, resumed_after_epoch=15),
+    }
+
+    self.assertEqual(survey.seconds_a_run(done), {unit(0).group: 8.0})
+
+  def test_nothing_known(self):
+    self.assertEqual(survey.seconds_a_run({}), {})
+    self.assertIsNone(survey.remaining_seconds([unit(0)], {}, 2))
+
+  @parameterized.parameters((1, 60.0), (2, 30.0), (3, 20.0), (100, 10.0))
+  def test_remaining_by_hand(self, workers, expected):
+    pending = [unit(index) for index in range(6)]
+
+    # Six runs of 10 seconds; no number of workers ends before one run does.
+    found = survey.remaining_seconds(pending, {unit(0).group: 10.0}, workers)
+
+    self.assertEqual(found, expected)
+
+  def test_unknown_model_is_scaled_by_its_cost(self):
+    # Depth 32 costs four times depth 8.
+    known = {unit(0).group: 10.0}
+    pending = [unit(5), unit(0, LARGE), unit(1, LARGE)]
+
+    self.assertEqual(survey.remaining_seconds(pending, known, 1), 90.0)
+
+  def test_nothing_pending_takes_no_time(self):
+    self.assertEqual(
+      survey.remaining_seconds([], {unit(0).group: 10.0}, 4), 0.0
+    )
+
+  @parameterized.parameters(
+    (0, "0 s"),
+    (44.6, "45 s"),
+    (89.4, "89 s"),
+    (90, "2 min"),
+    (180, "3 min"),
+    (5399, "90 min"),
+    (5400, "1.5 h"),
+    (9000, "2.5 h"),
+    (172799, "48.0 h"),
+    (172800, "2.0 days"),
+    (354240, "4.1 days"),
+  )
+  def test_duration(self, seconds, expected):
+    self.assertEqual(survey.duration(seconds), expected)
+
+
+if __name__ == "__main__":
+  absltest.main()
