@@ -55,7 +55,9 @@ def write(arguments) -> None:
     trainer.initialize(0, name)
     rng = np.random.default_rng(0)
     batch = (
-      tf.constant(rng.integers(0, 256, (arguments.batch_size, *shape)), tf.uint8),
+      tf.constant(
+        rng.integers(0, 256, (arguments.batch_size, *shape)), tf.uint8
+      ),
       tf.constant(
         rng.integers(0, arguments.classes, arguments.batch_size), tf.int32
       ),
@@ -112,7 +114,9 @@ class Module:
     text = xla_client._xla.mlir.xla_computation_to_mlir_module(computation)
     backend = xla_bridge.get_backend()
     with mlir.make_ir_context():
-      module = ir.Module.parse(text if isinstance(text, str | bytes) else str(text))
+      module = ir.Module.parse(
+        text if isinstance(text, str | bytes) else str(text)
+      )
       devices = _jax.DeviceList(tuple(backend.local_devices()[:1]))
       self._program = backend.compile_and_load(
         module, devices, xla_client.CompileOptions()
@@ -161,7 +165,9 @@ def torch_step(about: dict, device: str):
   )
   groups = contender_torch.parameter_groups(model)
   fused = {"fused": True} if device == "cuda" else {}
-  optimizer = torch.optim.SGD(groups, lr=RATE, momentum=0.9, nesterov=True, **fused)
+  optimizer = torch.optim.SGD(
+    groups, lr=RATE, momentum=0.9, nesterov=True, **fused
+  )
   size = (about["batch_size"], channels, height, width)
   images = torch.randint(0, 256, size, dtype=torch.uint8, device=device)
   images = images.contiguous(memory_format=torch.channels_last)
@@ -224,7 +230,9 @@ def run(arguments) -> None:
     print(json.dumps(row), flush=True)
   if not rows:
     sys.exit(f"{folder} holds no .hlo files: run `write` first")
-  print(json.dumps({"benchmark": "accelerator (the step only)", "ratios": ratios}))
+  print(
+    json.dumps({"benchmark": "accelerator (the step only)", "ratios": ratios})
+  )
 
 
 def main() -> None:

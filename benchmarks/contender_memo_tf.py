@@ -44,7 +44,9 @@ def main() -> None:
     while time.perf_counter() - started < seconds:
       before = time.perf_counter()
       order = rng.integers(0, 2048, (steps[0], BATCH)).astype(np.int32)
-      trainer.train_epoch(images, labels, order, np.full(steps[0], 0.01, np.float32))
+      trainer.train_epoch(
+        images, labels, order, np.full(steps[0], 0.01, np.float32)
+      )
       items += order.size
       one = (time.perf_counter() - before) / steps[0]
       # As many steps a call as in an epoch, but a slice must be able to end.

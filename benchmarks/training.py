@@ -56,13 +56,19 @@ def main() -> None:
   parser.add_argument("--seconds", type=float, default=2.0)
   arguments = parser.parse_args()
   cores = len(os.sched_getaffinity(0))
-  options = {name: getattr(arguments, name) for name in ("depth", "size", "channels")}
+  options = {
+    name: getattr(arguments, name) for name in ("depth", "size", "channels")
+  }
   keras_script, torch_script = "contender_keras.py", "contender_torch.py"
   peers = [
     contender("Keras fit, usual", keras_script, 1, options, "usual"),
-    contender("Keras fit, steps_per_execution", keras_script, 1, options, "steps"),
+    contender(
+      "Keras fit, steps_per_execution", keras_script, 1, options, "steps"
+    ),
     contender("Keras fit", keras_script, cores, options, "usual"),
-    contender("Keras fit, steps_per_execution", keras_script, cores, options, "steps"),
+    contender(
+      "Keras fit, steps_per_execution", keras_script, cores, options, "steps"
+    ),
   ]
   if importlib.util.find_spec("torch"):
     peers += [

@@ -8,6 +8,7 @@ order: what stands before a `--flagfile` is overridden by it.
 from collections.abc import Callable
 import dataclasses
 import pathlib
+import re
 import sys
 import types
 import typing
@@ -165,7 +166,7 @@ def _find_flagfile(name: str) -> pathlib.Path:
   except (OSError, UnicodeDecodeError) as error:
     raise ValueError(f"--flagfile: {path} cannot be read ({error})") from error
   for number, line in enumerate(lines, 1):
-    if line.startswith("-") and " #" in line:
+    if re.match(r"\s*-.*\s#", line):
       raise ValueError(
         f"--flagfile: line {number} of {path} has a trailing comment, which "
         f"would become part of the value. Received: {line!r}"

@@ -60,10 +60,6 @@ class GroupScores:
     clean_hits = stack.predicted == clean
     inside, outside = stack.in_mask, ~stack.in_mask
     noisy = self.examples["is_noisy"].to_numpy(dtype=bool)
-    known = ~np.isnan(scores.memorization)
-    found = np.zeros(len(noisy), bool)
-    ranked = np.argsort(-np.where(known, scores.memorization, -np.inf))
-    found[ranked[: noisy.sum()]] = True
     return {
       "num_runs": len(stack.units),
       "parameters": self.parameters,
@@ -76,7 +72,7 @@ class GroupScores:
       "mean_interval_width": _mean(scores.ci_high - scores.ci_low),
       "num_planted": int(noisy.sum()),
       "planted_auroc": comparison.auroc(scores.memorization, noisy),
-      "planted_precision": _mean(noisy[found]),
+      "planted_precision": comparison.precision(scores.memorization, noisy),
       "planted_memorization": _mean(scores.memorization[noisy]),
       "other_memorization": _mean(scores.memorization[~noisy]),
     }

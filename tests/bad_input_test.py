@@ -130,7 +130,9 @@ class DamageTest(OneLineMixin, absltest.TestCase):
     shutil.copytree(self.whole, self.folder)
 
   def launch(self, *more, **changes):
-    return small_study.launch(self.folder, *more, **{"num_subsets": 2, **changes})
+    return small_study.launch(
+      self.folder, *more, **{"num_subsets": 2, **changes}
+    )
 
   def status(self):
     command = small_study.command(self.folder, program="status")
@@ -238,11 +240,15 @@ class DamageTest(OneLineMixin, absltest.TestCase):
     result = small_study.launch(folder, learning_rate="1e30", num_subsets=2)
 
     self.assertEqual(result.returncode, 1)
-    self.assertIn(f"failed: {UNIT}/00000: the loss became nan in epoch 1 of 3", result.stderr)
+    self.assertIn(
+      f"failed: {UNIT}/00000: the loss became nan in epoch 1 of 3",
+      result.stderr,
+    )
     self.assertIn(f"failed: {UNIT}/00001", result.stderr)
     self.assertNotIn("Traceback", result.stderr)
     self.assertIn(
-      "DivergedError", (folder / "work" / UNIT / "00000/traceback.txt").read_text()
+      "DivergedError",
+      (folder / "work" / UNIT / "00000/traceback.txt").read_text(),
     )
     self.assertEmpty(small_study.finished_runs(folder))
 
@@ -258,7 +264,9 @@ class DamageTest(OneLineMixin, absltest.TestCase):
       ),
     )
 
-    self.assert_one_line(result, 1, "File too large", str(self.folder), "goes on")
+    self.assert_one_line(
+      result, 1, "File too large", str(self.folder), "goes on"
+    )
     self.assertEmpty(
       small_study.differences(before, small_study.arrays(self.folder))
     )
@@ -287,9 +295,7 @@ class DamageTest(OneLineMixin, absltest.TestCase):
       result = small_study.launch(disk / "study", num_subsets=40)
       self.assert_one_line(result, 1, "No space left", str(disk), "goes on")
       kept = small_study.arrays(disk / "study")
-      subprocess.run(
-        ["mount", "-o", "remount,size=64m", str(disk)], check=True
-      )
+      subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
       again = small_study.launch(disk / "study", num_subsets=40)
       self.assertEqual(again.returncode, 0, again.stderr)
       found = small_study.arrays(disk / "study")

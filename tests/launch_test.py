@@ -67,7 +67,9 @@ class LaunchTest(absltest.TestCase):
     ):
       self.assertIn(name, names)
     self.assertEmpty([n for n in names if "~" in n])
-    self.assertNotIn(str(UNDISTURBED), (UNDISTURBED / "resolved.flags").read_text())
+    self.assertNotIn(
+      str(UNDISTURBED), (UNDISTURBED / "resolved.flags").read_text()
+    )
 
   def test_every_example_is_predicted_exactly_once(self):
     table = pd.read_parquet(
@@ -125,13 +127,17 @@ class LaunchTest(absltest.TestCase):
     self.assertEmpty(re.findall(r"https?://(?!www\.w3\.org)[^ ]{0,60}", page))
 
   def test_the_same_command_again_runs_nothing(self):
-    before = {p: p.stat().st_mtime_ns for p in small_study.finished_runs(UNDISTURBED)}
+    before = {
+      p: p.stat().st_mtime_ns for p in small_study.finished_runs(UNDISTURBED)
+    }
 
     again = small_study.launch(UNDISTURBED)
 
     self.assertEqual(again.returncode, 0, again.stderr)
     self.assertIn("10 done, 0 to run", again.stderr)
-    after = {p: p.stat().st_mtime_ns for p in small_study.finished_runs(UNDISTURBED)}
+    after = {
+      p: p.stat().st_mtime_ns for p in small_study.finished_runs(UNDISTURBED)
+    }
     self.assertEqual(before, after)
 
   def test_one_worker_gives_the_same(self):
@@ -150,7 +156,9 @@ class LaunchTest(absltest.TestCase):
       small_study.wait_for(moment)
       workers = small_study.kill_all(process)
       self.assertNotEmpty(workers)
-    done = {p: p.stat().st_mtime_ns for p in small_study.finished_runs(self.folder)}
+    done = {
+      p: p.stat().st_mtime_ns for p in small_study.finished_runs(self.folder)
+    }
 
     result = small_study.launch(self.folder)
 
@@ -224,7 +232,9 @@ class LaunchTest(absltest.TestCase):
 
   def test_units_one_by_one_are_the_same_and_nothing_follows_them(self):
     for names in ([f"{UNIT}/00007"], [f"{UNIT}/00002", f"{UNIT}/00000"]):
-      result = small_study.launch(self.folder, f"--work_units={','.join(names)}")
+      result = small_study.launch(
+        self.folder, f"--work_units={','.join(names)}"
+      )
       self.assertEqual(result.returncode, 0, result.stderr)
 
     self.assertLen(small_study.finished_runs(self.folder), 3)

@@ -27,7 +27,13 @@ LEVELS = {
   "status": 5,
 }
 # Parts that must work where TensorFlow is missing.
-WITHOUT_TENSORFLOW = ("estimators", "analysis", "experiment", "scoring", "report")
+WITHOUT_TENSORFLOW = (
+  "estimators",
+  "analysis",
+  "experiment",
+  "scoring",
+  "report",
+)
 # These take no flags: they take a config and a directory.
 WITH_FLAGS = ("launch_flags", "launch", "status")
 # (file, import) pairs that the table would forbid, each with its reason. None.
@@ -92,7 +98,9 @@ class LayeringTest(parameterized.TestCase):
   def test_only_keras_3_is_imported(self):
     for path in sources():
       self.assertNotIn("tf.keras", path.read_text().replace("`tf.keras`", ""))
-      self.assertNotIn("launchers", {n.split(".")[0] for n in imported_modules(path)})
+      self.assertNotIn(
+        "launchers", {n.split(".")[0] for n in imported_modules(path)}
+      )
 
   def test_parts_that_need_no_tensorflow_work_where_it_is_missing(self):
     modules = [
@@ -171,7 +179,9 @@ class BazelTest(absltest.TestCase):
           self.assertIn(full, names)
 
   def test_workspace_marks_the_root(self):
-    self.assertIn('workspace(name = "memo_tf")', (ROOT / "WORKSPACE").read_text())
+    self.assertIn(
+      'workspace(name = "memo_tf")', (ROOT / "WORKSPACE").read_text()
+    )
 
 
 class FlagfilesTest(absltest.TestCase):

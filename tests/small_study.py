@@ -28,7 +28,9 @@ FLAGS = {
 }
 
 
-def command(folder, *more: str, program: str = "launch", **changes) -> list[str]:
+def command(
+  folder, *more: str, program: str = "launch", **changes
+) -> list[str]:
   """A command line: the small study's flags with some changed or added."""
   flags = {**FLAGS, **{k: str(v) for k, v in changes.items()}}
   return [

@@ -20,6 +20,40 @@ def auroc(score: np.ndarray, positive: np.ndarray) -> float:
   Returns:
     A number in [0, 1], or NaN if there are no positives or no negatives.
   """
+  score, positive = _known(score, positive)
+  num_positive, num_negative = int(positive.sum()), int((~positive).sum())
+  if not num_positive or not num_negative:
+    return float("nan")
+  ranks = stats.rankdata(score)
+  above = ranks[positive].sum() - num_positive * (num_positive + 1) / 2
+  return float(above / (num_positive * num_negative))
+
+
+def precision(score: np.ndarray, positive: np.ndarray) -> float:
+  """Which part of the k highest scores is positive, k the number of positives.
+
+  Where the k-th score is tied, the expected part over random orders of the
+  tied. Examples with a NaN score are left out.
+
+  Args:
+    score: `[N]` float.
+    positive: `[N]` bool.
+
+  Returns:
+    A number in [0, 1], or NaN if there are no positives.
+  """
+  score, positive = _known(score, positive)
+  count = int(positive.sum())
+  if not count:
+    return float("nan")
+  threshold = np.sort(score)[-count]
+  above, tied = score > threshold, score == threshold
+  share = (count - above.sum()) / tied.sum()
+  return float((positive[above].sum() + share * positive[tied].sum()) / count)
+
+
+def _known(score, positive) -> tuple[np.ndarray, np.ndarray]:
+  """Both arrays without the examples whose score is NaN; checks them."""
   score, positive = np.asarray(score, np.float64), np.asarray(positive)
   if score.shape != positive.shape or score.ndim != 1 or positive.dtype != bool:
     raise ValueError(
@@ -27,10 +61,4 @@ def auroc(score: np.ndarray, positive: np.ndarray) -> float:
       f"{score.shape} and {positive.shape} of {positive.dtype}"
     )
   known = ~np.isnan(score)
-  score, positive = score[known], positive[known]
-  num_positive, num_negative = int(positive.sum()), int((~positive).sum())
-  if not num_positive or not num_negative:
-    return float("nan")
-  ranks = stats.rankdata(score)
-  above = ranks[positive].sum() - num_positive * (num_positive + 1) / 2
-  return float(above / (num_positive * num_negative))
+  return score[known], positive[known]

@@ -192,9 +192,13 @@ class MemorizationTally:
       mean_out = self._sum[0] / num_out
     kind = self.outcome_kind or "correctness"
     if kind == "correctness":
-      error, low, high = _correctness_interval(
+      low, high = newcombe_interval(
         mean_in, num_in, mean_out, num_out, confidence
       )
+      with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.sqrt(
+          mean_in * (1 - mean_in) / num_in + mean_out * (1 - mean_out) / num_out
+        )
     else:
       error, low, high = _welch_interval(
         mean_in,
@@ -232,19 +236,29 @@ def wilson_interval(
   return np.where(mean == 0, 0.0, low), np.where(mean == 1, 1.0, high)
 
 
-def _correctness_interval(a, num_in, b, num_out, confidence):
-  """Newcombe's interval (1998, method 10) of a - b, and its plug-in error."""
-  low_a, high_a = wilson_interval(a, num_in, confidence)
-  low_b, high_b = wilson_interval(b, num_out, confidence)
-  low_a, high_b = (
-    np.where(num_in, low_a, np.nan),
-    np.where(num_out, high_b, np.nan),
-  )
-  low = a - b - np.sqrt((a - low_a) ** 2 + (high_b - b) ** 2)
-  high = a - b + np.sqrt((high_a - a) ** 2 + (b - low_b) ** 2)
-  with np.errstate(divide="ignore", invalid="ignore"):
-    error = np.sqrt(a * (1 - a) / num_in + b * (1 - b) / num_out)
-  return error, low, high
+def newcombe_interval(
+  mean_in: np.ndarray,
+  num_in: np.ndarray,
+  mean_out: np.ndarray,
+  num_out: np.ndarray,
+  confidence: float = 0.95,
+) -> tuple[np.ndarray, np.ndarray]:
+  """Newcombe's interval (1998, method 10) of a difference of proportions.
+
+  Args:
+    mean_in, mean_out: the two proportions, any shape, in [0, 1].
+    num_in, num_out: of how many.
+    confidence: in (0, 1).
+
+  Returns:
+    Lower and upper limits of mean_in - mean_out; NaN where a count is 0.
+  """
+  low_in, high_in = wilson_interval(mean_in, num_in, confidence)
+  low_out, high_out = wilson_interval(mean_out, num_out, confidence)
+  difference = mean_in - mean_out
+  below = np.sqrt((mean_in - low_in) ** 2 + (high_out - mean_out) ** 2)
+  above = np.sqrt((high_in - mean_in) ** 2 + (mean_out - low_out) ** 2)
+  return difference - below, difference + above
 
 
 def _welch_interval(a, var_a, num_in, b, var_b, num_out, confidence):

@@ -240,6 +240,10 @@ def from_json(text: str) -> ExperimentConfig:
     ValueError: if it is not a config of this format.
   """
   content = json.loads(text)
+  if not isinstance(content, dict) or not all(
+    isinstance(content.get(group, {}), dict) for group in groups()
+  ):
+    raise ValueError("it is not a config")
   version = content.pop("format_version", None)
   if not isinstance(version, int) or version > FORMAT_VERSION:
     raise ValueError(

@@ -18,11 +18,12 @@ def read_info(directory: directory_lib.ExperimentDirectory) -> dict:
   try:
     info = json.loads(path.read_text())
     version = info["format_version"]
-  except (OSError, ValueError, KeyError) as error:
+    is_newer = version > config_lib.FORMAT_VERSION
+  except (OSError, ValueError, KeyError, TypeError) as error:
     raise directory_lib.ExperimentError(
       f"{path} cannot be read ({error}); " + ADVICE.format(folder=path.parent)
     ) from error
-  if version > config_lib.FORMAT_VERSION:
+  if is_newer:
     raise directory_lib.ExperimentError(
       f"{path} was written by a newer memo_tf (format_version {version})."
     )

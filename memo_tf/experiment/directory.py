@@ -164,10 +164,11 @@ class ExperimentDirectory:
       }
       if record["unit"] != unit.name:
         return RunState(None, f"run.json is that of {record['unit']}")
-      version = record["format_version"]
+      is_newer = record["format_version"] > work_units.config_lib.FORMAT_VERSION
     except (ValueError, KeyError, TypeError, AttributeError):
       return RunState(None, "run.json is damaged")
-    if version > work_units.config_lib.FORMAT_VERSION:
+    if is_newer:
+      version = record["format_version"]
       raise ExperimentError(
         f"{folder} was written by a newer memo_tf (format_version {version})."
       )

@@ -35,7 +35,9 @@ class ModelName:
 
 
 def _cifar_resnet(name: str, rest: str) -> ModelName:
-  match = re.fullmatch(r"(\d{1,4})(?:-w(\d{1,2}(?:\.\d{1,3})?))?", rest)
+  match = re.fullmatch(
+    r"([0-9]{1,4})(?:-w([0-9]{1,2}(?:\.[0-9]{1,3})?))?", rest
+  )
   if not match:
     raise ValueError(
       "A cifar_resnet is named `cifar_resnet-DEPTH` or "
@@ -49,6 +51,9 @@ def _cifar_resnet(name: str, rest: str) -> ModelName:
     )
   if not width > 0:
     raise ValueError(f"A width factor must be above 0. Received: {name!r}")
+  canonical = f"cifar_resnet-{depth}" + (f"-w{width:g}" if width != 1 else "")
+  if name != canonical:  # a name is a folder: one model, one name
+    raise ValueError(f"This model is written {canonical!r}. Received: {name!r}")
   return ModelName(
     name=name,
     family="cifar_resnet",

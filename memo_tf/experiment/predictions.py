@@ -170,9 +170,15 @@ def stack_runs(
     ExperimentError: if a run is damaged, or has other examples or labels than
       the first, or was trained on another subset than its family's.
   """
-  masks = np.load(
-    directory.in_mask_path(units[0].subsets), mmap_mode="r", allow_pickle=False
-  )
+  path = directory.in_mask_path(units[0].subsets)
+  try:
+    masks = np.load(path, mmap_mode="r", allow_pickle=False)
+    masks[max(unit.index for unit in units)]
+  except (OSError, ValueError, EOFError, IndexError) as error:
+    raise directory_lib.ExperimentError(
+      f"{path} does not hold the subsets of these runs ({error}); move it away "
+      "and give the launch command again: the seed gives them anew."
+    ) from error
   parts: dict[str, list[np.ndarray]] = {}
   labels = is_test = None
   for unit in units:

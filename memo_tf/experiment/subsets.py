@@ -17,6 +17,7 @@ Two schemes:
 
 import dataclasses
 import fractions
+import math
 import re
 
 import numpy as np
@@ -52,7 +53,7 @@ class SubsetFamily:
 
 def family_name(ratio: float, scheme: str = "balanced") -> str:
   """The name of the family of a ratio: two decimals, more where needed."""
-  text = f"{ratio:.2f}" if round(ratio, 2) == ratio else repr(float(ratio))
+  text = f"{ratio:.6f}".rstrip("0").ljust(4, "0")
   return f"r{text}" + ("" if scheme == "balanced" else f"-{scheme}")
 
 
@@ -125,10 +126,14 @@ def in_masks(
       f"`num_subsets` must be at least 1. Received: {num_subsets}"
     )
   size = round(ratio * num_examples)
-  if not 0 < size < num_examples:
+  smallest, largest = size, size
+  if scheme == "balanced":
+    exact = fractions.Fraction(repr(float(ratio))) * num_examples
+    smallest, largest = math.floor(exact), math.ceil(exact)
+  if smallest < 1 or largest >= num_examples:
     raise ValueError(
-      f"Subsets of {ratio} of {num_examples} examples would hold {size}: "
-      "every subset needs at least one example in and one held out."
+      "Every subset needs at least one example in and one held out. Received: "
+      f"ratio={ratio} of num_examples={num_examples}"
     )
   if scheme == "uniform":
     masks = np.zeros((num_subsets, num_examples), bool)

@@ -38,13 +38,14 @@ class WorkUnit:
 
 def parse_unit(name: str) -> WorkUnit:
   """The unit of a name, or a `ValueError` that says the form."""
-  match = re.fullmatch(rf"({_PART})/({_PART})/({_PART})/(\d{{5,9}})", name)
-  if not match:
+  match = re.fullmatch(rf"({_PART})/({_PART})/({_PART})/([0-9]{{5,9}})", name)
+  unit = WorkUnit(*match.groups()[:3], int(match[4])) if match else None
+  if unit is None or unit.name != name:
     raise ValueError(
       "A unit of work is named MODEL/RECIPE/SUBSETS/INDEX with five digits, as "
       f"in cifar_resnet-20/one_hot/r0.70/00007. Received: {name!r}"
     )
-  return WorkUnit(match[1], match[2], match[3], int(match[4]))
+  return unit
 
 
 def plan(config: config_lib.ExperimentConfig) -> list[WorkUnit]:

@@ -7,6 +7,8 @@ import numpy as np
 from memo_tf.experiment import recipes
 from memo_tf.running import run
 
+SLICE_SECONDS, TOTAL_SECONDS = 0.3, 1.5
+
 
 def measure(
   session: run.Session, model: str, recipe_name: str
@@ -14,38 +16,48 @@ def measure(
   """Seconds that a model costs here: to plan with; nothing is written.
 
   Returns:
-    `trace`: once a worker; `step`: each; `evaluation`: of all N + T examples.
+    `trace`: once a worker; `step`: each; `fixed`: what every run costs beside
+    its steps (initial weights, evaluation of all N + T examples).
   """
   recipe = recipes.parse(recipe_name, session.config.recipe)
   data, size = session.data, recipe.batch_size
   started = time.perf_counter()
   trainer = session.trainer(model, recipe)
-  trainer.initialize(session.config.running.seed, "measure")
-  steps = 4
 
-  def train():
+  def train(steps: int):
     order = np.arange(steps * size, dtype=np.int32) % len(data.train_labels)
-    rates = np.zeros(steps, np.float32)
+    rates = np.full(steps, 1e-6, np.float32)
     trainer.train_epoch(
       session.images, session.labels, order.reshape(steps, size), rates
     )
 
-  def evaluate():
+  def begin_and_end():
+    trainer.initialize(session.config.running.seed, "measure")
     trainer.predict(data.train_images)
     trainer.predict(data.test_images)
 
-  train()
-  evaluate()
+  begin_and_end()
+  train(1)
   traced = time.perf_counter()
-  seconds = {"trace": traced - started}
-  for name, action, share in (
-    ("step", train, steps),
-    ("evaluation", evaluate, 1),
-  ):
-    times = []
-    for _ in range(3):
-      before = time.perf_counter()
-      action()
-      times.append((time.perf_counter() - before) / share)
-    seconds[name] = float(np.median(times))
-  return seconds
+  # As many steps a call as in an epoch, where that does not take too long.
+  epoch = max(1, int(0.7 * len(data.train_labels)) // size)
+  steps = int(np.clip(SLICE_SECONDS / _seconds(train, 1), 1, epoch))
+  return {
+    "trace": traced - started,
+    "step": _median(lambda: train(steps)) / steps,
+    "fixed": _median(begin_and_end),
+  }
+
+
+def _median(action) -> float:
+  """Median seconds of an action, repeated for `TOTAL_SECONDS`."""
+  times, started = [], time.perf_counter()
+  while len(times) < 3 or time.perf_counter() - started < TOTAL_SECONDS:
+    times.append(_seconds(action))
+  return float(np.median(times))
+
+
+def _seconds(action, *arguments) -> float:
+  before = time.perf_counter()
+  action(*arguments)
+  return time.perf_counter() - before

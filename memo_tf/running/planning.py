@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 import tempfile
 
+import numpy as np
+
+from memo_tf.estimators import memorization
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import subsets as subsets_lib
@@ -110,6 +113,7 @@ def dry_run(
     + (f", {survey_lib.duration(start_up)} of it to start" if missing else "")
   )
   print(f"Disk: about {_disk(found, sizes)}.")
+  print(_precision(config))
   for unit, problem in found.damaged.items():
     print(f"{unit.name} is damaged ({problem}) and would be run again.")
 
@@ -150,12 +154,33 @@ def _measure(config, groups, workers):
     steps = config.recipe.epochs * (
       int(sample["num_train"] * _ratio(group[2])) // config.recipe.batch_size
     )
-    seconds[group] = steps * mean(key, "step") + mean(key, "evaluation")
+    seconds[group] = steps * mean(key, "step") + mean(key, "fixed")
   return start_up, (sample["num_train"], sample["num_test"]), seconds
 
 
 def _ratio(family: str) -> float:
   return subsets_lib.parse_family(family).ratio
+
+
+def _precision(config: config_lib.ExperimentConfig) -> str:
+  """How sure a single score will be, by Newcombe's interval."""
+  count, ratio = config.subsets.num_subsets, config.subsets.subset_ratio
+  num_in = round(ratio * count)
+  widths = []
+  for held_out in (0.0, 0.5):
+    low, high = memorization.newcombe_interval(
+      np.array([1.0]),
+      np.array([num_in]),
+      np.array([held_out]),
+      np.array([count - num_in]),
+    )
+    widths.append(float(high[0] - low[0]))
+  return (
+    f"Certainty: with {num_in} runs that saw an example and {count - num_in} that "
+    f"did not, a score's 95 % interval is {widths[1]:.2f} wide for an example "
+    "that is always right when seen and half the time when not, and "
+    f"{widths[0]:.2f} for one that is never right when not seen."
+  )
 
 
 def _disk(found: survey_lib.Survey, sizes: tuple[int, int] | None) -> str:

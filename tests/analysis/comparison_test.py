@@ -98,5 +98,32 @@ class AurocTest(parameterized.TestCase):
       comparison.auroc(score, positive)
 
 
+class PrecisionTest(absltest.TestCase):
+  def test_without_ties_by_hand(self):
+    score = np.array([0.9, 0.8, 0.7, 0.1])
+    positive = np.array([True, False, True, False])
+
+    # Two positives; of the two highest scores one is positive.
+    self.assertEqual(comparison.precision(score, positive), 0.5)
+
+  def test_ties_count_as_in_random_order(self):
+    score = np.array([1.0, 0.5, 0.5, 0.5, 0.0])
+    positive = np.array([True, True, False, False, True])
+
+    # k = 3: the first is in; two of the three tied are: 2/3 of a positive.
+    self.assertAlmostEqual(
+      comparison.precision(score, positive), (1 + 2 / 3) / 3
+    )
+
+  def test_nan_scores_are_left_out(self):
+    score = np.array([np.nan, 0.2, 0.9])
+    positive = np.array([True, False, True])
+
+    self.assertEqual(comparison.precision(score, positive), 1.0)
+    self.assertTrue(
+      np.isnan(comparison.precision(np.full(3, np.nan), positive))
+    )
+
+
 if __name__ == "__main__":
   absltest.main()

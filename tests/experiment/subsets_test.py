@@ -255,14 +255,14 @@ class RejectsTest(parameterized.TestCase):
       subsets.in_masks(100, num_subsets, 0.5)
 
   @parameterized.product(
-    sizes=[(10, 0.01, 0), (10, 0.99, 10), (1, 0.5, 0), (0, 0.5, 0)],
+    sizes=[(10, 0.01), (10, 0.99), (1, 0.5), (0, 0.5)],
     scheme=subsets.SCHEMES,
   )
   def test_too_few_examples(self, sizes, scheme):
-    num_examples, ratio, held = sizes
+    num_examples, ratio = sizes
 
     with self.assertRaisesRegex(
-      ValueError, f"{ratio} of {num_examples} examples would hold {held}"
+      ValueError, f"ratio={ratio} of num_examples={num_examples}"
     ):
       subsets.in_masks(num_examples, 10, ratio, scheme=scheme)
 
@@ -343,6 +343,21 @@ class FamilyTest(parameterized.TestCase):
   def test_one_family_has_one_name(self, name, right):
     with self.assertRaisesRegex(ValueError, f"is written '{right}.*'{name}'"):
       subsets.parse_family(name)
+
+
+class TooFewExamplesTest(parameterized.TestCase):
+  @parameterized.parameters((2, 0.7), (3, 0.2), (5, 0.9))
+  def test_a_balanced_row_that_would_be_empty_or_full_is_refused(
+    self, num_examples, ratio
+  ):
+    with self.assertRaisesRegex(ValueError, "one held out"):
+      subsets.in_masks(num_examples, 10, ratio)
+
+  def test_small_ratios_have_names_that_parse(self):
+    name = subsets.family_name(0.00005)
+
+    self.assertEqual(name, "r0.00005")
+    self.assertEqual(subsets.parse_family(name).ratio, 0.00005)
 
 
 if __name__ == "__main__":

@@ -112,9 +112,7 @@ class CifarResnetTest(parameterized.TestCase):
   )
   def test_rejects(self, name, image_shape, num_classes, message):
     with self.assertRaisesRegex(ValueError, message):
-      models.build_model(
-        name, image_shape=image_shape, num_classes=num_classes
-      )
+      models.build_model(name, image_shape=image_shape, num_classes=num_classes)
 
   def test_every_family_that_parses_has_a_builder(self):
     self.assertEqual(models.list_models(), sorted(models.model_names.FAMILIES))

@@ -82,9 +82,7 @@ class TrainerTest(parameterized.TestCase):
     reference.set_weights(trainer.model.get_weights())
     losses = []
     for step in range(2):
-      loss, gradients = self.loss_gradients(
-        reference, np.arange(8) + 8 * step
-      )
+      loss, gradients = self.loss_gradients(reference, np.arange(8) + 8 * step)
       losses.append(loss)
       for i, variable in enumerate(variables):
         strength = on_kernels if variable.name == "kernel" else on_others
@@ -177,9 +175,7 @@ class TrainerTest(parameterized.TestCase):
     resumed.set_state(state)
     train(resumed, 3, 0.1, offset=24)
 
-    for one, other in zip(
-      straight.state().values(), resumed.state().values()
-    ):
+    for one, other in zip(straight.state().values(), resumed.state().values()):
       np.testing.assert_array_equal(one, other)
 
   def test_initial_weights_differ_by_unit_seed_and_variable(self):
@@ -188,7 +184,8 @@ class TrainerTest(parameterized.TestCase):
     def kernels(seed, unit):
       trainer.initialize(seed, unit)
       return [
-        v.numpy() for v in trainer.model.trainable_variables
+        v.numpy()
+        for v in trainer.model.trainable_variables
         if v.name == "kernel"
       ]
 
