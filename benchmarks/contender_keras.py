@@ -6,6 +6,7 @@ import time
 import keras
 import numpy as np
 import pairing
+from sklearn import datasets as sklearn_datasets
 import tensorflow as tf
 
 BATCH = 128
@@ -46,6 +47,31 @@ def build(depth: int, shape: tuple[int, int, int]) -> keras.Model:
   return keras.Model(images, keras.layers.Dense(10)(x))
 
 
+def study_work(seconds: float) -> tuple[int, float]:
+  """Whole runs on the digits, built and compiled anew each time."""
+  content = sklearn_datasets.load_digits()
+  images = content.images.astype(np.float32)[..., None]
+  labels = content.target.astype(np.int32)
+  count, started = 0, time.perf_counter()
+  while not count or time.perf_counter() - started < seconds:
+    # Eight whole batches an epoch, as ours.
+    members = np.random.default_rng().permutation(1500)[: 8 * BATCH]
+    keras.backend.clear_session()
+    model = build(8, images.shape[1:])
+    model.compile(
+      keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+      keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+      metrics=["accuracy"],
+      jit_compile=False,
+    )
+    model.fit(
+      images[members], labels[members], batch_size=BATCH, epochs=20, verbose=0
+    )
+    model.predict(images, batch_size=256, verbose=0)
+    count += 1
+  return count, time.perf_counter() - started
+
+
 def main() -> None:
   parser = argparse.ArgumentParser()
   for name in ("threads", "depth", "size", "channels"):
@@ -55,6 +81,9 @@ def main() -> None:
   tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
   tf.config.threading.set_inter_op_parallelism_threads(arguments.threads)
   shape = (arguments.size, arguments.size, arguments.channels)
+  if arguments.kind == "study":
+    pairing.serve(study_work)
+    return
   rng = np.random.default_rng(0)
   images = rng.integers(0, 256, (2048, *shape)).astype(np.uint8)
   labels = rng.integers(0, 10, 2048).astype(np.int32)

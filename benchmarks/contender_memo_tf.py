@@ -1,18 +1,52 @@
 """Training with memo_tf's own Trainer, slice by slice, for training.py."""
 
 import argparse
+import tempfile
 import time
 
 import numpy as np
 import pairing
 import tensorflow as tf
 
+from memo_tf.data import datasets
+from memo_tf.data import shards
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import recipes
+from memo_tf.experiment import subsets
+from memo_tf.experiment import work_units
+from memo_tf.running import run
 from memo_tf.training import distribution
 from memo_tf.training import trainer as trainer_lib
 
 BATCH = 128
+
+
+def study_work(folder: str):
+  """Whole units of the digits study, written into a folder."""
+  directory = directory_lib.ExperimentDirectory(folder)
+  training = config_lib.TrainingConfig(epochs=20, batch_size=BATCH)
+  config = config_lib.ExperimentConfig(recipe=training)
+  shards.write_dataset(datasets.load(config.data), config, directory)
+  family = subsets.parse_family("r0.70")
+  directory.in_mask_path("r0.70").parent.mkdir()
+  np.save(directory.in_mask_path("r0.70"), family.in_mask(1500, 10_000, 0))
+  session = run.Session(config, directory)
+  outputs = frozenset({"predictions.parquet", "history.jsonl"})
+  number = [0]
+
+  def work(seconds: float) -> tuple[int, float]:
+    count, started = 0, time.perf_counter()
+    while not count or time.perf_counter() - started < seconds:
+      unit = work_units.WorkUnit(
+        "cifar_resnet-8", "one_hot", "r0.70", number[0]
+      )
+      run.run_unit(session, unit, outputs)
+      number[0] += 1
+      count += 1
+    return count, time.perf_counter() - started
+
+  return work
 
 
 def main() -> None:
@@ -37,6 +71,10 @@ def main() -> None:
     strategy=distribution.one_device(),
   )
   trainer.initialize(0, "benchmark")
+  if arguments.kind == "study":
+    with tempfile.TemporaryDirectory() as folder:
+      pairing.serve(study_work(folder))
+    return
   steps = [1]
 
   def work(seconds: float) -> tuple[int, float]:

@@ -4,6 +4,7 @@ import argparse
 import time
 
 import pairing
+from sklearn import datasets as sklearn_datasets
 import torch
 from torch import nn
 from torch.nn import functional
@@ -57,6 +58,47 @@ def parameter_groups(model: nn.Module) -> list[dict]:
   ]
 
 
+def study_work(compiled: bool):
+  """Whole runs on the digits: built once, re-initialized for each subset."""
+  content = sklearn_datasets.load_digits()
+  images = torch.tensor(content.images, dtype=torch.float32)[:, None]
+  images = (images - 5) / 6
+  labels = torch.tensor(content.target)
+  model = build(8, 1).to(memory_format=torch.channels_last)
+
+  def loss_of(batch, given):
+    return functional.cross_entropy(model(batch), given)
+
+  step_loss = torch.compile(loss_of) if compiled else loss_of
+
+  def reset(module):
+    if hasattr(module, "reset_parameters"):
+      module.reset_parameters()
+
+  def work(seconds: float) -> tuple[int, float]:
+    count, started = 0, time.perf_counter()
+    while not count or time.perf_counter() - started < seconds:
+      members = torch.randperm(1500)[:1050]
+      model.apply(reset)
+      optimizer = torch.optim.SGD(
+        parameter_groups(model), lr=0.1, momentum=0.9, nesterov=True
+      )
+      model.train()
+      for _ in range(20):
+        order = members[torch.randperm(1050)]
+        for places in order[: 1050 // BATCH * BATCH].split(BATCH):
+          optimizer.zero_grad(set_to_none=True)
+          step_loss(images[places], labels[places]).backward()
+          optimizer.step()
+      model.eval()
+      with torch.inference_mode():
+        torch.cat([model(part) for part in images.split(256)]).argmax(1)
+      count += 1
+    return count, time.perf_counter() - started
+
+  return work
+
+
 def main() -> None:
   parser = argparse.ArgumentParser()
   for name in ("threads", "depth", "size", "channels"):
@@ -64,6 +106,9 @@ def main() -> None:
   parser.add_argument("--kind")
   arguments = parser.parse_args()
   torch.set_num_threads(arguments.threads)
+  if arguments.kind.startswith("study"):
+    pairing.serve(study_work(arguments.kind.endswith("compiled")))
+    return
   shape = (2048, arguments.channels, arguments.size, arguments.size)
   images = torch.randint(0, 256, shape, dtype=torch.uint8)
   images = images.contiguous(memory_format=torch.channels_last)

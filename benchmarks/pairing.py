@@ -139,14 +139,17 @@ def interval(ratios: np.ndarray) -> list[float]:
   return [round(float(v), 3) for v in (low, np.median(ordered), high)]
 
 
-def report(benchmark: str, found: dict[str, dict], unit: str) -> None:
+def report(
+  benchmark: str, found: dict[str, dict], unit: str, scale: float = 1.0
+) -> None:
   """Prints a table, and as the last line the JSON that run_all reads."""
   print(f"{'peer':44} {unit:>14} {'ours':>10} {'ours / peer [95 %]':>24}")
   ratios = {}
   for name, result in found.items():
     low, median, high = ratios[name] = interval(result["ratios"])
     print(
-      f"{name:44} {result['rate']:14.0f} {result['our_rate']:10.0f} "
+      f"{name:44} {scale * result['rate']:14.0f} "
+      f"{scale * result['our_rate']:10.0f} "
       f"{median:10.2f} [{low:.2f}, {high:.2f}]"
     )
   print(json.dumps({"benchmark": benchmark, "ratios": ratios}))

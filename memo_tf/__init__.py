@@ -9,10 +9,10 @@ import sys
 
 __version__ = "0.1.0"
 
-if sys.version_info < (3, 11):  # noqa: UP036 (a clear line for old ones)
-  raise ImportError(
+if sys.version_info < (3, 11):  # noqa: UP036 (one clear line for old ones)
+  sys.exit(
     "memo_tf needs Python 3.11 or 3.12. This is Python "
-    f"{sys.version_info.major}.{sys.version_info.minor}."
+    f"{sys.version_info[0]}.{sys.version_info[1]}."
   )
 
 _SUBMODULES = (

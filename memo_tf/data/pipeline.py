@@ -60,7 +60,9 @@ def read_dataset(
   for split, count in (("train", "num_train"), ("test", "num_test")):
     folder = directory.dataset_dir / "shards"
     paths = sorted(folder.glob(f"{split}-*.tfrecord"))
-    ids, labels, images = shards.read_shards(paths, tuple(info["image_shape"]))
+    ids, labels, images = shards.read_shards(
+      paths, tuple(info["image_shape"]), info[count]
+    )
     if not np.array_equal(ids, np.arange(info[count])):
       raise directory_lib.ExperimentError(
         f"the {split} shards in {folder} do not hold each of the "
@@ -119,7 +121,7 @@ def read_subset(
   """
   folder = directory.subset_shard_dir(family, index)
   found, labels, images = shards.read_shards(
-    sorted(folder.glob("train-*.tfrecord")), image_shape
+    sorted(folder.glob("train-*.tfrecord")), image_shape, len(ids)
   )
   if not np.array_equal(found, ids):
     raise directory_lib.ExperimentError(
@@ -147,6 +149,17 @@ def epoch_order(
   steps = num_members // batch_size
   order = rng.permutation(num_members)[: steps * batch_size]
   return order.reshape(steps, batch_size).astype(np.int32)
+
+
+def on_device(images: np.ndarray) -> tf.Tensor:
+  """Images as a tensor where the training runs; on a CPU without a copy."""
+  if tf.config.list_logical_devices("GPU"):
+    return tf.constant(images)
+  # TensorFlow would copy; a tensor made through DLPack shares the memory, if
+  # that begins where TensorFlow's own does.
+  if not images.flags.c_contiguous or images.ctypes.data % shards.ALIGNMENT:
+    return tf.constant(images)
+  return tf.experimental.dlpack.from_dlpack(images.__dlpack__())
 
 
 def normalize(images: tf.Tensor, mean: tf.Tensor, std: tf.Tensor) -> tf.Tensor:

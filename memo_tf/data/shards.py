@@ -11,6 +11,7 @@ file with its size and digest.
 import errno
 import io
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -26,6 +27,8 @@ from memo_tf.experiment import dataset_record
 from memo_tf.experiment import directory as directory_lib
 
 SHARD_BYTES = 128 << 20
+# Bytes: where TensorFlow's tensors begin on a CPU.
+ALIGNMENT = 64
 
 
 def write_dataset(
@@ -131,45 +134,67 @@ def write_shards(
 
 
 def read_shards(
-  paths: list[pathlib.Path], image_shape: tuple[int, int, int]
+  paths: list[pathlib.Path], image_shape: tuple[int, int, int], count: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Reads shards back, in order of id.
+  """Reads shards back, in order of id; all images are in memory once.
+
+  Args:
+    paths: of the shards.
+    image_shape: `(H, W, channels)`.
+    count: n, how many examples they hold.
 
   Returns:
     ids int64 `[n]`, labels int32 `[n]`, images uint8 `[n, H, W, channels]`.
 
   Raises:
-    ExperimentError: if a record is damaged or an id comes twice.
+    ExperimentError: if a record is damaged, an id comes twice, or there are not
+      n of them.
   """
   spec = {
     "id": tf.io.FixedLenFeature([], tf.int64),
     "label": tf.io.FixedLenFeature([], tf.int64),
     "image": tf.io.FixedLenFeature([], tf.string),
   }
-  parts = []
+  folder = paths[0].parent if paths else pathlib.Path(".")
+  ids, labels = np.empty(count, np.int64), np.empty(count, np.int32)
+  images, read = aligned_empty((count, *image_shape)), 0
   records = tf.data.TFRecordDataset([str(path) for path in paths]).batch(1024)
   try:
     for batch in records:
       parsed = tf.io.parse_example(batch, spec)
       pixels = tf.io.decode_raw(parsed["image"], tf.uint8)
-      images = tf.reshape(pixels, [-1, *image_shape])
-      parts.append(
-        (parsed["id"].numpy(), parsed["label"].numpy(), images.numpy())
-      )
+      size = min(len(batch), count - read)
+      rows = slice(read, read + size)
+      ids[rows] = parsed["id"][:size]
+      labels[rows] = parsed["label"][:size]
+      images[rows] = tf.reshape(pixels, [-1, *image_shape])[:size]
+      read += len(batch)
   except tf.errors.OpError as error:
-    folder = paths[0].parent
     raise directory_lib.ExperimentError(
       f"a TFRecord in {folder} is damaged ({error.message}); "
       + dataset_record.ADVICE.format(folder=folder.parent)
     ) from error
-  ids, labels, images = (np.concatenate(column) for column in zip(*parts))
-  order = np.argsort(ids, kind="stable")
-  ids = ids[order]
+  if read != count:
+    raise directory_lib.ExperimentError(
+      f"the shards in {folder} do not hold {count} examples; "
+      + dataset_record.ADVICE.format(folder=folder.parent)
+    )
+  if (np.diff(ids) < 0).any():  # as written they are in order
+    order = np.argsort(ids, kind="stable")
+    ids, labels, images = ids[order], labels[order], images[order]
   if (np.diff(ids) == 0).any():
     raise directory_lib.ExperimentError(
-      f"an example's id comes twice in {paths[0].parent}"
+      f"an example's id comes twice in {folder}"
     )
-  return ids, labels[order].astype(np.int32), images[order]
+  return ids, labels, images
+
+
+def aligned_empty(shape: tuple[int, ...]) -> np.ndarray:
+  """An uninitialized uint8 array that begins where a tensor may begin."""
+  size = math.prod(shape)
+  buffer = np.empty(size + ALIGNMENT, np.uint8)
+  start = -buffer.ctypes.data % ALIGNMENT
+  return buffer[start : start + size].reshape(shape)
 
 
 def content_digest(
@@ -189,12 +214,22 @@ def content_digest(
 def normalization(train_images: np.ndarray) -> dict[str, list[float]]:
   """Mean and standard deviation of each channel over the training images.
 
-  Of all N, so that every run of a study sees the same pixels.
+  Of all N, so that every run of a study sees the same pixels. From counts of
+  pixel values, which are exact and need no memory.
   """
-  pixels = train_images.reshape(-1, train_images.shape[-1]).astype(np.float64)
-  std = pixels.std(axis=0)
+  channels = train_images.shape[-1]
+  counts = np.zeros((channels, 256), np.int64)
+  for part in np.array_split(
+    train_images, -(-train_images.nbytes // (4 << 20))
+  ):
+    for channel in range(channels):
+      counts[channel] += np.bincount(part[..., channel].ravel(), minlength=256)
+  values = np.arange(256)
+  total = counts.sum(axis=1)
+  mean = counts @ values / total
+  std = np.sqrt(counts @ values**2 / total - mean**2)
   return {
-    "mean": pixels.mean(axis=0).tolist(),
+    "mean": mean.tolist(),
     "std": np.where(std > 0, std, 1.0).tolist(),
   }
 

@@ -1,9 +1,8 @@
 """Batch normalization through TensorFlow's fused kernel.
 
 Keras 3 on TensorFlow normalizes with a chain of element-wise ops; the fused
-kernel does the same in one op forward and one backward, which is what makes
-training on a CPU about twice as fast (docs/performance figures come from
-`benchmarks/training.py`). Weights, their names and the results are those of
+kernel does the same in one op forward and one backward, which makes training on
+a CPU faster (`benchmarks/training.py`). Weights, their names and the results are those of
 `keras.layers.BatchNormalization`, so that a model can be loaded into either.
 
 What may not be changed: the moving variance is that of the *biased* batch

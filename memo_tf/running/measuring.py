@@ -33,8 +33,8 @@ def measure(
 
   def begin_and_end():
     trainer.initialize(session.config.running.seed, "measure")
-    trainer.predict(data.train_images)
-    trainer.predict(data.test_images)
+    trainer.predict(session.images)
+    trainer.predict(session.test_images)
 
   begin_and_end()
   train(1)

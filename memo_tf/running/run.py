@@ -56,7 +56,8 @@ class Session:
     self.data = data or pipeline.read_dataset(directory)
     self.strategy = distribution.one_device()
     # On the device once, for all runs.
-    self.images = tf.constant(self.data.train_images)
+    self.images = pipeline.on_device(self.data.train_images)
+    self.test_images = pipeline.on_device(self.data.test_images)
     self.labels = tf.constant(self.data.train_labels)
     self._trainers: collections.OrderedDict = collections.OrderedDict()
 
@@ -119,8 +120,8 @@ def run_unit(
   )
 
   evaluated = time.perf_counter()
-  train_logits = trainer.predict(data.train_images)
-  test_logits = trainer.predict(data.test_images)
+  train_logits = trainer.predict(session.images)
+  test_logits = trainer.predict(session.test_images)
   try:
     table = predictions.from_logits(
       train_logits, test_logits, data.train_labels, data.test_labels, mask
@@ -175,7 +176,7 @@ def _fit(session, trainer, unit, recipe, members, on_epoch):
     images, labels = pipeline.read_subset(
       directory, unit.subsets, unit.index, members, session.data.image_shape
     )
-    images, labels = tf.constant(images), tf.constant(labels)
+    images, labels = pipeline.on_device(images), tf.constant(labels)
     places = np.arange(len(members), dtype=np.int32)
   else:
     images, labels = session.images, session.labels

@@ -1,7 +1,7 @@
 """Runs tasks on this machine, in processes of one thread each, from a queue.
 
-Two processes of one thread train faster than one of two (design figures; see
-benchmarks/training.py), and one thread repeats to the bit. The processes die
+Two processes of one thread train faster than one of two
+(benchmarks/training.py), and one thread repeats to the bit. The processes die
 with this one: their standard input is a pipe that only this process holds.
 No TensorFlow here: the parent stays small and safe to signal.
 """

@@ -21,28 +21,28 @@ class Predictor:
   def __init__(self, model: keras.Model, mean: np.ndarray, std: np.ndarray):
     self._mean, self._std = tf.constant(mean), tf.constant(std)
     self._model = model
-    channels = model.input_shape[1:]
     self._batches = tf.function(
       self._run,
-      input_signature=[tf.TensorSpec([None, BATCH_SIZE, *channels], tf.uint8)],
+      input_signature=[
+        tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8),
+        tf.TensorSpec([None, BATCH_SIZE], tf.int32),
+      ],
     )
 
-  def logits(self, images: np.ndarray) -> np.ndarray:
-    """float32 `[n, C]` for uint8 images `[n, H, W, channels]`."""
+  def logits(self, images: tf.Tensor) -> np.ndarray:
+    """float32 `[n, C]` for uint8 images `[n, H, W, channels]` on the device."""
     count = len(images)
-    padding = -count % BATCH_SIZE
-    padded = np.concatenate(
-      [images, np.zeros((padding, *images.shape[1:]), np.uint8)]
-    )
-    batches = padded.reshape(-1, BATCH_SIZE, *images.shape[1:])
-    logits = self._batches(tf.constant(batches)).numpy()
+    places = np.arange(count + -count % BATCH_SIZE, dtype=np.int32)
+    places[count:] = 0  # padding: any image will do, its logits are cut off
+    logits = self._batches(images, places.reshape(-1, BATCH_SIZE)).numpy()
     return logits.reshape(-1, logits.shape[-1])[:count]
 
-  def _run(self, batches: tf.Tensor) -> tf.Tensor:
-    def one(batch):
-      images = pipeline.normalize(batch, self._mean, self._std)
-      return tf.cast(self._model(images, training=False), tf.float32)
+  def _run(self, images: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+    def one(rows):
+      batch = tf.gather(images, rows)
+      inputs = pipeline.normalize(batch, self._mean, self._std)
+      return tf.cast(self._model(inputs, training=False), tf.float32)
 
     return tf.map_fn(
-      one, batches, fn_output_signature=tf.float32, parallel_iterations=1
+      one, places, fn_output_signature=tf.float32, parallel_iterations=1
     )

@@ -144,7 +144,7 @@ class Trainer:
       jit_compile=True,
     )
 
-  def predict(self, images: np.ndarray) -> np.ndarray:
+  def predict(self, images: tf.Tensor) -> np.ndarray:
     """float32 logits `[n, C]` of uint8 images, each once, as evaluation."""
     return self._predictor.logits(images)
 

@@ -69,7 +69,7 @@ class ShardsTest(absltest.TestCase):
         data.train_images[ids],
       )
 
-    found, labels, images = shards.read_shards(paths, (8, 8, 1))
+    found, labels, images = shards.read_shards(paths, (8, 8, 1), 50)
 
     self.assertLen(paths, 4)  # 3,200 bytes of pixels
     self.assertEqual(paths[3].name, "train-00003-of-00004.tfrecord")
@@ -102,7 +102,36 @@ class ShardsTest(absltest.TestCase):
     )
 
     with self.assertRaisesRegex(directory_lib.ExperimentError, "twice"):
-      shards.read_shards(paths, (8, 8, 1))
+      shards.read_shards(paths, (8, 8, 1), 3)
+
+  def test_missing_and_surplus_records_are_refused(self):
+    data = small_dataset()
+    paths = shards.write_shards(
+      self.directory.root,
+      "train",
+      np.arange(3),
+      data.train_labels[:3],
+      data.train_images[:3],
+    )
+
+    for count in (2, 4):
+      with self.assertRaisesRegex(
+        directory_lib.ExperimentError, f"do not hold {count}"
+      ):
+        shards.read_shards(paths, (8, 8, 1), count)
+
+  def test_images_become_a_tensor_without_a_copy(self):
+    images = shards.aligned_empty((3, 8, 8, 1))
+    images[:] = 1
+
+    tensor = pipeline.on_device(images)
+    images[0, 0, 0, 0] = 7
+
+    self.assertEqual((tensor.dtype, tensor.shape), (tf.uint8, (3, 8, 8, 1)))
+    self.assertEqual(int(tensor[0, 0, 0, 0]), 7)
+    # Memory that begins elsewhere is copied.
+    odd = np.ones(193, np.uint8)[1:].reshape(3, 8, 8, 1)
+    np.testing.assert_array_equal(pipeline.on_device(odd), odd)
 
   def test_examples_table_records_what_was_planted(self):
     data = small_dataset()
@@ -165,7 +194,8 @@ class ShardsTest(absltest.TestCase):
     np.testing.assert_array_equal(images, arrays.train_images[ids])
     np.testing.assert_array_equal(labels, arrays.train_labels[ids])
     with self.assertRaisesRegex(directory_lib.ExperimentError, "subset 4"):
-      pipeline.read_subset(self.directory, "r0.70", 4, ids[1:], (8, 8, 1))
+      others = np.flatnonzero(np.roll(mask, 1))
+      pipeline.read_subset(self.directory, "r0.70", 4, others, (8, 8, 1))
 
 
 class DigitsTest(absltest.TestCase):

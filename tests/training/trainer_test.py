@@ -148,7 +148,9 @@ class TrainerTest(parameterized.TestCase):
     for trainer in (fresh, used):
       trainer.initialize(1, "unit")
       train(trainer, 5, 0.1)
-      results.append([*trainer.state().values(), trainer.predict(IMAGES)])
+      results.append(
+        [*trainer.state().values(), trainer.predict(tf.constant(IMAGES))]
+      )
 
     for one, other in zip(*results):
       np.testing.assert_array_equal(one, other)
@@ -158,7 +160,7 @@ class TrainerTest(parameterized.TestCase):
     for unit in range(3):
       trainer.initialize(0, f"unit {unit}")
       train(trainer, unit + 1, 0.1)
-      trainer.predict(IMAGES[: 10 + unit])
+      trainer.predict(tf.constant(IMAGES[: 10 + unit]))
 
     self.assertEqual(trainer._epoch.experimental_get_tracing_count(), 1)
     predictor = trainer._predictor._batches
@@ -229,7 +231,7 @@ class TrainerTest(parameterized.TestCase):
     train(trainer, 5, 0.1)
     images = RNG.integers(0, 17, (count, *IMAGE_SHAPE)).astype(np.uint8)
 
-    logits = trainer.predict(images)
+    logits = trainer.predict(tf.constant(images))
 
     inputs = (images.astype(np.float32) - MEAN) / STD
     expected = trainer.model(inputs, training=False).numpy()

@@ -1,0 +1,52 @@
+"""Whole runs of a small study a second, against Keras and PyTorch.
+
+    python benchmarks/study.py
+
+A run: cifar_resnet-8 on the digits (8x8x1), a random 70 % of 1,500 images, 20
+epochs at batch 128, then the predictions of all 1,797. Ours: `run_unit` as the
+launcher's workers call it, writing the run's files, in a process of one thread
+for each core. Keras: the loop that one writes, which builds, compiles and fits
+anew for every subset. PyTorch: the model built once and re-initialized, in a
+process of one thread for each core, which is its best way here, eager and
+compiled. Start-up and first compilation are not counted for anyone.
+"""
+
+import argparse
+import importlib.util
+import os
+
+import pairing
+import training
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument("--rounds", type=int, default=15)
+  parser.add_argument("--seconds", type=float, default=2.0)
+  arguments = parser.parse_args()
+  cores = len(os.sched_getaffinity(0))
+  options = {"depth": 8, "size": 8, "channels": 1}
+
+  def contender(name, script, processes, kind):
+    return training.contender(name, script, processes, options, kind)
+
+  peers = [
+    contender("Keras, rebuilt each run", "contender_keras.py", 1, "study"),
+    contender("Keras, rebuilt each run", "contender_keras.py", cores, "study"),
+  ]
+  if importlib.util.find_spec("torch"):
+    peers += [
+      contender("PyTorch eager", "contender_torch.py", cores, "study-eager"),
+      contender(
+        "PyTorch compiled", "contender_torch.py", cores, "study-compiled"
+      ),
+    ]
+  ours = contender("memo_tf", "contender_memo_tf.py", cores, "study")
+  found = pairing.compare(
+    ours, peers, rounds=arguments.rounds, seconds=arguments.seconds
+  )
+  pairing.report("study/cifar_resnet-8/8x8x1/20 epochs", found, "runs/h", 3600)
+
+
+if __name__ == "__main__":
+  main()
