@@ -150,7 +150,7 @@ class DamageTest(OneLineMixin, absltest.TestCase):
     self.assert_one_line(
       result,
       2,
-      "--epochs: recorded 3, given 4",
+      "--epochs: recorded 8, given 4",
       "--learning_rate: recorded 0.1, given 0.2",
     )
     self.assertNotIn("--momentum", result.stderr)
@@ -241,7 +241,7 @@ class DamageTest(OneLineMixin, absltest.TestCase):
 
     self.assertEqual(result.returncode, 1)
     self.assertIn(
-      f"failed: {UNIT}/00000: the loss became nan in epoch 1 of 3",
+      f"failed: {UNIT}/00000: the loss became nan in epoch 1 of 8",
       result.stderr,
     )
     self.assertIn(f"failed: {UNIT}/00001", result.stderr)

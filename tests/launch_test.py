@@ -148,14 +148,16 @@ class LaunchTest(absltest.TestCase):
 
   def test_killing_every_process_at_three_moments_changes_nothing(self):
     for moment in (
-      lambda: (self.folder / "dataset").exists(),  # before any run
-      lambda: (self.folder / "work" / UNIT).exists(),  # in the first runs
-      lambda: len(small_study.finished_runs(self.folder)) >= 4,
+      lambda before: (self.folder / "dataset").exists(),  # before any run
+      lambda before: (self.folder / "work" / UNIT).exists(),  # in the first
+      lambda before: len(small_study.finished_runs(self.folder)) > before,
     ):
+      before = len(small_study.finished_runs(self.folder))
       process = small_study.start(self.folder)
-      small_study.wait_for(moment)
+      small_study.wait_for(lambda m=moment, b=before: m(b))
       workers = small_study.kill_all(process)
       self.assertNotEmpty(workers)
+    self.assertLess(len(small_study.finished_runs(self.folder)), 10)
     done = {
       p: p.stat().st_mtime_ns for p in small_study.finished_runs(self.folder)
     }

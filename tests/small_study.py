@@ -21,7 +21,7 @@ FLAGS = {
   "label_noise": "0.1",
   "models": MODEL,
   "num_subsets": "10",
-  "epochs": "3",
+  "epochs": "8",
   "batch_size": "128",
   "learning_rate": "0.1",
   "workers": "2",
@@ -69,8 +69,13 @@ def run(arguments: list[str], **options) -> subprocess.CompletedProcess:
 
 def start(folder, *more: str, **changes) -> subprocess.Popen:
   """Starts a launch in a process group of its own."""
+  return start_command(command(folder, *more, **changes))
+
+
+def start_command(arguments: list[str]) -> subprocess.Popen:
+  """Starts a program of the project in a process group of its own."""
   return subprocess.Popen(
-    command(folder, *more, **changes),
+    arguments,
     cwd=ROOT,
     env=environment(),
     stdout=subprocess.PIPE,
