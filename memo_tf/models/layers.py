@@ -94,7 +94,8 @@ class ShortcutA(keras.layers.Layer):
     step = self.strides
     if height % step == 0 and width % step == 0:
       # The same pixels as by strides, in two contiguous slices: TensorFlow's
-      # strided slice and its gradient take a sixth of a training step on a CPU.
+      # strided slice and its gradient are slow on a CPU
+      # (benchmarks/profile_step.py).
       x = tf.reshape(inputs, [-1, height // step, step * width * channels])
       x = tf.slice(x, [0, 0, 0], [-1, -1, width * channels])
       x = tf.reshape(x, [-1, height // step, width // step, step * channels])

@@ -232,7 +232,7 @@ def environment(threads: int) -> dict[str, str]:
     )
   }
   # glibc would give a step's activations back to the system and fault them in
-  # again at the next one: 8 % of a step at 32x32.
+  # again at the next one.
   memory = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # the most that it takes
     "MALLOC_TRIM_THRESHOLD_": str(8 << 30),
