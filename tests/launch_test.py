@@ -3,9 +3,12 @@
 import json
 import os
 import pathlib
+import pty
 import re
 import signal
+import subprocess
 import tempfile
+import termios
 import time
 
 from absl.testing import absltest
@@ -198,6 +201,42 @@ class LaunchTest(absltest.TestCase):
 
     self.assertEqual(process.returncode, 0, errors)
     self.assert_like_undisturbed()
+
+  def test_two_launches_at_once_mix_nothing(self):
+    both = [small_study.start(self.folder, workers=1) for _ in range(2)]
+
+    for process in both:
+      _, errors = process.communicate(timeout=200)
+      self.assertEqual(process.returncode, 0, errors)
+
+    self.assert_like_undisturbed()
+    self.assertEmpty([p for p in self.folder.rglob(".*~*")])
+    self.assertFalse((self.folder / "damaged").exists())
+
+  def test_in_a_terminal_it_shows_a_bar_with_the_time_left(self):
+    ours, its = pty.openpty()
+    termios.tcsetwinsize(its, (24, 100))
+    process = subprocess.Popen(
+      small_study.command(self.folder, num_subsets=4),
+      cwd=small_study.ROOT,
+      stdout=subprocess.DEVNULL,
+      stderr=its,
+    )
+    os.close(its)
+    shown = b""
+    while True:
+      try:
+        block = os.read(ours, 1 << 16)
+      except OSError:  # how Linux says that the other end is closed
+        break
+      if not block:
+        break
+      shown += block
+    os.close(ours)
+
+    self.assertEqual(process.wait(), 0, shown)
+    self.assertIn(b"4/4 runs", shown)
+    self.assertRegex(shown, rb"about \d+ (s|min) left")
 
   def test_a_run_goes_on_inside_after_a_crash(self):
     checkpoint = self.folder / "work" / UNIT / "00000/checkpoint.npz"
