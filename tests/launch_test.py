@@ -157,7 +157,12 @@ class LaunchTest(absltest.TestCase):
     ):
       before = len(small_study.finished_runs(self.folder))
       process = small_study.start(self.folder)
-      small_study.wait_for(lambda m=moment, b=before: m(b))
+      # The moment may have been reached by an earlier launch: at work, too.
+      small_study.wait_for(
+        lambda m=moment, b=before, p=process: (
+          m(b) and small_study.children_of(p.pid)
+        )
+      )
       workers = small_study.kill_all(process)
       self.assertNotEmpty(workers)
     self.assertLess(len(small_study.finished_runs(self.folder)), 10)
