@@ -234,9 +234,11 @@ def extend(private: pathlib.Path, target: pathlib.Path, record: dict) -> None:
   Files that `target` has already are left as they are; its `run.json` names
   the new ones only once they are there.
   """
+  named = json.loads((target / "run.json").read_text())["outputs"]
   for path in private.iterdir():
-    if path.name != "run.json" and not (target / path.name).exists():
-      os.rename(path, target / path.name)
+    # A file that run.json does not name was left by an attempt that broke off.
+    if path.name != "run.json" and path.name not in named:
+      os.replace(path, target / path.name)
   write_atomic(target / "run.json", json.dumps(record, indent=2) + "\n")
   shutil.rmtree(private)
 

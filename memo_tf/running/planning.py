@@ -152,7 +152,7 @@ def _measure(config, groups, workers):
   for group in groups:
     key = group[:2]
     steps = config.recipe.epochs * (
-      int(sample["num_train"] * _ratio(group[2])) // config.recipe.batch_size
+      round(sample["num_train"] * _ratio(group[2])) // config.recipe.batch_size
     )
     seconds[group] = steps * mean(key, "step") + mean(key, "fixed")
   return start_up, (sample["num_train"], sample["num_test"]), seconds

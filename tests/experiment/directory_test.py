@@ -460,6 +460,15 @@ class ExtendTest(DirectoryTestCase):
     self.assertIsNone(state.problem)
     self.assertTrue(state.has(frozenset({"predictions.parquet", "logits.npy"})))
 
+  def test_what_a_broken_attempt_left_is_replaced(self):
+    (self.folder / "logits.npy").write_bytes(b"half of an earlier attempt")
+
+    directory_lib.extend(self.private, self.folder, self.record)
+
+    state = self.directory.run_state(UNIT, check_digests=True)
+    self.assertIsNone(state.problem)
+    self.assertEqual((self.folder / "logits.npy").read_bytes(), b"logits")
+
   def test_failure_leaves_the_old_run_usable(self):
     with mock.patch.object(os, "replace", side_effect=no_space()):
       with self.assertRaises(OSError):
