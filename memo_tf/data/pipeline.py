@@ -50,18 +50,22 @@ def read_dataset(
 ) -> ArrayDataset:
   """Reads `dataset/` back from its shards.
 
+  The images themselves are mapped from `images.npy`, if it is there, so that
+  the workers of a machine share one copy; each record is compared with it.
+
   Raises:
     ExperimentError: if a shard is damaged, or the content is not what info.json
       says; names the folder and what to do.
   """
   info = dataset_record.read_info(directory)
-  dataset_record.check_files(directory, info, prefix="shards/")
+  dataset_record.check_files(directory, info)
+  shared = _shared_images(directory, info)
   columns = []
   for split, count in (("train", "num_train"), ("test", "num_test")):
     folder = directory.dataset_dir / "shards"
     paths = sorted(folder.glob(f"{split}-*.tfrecord"))
     ids, labels, images = shards.read_shards(
-      paths, tuple(info["image_shape"]), info[count]
+      paths, tuple(info["image_shape"]), info[count], shared.get(split)
     )
     if not np.array_equal(ids, np.arange(info[count])):
       raise directory_lib.ExperimentError(
@@ -85,6 +89,31 @@ def read_dataset(
     std=np.array(info["normalization"]["std"], np.float32),
     digest=digest,
   )
+
+
+def _shared_images(
+  directory: directory_lib.ExperimentDirectory, info: dict
+) -> dict[str, np.ndarray]:
+  """uint8 `[N, H, W, channels]` of train and `[T, ...]` of test, or nothing.
+
+  Mapped from the file: its pages are in memory once for all processes. Private
+  on writing ("c"), because TensorFlow shares no memory that is read-only.
+  """
+  if "images.npy" not in info["files"]:
+    return {}
+  images = np.load(
+    directory.dataset_dir / "images.npy", mmap_mode="c", allow_pickle=False
+  )
+  num_train, num_test = info["num_train"], info["num_test"]
+  shape = (num_train + num_test, *info["image_shape"])
+  if images.shape != shape or images.dtype != np.uint8:
+    raise directory_lib.ExperimentError(
+      f"images.npy in {directory.dataset_dir} holds {images.dtype} "
+      f"{images.shape} instead of uint8 {shape}; "
+      + dataset_record.ADVICE.format(folder=directory.dataset_dir)
+    )
+  images = images.view(np.ndarray)
+  return {"train": images[:num_train], "test": images[num_train:]}
 
 
 def materialize_subset(

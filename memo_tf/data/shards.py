@@ -134,7 +134,10 @@ def write_shards(
 
 
 def read_shards(
-  paths: list[pathlib.Path], image_shape: tuple[int, int, int], count: int
+  paths: list[pathlib.Path],
+  image_shape: tuple[int, int, int],
+  count: int,
+  shared: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Reads shards back, in order of id; all images are in memory once.
 
@@ -142,13 +145,16 @@ def read_shards(
     paths: of the shards.
     image_shape: `(H, W, channels)`.
     count: n, how many examples they hold.
+    shared: uint8 `[n, H, W, channels]` by id, the same images where several
+      processes share their memory: compared with the records, and returned in
+      place of a copy.
 
   Returns:
     ids int64 `[n]`, labels int32 `[n]`, images uint8 `[n, H, W, channels]`.
 
   Raises:
-    ExperimentError: if a record is damaged, an id comes twice, or there are not
-      n of them.
+    ExperimentError: if a record is damaged, an id comes twice, there are not n
+      of them, or one differs from `shared`.
   """
   spec = {
     "id": tf.io.FixedLenFeature([], tf.int64),
@@ -157,7 +163,8 @@ def read_shards(
   }
   folder = paths[0].parent if paths else pathlib.Path(".")
   ids, labels = np.empty(count, np.int64), np.empty(count, np.int32)
-  images, read = aligned_empty((count, *image_shape)), 0
+  images = aligned_empty((count, *image_shape)) if shared is None else shared
+  read = 0
   records = tf.data.TFRecordDataset([str(path) for path in paths]).batch(1024)
   try:
     for batch in records:
@@ -167,7 +174,14 @@ def read_shards(
       rows = slice(read, read + size)
       ids[rows] = parsed["id"][:size]
       labels[rows] = parsed["label"][:size]
-      images[rows] = tf.reshape(pixels, [-1, *image_shape])[:size]
+      pixels = tf.reshape(pixels, [-1, *image_shape])[:size].numpy()
+      if shared is None:
+        images[rows] = pixels
+      elif not _same_images(shared, ids[rows], pixels):
+        raise directory_lib.ExperimentError(
+          f"the shards in {folder} do not hold the images of images.npy; "
+          + dataset_record.ADVICE.format(folder=folder.parent)
+        )
       read += len(batch)
   except tf.errors.OpError as error:
     raise directory_lib.ExperimentError(
@@ -181,12 +195,22 @@ def read_shards(
     )
   if (np.diff(ids) < 0).any():  # as written they are in order
     order = np.argsort(ids, kind="stable")
-    ids, labels, images = ids[order], labels[order], images[order]
+    ids, labels = ids[order], labels[order]
+    images = images[order] if shared is None else shared
   if (np.diff(ids) == 0).any():
     raise directory_lib.ExperimentError(
       f"an example's id comes twice in {folder}"
     )
   return ids, labels, images
+
+
+def _same_images(
+  shared: np.ndarray, ids: np.ndarray, pixels: np.ndarray
+) -> bool:
+  """Whether the images with these ids are these."""
+  if len(ids) and not 0 <= ids.min() <= ids.max() < len(shared):
+    return False
+  return np.array_equal(shared[ids], pixels)
 
 
 def aligned_empty(shape: tuple[int, ...]) -> np.ndarray:

@@ -16,9 +16,21 @@ BATCH_SIZE = 256
 
 
 class Predictor:
-  """Predicts with a model as it is now; traced once for many runs."""
+  """Predicts with a model as it is now; traced once for many runs.
 
-  def __init__(self, model: keras.Model, mean: np.ndarray, std: np.ndarray):
+  Args:
+    model: images to logits.
+    mean, std: float32 `[channels]`, the normalization.
+    jit_compile: whether XLA compiles it.
+  """
+
+  def __init__(
+    self,
+    model: keras.Model,
+    mean: np.ndarray,
+    std: np.ndarray,
+    jit_compile: bool = False,
+  ):
     self._mean, self._std = tf.constant(mean), tf.constant(std)
     self._model = model
     self._batches = tf.function(
@@ -27,6 +39,7 @@ class Predictor:
         tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8),
         tf.TensorSpec([None, BATCH_SIZE], tf.int32),
       ],
+      jit_compile=jit_compile,
     )
 
   def logits(self, images: tf.Tensor) -> np.ndarray:

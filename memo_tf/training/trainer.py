@@ -34,7 +34,7 @@ class Trainer:
     num_classes: C.
     mean, std: float32 `[channels]`, the normalization.
     strategy: where; one replica.
-    jit_compile: whether XLA compiles the epoch. Always stated: Keras's "auto"
+    jit_compile: whether XLA compiles epochs and predictions. Always stated: Keras's "auto"
       would turn it off silently.
 
   Attributes:
@@ -73,7 +73,7 @@ class Trainer:
       recipe.weight_decay_coverage == "all" or v.name.endswith("kernel")
       for v in self.model.trainable_variables
     ]
-    self._predictor = inference.Predictor(self.model, mean, std)
+    self._predictor = inference.Predictor(self.model, mean, std, jit_compile)
     self._epoch = tf.function(
       self._run_epoch,
       input_signature=[

@@ -1,6 +1,7 @@
 """TFRecord shards: written once with ids, read back by id, checked."""
 
 import dataclasses
+import json
 import pathlib
 import random
 from unittest import mock
@@ -55,6 +56,64 @@ class ShardsTest(absltest.TestCase):
     self.assertEqual((info["num_train"], info["num_test"]), (50, 7))
     images = np.load(self.directory.dataset_dir / "images.npy")
     np.testing.assert_array_equal(images[50:], data.test_images)
+
+  def test_processes_share_the_images_of_one_file(self):
+    data = small_dataset()
+    shards.write_dataset(data, small_config(0.0), self.directory)
+
+    arrays = pipeline.read_dataset(self.directory)
+    tensor = pipeline.on_device(arrays.train_images)
+
+    path = (self.directory.dataset_dir / "images.npy").resolve()
+    address = arrays.train_images.ctypes.data
+    mapped = [
+      line
+      for line in open("/proc/self/maps")
+      if line.rstrip().endswith(str(path))
+    ]
+    ranges = [
+      [int(end, 16) for end in line.split()[0].split("-")] for line in mapped
+    ]
+    self.assertTrue(any(low <= address < high for low, high in ranges))
+    arrays.train_images[0, 0, 0, 0] = 77  # this process only
+    self.assertEqual(int(tensor[0, 0, 0, 0]), 77)
+    np.testing.assert_array_equal(np.load(path)[:50], data.train_images)
+
+  def test_without_images_npy_a_worker_reads_its_own_copy(self):
+    data = small_dataset()
+    shards.write_dataset(data, small_config(0.0), self.directory)
+    path = self.directory.dataset_dir / "info.json"
+    info = json.loads(path.read_text())
+    del info["files"]["images.npy"]
+    path.write_text(json.dumps(info))
+    (self.directory.dataset_dir / "images.npy").unlink()
+
+    arrays = pipeline.read_dataset(self.directory)
+
+    np.testing.assert_array_equal(arrays.train_images, data.train_images)
+
+  def test_shards_with_other_images_than_images_npy_are_refused(self):
+    data = small_dataset()
+    for ids in (np.arange(50)[::-1], np.arange(50) + 1):
+      paths = shards.write_shards(
+        self.directory.root, "train", ids, data.train_labels, data.train_images
+      )
+      with self.assertRaisesRegex(directory_lib.ExperimentError, "images.npy"):
+        shards.read_shards(paths, (8, 8, 1), 50, shared=data.train_images)
+
+    paths = shards.write_shards(
+      self.directory.root,
+      "train",
+      np.arange(50)[::-1],
+      data.train_labels[::-1],
+      data.train_images[::-1],
+    )
+    found, labels, images = shards.read_shards(
+      paths, (8, 8, 1), 50, shared=data.train_images
+    )
+    np.testing.assert_array_equal(found, np.arange(50))
+    np.testing.assert_array_equal(labels, data.train_labels)
+    self.assertIs(images, data.train_images)
 
   def test_records_in_any_order_and_many_shards_come_back_in_order(self):
     data = small_dataset()

@@ -55,6 +55,12 @@ class CompilationTest(parameterized.TestCase):
 
     np.testing.assert_allclose(compiled, plain, rtol=1e-4)
 
+  def test_xla_computes_the_same_predictions(self):
+    plain = make_trainer("float32", False).predict(IMAGES)
+    compiled = make_trainer("float32", True).predict(IMAGES)
+
+    np.testing.assert_allclose(compiled, plain, rtol=1e-4, atol=1e-5)
+
   def test_compiled_epochs_are_traced_once_over_runs(self):
     trainer = make_trainer("float32", True)
     for unit in range(3):
