@@ -44,7 +44,7 @@ def build(depth: int, shape: tuple[int, int, int]) -> keras.Model:
         )
       x = keras.layers.ReLU()(keras.layers.Add()([shortcut, x]))
   x = keras.layers.GlobalAveragePooling2D()(x)
-  return keras.Model(images, keras.layers.Dense(10)(x))
+  return keras.Model(images, keras.layers.Dense(10, dtype="float32")(x))
 
 
 def study_work(seconds: float) -> tuple[int, float]:
@@ -77,7 +77,10 @@ def main() -> None:
   for name in ("threads", "depth", "size", "channels"):
     parser.add_argument(f"--{name}", type=int)
   parser.add_argument("--kind")
+  parser.add_argument("--precision", default="float32")
   arguments = parser.parse_args()
+  if arguments.precision == "bfloat16":
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
   tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
   tf.config.threading.set_inter_op_parallelism_threads(arguments.threads)
   shape = (arguments.size, arguments.size, arguments.channels)

@@ -54,6 +54,7 @@ def main() -> None:
   for name in ("threads", "depth", "size", "channels"):
     parser.add_argument(f"--{name}", type=int)
   parser.add_argument("--kind")
+  parser.add_argument("--precision", default="float32")
   arguments = parser.parse_args()
   tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
   tf.config.threading.set_inter_op_parallelism_threads(arguments.threads)
@@ -63,7 +64,12 @@ def main() -> None:
   labels = tf.constant(rng.integers(0, 10, 2048).astype(np.int32))
   trainer = trainer_lib.Trainer(
     f"cifar_resnet-{arguments.depth}",
-    recipes.parse("one_hot", config_lib.TrainingConfig(batch_size=BATCH)),
+    recipes.parse(
+      "one_hot",
+      config_lib.TrainingConfig(
+        batch_size=BATCH, precision=arguments.precision
+      ),
+    ),
     image_shape=shape,
     num_classes=10,
     mean=np.full(arguments.channels, 128, np.float32),

@@ -104,6 +104,7 @@ def main() -> None:
   for name in ("threads", "depth", "size", "channels"):
     parser.add_argument(f"--{name}", type=int)
   parser.add_argument("--kind")
+  parser.add_argument("--precision", default="float32")
   arguments = parser.parse_args()
   torch.set_num_threads(arguments.threads)
   if arguments.kind.startswith("study"):
@@ -121,7 +122,11 @@ def main() -> None:
 
   def loss_of(batch, given):
     inputs = (batch.float() - 128.0) / 64.0
-    return functional.cross_entropy(model(inputs), given)
+    with torch.autocast(
+      "cpu", torch.bfloat16, enabled=arguments.precision == "bfloat16"
+    ):
+      logits = model(inputs)
+    return functional.cross_entropy(logits.float(), given)
 
   if arguments.kind == "compiled":
     loss_of = torch.compile(loss_of)

@@ -1,61 +1,63 @@
-"""Peak memory of a worker on data of CIFAR's shape, made up.
+"""Memory of the workers of a machine on data of CIFAR's shape, made up.
 
-    python benchmarks/memory.py [--depth=8] [--num_train=50000] [--num_test=10000]
+    python benchmarks/memory.py [--depth=8] [--workers=2]
+                                [--num_train=50000] [--num_test=10000]
 
-Writes a data set of random 32x32x3 images into a temporary directory, trains one
-unit for one epoch in a process of its own through the launcher's own worker
-code, and prints the process's peak resident memory.
+Writes a data set of random 32x32x3 images into a temporary directory and trains
+one unit for one epoch in each of some processes side by side, through the
+launcher's own worker code. Resident memory counts what processes share (the
+libraries, the images) in each of them; the proportional share (Linux's Pss)
+counts it once, split among them.
 """
 
 import argparse
 import json
+import os
 import pathlib
-import resource
 import subprocess
 import sys
 import tempfile
+import time
 
 import numpy as np
 
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 CHILD = """
-import sys
+import sys, time
+import tensorflow as tf
+tf.config.threading.set_intra_op_parallelism_threads(1)
+tf.config.threading.set_inter_op_parallelism_threads(1)
 from memo_tf.experiment import config, directory, work_units
 from memo_tf.running import run
 study = directory.ExperimentDirectory(sys.argv[1])
 settings = config.from_json(study.config_path.read_text())
-def peak():  # of this program, not of the one that started it
-  lines = open("/proc/self/status").read().splitlines()
-  return next(line.split()[1] for line in lines if line.startswith("VmHWM"))
 session = run.Session(settings, study)
-ready = peak()
-unit = work_units.parse_unit(settings.models.models[0] + "/one_hot/r0.70/00000")
+name = settings.models.models[0] + f"/one_hot/r0.70/{int(sys.argv[2]):05d}"
+unit = work_units.parse_unit(name)
 run.run_unit(session, unit, frozenset({"predictions.parquet"}))
-lines = open("/proc/self/status").read().splitlines()
-shared = next(line.split()[1] for line in lines if line.startswith("RssFile"))
-print(ready, peak(), shared)
+unit = work_units.parse_unit(name[:-5] + f"{1000 + int(sys.argv[2]):05d}")
+started = time.perf_counter()
+if len(sys.argv) > 3:  # a second run, that has nothing to trace
+  run.run_unit(session, unit, frozenset({"predictions.parquet"}))
+print(time.perf_counter() - started)
 """
 
 
-def main() -> None:
+def made_up(folder: str, num_train: int, num_test: int, depth: int) -> None:
+  """Writes `dataset/`, `subsets/` and `config.json` of a study."""
   from memo_tf.data import datasets
   from memo_tf.data import shards
   from memo_tf.experiment import config as config_lib
   from memo_tf.experiment import directory as directory_lib
   from memo_tf.experiment import subsets
-  from memo_tf.running import worker_pool
 
-  parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--depth", type=int, default=8)
-  parser.add_argument("--num_train", type=int, default=50_000)
-  parser.add_argument("--num_test", type=int, default=10_000)
-  arguments = parser.parse_args()
   rng = np.random.default_rng(0)
 
   def examples(count):
     images = rng.integers(0, 256, (count, 32, 32, 3), np.uint8)
     return images, rng.integers(0, 10, count).astype(np.int32)
 
-  train, test = examples(arguments.num_train), examples(arguments.num_test)
+  train, test = examples(num_train), examples(num_test)
   data = datasets.ImageDataset(
     name="made up",
     version="1",
@@ -70,36 +72,105 @@ def main() -> None:
     order="any",
   )
   config = config_lib.ExperimentConfig(
-    models=config_lib.ModelsConfig(models=(f"cifar_resnet-{arguments.depth}",)),
+    models=config_lib.ModelsConfig(models=(f"cifar_resnet-{depth}",)),
     recipe=config_lib.TrainingConfig(epochs=1),
   )
+  directory = directory_lib.ExperimentDirectory(folder)
+  shards.write_dataset(data, config, directory)
+  masks = subsets.parse_family("r0.70").in_mask(num_train, 1010, 0)
+  directory.in_mask_path("r0.70").parent.mkdir()
+  np.save(directory.in_mask_path("r0.70"), masks)
+  directory_lib.write_atomic(directory.config_path, config.to_json())
+
+
+def start(folder: str, index: int, *more: str) -> subprocess.Popen:
+  from memo_tf.running import worker_pool
+
+  return subprocess.Popen(
+    [sys.executable, "-c", CHILD, folder, str(index), *more],
+    env=worker_pool.environment(1),
+    stdout=subprocess.PIPE,
+    stderr=subprocess.DEVNULL,
+    text=True,
+    cwd=ROOT,
+  )
+
+
+def run_one(num_train: int, num_test: int, *, depth: int) -> list[float]:
+  """Seconds of a run of one epoch after a first that traces."""
   with tempfile.TemporaryDirectory() as folder:
-    directory = directory_lib.ExperimentDirectory(folder)
-    shards.write_dataset(data, config, directory)
-    family = subsets.parse_family("r0.70")
-    masks = family.in_mask(arguments.num_train, 2, 0)
-    directory.in_mask_path("r0.70").parent.mkdir()
-    np.save(directory.in_mask_path("r0.70"), masks)
-    directory_lib.write_atomic(directory.config_path, config.to_json())
-    done = subprocess.run(
-      [sys.executable, "-c", CHILD, folder],
-      env=worker_pool.environment(1),
-      stdout=subprocess.PIPE,
-      text=True,
-      check=True,
-      cwd=pathlib.Path(__file__).resolve().parents[1],
+    made_up(folder, num_train, num_test, depth)
+    output, _ = start(folder, 0, "again").communicate()
+  return [float(word) for word in output.split()]
+
+
+def sizes(process: int) -> dict[str, float]:
+  """Resident, proportional and private gigabytes of a process now."""
+  found = {"Rss": 0.0, "Pss": 0.0, "Private": 0.0}
+  for line in pathlib.Path(f"/proc/{process}/smaps_rollup").open():
+    name, _, rest = line.partition(":")
+    name = name.split("_")[0]
+    if name in found and rest.split()[1:] == ["kB"]:
+      if name != "Pss" or line.startswith("Pss:"):
+        found[name] += int(rest.split()[0]) * 1024 / 1e9
+  return found
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument("--depth", type=int, default=8)
+  parser.add_argument("--workers", type=int, default=2)
+  parser.add_argument("--num_train", type=int, default=50_000)
+  parser.add_argument("--num_test", type=int, default=10_000)
+  arguments = parser.parse_args()
+  peaks = {"Rss": 0.0, "Pss": 0.0, "Private": 0.0}
+  with tempfile.TemporaryDirectory() as folder:
+    writer = (
+      "import memory, sys; "
+      "memory.made_up(sys.argv[1], *(int(v) for v in sys.argv[2:]))"
     )
-  ready, peak, shared = (int(v) * 1024 / 1e9 for v in done.stdout.split())
-  own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-  print(f"data in memory: {ready:.2f} GB; peak of the run: {peak:.2f} GB,")
-  print(f"of which {shared:.2f} GB are libraries that all workers share")
-  print(f"(this process, which made the data: {own:.2f} GB)")
+    subprocess.run(  # in a process of its own, which keeps none of it
+      [
+        sys.executable,
+        "-c",
+        writer,
+        folder,
+        str(arguments.num_train),
+        str(arguments.num_test),
+        str(arguments.depth),
+      ],
+      env={
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")]),
+      },
+      stderr=subprocess.DEVNULL,
+      check=True,
+    )
+    children = [start(folder, i) for i in range(arguments.workers)]
+    while True:
+      try:
+        found = [sizes(child.pid) for child in children]
+      except (OSError, ProcessLookupError):
+        break
+      if any(child.poll() is not None for child in children):
+        break  # what the others have is no longer shared
+      for one in found:
+        for name, value in one.items():
+          peaks[name] = max(peaks[name], value)
+      time.sleep(0.1)
+    codes = [child.wait() for child in children]
+    if any(codes) or not peaks["Rss"]:
+      sys.exit(f"a worker ended with {codes}")
+  print(f"{arguments.workers} workers; the most that one of them had:")
+  print(f"  resident, shared pages counted in each   {peaks['Rss']:.2f} GB")
+  print(f"  resident, shared pages split among them  {peaks['Pss']:.2f} GB")
+  print(f"  its own, which each further worker adds  {peaks['Private']:.2f} GB")
   print(
     json.dumps(
       {
         "benchmark": "memory/cifar-shaped",
         "ratios": {},
-        "peak_gb": round(peak, 3),
+        "values": {name: round(value, 3) for name, value in peaks.items()},
       }
     )
   )

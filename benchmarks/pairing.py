@@ -140,9 +140,21 @@ def interval(ratios: np.ndarray) -> list[float]:
 
 
 def report(
-  benchmark: str, found: dict[str, dict], unit: str, scale: float = 1.0
+  benchmark: str,
+  found: dict[str, dict],
+  unit: str,
+  scale: float = 1.0,
+  extra: dict | None = None,
 ) -> None:
-  """Prints a table, and as the last line the JSON that run_all reads."""
+  """Prints a table, and as the last line the JSON that run_all reads.
+
+  Args:
+    benchmark: its name.
+    found: as `compare` returns it.
+    unit: of the rates as printed.
+    scale: from items a second to that unit.
+    extra: more entries of the JSON line.
+  """
   print(f"{'peer':44} {unit:>14} {'ours':>10} {'ours / peer [95 %]':>24}")
   ratios = {}
   for name, result in found.items():
@@ -152,4 +164,17 @@ def report(
       f"{scale * result['our_rate']:10.0f} "
       f"{median:10.2f} [{low:.2f}, {high:.2f}]"
     )
-  print(json.dumps({"benchmark": benchmark, "ratios": ratios}))
+  rates = {
+    name: round(scale * result["rate"], 1) for name, result in found.items()
+  }
+  print(
+    json.dumps(
+      {
+        "benchmark": benchmark,
+        "ratios": ratios,
+        "unit": unit,
+        "rates": rates,
+        **(extra or {}),
+      }
+    )
+  )

@@ -1,8 +1,11 @@
 """Runs every benchmark and prints one table of what each claims.
 
-    python benchmarks/run_all.py [--rounds=15]
+    python benchmarks/run_all.py [--output_dir=DIR] [--rounds=15]
 
-Takes about an hour on 2 cores. `benchmarks/requirements.txt` installs the peers.
+Takes about 80 minutes on 2 cores that do nothing else. With `--output_dir` what
+each one prints is kept there, what is there already is not run again, and
+`benchmarks/charts.py` draws from it. `benchmarks/requirements.txt` installs the
+peers.
 """
 
 import argparse
@@ -11,38 +14,89 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 FOLDER = pathlib.Path(__file__).resolve().parent
-SCRIPTS = (
-  ("training.py", "--depth=8"),
-  ("training.py", "--depth=20"),
-  ("training.py", "--depth=56"),
-  ("study.py",),
-)
+PAIRED = {
+  "training-8": ("training.py", "--depth=8", "--seconds=1.5"),
+  "training-20": ("training.py", "--depth=20", "--seconds=1.5"),
+  "training-56": ("training.py", "--depth=56", "--seconds=2"),
+  "training-8-bfloat16": (
+    "training.py",
+    "--depth=8",
+    "--seconds=1.5",
+    "--precision=bfloat16",
+  ),
+  "study": ("study.py",),
+}
+OTHERS = {
+  "planning": ("planning.py",),
+  "overhead": ("overhead.py",),
+  "memory": ("memory.py",),
+  "growth-throughput": ("growth.py", "--part=throughput"),
+  "growth-subsets": ("growth.py", "--part=subsets"),
+  "growth-examples": ("growth.py", "--part=examples"),
+  "growth-workers": ("growth.py", "--part=workers"),
+}
+
+
+def run(name: str, command: tuple[str, ...], output: pathlib.Path) -> bool:
+  """Runs one, unless its output is there; whether it is there now."""
+  if output.exists():
+    return True
+  print(f"{name}: {' '.join(command)}", file=sys.stderr, flush=True)
+  done = subprocess.run(
+    [sys.executable, str(FOLDER / command[0]), *command[1:]],
+    env={**os.environ, "PYTHONPATH": str(FOLDER.parent)},
+    stdout=subprocess.PIPE,
+    text=True,
+    check=False,
+  )
+  if done.returncode:
+    return False
+  output.write_text(done.stdout)
+  return True
+
+
+def result(output: pathlib.Path) -> dict:
+  """The JSON of a benchmark's last line."""
+  return json.loads(output.read_text().strip().splitlines()[-1])
 
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument("--output_dir")
   parser.add_argument("--rounds", type=int, default=15)
   arguments = parser.parse_args()
-  environment = {**os.environ, "PYTHONPATH": str(FOLDER.parent)}
-  rows, broken = [], []
-  for script, *options in SCRIPTS:
-    command = [sys.executable, str(FOLDER / script), *options]
-    command.append(f"--rounds={arguments.rounds}")
-    print(" ".join([script, *options]), file=sys.stderr, flush=True)
-    done = subprocess.run(
-      command, env=environment, stdout=subprocess.PIPE, text=True, check=False
-    )
-    if done.returncode:
-      broken.append(script)
-      continue
-    found = json.loads(done.stdout.strip().splitlines()[-1])
-    for peer, ratio in found["ratios"].items():
-      rows.append((found["benchmark"], peer, *ratio))
-  print(f"{'benchmark':36} {'peer':46} {'low':>6} {'median':>7} {'high':>6}")
-  for benchmark, peer, low, median, high in rows:
-    print(f"{benchmark:36} {peer:46} {low:6.2f} {median:7.2f} {high:6.2f}")
+  with tempfile.TemporaryDirectory() as temporary:
+    folder = pathlib.Path(arguments.output_dir or temporary)
+    folder.mkdir(parents=True, exist_ok=True)
+    commands = {
+      name: (*command, f"--rounds={arguments.rounds}")
+      for name, command in PAIRED.items()
+    } | OTHERS
+    broken = [
+      name
+      for name, command in commands.items()
+      if not run(name, command, folder / f"{name}.txt")
+    ]
+    results = [
+      result(folder / f"{name}.txt") for name in commands if name not in broken
+    ]
+  print(f"{'benchmark':40} {'what':46} {'low':>6} {'median':>7} {'high':>6}")
+  for found in results:
+    rows = dict(found["ratios"])
+    if "share_of_matrix_product" in found:
+      rows["share of the matrix product's rate"] = found[
+        "share_of_matrix_product"
+      ]
+    for name, (low, median, high) in rows.items():
+      print(
+        f"{found['benchmark']:40} {name:46} {low:6.2f} {median:7.2f} {high:6.2f}"
+      )
+    single = {k: found[k] for k in ("outside_training", "values") if k in found}
+    for name, value in single.items():
+      print(f"{found['benchmark']:40} {name}: {json.dumps(value)}")
   if broken:
     sys.exit(f"failed: {', '.join(broken)}")
 

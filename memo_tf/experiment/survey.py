@@ -80,8 +80,8 @@ def remaining_seconds(
 
 
 def duration(seconds: float) -> str:
-  """Seconds in words that fit a status line: 45 s, 3 min, 2.5 h, 4.1 days."""
-  if seconds < 90:
+  """Seconds in words that fit a status line: 450 s, 13 min, 2.5 h, 4.1 days."""
+  if seconds < 600:  # to compare a plan with, minutes would be too coarse
     return f"{seconds:.0f} s"
   if seconds < 90 * 60:
     return f"{seconds / 60:.0f} min"
