@@ -64,6 +64,8 @@ def launch(
     threads=config.running.threads_per_unit,
     log_path=directory.root / "work" / "workers.log",
   ) as pool:
+    if not directory.dataset_dir.exists():
+      _say(f"Preparing the data set {config.data.dataset} …")
     preparation.prepare(directory, config, pool)
     found = survey_lib.survey(directory, wanted)
     for unit, problem in found.damaged.items():

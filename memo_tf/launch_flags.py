@@ -141,7 +141,10 @@ def resolved_flags(config: config_lib.ExperimentConfig) -> str:
   for group, kind in config_lib.groups().items():
     lines.append(f"# {_GROUPS[group]}")
     for field in dataclasses.fields(kind):
+      if not field.metadata.get("record", True):
+        continue  # a folder of this machine
       value = getattr(getattr(config, group), field.name)
+      value = config_lib.portable(field, value)
       if isinstance(value, bool):
         lines.append(f"--{'' if value else 'no'}{field.name}")
       elif isinstance(value, tuple):

@@ -1,15 +1,18 @@
 """Where images and labels come from, as arrays in their original order.
 
-An example's id is its place in the arrays given here. A data set is a line in
-`LOADERS` and a name in `experiment.config.DATASETS`.
+An example's id is its place in the arrays given here. `--dataset` is the name of
+one that a package ships (`bundled`), `npz:FILE` or `folder:DIR` (`own_files`),
+or any image-classification data set of TensorFlow Datasets (`tfds_source`).
 """
 
-from collections.abc import Callable
 import dataclasses
+import pathlib
 
 import numpy as np
 
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import streams
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,12 +22,16 @@ class ImageDataset:
   Attributes:
     name, version, licence, citation: as on the page.
     class_names: C names.
-    train_images: uint8 `[N, H, W, channels]`.
-    train_labels: int32 `[N]`, in [0, C).
-    test_images: uint8 `[T, H, W, channels]`.
+    train_images: uint8 or uint16 `[N, H, W, channels]`.
+    train_labels: int32 `[N]`, in [0, C): the labels to train with.
+    test_images: of the same type and shape, `[T, H, W, channels]`.
     test_labels: int32 `[T]`.
     max_pixel: the value of a white pixel, to show images with.
     order: in words, what an id means.
+    clean_labels: int32 `[N]`, the data set's own labels where `train_labels`
+      come from a file of noisier ones; None if they are the same.
+    train_sources, test_sources: text `[N]`, `[T]`, what the data set itself
+      calls each example; None if it has no names.
   """
 
   name: str
@@ -38,40 +45,132 @@ class ImageDataset:
   test_labels: np.ndarray
   max_pixel: int
   order: str
+  clean_labels: np.ndarray | None = None
+  train_sources: np.ndarray | None = None
+  test_sources: np.ndarray | None = None
 
 
-def load(config: config_lib.DataConfig) -> ImageDataset:
-  """Loads the data set that a config names, as it was published."""
-  return LOADERS[config.dataset]()
+def load(config: config_lib.DataConfig, seed: int = 0) -> ImageDataset:
+  """Loads the data set that a config names.
+
+  Args:
+    config: of the data.
+    seed: of the study, for a test set that is drawn (`--test_fraction`).
+
+  Raises:
+    UsageError: if it is unknown, cannot be had, or is not what a study takes;
+      one line that says what to do.
+  """
+  from memo_tf.data import bundled
+  from memo_tf.data import own_files
+  from memo_tf.data import tfds_source
+
+  kind, _, place = config.dataset.partition(":")
+  if config.dataset in bundled.LOADERS:
+    data = bundled.LOADERS[config.dataset]()
+  elif kind == "npz":
+    data = own_files.load_npz(pathlib.Path(config.data_dir, place))
+  elif kind == "folder":
+    data = own_files.load_folder(pathlib.Path(config.data_dir, place), config)
+  else:
+    data = tfds_source.load(config)
+  if config.test_fraction:
+    data = _split_off_test(data, config.test_fraction, seed)
+  if not len(data.test_labels):
+    raise directory_lib.UsageError(
+      f"{data.name} has no test examples; --test_fraction=0.2 sets a fifth of "
+      "the training examples aside. Received: --test_fraction=0"
+    )
+  if config.image_size:
+    data = _resized(data, config.image_size)
+  check(data)
+  if config.labels_file:
+    labels = own_files.read_labels(config.labels_file, len(data.train_labels))
+    data = dataclasses.replace(
+      data, train_labels=labels, clean_labels=data.train_labels
+    )
+    check(data, origin=f"--labels_file={config.labels_file}: ")
+  return data
 
 
-def _digits() -> ImageDataset:
-  """scikit-learn's digits: the test set of UCI's optical digits, 8x8."""
-  import sklearn
-  from sklearn import datasets as sklearn_datasets
+def check(data: ImageDataset, origin: str = "") -> None:
+  """Checks what a study relies on.
 
-  content = sklearn_datasets.load_digits()
-  images = content.images.astype(np.uint8)[..., None]
-  labels = content.target.astype(np.int32)
-  return ImageDataset(
-    name="digits",
-    version=f"scikit-learn {sklearn.__version__}",
-    licence="CC BY 4.0 (UCI Machine Learning Repository)",
-    citation=(
-      "E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, "
-      "UCI Machine Learning Repository, 1998, doi:10.24432/C50P49"
-    ),
-    class_names=tuple(str(name) for name in content.target_names),
-    train_images=images[:1500],
-    train_labels=labels[:1500],
-    test_images=images[1500:],
-    test_labels=labels[1500:],
-    max_pixel=16,
-    order=(
-      "the order of sklearn.datasets.load_digits(): training id i is its row "
-      "i, test id j its row 1500 + j"
-    ),
+  Raises:
+    UsageError: that names the first example that breaks a rule.
+  """
+  num_classes = len(data.class_names)
+  if num_classes < 2:
+    raise directory_lib.UsageError(
+      f"{data.name}: a data set needs at least 2 classes. Received: {num_classes}"
+    )
+  shape = data.train_images.shape[1:]
+  for split, images, labels in (
+    ("training", data.train_images, data.train_labels),
+    ("test", data.test_images, data.test_labels),
+  ):
+    if images.dtype not in (np.uint8, np.uint16) or images.ndim != 4:
+      raise directory_lib.UsageError(
+        f"{data.name}: {split} images must be uint8 or uint16 of shape "
+        f"[examples, height, width, channels]. Received: {images.dtype} "
+        f"{list(images.shape)}"
+      )
+    if images.shape[1:] != shape or shape[-1] not in (1, 3, 4):
+      raise directory_lib.UsageError(
+        f"{data.name}: all images must have one shape, with 1, 3 or 4 channels. "
+        f"Received: {split} images of {list(images.shape[1:])}, training images "
+        f"of {list(shape)}"
+      )
+    if len(images) != len(labels) or not len(labels):
+      raise directory_lib.UsageError(
+        f"{data.name}: each {split} image needs a label, and there must be some. "
+        f"Received: {len(images)} images, {len(labels)} labels"
+      )
+    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if len(wrong):
+      raise directory_lib.UsageError(
+        f"{origin}{data.name}: labels must be in [0, {num_classes}), the number "
+        f"of classes. Received: {labels[wrong[0]]} for {split} example {wrong[0]}"
+        f" ({len(wrong)} such)"
+      )
+
+
+def _split_off_test(
+  data: ImageDataset, fraction: float, seed: int
+) -> ImageDataset:
+  """Takes a random part of the training examples as the test set."""
+  count = len(data.train_labels)
+  size = round(fraction * count)
+  if not 0 < size < count:
+    raise directory_lib.UsageError(
+      f"--test_fraction must leave training and test examples of the {count}. "
+      f"Received: --test_fraction={fraction}"
+    )
+  chosen = streams.generator(seed, "test_split").permutation(count)
+  test, train = np.sort(chosen[:size]), np.sort(chosen[size:])
+  sources = data.train_sources
+  if sources is None:
+    sources = np.arange(count).astype(str)
+  return dataclasses.replace(
+    data,
+    train_images=data.train_images[train],
+    train_labels=data.train_labels[train],
+    test_images=data.train_images[test],
+    test_labels=data.train_labels[test],
+    train_sources=sources[train],
+    test_sources=sources[test],
+    order=f"{data.order}; {size} drawn at random (seed {seed}) are the test set",
   )
 
 
-LOADERS: dict[str, Callable[[], ImageDataset]] = {"digits": _digits}
+def _resized(data: ImageDataset, size: int) -> ImageDataset:
+  """Images resized to `size` by `size`; see `tfds_source.resize`."""
+  from memo_tf.data import resizing
+
+  if data.train_images.shape[1:3] == (size, size):
+    return data
+  return dataclasses.replace(
+    data,
+    train_images=resizing.resize_all(data.train_images, size),
+    test_images=resizing.resize_all(data.test_images, size),
+  )

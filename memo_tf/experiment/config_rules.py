@@ -21,10 +21,41 @@ def check(config: config_lib.ExperimentConfig) -> None:
   running = config.running
   checks = [
     (
-      data.dataset in config_lib.DATASETS,
-      f"must be one of: {', '.join(config_lib.DATASETS)}",
+      config_lib.is_dataset_name(data.dataset),
+      f"must be one of: {', '.join(config_lib.BUNDLED_DATASETS)}, npz:FILE, "
+      "folder:DIR, or a name of TensorFlow Datasets",
       "dataset",
       data.dataset,
+    ),
+    (
+      0 <= data.test_fraction < 1,
+      "must be in [0, 1)",
+      "test_fraction",
+      data.test_fraction,
+    ),
+    (
+      data.image_size == 0 or data.image_size >= 8,
+      "must be 0 (as they are) or at least 8",
+      "image_size",
+      data.image_size,
+    ),
+    (
+      bool(data.train_split),
+      "must name a split",
+      "train_split",
+      data.train_split,
+    ),
+    (
+      not (data.labels_file and data.label_noise),
+      "and --label_noise exclude each other: both replace labels",
+      "labels_file",
+      data.labels_file,
+    ),
+    (
+      not (data.test_split and data.test_fraction),
+      "and --test_fraction exclude each other: both make the test set",
+      "test_split",
+      data.test_split,
     ),
     (
       0 <= data.label_noise < 1,

@@ -33,9 +33,25 @@ def read_info(directory: directory_lib.ExperimentDirectory) -> dict:
 def made_from(config: config_lib.ExperimentConfig) -> dict:
   """The settings that the content of `dataset/` depends on."""
   return {
-    **dataclasses.asdict(config.data),
+    **{
+      field.name: config_lib.portable(field, getattr(config.data, field.name))
+      for field in dataclasses.fields(config.data)
+      if field.metadata["policy"] == "fixed"
+    },
     "seed": config.running.seed,
   }
+
+
+def is_made_from(info: dict, config: config_lib.ExperimentConfig) -> bool:
+  """Whether `dataset/` was made with these settings.
+
+  A setting that is younger than the record had its default value then.
+  """
+  defaults = made_from(config_lib.ExperimentConfig())
+  recorded = info.get("made_from")
+  return isinstance(recorded, dict) and {**defaults, **recorded} == made_from(
+    config
+  )
 
 
 def check_files(

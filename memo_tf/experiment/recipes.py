@@ -15,6 +15,7 @@ SCHEDULES = ("step", "cosine")
 WEIGHT_DECAYS = ("gradient", "loss", "decoupled")
 WEIGHT_DECAY_COVERAGES = ("kernels", "all")
 PRECISIONS = ("float32", "bfloat16")
+AUGMENTATIONS = ("none", "pad_crop_flip")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,7 @@ class Recipe:
   weight_decay_coverage: str
   batch_norm_momentum: float
   precision: str
+  augmentation: str
 
   def digest(self) -> str:
     """16 hex digits that change with any field."""

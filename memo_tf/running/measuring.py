@@ -27,9 +27,9 @@ def measure(
   def train(steps: int):
     order = np.arange(steps * size, dtype=np.int32) % len(data.train_labels)
     rates = np.full(steps, 1e-6, np.float32)
-    trainer.train_epoch(
-      session.images, session.labels, order.reshape(steps, size), rates
-    )
+    order = order.reshape(steps, size)
+    views = np.zeros((*order.shape, 3), np.int32)
+    trainer.train_epoch(session.images, session.labels, order, rates, views)
 
   def begin_and_end():
     trainer.initialize(session.config.running.seed, "measure")

@@ -137,6 +137,8 @@ def _measure(config, groups, workers):
     ) as pool:
       for event in pool.run(tasks):
         if event.kind == "failed":
+          if event.content.get("usage"):
+            raise directory_lib.UsageError(event.content["error"])
           raise directory_lib.ExperimentError(event.content["error"])
         if event.kind == "done":
           key = (event.task["model"], event.task["recipe"])

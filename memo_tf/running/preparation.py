@@ -131,22 +131,22 @@ def prepare(
 
 
 def _prepare_dataset(directory, config, pool, is_new) -> None:
-  made_from = dataset_record.made_from(config)
   folder = directory.dataset_dir
   if is_new and folder.exists():
     try:
-      same = dataset_record.read_info(directory)["made_from"] == made_from
-    except (directory_lib.ExperimentError, KeyError):
+      info = dataset_record.read_info(directory)
+      same = dataset_record.is_made_from(info, config)
+    except directory_lib.ExperimentError:
       same = False
     if not same:
       shutil.rmtree(folder)
   if not folder.exists():
     _run_tasks(pool, [{"task": "prepare"}])
   info = dataset_record.read_info(directory)
-  if info.get("made_from") != made_from:
+  if not dataset_record.is_made_from(info, config):
     raise directory_lib.ExperimentError(
       f"{folder} was made with other settings ({info.get('made_from')}) than "
-      f"the study's ({made_from})."
+      f"the study's ({dataset_record.made_from(config)})."
     )
   dataset_record.check_files(directory, info)
 
@@ -182,6 +182,8 @@ def _prepare_subsets(directory, config, family_name, num_examples) -> int:
 def _run_tasks(pool: worker_pool.WorkerPool, tasks: list[dict]) -> None:
   for event in pool.run(tasks):
     if event.kind == "failed":
+      if event.content.get("usage"):
+        raise directory_lib.UsageError(event.content["error"])
       raise directory_lib.ExperimentError(event.content["error"])
 
 

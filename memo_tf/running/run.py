@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from memo_tf.data import augmentation
 from memo_tf.data import pipeline
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
@@ -78,6 +79,7 @@ class Session:
         jit_compile=distribution.jit_compile(
           self.config.running.jit_compile, self.strategy
         ),
+        image_type=self.data.image_type,
       )
     self._trainers.move_to_end(key)
     return self._trainers[key]
@@ -174,7 +176,12 @@ def _fit(session, trainer, unit, recipe, members, on_epoch):
   config, directory = session.config, session.directory
   if config.outputs.materialize_subsets:
     images, labels = pipeline.read_subset(
-      directory, unit.subsets, unit.index, members, session.data.image_shape
+      directory,
+      unit.subsets,
+      unit.index,
+      members,
+      session.data.image_shape,
+      session.data.image_type,
     )
     images, labels = pipeline.on_device(images), tf.constant(labels)
     places = np.arange(len(members), dtype=np.int32)
@@ -213,8 +220,17 @@ def _fit(session, trainer, unit, recipe, members, on_epoch):
       index=unit.index,
       epoch=epoch,
     )
+    views = None
+    if recipe.augmentation != "none":
+      views = augmentation.views(
+        len(session.data.train_labels),
+        seed=config.running.seed,
+        family=unit.subsets,
+        index=unit.index,
+        epoch=epoch,
+      )[members[order]]
     loss, accuracy = trainer.train_epoch(
-      images, labels, places[order], rates[epoch]
+      images, labels, places[order], rates[epoch], views
     )
     if not np.isfinite(loss):
       raise DivergedError(

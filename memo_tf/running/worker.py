@@ -71,7 +71,7 @@ class Worker:
     from memo_tf.data import datasets
     from memo_tf.data import shards
 
-    data = datasets.load(self._config.data)
+    data = datasets.load(self._config.data, self._config.running.seed)
     shards.write_dataset(data, self._config, self._directory)
     return {}
 
@@ -118,7 +118,7 @@ class Worker:
     from memo_tf.running import run
 
     if self._session is None:
-      data = datasets.load(self._config.data)
+      data = datasets.load(self._config.data, self._config.running.seed)
       statistics = shards.normalization(data.train_images)
       import numpy as np
 
@@ -178,10 +178,13 @@ def _describe(error: Exception) -> dict:
     fatal = isinstance(error, directory_lib.ExperimentError)
     if not fatal and type(error).__name__ not in (
       "ValueError",
+      "UsageError",
       "DivergedError",
     ):
-      message = f"{type(error).__name__}: {message}"
-  return {"error": message, "fatal": fatal}
+      # TensorFlow's run to pages; the traceback has all of it.
+      message = f"{type(error).__name__}: {message}"[:500]
+  usage = isinstance(error, directory_lib.UsageError)
+  return {"error": message, "fatal": fatal, "usage": usage}
 
 
 def _log_to(path: pathlib.Path) -> None:

@@ -22,6 +22,7 @@ class Predictor:
     model: images to logits.
     mean, std: float32 `[channels]`, the normalization.
     jit_compile: whether XLA compiles it.
+    image_type: of the pixels, `uint8` or `uint16`.
   """
 
   def __init__(
@@ -30,20 +31,21 @@ class Predictor:
     mean: np.ndarray,
     std: np.ndarray,
     jit_compile: bool = False,
+    image_type: str = "uint8",
   ):
     self._mean, self._std = tf.constant(mean), tf.constant(std)
     self._model = model
     self._batches = tf.function(
       self._run,
       input_signature=[
-        tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8),
+        tf.TensorSpec([None, *model.input_shape[1:]], image_type),
         tf.TensorSpec([None, BATCH_SIZE], tf.int32),
       ],
       jit_compile=jit_compile,
     )
 
   def logits(self, images: tf.Tensor) -> np.ndarray:
-    """float32 `[n, C]` for uint8 images `[n, H, W, channels]` on the device."""
+    """float32 `[n, C]` for images `[n, H, W, channels]` on the device."""
     count = len(images)
     places = np.arange(count + -count % BATCH_SIZE, dtype=np.int32)
     places[count:] = 0  # padding: any image will do, its logits are cut off

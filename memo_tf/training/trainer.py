@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from memo_tf import models
+from memo_tf.data import augmentation
 from memo_tf.data import pipeline
 from memo_tf.experiment import recipes
 from memo_tf.experiment import streams
@@ -30,12 +31,13 @@ class Trainer:
   Args:
     model_name: as in `models.build_model`.
     recipe: how to train.
-    image_shape: `(H, W, channels)` of uint8 images.
+    image_shape: `(H, W, channels)` of the images.
     num_classes: C.
     mean, std: float32 `[channels]`, the normalization.
     strategy: where; one replica.
     jit_compile: whether XLA compiles epochs and predictions. Always stated: Keras's "auto"
       would turn it off silently.
+    image_type: of the pixels, `uint8` or `uint16`.
 
   Attributes:
     model: the `keras.Model`, as trained so far.
@@ -52,6 +54,7 @@ class Trainer:
     std: np.ndarray,
     strategy: tf.distribute.Strategy,
     jit_compile: bool = False,
+    image_type: str = "uint8",
   ):
     self.recipe = recipe
     self._strategy = strategy
@@ -73,15 +76,21 @@ class Trainer:
       recipe.weight_decay_coverage == "all" or v.name.endswith("kernel")
       for v in self.model.trainable_variables
     ]
-    self._predictor = inference.Predictor(self.model, mean, std, jit_compile)
+    self._predictor = inference.Predictor(
+      self.model, mean, std, jit_compile, image_type
+    )
+    self._image_type = image_type
+    signature = [
+      tf.TensorSpec([None, *image_shape], image_type),
+      tf.TensorSpec([None], tf.int32),
+      tf.TensorSpec([None, recipe.batch_size], tf.int32),
+      tf.TensorSpec([None], tf.float32),
+    ]
+    if recipe.augmentation != "none":
+      signature.append(tf.TensorSpec([None, recipe.batch_size, 3], tf.int32))
     self._epoch = tf.function(
       self._run_epoch,
-      input_signature=[
-        tf.TensorSpec([None, *image_shape], tf.uint8),
-        tf.TensorSpec([None], tf.int32),
-        tf.TensorSpec([None, recipe.batch_size], tf.int32),
-        tf.TensorSpec([None], tf.float32),
-      ],
+      input_signature=signature,
       jit_compile=jit_compile,
     )
 
@@ -109,35 +118,39 @@ class Trainer:
     labels: tf.Tensor,
     order: np.ndarray,
     rates: np.ndarray,
+    views: np.ndarray | None = None,
   ) -> tuple[float, float]:
     """Trains through the batches of one epoch.
 
     Args:
-      images: uint8 `[n, H, W, channels]` on the device.
+      images: `[n, H, W, channels]` on the device.
       labels: int32 `[n]`.
       order: int32 `[steps, B]`, places in `images`.
       rates: float32 `[steps]`, learning rates.
+      views: int32 `[steps, B, 3]`, as `augmentation.views` gives them; if the
+        recipe augments.
 
     Returns:
       Mean loss (without weight decay) and accuracy over the epoch's batches, in
       training mode, each before its own step.
     """
-    loss, correct = self._epoch(
-      images, labels, tf.constant(order), tf.constant(rates)
-    )
+    arguments = [images, labels, tf.constant(order), tf.constant(rates)]
+    if self.recipe.augmentation != "none":
+      arguments.append(tf.constant(views))
+    loss, correct = self._epoch(*arguments)
     return float(loss) / len(order), float(correct) / order.size
 
   def compiled_step(self):
     """One step on a batch as a function that XLA compiles, for its HLO.
 
-    Takes uint8 images `[B, H, W, channels]`, int32 labels `[B]` and the rate;
+    Takes images `[B, H, W, channels]`, int32 labels `[B]` and the rate;
     returns the mean loss and the number correct, and updates the variables.
     """
     size, shape = self.recipe.batch_size, self.model.input_shape[1:]
     return tf.function(
       self._step,
       input_signature=[
-        tf.TensorSpec([size, *shape], tf.uint8),
+        tf.TensorSpec([size, *shape], self._image_type),
         tf.TensorSpec([size], tf.int32),
         tf.TensorSpec([], tf.float32),
       ],
@@ -145,7 +158,7 @@ class Trainer:
     )
 
   def predict(self, images: tf.Tensor) -> np.ndarray:
-    """float32 logits `[n, C]` of uint8 images, each once, as evaluation."""
+    """float32 logits `[n, C]` of images, each once, as evaluation."""
     return self._predictor.logits(images)
 
   def state(self) -> dict[str, np.ndarray]:
@@ -164,12 +177,14 @@ class Trainer:
     for i, velocity in enumerate(self._velocities):
       velocity.assign(state[f"velocity_{i}"])
 
-  def _run_epoch(self, images, labels, order, rates):
+  def _run_epoch(self, images, labels, order, rates, views=None):
     def body(step, loss, correct):
       places = order[step]
-      batch = tf.gather(images, places), tf.gather(labels, places)
+      pixels = tf.gather(images, places)
+      if views is not None:
+        pixels = augmentation.pad_crop_flip(pixels, views[step])
       step_loss, step_correct = self._strategy.run(
-        self._step, args=(*batch, rates[step])
+        self._step, args=(pixels, tf.gather(labels, places), rates[step])
       )
       return step + 1, loss + step_loss, correct + step_correct
 

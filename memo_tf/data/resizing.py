@@ -1,0 +1,33 @@
+"""Images of other sizes to squares: the shorter side to S, then the centre.
+
+Keeps the aspect ratio: what sticks out of the square on the longer side is cut
+off evenly. Bilinear with antialiasing, rounded back to whole pixel values.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+
+def resize(image: np.ndarray, size: int) -> np.ndarray:
+  """One image `[h, w, channels]` to `[size, size, channels]`, of its type."""
+  height, width = image.shape[:2]
+  if (height, width) == (size, size):
+    return image
+  scale = size / min(height, width)
+  shape = (
+    max(size, round(height * scale)),
+    max(size, round(width * scale)),
+  )
+  resized = tf.image.resize(image, shape, method="bilinear", antialias=True)
+  top, left = (shape[0] - size) // 2, (shape[1] - size) // 2
+  pixels = resized[top : top + size, left : left + size].numpy()
+  limits = np.iinfo(image.dtype)
+  return np.clip(np.rint(pixels), limits.min, limits.max).astype(image.dtype)
+
+
+def resize_all(images: np.ndarray, size: int) -> np.ndarray:
+  """Images `[n, h, w, channels]` to `[n, size, size, channels]`."""
+  result = np.empty((len(images), size, size, images.shape[-1]), images.dtype)
+  for place, image in enumerate(images):
+    result[place] = resize(image, size)
+  return result

@@ -1,0 +1,324 @@
+"""Any image-classification data set of TensorFlow Datasets, by name.
+
+Nothing here knows a data set: which feature is the image and which the label,
+which split is the test set, and what an example is called are read from the
+builder. TFDS shuffles what it prepares; where the data set has an `id` that is
+unique, its order gives back the original one (CIFAR's do), else an example's id
+is its place in the prepared files, and `order` says so.
+"""
+
+import dataclasses
+import difflib
+import pathlib
+import re
+import socket
+from urllib import parse
+
+import numpy as np
+
+from memo_tf.data import datasets
+from memo_tf.data import resizing
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import directory as directory_lib
+
+# Splits that may be the test set, best first.
+TEST_SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
+
+
+def load(config: config_lib.DataConfig) -> datasets.ImageDataset:
+  """Prepares a data set, if it is not, and reads it.
+
+  Raises:
+    UsageError: if TFDS does not know it, it cannot be had, or it is not one of
+      images and classes; one line that says what to do.
+  """
+  import tensorflow_datasets as tfds
+
+  try:
+    builder = tfds.builder(config.dataset, data_dir=config.data_dir or None)
+  except Exception as error:  # whatever a builder raises on a wrong name
+    known = [*config_lib.BUNDLED_DATASETS, *tfds.list_builders()]
+    word = re.split("[/:]", config.dataset)[0]
+    if word in known:  # its configuration or version, or its own code
+      why = _line(error)[:300]
+    else:
+      near = difflib.get_close_matches(word, known, 3)
+      why = f"did you mean {', '.join(near)}?" if near else "it knows no such"
+    raise directory_lib.UsageError(
+      "--dataset must be one of "
+      f"{', '.join(config_lib.BUNDLED_DATASETS)}, npz:FILE, folder:DIR, or a "
+      f"name that TensorFlow Datasets knows or --data_dir holds ({why}). "
+      f"Received: --dataset={config.dataset}"
+    ) from error
+  _prepare(builder)
+  return read(builder, config.dataset, config)
+
+
+def read(
+  builder, name: str, config: config_lib.DataConfig
+) -> datasets.ImageDataset:
+  """The arrays of a prepared builder.
+
+  Raises:
+    UsageError: as `load`.
+  """
+  features = builder.info.features
+  image_key = _image_key(features, builder.info, name, config.image_key)
+  label_key = _label_key(features, builder.info, name, config.label_key)
+  train_split = config.train_split
+  train = _read_split(
+    builder, name, train_split, image_key, label_key, config, "--train_split"
+  )
+  test = _Split(train.images[:0], train.labels[:0], None, "")
+  wanted = [config.test_split] if config.test_split else TEST_SPLITS
+  for split in () if config.test_fraction else wanted:
+    # A builder that was not prepared here may not know its splits.
+    known = builder.info.splits or wanted
+    if config.test_split or split in known:
+      found = _read_split(
+        builder, name, split, image_key, label_key, config, "--test_split"
+      )
+      if (found.labels >= 0).any() or config.test_split:
+        test = found
+        break  # else its labels are kept secret (-1): the next one
+  info = builder.info
+  order = f"training ids: {train.order}"
+  if test.order and test.order != train.order:
+    order += f"; test ids: {test.order}"
+  return datasets.ImageDataset(
+    name=name.replace("/", "-"),
+    version=f"TensorFlow Datasets {info.full_name}",
+    licence=_line(getattr(info.redistribution_info, "license", "") or "")
+    or f"not stated; see {info.homepage or 'its authors'}",
+    citation=_line(info.citation or info.homepage or "not stated"),
+    class_names=_class_names(features[label_key], train.labels, test.labels),
+    train_images=train.images,
+    train_labels=train.labels,
+    test_images=test.images,
+    test_labels=test.labels,
+    max_pixel=int(np.iinfo(train.images.dtype).max),
+    order=order,
+    train_sources=train.sources,
+    test_sources=test.sources,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Split:
+  images: np.ndarray
+  labels: np.ndarray
+  sources: np.ndarray | None
+  order: str
+
+
+def _prepare(builder) -> None:
+  """Downloads and prepares, with archives from the manual folder if there."""
+  from tensorflow_datasets.core.download import downloader
+
+  downloads = pathlib.Path(str(builder.data_dir_root), "downloads")
+  try:
+    if not builder.is_prepared() and not _hosts_are_known(builder):
+      downloader.MAX_RETRIES = 1  # else it tries for minutes before it says so
+    builder.download_and_prepare()
+  except Exception as error:  # a builder's own code and the network raise any
+    files = [
+      f"{entry.filename} (from {url})"
+      for url, entry in sorted((builder.url_infos or {}).items())
+      if entry.filename
+    ]
+    need = "; ".join(files[:6]) + (" …" if len(files) > 6 else "")
+    instructions = _line(builder.MANUAL_DOWNLOAD_INSTRUCTIONS or "")
+    raise directory_lib.UsageError(
+      f"{builder.info.full_name} is not prepared in {builder.data_dir_root} and "
+      f"could not be had ({_line(error)[:200]}). Put "
+      f"{instructions or need or 'its files'} into the folder "
+      f"{downloads / 'manual'}, or give --data_dir=a folder in which it is "
+      "prepared"
+    ) from error
+
+
+def _hosts_are_known(builder) -> bool:
+  """Whether any host that the data come from has an address here."""
+  urls = builder.url_infos or {}
+  hosts = {parse.urlsplit(url).hostname for url in urls} - {None}
+  for host in hosts:
+    try:
+      socket.getaddrinfo(host, 443)
+      return True
+    except OSError:
+      continue
+  return not hosts
+
+
+def _image_key(features, info, name: str, given: str) -> str:
+  """The feature that holds the image."""
+  if given:
+    if given not in features:
+      raise directory_lib.UsageError(
+        f"--image_key must be a feature of {name}: {', '.join(features)}. "
+        f"Received: --image_key={given}"
+      )
+    return given
+  supervised = _supervised(info, 0)
+  if supervised in features and _is_image(features[supervised]):
+    return supervised
+  found = [key for key in features if _is_image(features[key])]
+  if len(found) != 1:
+    raise directory_lib.UsageError(
+      f"--image_key must say which feature of {name} is the image: it has "
+      f"{', '.join(found) or 'none of 8 or 16 bit'} (features: "
+      f"{', '.join(features)}). Received: --image_key="
+    )
+  return found[0]
+
+
+def _label_key(features, info, name: str, given: str) -> str:
+  """The feature that holds the label."""
+  if given:
+    if given not in features or not _is_label(features[given]):
+      known = [key for key in features if _is_label(features[key])]
+      raise directory_lib.UsageError(
+        f"--label_key must be a whole-number feature of {name}: "
+        f"{', '.join(known) or 'it has none'}. Received: --label_key={given}"
+      )
+    return given
+  supervised = _supervised(info, 1)
+  if supervised in features and _is_label(features[supervised]):
+    return supervised
+  found = [key for key in features if _is_class_label(features[key])]
+  found = found or [key for key in features if _is_label(features[key])]
+  if len(found) > 1 and "label" in found:
+    return "label"
+  if len(found) != 1:
+    raise directory_lib.UsageError(
+      f"--label_key must say which feature of {name} is the label: "
+      f"{', '.join(found) or 'it has no class label'} (features: "
+      f"{', '.join(features)}). Received: --label_key="
+    )
+  return found[0]
+
+
+def _supervised(info, place: int) -> str | None:
+  keys = info.supervised_keys
+  if isinstance(keys, tuple) and len(keys) > place:
+    return keys[place] if isinstance(keys[place], str) else None
+  return None
+
+
+def _is_image(feature) -> bool:
+  """An image, or an array of its shape and type."""
+  shape = feature.shape
+  return (
+    isinstance(shape, tuple)
+    and len(shape) == 3
+    and feature.np_dtype in (np.uint8, np.uint16)
+  )
+
+
+def _is_class_label(feature) -> bool:
+  return hasattr(feature, "int2str") and feature.shape == ()
+
+
+def _is_label(feature) -> bool:
+  return feature.shape == () and np.dtype(feature.np_dtype).kind in "iub"
+
+
+def _read_split(
+  builder, name, split, image_key, label_key, config, flag
+) -> _Split:
+  """All examples of a split, in the data set's own order if that is known."""
+  import tensorflow_datasets as tfds
+
+  features = builder.info.features
+  wanted = {image_key: True, label_key: True}
+  has_id = "id" in features and features["id"].shape == ()
+  if has_id:
+    wanted["id"] = True
+  try:
+    stream = builder.as_dataset(
+      split=split,
+      shuffle_files=False,
+      decoders=tfds.decode.PartialDecoding(wanted),
+      read_config=tfds.ReadConfig(
+        interleave_cycle_length=1, try_autocache=False
+      ),
+    )
+  except (ValueError, KeyError, AssertionError) as error:
+    raise directory_lib.UsageError(
+      f"{flag} must be a split of {name}: "
+      f"{', '.join(builder.info.splits)} ({_line(error)[:200]}). Received: "
+      f"{flag}={split}"
+    ) from error
+  images, labels, ids = [], [], []
+  for example in stream.as_numpy_iterator():
+    images.append(_image(example[image_key], config.image_size))
+    labels.append(int(example[label_key]))
+    if has_id:
+      found = example["id"]
+      ids.append(found.decode() if isinstance(found, bytes) else str(found))
+  shapes = {image.shape for image in images}
+  if len({shape[:2] for shape in shapes}) > 1:
+    sizes = sorted(shape[:2] for shape in shapes)
+    raise directory_lib.UsageError(
+      f"--image_size must be given: the images of {name} have differing sizes, "
+      f"{sizes[0][0]}x{sizes[0][1]} to {sizes[-1][0]}x{sizes[-1][1]}. Received: "
+      "--image_size=0"
+    )
+  if len(shapes) > 1:  # grey images among coloured ones
+    images = [_coloured(image) for image in images]
+  if not images:
+    raise directory_lib.UsageError(
+      f"the split {split} of {name} is empty. Received: {flag}={split}"
+    )
+  order = original_order(ids)
+  if order is None:
+    places = "its place in the files that TensorFlow Datasets prepared"
+    unique = len(set(ids)) == len(ids) and bool(ids)
+    return _Split(
+      np.stack(images),
+      np.array(labels, np.int32),
+      np.array(ids) if unique else None,
+      places,
+    )
+  return _Split(
+    np.stack([images[i] for i in order]),
+    np.array(labels, np.int32)[order],
+    np.array(ids)[order],
+    "the order of the data set's own `id`",
+  )
+
+
+def original_order(ids: list[str]) -> np.ndarray | None:
+  """The places of examples in the order of their ids; None if they have none.
+
+  Ids that end in a number and begin alike (`train_00012`) are ordered by the
+  number, others as text.
+  """
+  if not ids or len(set(ids)) != len(ids):
+    return None
+  parts = [re.fullmatch(r"(.*?)(\d+)", text) for text in ids]
+  if all(parts) and len({part.group(1) for part in parts}) == 1:
+    return np.argsort([int(part.group(2)) for part in parts], kind="stable")
+  return np.argsort(np.array(ids), kind="stable")
+
+
+def _image(pixels: np.ndarray, size: int) -> np.ndarray:
+  return resizing.resize(pixels, size) if size else pixels
+
+
+def _coloured(image: np.ndarray) -> np.ndarray:
+  """Three channels of any image of 1, 3 or 4."""
+  return np.repeat(image, 3, 2) if image.shape[2] == 1 else image[..., :3]
+
+
+def _class_names(feature, *labels: np.ndarray) -> tuple[str, ...]:
+  if _is_class_label(feature) and feature.num_classes:
+    names = feature.names
+    return tuple(names or map(str, range(feature.num_classes)))
+  highest = max(int(part.max()) for part in labels if len(part))
+  return tuple(str(label) for label in range(highest + 1))
+
+
+def _line(text) -> str:
+  """Any text in one line."""
+  return " ".join(str(text).split())
