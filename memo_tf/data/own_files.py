@@ -203,7 +203,7 @@ def _ids(values: np.ndarray | None, name: str, path) -> np.ndarray | None:
   if (counts > 1).any():
     raise directory_lib.UsageError(
       f"{path}: {name} must name each example once. Received: "
-      f"{unique[counts > 1][0]!r} {counts.max()} times"
+      f"{str(unique[counts > 1][0])!r} {counts.max()} times"
     )
   return names
 

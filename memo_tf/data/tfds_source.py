@@ -21,6 +21,8 @@ from memo_tf.data import resizing
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
 
+# Features that may name an example, best first; only `id` gives an order.
+NAMING_FEATURES = ("id", "image_id", "file_name", "filename", "image/filename")
 # Splits that may be the test set, best first.
 TEST_SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
 
@@ -227,18 +229,23 @@ def _read_split(
   builder, name, split, image_key, label_key, config, flag
 ) -> _Split:
   """All examples of a split, in the data set's own order if that is known."""
+  import tensorflow as tf
   import tensorflow_datasets as tfds
 
   features = builder.info.features
-  wanted = {image_key: True, label_key: True}
-  has_id = "id" in features and features["id"].shape == ()
-  if has_id:
-    wanted["id"] = True
+  naming = [
+    key
+    for key in NAMING_FEATURES
+    if key in features and not features[key].shape
+  ][:1]
+  wanted = {key: True for key in (image_key, label_key, *naming)}
+  is_folder = isinstance(builder, tfds.ImageFolder)  # which takes no decoders
+  images, labels, names = [], [], []
   try:
     stream = builder.as_dataset(
       split=split,
       shuffle_files=False,
-      decoders=tfds.decode.PartialDecoding(wanted),
+      decoders=None if is_folder else tfds.decode.PartialDecoding(wanted),
       read_config=tfds.ReadConfig(
         interleave_cycle_length=1, try_autocache=False
       ),
@@ -249,13 +256,22 @@ def _read_split(
       f"{', '.join(builder.info.splits)} ({_line(error)[:200]}). Received: "
       f"{flag}={split}"
     ) from error
-  images, labels, ids = [], [], []
-  for example in stream.as_numpy_iterator():
-    images.append(_image(example[image_key], config.image_size))
-    labels.append(int(example[label_key]))
-    if has_id:
-      found = example["id"]
-      ids.append(found.decode() if isinstance(found, bytes) else str(found))
+  try:
+    for example in stream.as_numpy_iterator():
+      images.append(_image(example[image_key], config.image_size))
+      labels.append(int(example[label_key]))
+      for key in naming:
+        text = example[key]
+        names.append(text.decode() if isinstance(text, bytes) else str(text))
+  except (tf.errors.OpError, OSError) as error:
+    raise directory_lib.UsageError(
+      f"example {len(images)} of {name}, split {split}, cannot be read "
+      f"({_line(error)[:300]}). Mend or remove it"
+    ) from error
+  if not images:
+    raise directory_lib.UsageError(
+      f"the split {split} of {name} is empty. Received: {flag}={split}"
+    )
   shapes = {image.shape for image in images}
   if len({shape[:2] for shape in shapes}) > 1:
     sizes = sorted(shape[:2] for shape in shapes)
@@ -266,25 +282,17 @@ def _read_split(
     )
   if len(shapes) > 1:  # grey images among coloured ones
     images = [_coloured(image) for image in images]
-  if not images:
-    raise directory_lib.UsageError(
-      f"the split {split} of {name} is empty. Received: {flag}={split}"
-    )
-  order = original_order(ids)
+  order = original_order(names) if naming == ["id"] else None
+  meaning = "the order of the data set's own `id`"
   if order is None:
-    places = "its place in the files that TensorFlow Datasets prepared"
-    unique = len(set(ids)) == len(ids) and bool(ids)
-    return _Split(
-      np.stack(images),
-      np.array(labels, np.int32),
-      np.array(ids) if unique else None,
-      places,
-    )
+    order = np.arange(len(images))
+    meaning = "its place in the files that TensorFlow Datasets reads"
+  is_unique = bool(names) and len(set(names)) == len(names)
   return _Split(
-    np.stack([images[i] for i in order]),
+    np.stack([images[place] for place in order]),
     np.array(labels, np.int32)[order],
-    np.array(ids)[order],
-    "the order of the data set's own `id`",
+    np.array(names)[order] if is_unique else None,
+    meaning,
   )
 
 

@@ -35,9 +35,11 @@ def write_page(
     settings: the flagfile that gives this study again, to be shown.
   """
   info = dataset_record.read_info(directory)
-  images = np.load(
-    directory.dataset_dir / "images.npy", mmap_mode="r", allow_pickle=False
-  )
+  images = None
+  if config.outputs.report_images == "shown":
+    images = np.load(
+      directory.dataset_dir / "images.npy", mmap_mode="r", allow_pickle=False
+    )
   environment = jinja2.Environment(
     loader=jinja2.PackageLoader("memo_tf.report", "."),
     autoescape=True,
@@ -62,7 +64,9 @@ def write_page(
   return directory.report_path
 
 
-def _group(result: scoring.GroupScores, info: dict, images: np.ndarray) -> dict:
+def _group(
+  result: scoring.GroupScores, info: dict, images: np.ndarray | None
+) -> dict:
   noisy = result.examples["is_noisy"].to_numpy(dtype=bool)
   return {
     "name": "/".join(result.group),
@@ -86,7 +90,7 @@ def _group(result: scoring.GroupScores, info: dict, images: np.ndarray) -> dict:
 def _gallery(
   result: scoring.GroupScores,
   info: dict,
-  images: np.ndarray,
+  images: np.ndarray | None,
   eligible: np.ndarray,
 ) -> list[dict]:
   """The most memorized of some examples: image, labels, score and interval."""
@@ -106,7 +110,9 @@ def _gallery(
     tiles.append(
       {
         "id": int(n),
-        "image": figures.image_uri(images[n], info["max_pixel"]),
+        "image": figures.image_uri(images[n], info["max_pixel"])
+        if images is not None
+        else "",
         "label": names[row["label"]],
         "clean_label": names[row["clean_label"]],
         "is_noisy": bool(row["is_noisy"]),
