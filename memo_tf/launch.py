@@ -58,15 +58,17 @@ def launch(
     config.running.threads_per_unit
   )
   setup = {"config": config.to_json(), "experiment_dir": str(directory.root)}
+  log, dataset = directory.root / "work" / "workers.log", config.data.dataset
   with worker_pool.WorkerPool(
     workers,
     setup,
     threads=config.running.threads_per_unit,
-    log_path=directory.root / "work" / "workers.log",
+    log_path=log,
   ) as pool:
-    if not directory.dataset_dir.exists():
-      _say(f"Preparing the data set {config.data.dataset} …")
-    preparation.prepare(directory, config, pool)
+    waited = progress_lib.Waiting(
+      f"Preparing the data set {dataset}", log, _say
+    )
+    preparation.prepare(directory, config, pool, waited)
     found = survey_lib.survey(directory, wanted)
     for unit, problem in found.damaged.items():
       place = directory.move_aside(unit)

@@ -36,6 +36,12 @@ def config_from(*arguments):
 def other_value(field):
   """A valid value of a field that is not its default."""
   special = {
+    "dataset": "cifar10:3.*.*",
+    "train_split": "train[:900]",
+    "test_fraction": 0.25,
+    "image_key": "picture",
+    "label_key": "kind",
+    "image_size": 32,
     "label_noise": 0.125,
     "subset_ratio": 0.35,
     "subset_families": ("r0.50", "full"),
@@ -56,7 +62,7 @@ def other_value(field):
     return not field.default
   if isinstance(field.default, (int, float)):
     return field.default + 3
-  return field.default  # One data set and one recipe so far.
+  return field.default  # Excluded by another, not recorded, or the only one.
 
 
 def other_config():
@@ -315,17 +321,30 @@ class ResolvedFlagsTest(parameterized.TestCase):
       if getattr(getattr(config, g), f.name) == f.default
     }
 
-    self.assertEqual(same, {"dataset", "recipes"})
+    self.assertEqual(same, {"recipes", "data_dir", "labels_file", "test_split"})
 
   def test_parsed_again_gives_the_same_config(self):
     for config in (config_lib.ExperimentConfig(), other_config()):
       self.assertEqual(self.parsed_again(config), config)
 
+  def test_no_path_of_this_machine_is_recorded(self):
+    config = config_from(
+      "--dataset=npz:/here/mine.npz",
+      "--data_dir=/here",
+      "--labels_file=/here/human.npy",
+    )
+
+    text = launch_flags.resolved_flags(config)
+
+    self.assertNotIn("/here", text)
+    self.assertIn("--dataset=npz:mine.npz\n", text)
+    self.assertIn("--labels_file=human.npy\n", text)
+
   def test_every_field_is_on_a_line_of_its_own(self):
     text = launch_flags.resolved_flags(other_config())
 
     lines = [line for line in text.splitlines() if not line.startswith("#")]
-    self.assertLen(lines, len(FIELDS))
+    self.assertLen(lines, len(FIELDS) - 1)  # --data_dir is this machine's
     self.assertIn("--nonesterov", lines)
     self.assertIn("--keep_logits", lines)
     self.assertIn("--decay_epochs=1.5,3.0", lines)

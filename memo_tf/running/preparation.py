@@ -6,6 +6,7 @@
 whatever a broken set-up left there is made anew.
 """
 
+from collections.abc import Callable
 from importlib import metadata
 import io
 import json
@@ -13,6 +14,7 @@ import os
 import pathlib
 import platform
 import shutil
+import time
 
 import numpy as np
 
@@ -93,8 +95,15 @@ def prepare(
   directory: directory_lib.ExperimentDirectory,
   config: config_lib.ExperimentConfig,
   pool: worker_pool.WorkerPool,
+  on_wait: Callable[[float], None] = lambda seconds: None,
 ) -> None:
   """Makes what is missing of dataset and subsets, and checks what is there.
+
+  Args:
+    directory: open.
+    config: validated.
+    pool: whose workers do it.
+    on_wait: told, about each second, how long it has been at work.
 
   Raises:
     UsageError: if models or batch size do not fit the data.
@@ -102,7 +111,7 @@ def prepare(
   """
   is_new = not directory.config_path.exists()
   try:
-    _prepare_dataset(directory, config, pool, is_new)
+    _prepare_dataset(directory, config, pool, is_new, on_wait)
     info = dataset_record.read_info(directory)
     smallest = min(
       _prepare_subsets(directory, config, family, info["num_train"])
@@ -118,7 +127,7 @@ def prepare(
         {"task": "materialize", "family": family}
         for family in config.family_names()
       ]
-      _run_tasks(pool, tasks)
+      _run_tasks(pool, tasks, on_wait)
   except ValueError as error:
     if is_new:  # nothing may stay behind that would contradict a mended command
       _remove_setup(directory)
@@ -130,7 +139,7 @@ def prepare(
   _write_if_new(directory.config_path, config.to_json())
 
 
-def _prepare_dataset(directory, config, pool, is_new) -> None:
+def _prepare_dataset(directory, config, pool, is_new, on_wait) -> None:
   folder = directory.dataset_dir
   if is_new and folder.exists():
     try:
@@ -141,7 +150,7 @@ def _prepare_dataset(directory, config, pool, is_new) -> None:
     if not same:
       shutil.rmtree(folder)
   if not folder.exists():
-    _run_tasks(pool, [{"task": "prepare"}])
+    _run_tasks(pool, [{"task": "prepare"}], on_wait)
   info = dataset_record.read_info(directory)
   if not dataset_record.is_made_from(info, config):
     raise directory_lib.ExperimentError(
@@ -179,8 +188,11 @@ def _prepare_subsets(directory, config, family_name, num_examples) -> int:
   return int(masks.sum(axis=1).min())
 
 
-def _run_tasks(pool: worker_pool.WorkerPool, tasks: list[dict]) -> None:
+def _run_tasks(pool, tasks: list[dict], on_wait) -> None:
+  started = time.monotonic()
   for event in pool.run(tasks):
+    if event.kind == "tick":
+      on_wait(time.monotonic() - started)
     if event.kind == "failed":
       if event.content.get("usage"):
         raise directory_lib.UsageError(event.content["error"])

@@ -1,5 +1,7 @@
 """Progress of a launch: a bar in a terminal, plain lines elsewhere."""
 
+from collections.abc import Callable
+import pathlib
 import sys
 import time
 
@@ -9,6 +11,27 @@ from memo_tf.experiment import survey
 from memo_tf.experiment import work_units
 
 LINE_EVERY_SECONDS = 10.0
+
+
+class Waiting:
+  """Says what a launch waits for, once it takes long and then each minute.
+
+  Args:
+    what: is being done.
+    log: where its own output goes.
+    say: prints a line.
+  """
+
+  FIRST_SECONDS, EVERY_SECONDS = 15.0, 60.0
+
+  def __init__(self, what: str, log: pathlib.Path, say: Callable[[str], None]):
+    self._what, self._log, self._say = what, log, say
+    self._next = self.FIRST_SECONDS
+
+  def __call__(self, seconds: float) -> None:
+    if seconds >= self._next:
+      self._next = seconds + self.EVERY_SECONDS
+      self._say(f"{self._what}: {seconds:.0f} s so far; see {self._log}")
 
 
 class Progress:

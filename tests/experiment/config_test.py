@@ -263,8 +263,47 @@ class RulesTest(parameterized.TestCase):
     self.assertIs(config.validate(), config)
 
   @parameterized.parameters(
-    ("dataset", "imagenet", "one of: digits"),
+    "cifar10", "eurosat/rgb:2.0.0", "mnist:3.*.*", "npz:a/b.npz", "folder:/x"
+  )
+  def test_data_sets_by_name_and_by_path(self, name):
+    data = config_lib.DataConfig(dataset=name)
+
+    config_lib.ExperimentConfig(data=data).validate()
+
+  @parameterized.parameters(
+    ({"labels_file": "a.npy", "label_noise": 0.1}, "--label_noise exclude"),
+    ({"test_split": "test", "test_fraction": 0.1}, "--test_fraction exclude"),
+  )
+  def test_settings_that_exclude_each_other(self, settings, words):
+    data = config_lib.DataConfig(**settings)
+
+    with self.assertRaisesRegex(ValueError, words):
+      config_lib.ExperimentConfig(data=data).validate()
+
+  def test_the_same_file_elsewhere_is_the_same_study(self):
+    def config(place, name="mine.npz"):
+      return config_lib.ExperimentConfig(
+        data=config_lib.DataConfig(
+          dataset=f"npz:{place}/{name}",
+          data_dir=place,
+          labels_file=f"{place}/human.npy",
+        )
+      )
+
+    merged = config_lib.merge(config("/here"), config("/there"))
+
+    self.assertEqual(merged, config("/there"))
+    with self.assertRaisesRegex(ValueError, "--dataset"):
+      config_lib.merge(config("/here"), config("/here", "other.npz"))
+
+  @parameterized.parameters(
+    ("dataset", "../imagenet", "one of: digits"),
+    ("dataset", "npz:", "npz:FILE"),
     ("dataset", "", "one of: digits"),
+    ("test_fraction", 1.0, r"in \[0, 1\)"),
+    ("image_size", 4, "at least 8"),
+    ("image_size", -1, "at least 8"),
+    ("train_split", "", "name a split"),
     ("label_noise", -0.1, r"in \[0, 1\)"),
     ("label_noise", 1.0, r"in \[0, 1\)"),
     ("label_noise", float("nan"), r"in \[0, 1\)"),
