@@ -20,6 +20,7 @@ from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import survey as survey_lib
 from memo_tf.experiment import work_units
 from memo_tf.report import page
+from memo_tf.running import peers
 from memo_tf.running import planning
 from memo_tf.running import preparation
 from memo_tf.running import progress as progress_lib
@@ -53,10 +54,10 @@ def launch(
   wanted = work_units.wanted_outputs(config, planned)
   if only:
     wanted = {unit: wanted[unit] for unit in planning.selected(only, planned)}
-  preparation.open_directory(directory)
-  workers = config.running.workers or worker_pool.default_workers(
-    config.running.threads_per_unit
-  )
+  first = config.running.strategy != "multi_worker" or peers.is_first()
+  if first:
+    preparation.open_directory(directory)
+  workers = worker_pool.number_of_workers(config.running)
   setup = {"config": config.to_json(), "experiment_dir": str(directory.root)}
   log, dataset = directory.root / "work" / "workers.log", config.data.dataset
   with worker_pool.WorkerPool(
@@ -68,16 +69,21 @@ def launch(
     waited = progress_lib.Waiting(
       f"Preparing the data set {dataset}", log, _say
     )
-    preparation.prepare(directory, config, pool, waited)
+    if config.running.strategy == "multi_worker":
+      preparation.join_peers(pool)
+    if first:
+      preparation.prepare(directory, config, pool, waited)
+    else:
+      peers.wait_for_first(directory, config, waited)
     found = survey_lib.survey(directory, wanted)
-    for unit, problem in found.damaged.items():
+    for unit, problem in found.damaged.items() if first else ():
       place = directory.move_aside(unit)
       _say(f"{unit.name} is damaged: {problem}. Moved to {place}; run again.")
     planning.check_requirements(directory, found.pending, config)
     known = survey_lib.seconds_a_run(found.done)
     _say(_opening(found, known, workers))
     failures = _run(directory, config, found, wanted, known, workers, pool)
-  if not only:
+  if first and not only:
     _say("Scoring …")
     results = scoring.score_study(directory, config)
     settings = launch_flags.resolved_flags(config)

@@ -29,9 +29,7 @@ def status(directory: directory_lib.ExperimentDirectory) -> int:
   units = work_units.plan(config)
   wanted = work_units.wanted_outputs(config, units)
   found = survey_lib.survey(directory, wanted)
-  workers = config.running.workers or worker_pool.default_workers(
-    config.running.threads_per_unit
-  )
+  workers = worker_pool.number_of_workers(config.running)
   known = survey_lib.seconds_a_run(found.done)
   failed = {
     unit: path.read_text(errors="replace").strip().splitlines()

@@ -186,8 +186,8 @@ class TrainingConfig:
   )
   precision: str = _field(
     "float32",
-    "float32, or bfloat16: layers compute in bfloat16; weights, statistics, "
-    "logits and loss stay float32.",
+    "float32; bfloat16: layers compute in bfloat16; weights, statistics, "
+    "logits and loss stay float32; float64, to compare ways of computing.",
     choices=recipes_lib.PRECISIONS,
   )
   augmentation: str = _field(
@@ -195,6 +195,11 @@ class TrainingConfig:
     "none, or pad_crop_flip: 4 pixels of black around, a random crop of the "
     "old size, mirrored half the time (He et al., 2016).",
     choices=recipes_lib.AUGMENTATIONS,
+  )
+  synchronized_batch_norm: bool = _field(
+    False,
+    "Batch normalization over all replicas of a step, not over each one's share "
+    "(--strategy=mirrored, multi_worker).",
   )
 
 
@@ -215,6 +220,18 @@ class RunningConfig:
     "Compile with XLA: on, off, or auto: on an accelerator, not on a CPU, where "
     "it loses. Part of what fixes the results.",
     choices=("auto", "on", "off"),
+  )
+  strategy: str = _field(
+    "one_device",
+    "Where a run's steps are computed: one_device; mirrored: on all devices of "
+    "this machine; multi_worker: on several processes, each of which gives the "
+    "same command with its own TF_CONFIG.",
+    choices=("one_device", "mirrored", "multi_worker"),
+  )
+  cpu_devices: int = _field(
+    1,
+    "Logical devices that the CPU is divided into, to use mirrored without "
+    "accelerators.",
   )
   workers: int = _field(
     0, "Runs at a time; 0: the cores // threads_per_unit.", "free", short=True

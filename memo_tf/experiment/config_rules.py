@@ -139,6 +139,24 @@ def check(config: config_lib.ExperimentConfig) -> None:
       "threads_per_unit",
       running.threads_per_unit,
     ),
+    (
+      running.cpu_devices >= 1,
+      "must be at least 1",
+      "cpu_devices",
+      running.cpu_devices,
+    ),
+    (
+      running.strategy == "mirrored" or running.cpu_devices == 1,
+      "needs --strategy=mirrored",
+      "cpu_devices",
+      running.cpu_devices,
+    ),
+    (
+      running.jit_compile != "on" or running.strategy == "one_device",
+      "must not be on over several replicas, where XLA fails or hangs",
+      "jit_compile",
+      running.jit_compile,
+    ),
     (running.workers >= 0, "must be 0 or more", "workers", running.workers),
     (
       running.checkpoint_epochs >= 0,

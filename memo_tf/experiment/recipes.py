@@ -14,7 +14,7 @@ import json
 SCHEDULES = ("step", "cosine")
 WEIGHT_DECAYS = ("gradient", "loss", "decoupled")
 WEIGHT_DECAY_COVERAGES = ("kernels", "all")
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "float64")
 AUGMENTATIONS = ("none", "pad_crop_flip")
 
 
@@ -45,6 +45,7 @@ class Recipe:
   batch_norm_momentum: float
   precision: str
   augmentation: str
+  synchronized_batch_norm: bool
 
   def digest(self) -> str:
     """16 hex digits that change with any field."""

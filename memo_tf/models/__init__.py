@@ -13,7 +13,11 @@ def _cifar_resnet(parsed: model_names.ModelName, **options) -> keras.Model:
 
 
 BUILDERS = {"cifar_resnet": _cifar_resnet}
-POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+POLICIES = {
+  "float32": "float32",
+  "bfloat16": "mixed_bfloat16",
+  "float64": "float64",
+}
 
 
 def list_models() -> list[str]:
@@ -27,6 +31,7 @@ def build_model(
   image_shape: tuple[int, int, int],
   num_classes: int,
   batch_norm_momentum: float = 0.9,
+  synchronized: bool = False,
   precision: str = "float32",
 ) -> keras.Model:
   """Builds a model by name.
@@ -37,11 +42,13 @@ def build_model(
     image_shape: `(H, W, channels)`.
     num_classes: C, at least 2.
     batch_norm_momentum: of the moving statistics, in [0, 1).
-    precision: `float32`, or `bfloat16` for layers that compute in bfloat16 with
+    synchronized: whether batch normalization takes its statistics over all
+      replicas of a `tf.distribute` strategy.
+    precision: `float32`, `float64`, or `bfloat16` for layers that compute in bfloat16 with
       float32 weights, statistics and logits.
 
   Returns:
-    A functional `keras.Model` from float images to float32 logits.
+    A functional `keras.Model` from float images to logits, float32 (float64).
 
   Raises:
     ValueError: for an unknown name, an image smaller than the family takes, or
@@ -61,6 +68,7 @@ def build_model(
       image_shape=tuple(image_shape),
       num_classes=num_classes,
       batch_norm_momentum=batch_norm_momentum,
+      synchronized=synchronized,
     )
   finally:
     keras.config.set_dtype_policy(before)

@@ -23,6 +23,7 @@ def build(
   image_shape: tuple[int, int, int],
   num_classes: int,
   batch_norm_momentum: float,
+  synchronized: bool = False,
 ) -> keras.Model:
   """Builds the network: images `[B, H, W, channels]` to logits `[B, C]`.
 
@@ -33,6 +34,7 @@ def build(
     image_shape: `(H, W, channels)`, H and W at least 8.
     num_classes: C.
     batch_norm_momentum: of the moving statistics, in [0, 1).
+    synchronized: whether batch statistics are those of all replicas.
 
   Returns:
     A functional model; its layer `features` gives `[B, 64 * width]`.
@@ -51,7 +53,9 @@ def build(
       name=f"{prefix}_conv",
     )(x)
     return layers.BatchNormalization(
-      momentum=batch_norm_momentum, name=f"{prefix}_bn"
+      momentum=batch_norm_momentum,
+      synchronized=synchronized,
+      name=f"{prefix}_bn",
     )(x)
 
   images = keras.Input(image_shape, name="images")
@@ -72,6 +76,7 @@ def build(
       x = keras.layers.Add(name=f"{prefix}_add")([shortcut, x])
       x = keras.layers.ReLU(name=f"{prefix}_relu")(x)
   x = keras.layers.GlobalAveragePooling2D(name="features")(x)
-  # Logits stay in float32 under mixed precision.
-  logits = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
+  # Logits stay in the weights' type under mixed precision.
+  dtype = keras.config.dtype_policy().variable_dtype
+  logits = keras.layers.Dense(num_classes, dtype=dtype, name="logits")(x)
   return keras.Model(images, logits, name=name)

@@ -84,14 +84,17 @@ def dry_run(
     found = survey_lib.survey(directory, wanted)
   else:
     found = survey_lib.Survey(done={}, pending=list(wanted), damaged={})
-  workers = config.running.workers or worker_pool.default_workers(
-    config.running.threads_per_unit
-  )
+  workers = worker_pool.number_of_workers(config.running)
   known = survey_lib.seconds_a_run(found.done)
   groups = list(dict.fromkeys(unit.group for unit in wanted))
   pending_groups = {unit.group for unit in found.pending}
   missing = [g for g in groups if g not in known and g in pending_groups]
   start_up, sizes = 0.0, None
+  if missing and config.running.strategy == "multi_worker":
+    raise directory_lib.UsageError(
+      "--dry_run times steps in one process; for several give it with "
+      "--strategy=one_device. Received: --strategy=multi_worker"
+    )
   if missing:
     start_up, sizes, measured = _measure(config, missing, workers)
     known |= measured

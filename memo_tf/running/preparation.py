@@ -139,6 +139,11 @@ def prepare(
   _write_if_new(directory.config_path, config.to_json())
 
 
+def join_peers(pool: worker_pool.WorkerPool) -> None:
+  """Starts the worker of a multi_worker run; returns when all have met."""
+  _run_tasks(pool, [{"task": "join"}], lambda seconds: None)
+
+
 def _prepare_dataset(directory, config, pool, is_new, on_wait) -> None:
   folder = directory.dataset_dir
   if is_new and folder.exists():

@@ -23,6 +23,7 @@ from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import predictions
 from memo_tf.experiment import recipes
 from memo_tf.experiment import work_units
+from memo_tf.running import peers
 from memo_tf.running import publishing
 from memo_tf.training import checkpoints
 from memo_tf.training import distribution
@@ -55,7 +56,9 @@ class Session:
     self.config = config
     self.directory = directory
     self.data = data or pipeline.read_dataset(directory)
-    self.strategy = distribution.one_device()
+    self.strategy = distribution.make_strategy(config.running.strategy)
+    # Of several processes that train a run together one writes it.
+    self.writes = config.running.strategy != "multi_worker" or peers.is_first()
     # On the device once, for all runs.
     self.images = pipeline.on_device(self.data.train_images)
     self.test_images = pipeline.on_device(self.data.test_images)
@@ -155,6 +158,8 @@ def run_unit(
     "finished": datetime.datetime.now(datetime.UTC).isoformat("T", "seconds"),
     "outputs": {},
   }
+  if not session.writes:
+    return record
   logits = np.concatenate([train_logits, test_logits])
   publishing.publish(
     session.directory,
@@ -250,7 +255,8 @@ def _fit(session, trainer, unit, recipe, members, on_epoch):
     )
     on_epoch(epoch + 1, recipe.epochs)
     every = config.running.checkpoint_epochs
-    if every and (epoch + 1) % every == 0 and epoch + 1 < recipe.epochs:
+    is_due = every and (epoch + 1) % every == 0 and epoch + 1 < recipe.epochs
+    if is_due and session.writes:
       checkpoints.save(path, key, epoch + 1, history, trainer.state())
   return history, first, time.perf_counter() - started
 

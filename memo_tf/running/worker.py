@@ -38,7 +38,7 @@ _STORAGE_ERRNO = {
 
 
 class Worker:
-  """Answers tasks: setup, prepare, run, measure."""
+  """Answers tasks: setup, join, prepare, materialize, run, measure."""
 
   def __init__(self, send):
     self._send = send
@@ -61,9 +61,18 @@ class Worker:
     for gpu in tf.config.list_physical_devices("GPU"):
       tf.config.experimental.set_memory_growth(gpu, True)
     from memo_tf.running import run
+    from memo_tf.training import distribution
 
+    distribution.divide_cpu(self._config.running.cpu_devices)
+    if self._config.running.strategy == "multi_worker":
+      # Before TensorFlow computes anything; waits for the other processes.
+      distribution.make_strategy("multi_worker")
     if not run.keras_backend_is_tensorflow():
       raise RuntimeError("Keras runs on another backend: unset KERAS_BACKEND")
+    return {}
+
+  def join(self, task: dict) -> dict:
+    """Nothing: setting up has met the other processes."""
     return {}
 
   def prepare(self, task: dict) -> dict:

@@ -37,9 +37,19 @@ class Event:
   content: dict
 
 
-def default_workers(threads_per_unit: int) -> int:
-  """One worker for each `threads_per_unit` cores that this process may use."""
-  return max(1, len(os.sched_getaffinity(0)) // threads_per_unit)
+def number_of_workers(running) -> int:
+  """How many processes a `config.RunningConfig` asks for.
+
+  By default one for each `threads_per_unit` cores that this process may use; one
+  where a run's steps are spread over devices or processes themselves.
+  """
+  if running.strategy == "multi_worker":
+    return 1
+  if running.workers:
+    return running.workers
+  if running.strategy == "mirrored":
+    return 1
+  return max(1, len(os.sched_getaffinity(0)) // running.threads_per_unit)
 
 
 class WorkerPool:

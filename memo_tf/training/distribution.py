@@ -1,5 +1,7 @@
 """The `tf.distribute` strategy that a run trains under."""
 
+import functools
+
 import tensorflow as tf
 
 
@@ -18,7 +20,32 @@ def jit_compile(setting: str, strategy: tf.distribute.Strategy) -> bool:
   return on_accelerator and strategy.num_replicas_in_sync == 1
 
 
+@functools.cache  # of multi_worker a process can have one only
+def make_strategy(name: str) -> tf.distribute.Strategy:
+  """The strategy of a setting: `one_device`, `mirrored` or `multi_worker`.
+
+  One device is the first GPU if there is one, else the CPU. Mirrored are all
+  GPUs, else all logical devices of the CPU. The processes of multi_worker find
+  each other through TF_CONFIG.
+  """
+  devices = tf.config.list_logical_devices("GPU")
+  devices = devices or tf.config.list_logical_devices("CPU")
+  if name == "mirrored":
+    return tf.distribute.MirroredStrategy([d.name for d in devices])
+  if name == "multi_worker":
+    return tf.distribute.MultiWorkerMirroredStrategy()
+  return tf.distribute.OneDeviceStrategy(devices[0].name)
+
+
 def one_device() -> tf.distribute.Strategy:
   """One replica: the first GPU if there is one, else the CPU."""
-  gpus = tf.config.list_logical_devices("GPU")
-  return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
+  return make_strategy("one_device")
+
+
+def divide_cpu(count: int) -> None:
+  """Divides the CPU into logical devices; before TensorFlow uses it."""
+  if count > 1:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+      cpu, [tf.config.LogicalDeviceConfiguration()] * count
+    )

@@ -9,6 +9,9 @@ fused kernel of SGD with (Nesterov) momentum, one op a variable:
     v <- momentum * v - rate * g
     w <- w + momentum * v - rate * g        (Nesterov; else w <- w + v)
 
+Over several replicas (mirrored, multi_worker) each takes its share of every
+batch, gradients are summed, and every replica makes the same update.
+
 What may not be changed without changing the results of recorded studies: the
 order of operations in `_step`, and how initial weights derive from the seed.
 """
@@ -34,9 +37,9 @@ class Trainer:
     image_shape: `(H, W, channels)` of the images.
     num_classes: C.
     mean, std: float32 `[channels]`, the normalization.
-    strategy: where; one replica.
-    jit_compile: whether XLA compiles epochs and predictions. Always stated: Keras's "auto"
-      would turn it off silently.
+    strategy: where; the batch size is a multiple of its replicas.
+    jit_compile: whether XLA compiles epochs and predictions. Always stated:
+      Keras's "auto" would turn it off silently.
     image_type: of the pixels, `uint8` or `uint16`.
 
   Attributes:
@@ -58,6 +61,12 @@ class Trainer:
   ):
     self.recipe = recipe
     self._strategy = strategy
+    self._replicas = strategy.num_replicas_in_sync
+    if recipe.batch_size % self._replicas:
+      raise ValueError(
+        f"--batch_size must be a multiple of the {self._replicas} replicas. "
+        f"Received: --batch_size={recipe.batch_size}"
+      )
     self._mean, self._std = tf.constant(mean), tf.constant(std)
     with strategy.scope():
       self.model = models.build_model(
@@ -65,6 +74,7 @@ class Trainer:
         image_shape=image_shape,
         num_classes=num_classes,
         batch_norm_momentum=recipe.batch_norm_momentum,
+        synchronized=recipe.synchronized_batch_norm,
         precision=recipe.precision,
       )
       self._weights = [v.value for v in self.model.trainable_variables]
@@ -179,13 +189,16 @@ class Trainer:
 
   def _run_epoch(self, images, labels, order, rates, views=None):
     def body(step, loss, correct):
-      places = order[step]
-      pixels = tf.gather(images, places)
+      batch = (order[step], rates[step])
       if views is not None:
-        pixels = augmentation.pad_crop_flip(pixels, views[step])
+        batch += (views[step],)
       step_loss, step_correct = self._strategy.run(
-        self._step, args=(pixels, tf.gather(labels, places), rates[step])
+        self._share_of_step, args=(images, labels, *batch)
       )
+      if self._replicas > 1:
+        total = tf.distribute.ReduceOp.SUM
+        step_loss = self._strategy.reduce(total, step_loss, axis=None)
+        step_correct = self._strategy.reduce(total, step_correct, axis=None)
       return step + 1, loss + step_loss, correct + step_correct
 
     zero = tf.constant(0.0)
@@ -195,19 +208,56 @@ class Trainer:
       [tf.constant(0), zero, zero],
       parallel_iterations=1,
     )
+    if self._replicas > 1:
+      self._strategy.run(self._average_statistics)
     return loss, correct
 
+  def _share_of_step(self, images, labels, places, rate, views=None):
+    """One step on this replica's share of a batch."""
+    if self._replicas > 1:
+      share = self.recipe.batch_size // self._replicas
+      replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+      start = share * tf.cast(replica, tf.int32)
+      places = places[start : start + share]
+      views = None if views is None else views[start : start + share]
+    pixels = tf.gather(images, places)
+    if views is not None:
+      pixels = augmentation.pad_crop_flip(pixels, views)
+    return self._step(pixels, tf.gather(labels, places), rate)
+
+  def _average_statistics(self):
+    """Makes the moving statistics of all replicas their mean.
+
+    Each normalizes its own share, unless they are synchronized; what is
+    evaluated is one model.
+    """
+    context = tf.distribute.get_replica_context()
+    for variable in self.model.non_trainable_variables:
+      mean = context.all_reduce(tf.distribute.ReduceOp.MEAN, variable.value)
+      variable.assign(mean)
+
   def _step(self, images, labels, rate):
-    """One step of SGD on a batch; its mean loss and number correct."""
+    """One step of SGD on a batch; its mean loss and number correct.
+
+    On several replicas: this one's part of both.
+    """
     inputs = pipeline.normalize(images, self._mean, self._std)
     with tf.GradientTape() as tape:
-      logits = tf.cast(self.model(inputs, training=True), tf.float32)
+      logits = self.model(inputs, training=True)
+      if logits.dtype != tf.float64:
+        logits = tf.cast(logits, tf.float32)
       losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
       loss = tf.reduce_mean(losses)
+      if self._replicas > 1:
+        loss /= self._replicas
     gradients = tape.gradient(loss, self._weights)
+    if self._replicas > 1:
+      context = tf.distribute.get_replica_context()
+      total = tf.distribute.ReduceOp.SUM
+      gradients = context.all_reduce(total, gradients)
     self._update(gradients, rate)
     hits = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
-    return loss, tf.reduce_sum(tf.cast(hits, tf.float32))
+    return tf.cast(loss, tf.float32), tf.reduce_sum(tf.cast(hits, tf.float32))
 
   def _update(self, gradients, rate):
     """Weight decay, then momentum, on every variable."""
@@ -218,17 +268,21 @@ class Trainer:
     for weight, velocity, decayed, gradient in zip(
       self._weights, self._velocities, self._decayed, gradients
     ):
+      # By their handles: of a mirrored variable that is this replica's copy.
+      speed = tf.cast(rate, weight.dtype)
       if decayed and strength:
         if recipe.weight_decay_convention == "decoupled":
-          weight.assign_sub(rate * strength * weight)
+          tf.raw_ops.AssignSubVariableOp(
+            resource=weight.handle, value=speed * strength * weight
+          )
         else:
           gradient += strength * weight
       tf.raw_ops.ResourceApplyKerasMomentum(
         var=weight.handle,
         accum=velocity.handle,
-        lr=rate,
+        lr=speed,
         grad=gradient,
-        momentum=recipe.momentum,
+        momentum=tf.constant(recipe.momentum, weight.dtype),
         use_nesterov=recipe.nesterov,
       )
 

@@ -75,12 +75,17 @@ class WorkerPoolTest(absltest.TestCase):
       with self.assertRaises(directory_lib.ExperimentError):
         list(pool.run([{"task": "prepare"}]))
 
-  def test_default_workers_are_the_cores_by_threads(self):
-    one = worker_pool.default_workers(1)
+  def test_number_of_workers(self):
+    def number(**settings):
+      return worker_pool.number_of_workers(config_lib.RunningConfig(**settings))
 
-    self.assertGreaterEqual(one, 1)
-    self.assertEqual(worker_pool.default_workers(10_000), 1)
-    self.assertEqual(worker_pool.default_workers(2), max(1, one // 2))
+    self.assertGreaterEqual(number(), 1)
+    self.assertEqual(number(threads_per_unit=10_000), 1)
+    self.assertEqual(number(threads_per_unit=2), max(1, number() // 2))
+    self.assertEqual(number(workers=7), 7)
+    self.assertEqual(number(strategy="mirrored"), 1)
+    self.assertEqual(number(strategy="mirrored", workers=3), 3)
+    self.assertEqual(number(strategy="multi_worker", workers=3), 1)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,64 @@
+"""The processes that train one run together (`--strategy=multi_worker`).
+
+Each gives the same command with its own TF_CONFIG, on a file system that all of
+them see. They go through the same units in the same order; the first one writes
+what comes out, the others only compute. No TensorFlow here.
+"""
+
+import json
+import os
+import time
+
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import directory as directory_lib
+
+
+def is_first() -> bool:
+  """Whether this process writes: the chief, or worker 0 without a chief.
+
+  Raises:
+    UsageError: if TF_CONFIG does not say which process this is.
+  """
+  text = os.environ.get("TF_CONFIG", "")
+  try:
+    content = json.loads(text)
+    cluster, task = content["cluster"], content["task"]
+    kind, index = task["type"], int(task["index"])
+    known = 0 <= index < len(cluster[kind])
+  except (ValueError, KeyError, TypeError) as error:
+    raise directory_lib.UsageError(
+      "--strategy=multi_worker needs TF_CONFIG in the environment, such as "
+      '{"cluster": {"worker": ["host:port", "host:port"]}, "task": {"type": '
+      f'"worker", "index": 0}}}}. Received: TF_CONFIG={text!r}'
+    ) from error
+  if not known or kind not in ("chief", "worker"):
+    raise directory_lib.UsageError(
+      "TF_CONFIG must name a task of its cluster, chief or worker. Received: "
+      f"TF_CONFIG={text!r}"
+    )
+  if "chief" in cluster:
+    return kind == "chief"
+  return index == 0
+
+
+def wait_for_first(
+  directory: directory_lib.ExperimentDirectory,
+  config: config_lib.ExperimentConfig,
+  on_wait,
+) -> None:
+  """Waits until the first process has prepared the directory for this config.
+
+  Args:
+    directory: of the study.
+    config: as this process would write it.
+    on_wait: told, about each second, how many seconds it has waited.
+  """
+  started = time.monotonic()
+  while True:
+    try:
+      if directory.config_path.read_text() == config.to_json():
+        return
+    except OSError:
+      pass  # not there yet
+    time.sleep(0.2)
+    on_wait(time.monotonic() - started)
