@@ -28,12 +28,12 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
   GPUs, else all logical devices of the CPU. The processes of multi_worker find
   each other through TF_CONFIG.
   """
+  if name == "multi_worker":  # first: to look at devices would be too much
+    return tf.distribute.MultiWorkerMirroredStrategy()
   devices = tf.config.list_logical_devices("GPU")
   devices = devices or tf.config.list_logical_devices("CPU")
   if name == "mirrored":
     return tf.distribute.MirroredStrategy([d.name for d in devices])
-  if name == "multi_worker":
-    return tf.distribute.MultiWorkerMirroredStrategy()
   return tf.distribute.OneDeviceStrategy(devices[0].name)
 
 

@@ -233,7 +233,8 @@ class Trainer:
     """
     context = tf.distribute.get_replica_context()
     for variable in self.model.non_trainable_variables:
-      mean = context.all_reduce(tf.distribute.ReduceOp.MEAN, variable.value)
+      own = tf.identity(variable.value)
+      mean = context.all_reduce(tf.distribute.ReduceOp.MEAN, own)
       variable.assign(mean)
 
   def _step(self, images, labels, rate):

@@ -66,7 +66,7 @@ def make_group(flagged=(), never_out=False) -> scoring.GroupScores:
 
 
 class PageTest(absltest.TestCase):
-  def write(self, results, failures=None) -> str:
+  def write(self, results, failures=None, report_images="shown") -> str:
     root = pathlib.Path(self.create_tempdir().full_path)
     directory = directory_lib.ExperimentDirectory(root)
     directory.dataset_dir.mkdir()
@@ -103,7 +103,9 @@ class PageTest(absltest.TestCase):
         )
     path = page.write_page(
       directory,
-      config_lib.ExperimentConfig(),
+      config_lib.ExperimentConfig(
+        outputs=config_lib.OutputsConfig(report_images=report_images)
+      ),
       results,
       failures or {},
       "--dataset=digits",
@@ -129,6 +131,18 @@ class PageTest(absltest.TestCase):
     self.assertIn("1 runs are missing", html)
     first = html[html.index('class="tile planted"') :]
     self.assertIn("id 3", first[: first.index("</div>")])
+
+  def test_images_can_be_kept_out(self):
+    shown = self.write([make_group()])
+    without = self.write([make_group()], report_images="none")
+
+    self.assertIn("data:image/png", shown)
+    self.assertNotIn("data:image", without)
+    self.assertNotIn("<img", without)
+    self.assertIn("id 3", without)
+    for html in (shown, without):
+      self.assertIn("Licence: none", html)
+      self.assertIn("nobody", html)
 
   def test_flagged_runs_are_listed(self):
     html = self.write([make_group(flagged=[("some/unit", "too low")])])
