@@ -2,6 +2,7 @@
 
     cifar_resnet-20          depth 6n + 2
     cifar_resnet-20-w0.5     the same with half the channels
+    resnet-18                18, 34, 50, 101 or 152, for larger images
 
 The builders are in `memo_tf.models`; a family is a line in `FAMILIES` here and
 a line in its table there.
@@ -34,26 +35,16 @@ class ModelName:
   relative_cost: float
 
 
+RESNET_DEPTHS = (18, 34, 50, 101, 152)
+
+
 def _cifar_resnet(name: str, rest: str) -> ModelName:
-  match = re.fullmatch(
-    r"([0-9]{1,4})(?:-w([0-9]{1,2}(?:\.[0-9]{1,3})?))?", rest
-  )
-  if not match:
-    raise ValueError(
-      "A cifar_resnet is named `cifar_resnet-DEPTH` or "
-      f"`cifar_resnet-DEPTH-wWIDTH`. Received: {name!r}"
-    )
-  depth, width = int(match[1]), float(match[2] or 1)
+  depth, width = _depth_and_width("cifar_resnet", name, rest)
   if depth < 8 or (depth - 2) % 6:
     raise ValueError(
       "The depth of a cifar_resnet must be 6n + 2 with n at least 1: 8, 14, "
       f"20, 26, 32, … Received: {name!r}"
     )
-  if not width > 0:
-    raise ValueError(f"A width factor must be above 0. Received: {name!r}")
-  canonical = f"cifar_resnet-{depth}" + (f"-w{width:g}" if width != 1 else "")
-  if name != canonical:  # a name is a folder: one model, one name
-    raise ValueError(f"This model is written {canonical!r}. Received: {name!r}")
   return ModelName(
     name=name,
     family="cifar_resnet",
@@ -64,8 +55,45 @@ def _cifar_resnet(name: str, rest: str) -> ModelName:
   )
 
 
+def _resnet(name: str, rest: str) -> ModelName:
+  depth, width = _depth_and_width("resnet", name, rest)
+  if depth not in RESNET_DEPTHS:
+    raise ValueError(
+      "The depth of a resnet must be one of "
+      f"{', '.join(map(str, RESNET_DEPTHS))}. Received: {name!r}"
+    )
+  return ModelName(
+    name=name,
+    family="resnet",
+    size=depth,
+    width=width,
+    min_image_size=32,
+    relative_cost=depth * width * max(width, 0.5),
+  )
+
+
+def _depth_and_width(family: str, name: str, rest: str) -> tuple[int, float]:
+  """The numbers of `DEPTH` or `DEPTH-wWIDTH`, written in one way only."""
+  match = re.fullmatch(
+    r"([0-9]{1,4})(?:-w([0-9]{1,2}(?:\.[0-9]{1,3})?))?", rest
+  )
+  if not match:
+    raise ValueError(
+      f"A {family} is named `{family}-DEPTH` or `{family}-DEPTH-wWIDTH`. "
+      f"Received: {name!r}"
+    )
+  depth, width = int(match[1]), float(match[2] or 1)
+  if not width > 0:
+    raise ValueError(f"A width factor must be above 0. Received: {name!r}")
+  canonical = f"{family}-{depth}" + (f"-w{width:g}" if width != 1 else "")
+  if name != canonical:  # a name is a folder: one model, one name
+    raise ValueError(f"This model is written {canonical!r}. Received: {name!r}")
+  return depth, width
+
+
 FAMILIES: dict[str, Callable[[str, str], ModelName]] = {
   "cifar_resnet": _cifar_resnet,
+  "resnet": _resnet,
 }
 
 

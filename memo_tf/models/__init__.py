@@ -4,6 +4,7 @@ import keras
 
 from memo_tf.experiment import model_names
 from memo_tf.models import cifar_resnet
+from memo_tf.models import resnet
 
 
 def _cifar_resnet(parsed: model_names.ModelName, **options) -> keras.Model:
@@ -12,7 +13,13 @@ def _cifar_resnet(parsed: model_names.ModelName, **options) -> keras.Model:
   )
 
 
-BUILDERS = {"cifar_resnet": _cifar_resnet}
+def _resnet(parsed: model_names.ModelName, **options) -> keras.Model:
+  return resnet.build(
+    name=parsed.name, depth=parsed.size, width=parsed.width, **options
+  )
+
+
+BUILDERS = {"cifar_resnet": _cifar_resnet, "resnet": _resnet}
 POLICIES = {
   "float32": "float32",
   "bfloat16": "mixed_bfloat16",
