@@ -3,6 +3,7 @@
     cifar_resnet-20          depth 6n + 2
     cifar_resnet-20-w0.5     the same with half the channels
     resnet-18                18, 34, 50, 101 or 152, for larger images
+    mobilenet_v3_small-0.5   small or large, with its width multiplier
 
 The builders are in `memo_tf.models`; a family is a line in `FAMILIES` here and
 a line in its table there.
@@ -20,7 +21,8 @@ class ModelName:
   Attributes:
     name: as given, also the name of the model's folder.
     family: such as `cifar_resnet`.
-    size: the family's own measure of size; for a ResNet its depth.
+    size: the family's own measure of size; for a ResNet its depth, for a
+      MobileNet its width in percent.
     width: factor on the number of channels, above 0.
     min_image_size: the smallest height and width that the family takes.
     relative_cost: of a training step, to plan with before anything is measured;
@@ -72,6 +74,29 @@ def _resnet(name: str, rest: str) -> ModelName:
   )
 
 
+def _mobilenet_v3(name: str, rest: str) -> ModelName:
+  family = name.partition("-")[0]
+  if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", rest):
+    raise ValueError(
+      f"A {family} is named `{family}-WIDTH`, as in `{family}-0.5`. "
+      f"Received: {name!r}"
+    )
+  width = float(rest)
+  if not width > 0:
+    raise ValueError(f"A width factor must be above 0. Received: {name!r}")
+  canonical = f"{family}-{width:g}"
+  if name != canonical:
+    raise ValueError(f"This model is written {canonical!r}. Received: {name!r}")
+  return ModelName(
+    name=name,
+    family=family,
+    size=round(100 * width),
+    width=width,
+    min_image_size=16,
+    relative_cost=width * max(width, 0.5),
+  )
+
+
 def _depth_and_width(family: str, name: str, rest: str) -> tuple[int, float]:
   """The numbers of `DEPTH` or `DEPTH-wWIDTH`, written in one way only."""
   match = re.fullmatch(
@@ -93,6 +118,8 @@ def _depth_and_width(family: str, name: str, rest: str) -> tuple[int, float]:
 
 FAMILIES: dict[str, Callable[[str, str], ModelName]] = {
   "cifar_resnet": _cifar_resnet,
+  "mobilenet_v3_large": _mobilenet_v3,
+  "mobilenet_v3_small": _mobilenet_v3,
   "resnet": _resnet,
 }
 

@@ -4,6 +4,7 @@ import keras
 
 from memo_tf.experiment import model_names
 from memo_tf.models import cifar_resnet
+from memo_tf.models import mobilenet_v3
 from memo_tf.models import resnet
 
 
@@ -19,7 +20,21 @@ def _resnet(parsed: model_names.ModelName, **options) -> keras.Model:
   )
 
 
-BUILDERS = {"cifar_resnet": _cifar_resnet, "resnet": _resnet}
+def _mobilenet_v3(parsed: model_names.ModelName, **options) -> keras.Model:
+  return mobilenet_v3.build(
+    name=parsed.name,
+    variant=parsed.family.removeprefix("mobilenet_v3_"),
+    width=parsed.width,
+    **options,
+  )
+
+
+BUILDERS = {
+  "cifar_resnet": _cifar_resnet,
+  "mobilenet_v3_large": _mobilenet_v3,
+  "mobilenet_v3_small": _mobilenet_v3,
+  "resnet": _resnet,
+}
 POLICIES = {
   "float32": "float32",
   "bfloat16": "mixed_bfloat16",

@@ -112,7 +112,10 @@ class Trainer:
     """
     for layer in self.model.layers:
       for variable in layer.variables:
-        initializer = getattr(layer, f"{variable.name}_initializer")
+        name = f"{variable.name}_initializer"
+        if not hasattr(layer, name):  # a depthwise convolution's kernel
+          name = "depthwise_initializer"
+        initializer = getattr(layer, name)
         stream = streams.stream_seed(
           seed, "initialization", unit_name, variable.path
         )

@@ -40,7 +40,7 @@ class ParseTest(parameterized.TestCase):
     self.assertGreater(costs[0], 0)
 
   @parameterized.parameters(
-    ("resnet-20", "Unknown model family.*cifar_resnet"),
+    ("vgg-16", "Unknown model family.*cifar_resnet"),
     ("", "Unknown model family"),
     ("-20", "Unknown model family"),
     ("Cifar_resnet-20", "Unknown model family"),

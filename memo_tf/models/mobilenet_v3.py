@@ -1,0 +1,174 @@
+"""MobileNetV3, small and large, with a width multiplier.
+
+Howard et al., "Searching for MobileNetV3" (2019, arXiv:1905.02244), tables 1 and
+2: inverted residual blocks with squeeze-and-excitation and hard swish. Layers and
+rounding of widths are those of `keras.applications` (a test compares the
+parameters), which cannot be used itself: it refuses images under 32 pixels,
+halves them in its first layer (a 32x32 image would end as one pixel), and has a
+batch normalization momentum of 0.999, so that evaluation lags thousands of steps
+behind. What differs here: up to 64 pixels the stem and the first strided block
+keep the resolution (8x fewer pixels a side at the end instead of 32x); the
+momentum is the recipe's; the head has no dropout, whose noise no stream of the
+study would hold.
+"""
+
+import keras
+
+from memo_tf.models import layers
+
+# Kernel size, expansion, channels, squeeze-and-excitation, hard swish, stride.
+LARGE = (
+  (3, 1, 16, False, False, 1),
+  (3, 4, 24, False, False, 2),
+  (3, 3, 24, False, False, 1),
+  (5, 3, 40, True, False, 2),
+  (5, 3, 40, True, False, 1),
+  (5, 3, 40, True, False, 1),
+  (3, 6, 80, False, True, 2),
+  (3, 2.5, 80, False, True, 1),
+  (3, 2.3, 80, False, True, 1),
+  (3, 2.3, 80, False, True, 1),
+  (3, 6, 112, True, True, 1),
+  (3, 6, 112, True, True, 1),
+  (5, 6, 160, True, True, 2),
+  (5, 6, 160, True, True, 1),
+  (5, 6, 160, True, True, 1),
+)
+SMALL = (
+  (3, 1, 16, True, False, 2),
+  (3, 72 / 16, 24, False, False, 2),
+  (3, 88 / 24, 24, False, False, 1),
+  (5, 4, 40, True, True, 2),
+  (5, 6, 40, True, True, 1),
+  (5, 6, 40, True, True, 1),
+  (5, 3, 48, True, True, 1),
+  (5, 3, 48, True, True, 1),
+  (5, 6, 96, True, True, 2),
+  (5, 6, 96, True, True, 1),
+  (5, 6, 96, True, True, 1),
+)
+VARIANTS = {"small": (SMALL, 1024), "large": (LARGE, 1280)}
+STEM_CHANNELS = 16
+LARGEST_SMALL_IMAGE = 64
+
+
+def build(
+  *,
+  name: str,
+  variant: str,
+  width: float,
+  image_shape: tuple[int, int, int],
+  num_classes: int,
+  batch_norm_momentum: float,
+  synchronized: bool = False,
+) -> keras.Model:
+  """Builds the network: images `[B, H, W, channels]` to logits `[B, C]`.
+
+  Args:
+    name: the model's name.
+    variant: `small` or `large`.
+    width: factor on the channels of every block.
+    image_shape: `(H, W, channels)`, H and W at least 16.
+    num_classes: C.
+    batch_norm_momentum: of the moving statistics, in [0, 1).
+    synchronized: whether batch statistics are those of all replicas.
+
+  Returns:
+    A functional model; its layer `features` gives `[B, F]`, the last but one
+    layer.
+  """
+  blocks, last_channels = VARIANTS[variant]
+  is_small_image = min(image_shape[:2]) <= LARGEST_SMALL_IMAGE
+
+  def norm(x, prefix):
+    return layers.BatchNormalization(
+      momentum=batch_norm_momentum,
+      synchronized=synchronized,
+      name=f"{prefix}_bn",
+    )(x)
+
+  def conv(x, filters, prefix, *, size=1, strides=1, use_bias=False):
+    return keras.layers.Conv2D(
+      filters,
+      size,
+      strides=strides,
+      padding="same",
+      use_bias=use_bias,
+      kernel_initializer="he_normal",
+      name=f"{prefix}_conv",
+    )(x)
+
+  def activate(x, is_hard_swish, prefix):
+    function = "hard_silu" if is_hard_swish else "relu"
+    return keras.layers.Activation(function, name=f"{prefix}_act")(x)
+
+  def squeeze_excite(x, prefix):
+    filters = x.shape[-1]
+    scale = keras.layers.GlobalAveragePooling2D(
+      keepdims=True, name=f"{prefix}_squeeze"
+    )(x)
+    scale = conv(
+      scale, _channels(filters / 4), f"{prefix}_reduce", use_bias=True
+    )
+    scale = keras.layers.ReLU(name=f"{prefix}_relu")(scale)
+    scale = conv(scale, filters, f"{prefix}_expand", use_bias=True)
+    scale = keras.layers.Activation("hard_sigmoid", name=f"{prefix}_gate")(
+      scale
+    )
+    return keras.layers.Multiply(name=f"{prefix}_multiply")([x, scale])
+
+  images = keras.Input(image_shape, name="images")
+  x = conv(
+    images,
+    STEM_CHANNELS,
+    "stem",
+    size=3,
+    strides=1 if is_small_image else 2,
+  )
+  x = activate(norm(x, "stem"), True, "stem")
+  may_stride = not is_small_image
+  for number, (size, expansion, out, excites, swish, strides) in enumerate(
+    blocks
+  ):
+    if strides > 1 and not may_stride:
+      strides, may_stride = 1, True
+    prefix, shortcut = f"block{number + 1}", x
+    inside = _channels(x.shape[-1] * expansion)
+    if number > 0:
+      x = norm(conv(x, inside, f"{prefix}_expand"), f"{prefix}_expand")
+      x = activate(x, swish, f"{prefix}_expand")
+    x = keras.layers.DepthwiseConv2D(
+      size,
+      strides=strides,
+      padding="same",
+      use_bias=False,
+      depthwise_initializer="he_normal",
+      name=f"{prefix}_depthwise",
+    )(x)
+    x = activate(norm(x, f"{prefix}_depthwise"), swish, f"{prefix}_depthwise")
+    if excites:
+      x = squeeze_excite(x, f"{prefix}_se")
+    x = conv(x, _channels(out * width), f"{prefix}_project")
+    x = norm(x, f"{prefix}_project")
+    if strides == 1 and shortcut.shape == x.shape:
+      x = keras.layers.Add(name=f"{prefix}_add")([shortcut, x])
+  x = norm(conv(x, _channels(6 * x.shape[-1]), "last"), "last")
+  x = activate(x, True, "last")
+  x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+  if width > 1:
+    last_channels = _channels(last_channels * width)
+  x = keras.layers.Dense(
+    last_channels, kernel_initializer="he_normal", name="head"
+  )(x)
+  x = activate(x, True, "head")
+  x = keras.layers.Activation("linear", name="features")(x)
+  # Logits stay in the weights' type under mixed precision.
+  dtype = keras.config.dtype_policy().variable_dtype
+  logits = keras.layers.Dense(num_classes, dtype=dtype, name="logits")(x)
+  return keras.Model(images, logits, name=name)
+
+
+def _channels(value: float, divisor: int = 8) -> int:
+  """The next multiple of 8 that is not more than 10 % smaller."""
+  rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
+  return rounded + divisor if rounded < 0.9 * value else rounded

@@ -1,0 +1,118 @@
+"""MobileNetV3: against keras.applications, and what differs from it."""
+
+from absl.testing import absltest
+from absl.testing import parameterized
+import keras
+import numpy as np
+import tensorflow as tf
+
+from memo_tf import models
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import model_names
+from memo_tf.experiment import recipes
+from memo_tf.training import distribution
+from memo_tf.training import trainer as trainer_lib
+
+APPLICATIONS = {
+  "small": keras.applications.MobileNetV3Small,
+  "large": keras.applications.MobileNetV3Large,
+}
+
+
+def kernel_sizes(model: keras.Model) -> list[int]:
+  return sorted(int(np.prod(v.shape)) for v in model.trainable_variables)
+
+
+class MobileNetV3Test(parameterized.TestCase):
+  @parameterized.product(
+    variant=("small", "large"), width=(0.25, 0.35, 0.5, 0.75, 1.0, 1.25)
+  )
+  def test_parameters_are_those_of_keras_applications(self, variant, width):
+    ours = models.build_model(
+      f"mobilenet_v3_{variant}-{width:g}",
+      image_shape=(224, 224, 3),
+      num_classes=1000,
+    )
+    theirs = APPLICATIONS[variant](
+      input_shape=(224, 224, 3), alpha=width, weights=None
+    )
+
+    self.assertEqual(
+      trainer_lib.count_parameters(ours), trainer_lib.count_parameters(theirs)
+    )
+    self.assertEqual(kernel_sizes(ours), kernel_sizes(theirs))
+
+  def test_with_the_same_weights_it_computes_the_same(self):
+    ours = models.build_model(
+      "mobilenet_v3_small-1", image_shape=(224, 224, 3), num_classes=10
+    )
+    theirs = keras.applications.MobileNetV3Small(
+      input_shape=(224, 224, 3),
+      weights=None,
+      classes=10,
+      classifier_activation=None,
+      include_preprocessing=False,
+    )
+    weights = [v.numpy() for v in ours.weights]
+    rng = np.random.default_rng(0)
+    for given, weight in zip(theirs.weights, weights):
+      value = weight + 0.1 * rng.random(weight.shape)  # variances stay above 0
+      given.assign(value.reshape(given.shape))
+    for own, given in zip(ours.weights, theirs.weights):
+      own.assign(given.numpy().reshape(own.shape))
+    images = rng.random((2, 224, 224, 3)).astype(np.float32)
+
+    expected = theirs(images, training=False)
+    found = ours(images, training=False)
+
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-3)
+
+  @parameterized.parameters((28, 4), (32, 4), (64, 8), (65, 3), (224, 7))
+  def test_small_images_keep_their_resolution_longer(self, size, last):
+    model = models.build_model(
+      "mobilenet_v3_small-0.25", image_shape=(size, size, 1), num_classes=7
+    )
+
+    self.assertEqual(model.get_layer("pool").input.shape[1:3], (last, last))
+    logits = model(np.ones((2, size, size, 1), np.float32), training=False)
+    self.assertEqual((logits.shape, logits.dtype), ((2, 7), tf.float32))
+    self.assertEqual(model.get_layer("features").output.shape, (None, 1024))
+
+  def test_it_trains(self):
+    trainer = trainer_lib.Trainer(
+      "mobilenet_v3_small-0.25",
+      recipes.parse("one_hot", config_lib.TrainingConfig(batch_size=16)),
+      image_shape=(16, 16, 1),
+      num_classes=2,
+      mean=np.array([128.0], np.float32),
+      std=np.array([64.0], np.float32),
+      strategy=distribution.one_device(),
+    )
+    rng = np.random.default_rng(0)
+    labels = np.arange(16, dtype=np.int32) % 2
+    images = (
+      rng.integers(0, 100, (16, 16, 16, 1)) + 150 * labels[:, None, None, None]
+    )
+    images = tf.constant(images.astype(np.uint8))
+    trainer.initialize(0, "unit")
+    order = np.tile(np.arange(16, dtype=np.int32), (20, 1))
+    rates = np.full(20, 0.05, np.float32)
+
+    first, _ = trainer.train_epoch(images, tf.constant(labels), order, rates)
+    second, _ = trainer.train_epoch(images, tf.constant(labels), order, rates)
+
+    self.assertLess(second, 0.5 * first)
+
+  @parameterized.parameters(
+    ("mobilenet_v3_small", "-WIDTH"),
+    ("mobilenet_v3_small-1.0", "'mobilenet_v3_small-1'"),
+    ("mobilenet_v3_large-0", "above 0"),
+    ("mobilenet_v3-1", "Unknown model family"),
+  )
+  def test_other_names_are_refused(self, name, words):
+    with self.assertRaisesRegex(ValueError, words):
+      model_names.parse(name)
+
+
+if __name__ == "__main__":
+  absltest.main()
