@@ -52,6 +52,7 @@ def other_value(field):
     "momentum": 0.85,
     "batch_norm_momentum": 0.75,
     "weight_decay": 5e-5,
+    "jit_compile": "off",
   }
   if field.name in special:
     return special[field.name]
