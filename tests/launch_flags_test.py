@@ -37,6 +37,9 @@ def other_value(field):
   """A valid value of a field that is not its default."""
   special = {
     "label_noise": 0.125,
+    "planted_near_noise": 0.05,
+    "planted_copies": (2, 5),
+    "near_duplicate_distance": 0.15,
     "subset_ratio": 0.35,
     "subset_families": ("r0.50", "full"),
     "models": ("cifar_resnet-14", "cifar_resnet-8-w0.5"),

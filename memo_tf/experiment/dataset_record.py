@@ -38,6 +38,21 @@ def made_from(config: config_lib.ExperimentConfig) -> dict:
   }
 
 
+def recorded_source(info: dict) -> dict:
+  """`made_from` of a data set on disk, today's defaults where it is older.
+
+  So a study that was made before a setting existed can go on: what is trained
+  on is what the setting's default gives.
+  """
+  defaults = dataclasses.asdict(config_lib.DataConfig())
+  found = info.get("made_from")
+  if not isinstance(found, dict):
+    return {}
+  # JSON has lists where the settings have tuples.
+  found = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
+  return {**defaults, **found}
+
+
 def check_files(
   directory: directory_lib.ExperimentDirectory, info: dict, prefix: str = ""
 ) -> None:

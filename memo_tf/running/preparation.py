@@ -135,18 +135,20 @@ def _prepare_dataset(directory, config, pool, is_new) -> None:
   folder = directory.dataset_dir
   if is_new and folder.exists():
     try:
-      same = dataset_record.read_info(directory)["made_from"] == made_from
-    except (directory_lib.ExperimentError, KeyError):
+      info = dataset_record.read_info(directory)
+      same = dataset_record.recorded_source(info) == made_from
+    except directory_lib.ExperimentError:
       same = False
     if not same:
       shutil.rmtree(folder)
   if not folder.exists():
     _run_tasks(pool, [{"task": "prepare"}])
   info = dataset_record.read_info(directory)
-  if info.get("made_from") != made_from:
+  source = dataset_record.recorded_source(info)
+  if source != made_from:
     raise directory_lib.ExperimentError(
-      f"{folder} was made with other settings ({info.get('made_from')}) than "
-      f"the study's ({made_from})."
+      f"{folder} was made with other settings ({source}) than the study's "
+      f"({made_from})."
     )
   dataset_record.check_files(directory, info)
 
