@@ -64,6 +64,24 @@ class WrongUseTest(OneLineMixin, parameterized.TestCase):
     ("no_epoch", {"epochs": "0"}, "--epochs", "0"),
     ("nan", {"learning_rate": "nan"}, "--learning_rate", "nan"),
     ("noise", {"label_noise": "1"}, "--label_noise", "[0, 1)"),
+    (
+      "copies",
+      {"planted_copies": "1"},
+      "--planted_copies",
+      "2 or more",
+    ),
+    (
+      "planted",
+      {"planted_conflicts": "-1"},
+      "--planted_conflicts",
+      "0 or more",
+    ),
+    (
+      "distance",
+      {"near_duplicate_distance": "0"},
+      "--near_duplicate_distance",
+      "(0, 1]",
+    ),
     ("flag", {"epohcs": "3"}, "epohcs", "epochs"),
     ("scheme", {"subset_scheme": "odd"}, "subset_scheme", "balanced"),
     ("subsets", {"subset_families": "../x"}, "--subset_families", "../x"),
@@ -88,6 +106,14 @@ class WrongUseTest(OneLineMixin, parameterized.TestCase):
 
     self.assert_one_line(result, 2, "--batch_size", "1050")
     self.assertFalse(self.folder.exists())
+
+  def test_more_to_plant_than_there_are_images(self):
+    result = small_study.launch(self.folder, planted_exact_duplicates=1351)
+
+    # 150 of the 1,500 have wrong labels.
+    self.assert_one_line(result, 1, "--planted_exact_duplicates", "1350 such")
+    self.assertFalse((self.folder / "dataset").exists())
+    self.assertFalse((self.folder / "config.json").exists())
 
   def test_unit_that_is_not_planned(self):
     result = small_study.launch(self.folder, f"--work_units={UNIT}/00010")

@@ -7,6 +7,11 @@ given ones, planted wrong labels included. Beside the shards lie
 `examples.parquet` (what is known of each example), `images.npy` (so that
 images can be looked at without TensorFlow) and `info.json`, which names every
 file with its size and digest.
+
+`examples.parquet` has a row for each of the N training examples, planted ones
+last, then one for each test example: example_id, split, label, clean_label,
+is_noisy, plant, origin_id (see `data/planted.py`), and, where they were looked
+for, the columns of `data/duplicates.py`.
 """
 
 import errno
@@ -22,6 +27,7 @@ import pandas as pd
 import tensorflow as tf
 
 from memo_tf.data import datasets
+from memo_tf.data import duplicates
 from memo_tf.data import planted
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import dataset_record
@@ -43,30 +49,33 @@ def write_dataset(
     OSError: if it cannot be written.
   """
   num_classes = len(data.class_names)
-  labels, _ = planted.plant_wrong_labels(
-    data.train_labels,
-    num_classes,
-    config.data.label_noise,
-    config.running.seed,
+  train = planted.training_set(data, config)
+  table = _examples_table(data, train)
+  found = duplicates.find(
+    train.images,
+    data.test_images,
+    data.max_pixel,
+    kind=config.data.find_duplicates,
+    distance=config.data.near_duplicate_distance,
   )
+  table = table.assign(**found)
   target = directory.dataset_dir
   private = directory_lib.private_name(target)
   private.mkdir(parents=True)
   try:
     files = []
     for split, images, given in (
-      ("train", data.train_images, labels),
+      ("train", train.images, train.labels),
       ("test", data.test_images, data.test_labels),
     ):
       (private / "shards").mkdir(exist_ok=True)
       files += write_shards(
         private / "shards", split, np.arange(len(given)), given, images
       )
-    table = _examples_table(data, labels)
     pictures = io.BytesIO()
     np.save(
       pictures,
-      np.concatenate([data.train_images, data.test_images]),
+      np.concatenate([train.images, data.test_images]),
       allow_pickle=False,
     )
     for name, content in (
@@ -83,16 +92,20 @@ def write_dataset(
       "licence": data.licence,
       "citation": data.citation,
       "order": data.order,
-      "num_train": len(data.train_labels),
+      "num_train": len(train.labels),
       "num_test": len(data.test_labels),
       "num_classes": num_classes,
       "class_names": list(data.class_names),
       "image_shape": list(data.train_images.shape[1:]),
       "image_type": data.train_images.dtype.name,
       "max_pixel": data.max_pixel,
-      "normalization": normalization(data.train_images),
+      "normalization": normalization(train.images),
+      "planted": _planted_counts(train),
+      "duplicates": {
+        name: int((ids >= 0).sum()) for name, ids in found.items()
+      },
       "digest": content_digest(
-        data.train_images, labels, data.test_images, data.test_labels
+        train.images, train.labels, data.test_images, data.test_labels
       ),
       "files": {
         str(path.relative_to(private)): {
@@ -290,28 +303,32 @@ def _errno_of(error: tf.errors.OpError) -> int:
 
 
 def _examples_table(
-  data: datasets.ImageDataset, labels: np.ndarray
+  data: datasets.ImageDataset, train: planted.TrainingSet
 ) -> pd.DataFrame:
-  num_train, num_test = len(labels), len(data.test_labels)
-  clean = data.train_labels if data.clean_labels is None else data.clean_labels
-  is_noisy = labels != clean
-  plant = "wrong_label" if data.clean_labels is None else "labels_file"
+  num_train, num_test = len(train.labels), len(data.test_labels)
   sources = {}
   if data.train_sources is not None and data.test_sources is not None:
+    appended = np.full(num_train - len(data.train_sources), "")
     sources = {
-      "source": np.concatenate([data.train_sources, data.test_sources])
+      "source": np.concatenate(
+        [data.train_sources, appended, data.test_sources]
+      )
     }
   return pd.DataFrame(
     {
       "example_id": np.concatenate([np.arange(num_train), np.arange(num_test)]),
       "split": pd.Categorical(["train"] * num_train + ["test"] * num_test),
-      "label": np.concatenate([labels, data.test_labels]),
-      "clean_label": np.concatenate([clean, data.test_labels]),
-      "is_noisy": np.concatenate([is_noisy, np.zeros(num_test, bool)]),
-      "plant": np.where(
-        np.concatenate([is_noisy, np.zeros(num_test, bool)]), plant, ""
-      ),
-      "origin_id": np.concatenate([np.arange(num_train), np.arange(num_test)]),
+      "label": np.concatenate([train.labels, data.test_labels]),
+      "clean_label": np.concatenate([train.clean_labels, data.test_labels]),
+      "is_noisy": np.concatenate([train.is_noisy, np.zeros(num_test, bool)]),
+      "plant": np.concatenate([train.plant, np.full(num_test, "")]),
+      "origin_id": np.concatenate([train.origin_ids, np.arange(num_test)]),
       **sources,
     }
   )
+
+
+def _planted_counts(train: planted.TrainingSet) -> dict[str, int]:
+  """How many training examples of each kind; nothing of the unplanted."""
+  kinds, counts = np.unique(train.plant, return_counts=True)
+  return {str(k): int(n) for k, n in zip(kinds, counts) if k}

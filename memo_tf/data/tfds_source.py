@@ -21,6 +21,15 @@ from memo_tf.data import resizing
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
 
+
+def _tiny_imagenet(data_dir):
+  from memo_tf.data import tiny_imagenet  # which loads TFDS
+
+  return tiny_imagenet.builder(data_dir)
+
+
+# Data sets that TFDS has not, by a builder of ours: data_dir to builder.
+OWN_BUILDERS = {"tiny_imagenet": _tiny_imagenet}
 # Features that may name an example, best first; only `id` gives an order.
 NAMING_FEATURES = ("id", "image_id", "file_name", "filename", "image/filename")
 # Splits that may be the test set, best first.
@@ -37,9 +46,17 @@ def load(config: config_lib.DataConfig) -> datasets.ImageDataset:
   import tensorflow_datasets as tfds
 
   try:
-    builder = tfds.builder(config.dataset, data_dir=config.data_dir or None)
+    if config.dataset in OWN_BUILDERS:
+      folder = config.data_dir or tfds.core.constants.DATA_DIR
+      builder = OWN_BUILDERS[config.dataset](folder)
+    else:
+      builder = tfds.builder(config.dataset, data_dir=config.data_dir or None)
   except Exception as error:  # whatever a builder raises on a wrong name
-    known = [*config_lib.BUNDLED_DATASETS, *tfds.list_builders()]
+    known = [
+      *config_lib.BUNDLED_DATASETS,
+      *OWN_BUILDERS,
+      *tfds.list_builders(),
+    ]
     word = re.split("[/:]", config.dataset)[0]
     if word in known:  # its configuration or version, or its own code
       why = _line(error)[:300]
@@ -130,10 +147,12 @@ def _prepare(builder) -> None:
     ]
     need = "; ".join(files[:6]) + (" …" if len(files) > 6 else "")
     instructions = _line(builder.MANUAL_DOWNLOAD_INSTRUCTIONS or "")
+    put = f"Put {need or 'its files'}"
+    if instructions:
+      put = f"{instructions} Put it"
     raise directory_lib.UsageError(
       f"{builder.info.full_name} is not prepared in {builder.data_dir_root} and "
-      f"could not be had ({_line(error)[:200]}). Put "
-      f"{instructions or need or 'its files'} into the folder "
+      f"could not be had ({_line(error)[:300]}). {put} into the folder "
       f"{downloads / 'manual'}, or give --data_dir=a folder in which it is "
       "prepared"
     ) from error

@@ -90,6 +90,59 @@ class DataConfig:
     "drawn at random and recorded in examples.parquet; in [0, 1).",
     short=True,
   )
+  planted_exact_duplicates: int = _field(
+    0,
+    "How many rightly labelled training images get an exact copy, appended "
+    "with a new id and the same label.",
+  )
+  planted_near_duplicates: int = _field(
+    0,
+    "How many rightly labelled training images get a near copy: shifted by "
+    "--planted_near_shift pixels, plus noise of --planted_near_noise.",
+  )
+  planted_near_shift: int = _field(
+    1,
+    "Pixels by which a near copy is shifted, in one of eight directions; the "
+    "edge is repeated. 0: not shifted.",
+  )
+  planted_near_noise: float = _field(
+    0.02,
+    "Standard deviation of a near copy's pixel noise, in units of a white "
+    "pixel; in [0, 1].",
+  )
+  planted_copied_labels: int = _field(
+    0,
+    "How many wrong-labelled training images get exact copies with the same "
+    "wrong label, for each number in --planted_copies; the wrong labels are "
+    "those of --label_noise.",
+  )
+  planted_copies: tuple[int, ...] = _field(
+    (2, 3),
+    "How often such an image then stands in the training set, itself counted; "
+    "each 2 or more.",
+  )
+  planted_conflicts: int = _field(
+    0,
+    "How many rightly labelled training images get an exact copy with another "
+    "label.",
+  )
+  planted_noise_images: int = _field(
+    0,
+    "How many images of pure noise are appended: uniform pixels, and labels "
+    "that have nothing to do with them.",
+  )
+  find_duplicates: str = _field(
+    "near",
+    "Which duplicates are looked for in the data set, train-train and "
+    "train-test, and flagged in examples.parquet. near: equal and nearly equal "
+    "images (all pairs: minutes at 60,000 images); exact: equal ones; off.",
+    choices=("near", "exact", "off"),
+  )
+  near_duplicate_distance: float = _field(
+    0.1,
+    "Largest distance of near duplicates: between images shrunk to 16x16, of "
+    "mean 0 and length 1, after the best shift by a pixel; in (0, 1].",
+  )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -63,6 +63,37 @@ def check(config: config_lib.ExperimentConfig) -> None:
       "label_noise",
       data.label_noise,
     ),
+    *(
+      (getattr(data, name) >= 0, "must be 0 or more", name, getattr(data, name))
+      for name in (
+        "planted_exact_duplicates",
+        "planted_near_duplicates",
+        "planted_near_shift",
+        "planted_copied_labels",
+        "planted_conflicts",
+        "planted_noise_images",
+      )
+    ),
+    (
+      0 <= data.planted_near_noise <= 1,
+      "must be in [0, 1]",
+      "planted_near_noise",
+      data.planted_near_noise,
+    ),
+    (
+      bool(data.planted_copies)
+      and all(copies >= 2 for copies in data.planted_copies)
+      and len(set(data.planted_copies)) == len(data.planted_copies),
+      "must be different numbers of 2 or more",
+      "planted_copies",
+      data.planted_copies,
+    ),
+    (
+      0 < data.near_duplicate_distance <= 1,
+      "must be in (0, 1]",
+      "near_duplicate_distance",
+      data.near_duplicate_distance,
+    ),
     (
       subsets.num_subsets >= 2,
       "must be at least 2: memorization compares runs that saw an example with "

@@ -47,10 +47,13 @@ def is_made_from(info: dict, config: config_lib.ExperimentConfig) -> bool:
 
   A setting that is younger than the record had its default value then.
   """
-  defaults = made_from(config_lib.ExperimentConfig())
   recorded = info.get("made_from")
-  return isinstance(recorded, dict) and {**defaults, **recorded} == made_from(
-    config
+  if not isinstance(recorded, dict):
+    return False
+  before = {**made_from(config_lib.ExperimentConfig()), **recorded}
+  # JSON has lists where the settings have tuples.
+  return json.loads(json.dumps(before)) == json.loads(
+    json.dumps(made_from(config))
   )
 
 

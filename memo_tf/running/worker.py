@@ -122,18 +122,20 @@ class Worker:
     """Times a model here, without writing anything."""
     from memo_tf.data import datasets
     from memo_tf.data import pipeline
+    from memo_tf.data import planted
     from memo_tf.data import shards
     from memo_tf.running import measuring
     from memo_tf.running import run
 
     if self._session is None:
       data = datasets.load(self._config.data, self._config.running.seed)
-      statistics = shards.normalization(data.train_images)
+      train = planted.training_set(data, self._config)
+      statistics = shards.normalization(train.images)
       import numpy as np
 
       arrays = pipeline.ArrayDataset(
-        train_images=data.train_images,
-        train_labels=data.train_labels,
+        train_images=train.images,
+        train_labels=train.labels,
         test_images=data.test_images,
         test_labels=data.test_labels,
         num_classes=len(data.class_names),

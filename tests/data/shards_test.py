@@ -210,6 +210,73 @@ class ShardsTest(absltest.TestCase):
     arrays = pipeline.read_dataset(self.directory)
     np.testing.assert_array_equal(arrays.train_labels, train["label"])
 
+  def test_what_is_appended_is_written_and_recorded_like_the_rest(self):
+    config = config_lib.ExperimentConfig(
+      data=config_lib.DataConfig(
+        label_noise=0.2,
+        planted_exact_duplicates=4,
+        planted_near_duplicates=3,
+        planted_noise_images=2,
+      )
+    )
+    data = small_dataset()
+    info = shards.write_dataset(data, config, self.directory)
+
+    arrays = pipeline.read_dataset(self.directory)
+
+    table = pd.read_parquet(self.directory.dataset_dir / "examples.parquet")
+    train = table[table["split"] == "train"]
+    self.assertEqual((info["num_train"], info["num_test"]), (59, 7))
+    np.testing.assert_array_equal(train["example_id"], np.arange(59))
+    np.testing.assert_array_equal(train["label"], arrays.train_labels)
+    np.testing.assert_array_equal(arrays.train_images[:50], data.train_images)
+    np.testing.assert_array_equal(arrays.test_images, data.test_images)
+    copies = train[train["plant"] == "exact_duplicate"]
+    np.testing.assert_array_equal(
+      arrays.train_images[copies["example_id"]],
+      data.train_images[copies["origin_id"]],
+    )
+    np.testing.assert_array_equal(
+      copies["duplicate_of_train"], copies["origin_id"]
+    )
+    self.assertEqual(
+      info["planted"],
+      {
+        "wrong_label": 10,
+        "exact_duplicate": 4,
+        "near_duplicate": 3,
+        "noise_image": 2,
+      },
+    )
+    # Both of each pair are flagged; the near pairs only as near.
+    self.assertEqual(info["duplicates"]["duplicate_of_train"], 8)
+    self.assertGreaterEqual(info["duplicates"]["near_duplicate_of_train"], 14)
+    self.assertEqual(
+      info["normalization"], shards.normalization(arrays.train_images)
+    )
+
+  def test_with_nothing_appended_the_content_is_that_of_version_0_1(self):
+    info = shards.write_dataset(
+      datasets.load(config_lib.DataConfig()),
+      small_config(0.1),
+      self.directory,
+    )
+
+    # As written before anything but wrong labels could be planted.
+    self.assertEqual(info["digest"], "018c8daaceac7bba184d790761c0f91f")
+    self.assertEqual(info["planted"], {"wrong_label": 150})
+
+  def test_duplicates_that_are_not_looked_for_leave_no_column(self):
+    config = config_lib.ExperimentConfig(
+      data=config_lib.DataConfig(find_duplicates="off")
+    )
+    info = shards.write_dataset(small_dataset(), config, self.directory)
+
+    table = pd.read_parquet(self.directory.dataset_dir / "examples.parquet")
+    self.assertNotIn("duplicate_of_train", table.columns)
+    self.assertNotIn("near_duplicate_of_train", table.columns)
+    self.assertEqual(info["duplicates"], {})
+
   def test_a_wrong_content_with_the_right_files_is_refused(self):
     shards.write_dataset(small_dataset(), small_config(), self.directory)
     path = self.directory.dataset_dir / "info.json"

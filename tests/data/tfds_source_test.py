@@ -332,6 +332,15 @@ class CifarTest(parameterized.TestCase):
 
     self.assertNotIn("\n", str(caught.exception))
 
+  def test_a_missing_archive_of_tiny_imagenet_is_one_clear_line(self):
+    folder = self.create_tempdir().full_path
+
+    with self.assertRaisesRegex(directory_lib.UsageError, "tiny-imagenet") as e:
+      load("tiny_imagenet", data_dir=folder)
+
+    self.assertIn(f"{folder}/downloads/manual", str(e.exception))
+    self.assertNotIn("\n", str(e.exception))
+
   def test_the_sources_stand_in_the_table_of_examples(self):
     with tfds.testing.mock_data(num_examples=10):
       data = load("cifar10")
