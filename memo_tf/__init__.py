@@ -18,6 +18,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 (one clear line for old ones)
 _SUBMODULES = (
   "analysis",
   "data",
+  "distillation",
   "estimators",
   "experiment",
   "models",

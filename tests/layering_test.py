@@ -18,6 +18,7 @@ LEVELS = {
   "experiment": 1,
   "data": 2,
   "models": 2,
+  "distillation": 2,
   "training": 3,
   "scoring": 4,
   "report": 4,
@@ -85,6 +86,11 @@ class LayeringTest(parameterized.TestCase):
         ) not in EXCEPTIONS:
           wrong.append(f"{path.relative_to(ROOT)} imports {name}")
     self.assertEmpty(wrong)
+
+  def test_distillation_stands_alone(self):
+    names = imported_modules(PACKAGE / "distillation.py")
+
+    self.assertEmpty([n for n in names if n.split(".")[0] == "memo_tf"])
 
   def test_flags_stay_at_the_edge(self):
     users = {
