@@ -21,6 +21,7 @@ _SUBMODULES = (
   "distillation",
   "estimators",
   "experiment",
+  "exporting",
   "models",
   "report",
   "running",

@@ -20,12 +20,14 @@ LEVELS = {
   "models": 2,
   "distillation": 2,
   "training": 3,
+  "exporting": 3,
   "scoring": 4,
   "report": 4,
   "running": 4,
   "launch_flags": 4,
   "launch": 5,
   "status": 5,
+  "export": 5,
 }
 # Parts that must work where TensorFlow is missing.
 WITHOUT_TENSORFLOW = (
@@ -36,7 +38,7 @@ WITHOUT_TENSORFLOW = (
   "report",
 )
 # These take no flags: they take a config and a directory.
-WITH_FLAGS = ("launch_flags", "launch", "status")
+WITH_FLAGS = ("launch_flags", "launch", "status", "export")
 # (file, import) pairs that the table would forbid, each with its reason. None.
 EXCEPTIONS: set[tuple[str, str]] = set()
 
@@ -113,7 +115,7 @@ class LayeringTest(parameterized.TestCase):
       ".".join(path.relative_to(ROOT).with_suffix("").parts)
       for path in sources()
       if part_of(path) in WITHOUT_TENSORFLOW
-    ] + ["memo_tf", "memo_tf.launch", "memo_tf.status"]
+    ] + ["memo_tf", "memo_tf.launch", "memo_tf.status", "memo_tf.export"]
     program = f"""
 import importlib, sys
 class Blocked:

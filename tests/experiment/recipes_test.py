@@ -75,7 +75,7 @@ class RecipesTest(parameterized.TestCase):
     self.assertEqual(recipe.required, (("m", "one_hot"),))
 
   @parameterized.parameters(
-    ("two_hot", "Unknown recipe. Known: one_hot.*'two_hot'"),
+    ("two_hot", "Unknown recipe. Known: .*one_hot.*'two_hot'"),
     ("", "Unknown recipe"),
     ("../one_hot", "Unknown recipe"),
     ("one_hot-3", "takes no options.*'one_hot-3'"),
