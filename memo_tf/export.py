@@ -15,6 +15,7 @@ import sys
 
 from absl import app
 from absl import flags
+from absl import logging
 
 from memo_tf import launch_flags
 from memo_tf.experiment import dataset_record
@@ -145,7 +146,8 @@ def main(unused_argv) -> int:
     except ValueError as error:
       raise directory_lib.UsageError(f"--unit: {error}") from error
     directory = directory_lib.ExperimentDirectory(values.experiment_dir)
-    export(directory, unit, pathlib.Path(values.output_dir))
+    logging.set_verbosity(logging.WARNING)
+    export(directory, unit, pathlib.Path(values.output_dir).absolute())
     return 0
   except directory_lib.UsageError as error:
     print(f"memo_tf.export: {error}", file=sys.stderr)

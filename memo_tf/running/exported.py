@@ -72,6 +72,11 @@ def export_run(
       output_dir.rmdir()
     output_dir.parent.mkdir(parents=True, exist_ok=True)
     private.rename(output_dir)
+  except tf.errors.OpError as error:  # how TensorFlow says that a disk is full
+    shutil.rmtree(private, ignore_errors=True)
+    raise directory_lib.ExperimentError(
+      f"{output_dir} cannot be written: {' '.join(error.message.split())}"
+    ) from error
   except BaseException:
     shutil.rmtree(private, ignore_errors=True)
     raise
