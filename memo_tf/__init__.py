@@ -18,8 +18,10 @@ if sys.version_info < (3, 11):  # noqa: UP036 (one clear line for old ones)
 _SUBMODULES = (
   "analysis",
   "data",
+  "distillation",
   "estimators",
   "experiment",
+  "exporting",
   "models",
   "report",
   "running",

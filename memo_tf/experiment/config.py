@@ -187,7 +187,12 @@ class ModelsConfig:
     short=True,
   )
   recipes: tuple[str, ...] = _field(
-    ("one_hot",), "How each model is trained: one_hot.", "union", short=True
+    ("one_hot",),
+    "How each model is trained: one_hot, or distilled-TEACHER-tTEMPERATURE, as "
+    "in distilled-cifar_resnet-56-t3: from the teacher's predictions, by a "
+    "teacher of the same subset, which is trained first.",
+    "union",
+    short=True,
   )
 
 

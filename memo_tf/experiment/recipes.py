@@ -4,12 +4,22 @@ A recipe's name is a folder's name. `KINDS` maps the first word of a name to
 the function that makes the recipe from the study's training settings; a kind
 of recipe may require another unit of the same subset (a student its teacher),
 which `work_units.requires` reads from here.
+
+    one_hot                             cross-entropy with the given label
+    distilled-cifar_resnet-56-t3        learns from the softened predictions of
+                                        cifar_resnet-56/one_hot, at T = 3
+    distilled-cifar_resnet-56-t3-a0.5   half of the loss is the label's
+    distilled-cifar_resnet-56-t3-scaled with T^2 in front of the teacher's term
 """
 
 from collections.abc import Callable
 import dataclasses
 import hashlib
 import json
+import re
+
+from memo_tf.experiment import model_names
+from memo_tf.experiment import subsets
 
 SCHEDULES = ("step", "cosine")
 WEIGHT_DECAYS = ("gradient", "loss", "decoupled")
@@ -61,13 +71,95 @@ class Recipe:
       )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DistilledRecipe(Recipe):
+  """How a student is trained (`memo_tf.distillation` has the loss).
+
+  Attributes:
+    teacher: name of the teacher's model, trained `one_hot` on the student's
+      own subset.
+    temperature: T, above 0.
+    alpha: weight of the teacher's term, in (0, 1]; 1 - alpha is that of the
+      given label.
+    scale_by_temperature_squared: whether T^2 stands before the teacher's term.
+  """
+
+  teacher: str
+  temperature: float
+  alpha: float
+  scale_by_temperature_squared: bool
+
+
 def _one_hot(name: str, settings: dict) -> Recipe:
   if name != "one_hot":
     raise ValueError(f"`one_hot` takes no options. Received: {name!r}")
   return Recipe(name=name, **settings)
 
 
-KINDS: dict[str, Callable[[str, dict], Recipe]] = {"one_hot": _one_hot}
+_NUMBER = r"([0-9]{1,4}(?:\.[0-9]{1,4})?)"
+_DISTILLED = re.compile(
+  rf"distilled-(?P<teacher>.+?)-t{_NUMBER}(?:-a{_NUMBER})?(?P<scaled>-scaled)?"
+  r"(?P<rest>-.*)?"
+)
+
+
+def _distilled(name: str, settings: dict) -> Recipe:
+  match = _DISTILLED.fullmatch(name)
+  if not match:
+    raise ValueError(
+      "A distilled recipe is named `distilled-TEACHER-tTEMPERATURE`, then "
+      "`-aALPHA` for another alpha than 1 and `-scaled` for T^2, as in "
+      f"`distilled-cifar_resnet-56-t3-a0.5`. Received: {name!r}"
+    )
+  teacher, rest = match["teacher"], match["rest"]
+  if rest or "/" in teacher:
+    _refuse_rest(name, rest or f"-{teacher.rpartition('/')[2]}")
+  model_names.parse(teacher)
+  temperature, alpha = float(match[2]), float(match[3] or 1)
+  if not temperature > 0:
+    raise ValueError(f"A temperature must be above 0. Received: {name!r}")
+  if not 0 < alpha <= 1:
+    raise ValueError(
+      "The teacher's weight alpha must be in (0, 1]; without a teacher the "
+      f"recipe is `one_hot`. Received: {name!r}"
+    )
+  canonical = f"distilled-{teacher}-t{temperature:.10g}"
+  canonical += f"-a{alpha:.10g}" if alpha != 1 else ""
+  canonical += match["scaled"] or ""
+  if name != canonical:  # a name is a folder: one recipe, one name
+    raise ValueError(
+      f"This recipe is written {canonical!r}. Received: {name!r}"
+    )
+  return DistilledRecipe(
+    name=name,
+    required=((teacher, "one_hot"),),
+    teacher=teacher,
+    temperature=temperature,
+    alpha=alpha,
+    scale_by_temperature_squared=bool(match["scaled"]),
+    **settings,
+  )
+
+
+def _refuse_rest(name: str, rest: str) -> None:
+  """Says what a distilled recipe's name may not say."""
+  try:
+    subsets.parse_family(rest[1:])
+  except ValueError:
+    raise ValueError(
+      f"A distilled recipe's name ends before {rest!r}. Received: {name!r}"
+    ) from None
+  raise ValueError(
+    "A student's teacher is trained on exactly the student's subset, or what "
+    "is held out of the student reaches it through the teacher: no other "
+    f"subsets can be named. Received: {name!r}, with a teacher on {rest[1:]!r}"
+  )
+
+
+KINDS: dict[str, Callable[[str, dict], Recipe]] = {
+  "distilled": _distilled,
+  "one_hot": _one_hot,
+}
 
 
 def parse(name: str, training) -> Recipe:

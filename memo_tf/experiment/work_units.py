@@ -68,8 +68,23 @@ def plan(config: config_lib.ExperimentConfig) -> list[WorkUnit]:
   units = dict.fromkeys(asked)
   for unit in asked:
     for needed in _closure(unit, config.recipe):
+      check_same_subset(unit, needed)
       units.setdefault(needed)
   return list(units)
+
+
+def check_same_subset(unit: WorkUnit, needed: WorkUnit) -> None:
+  """Refuses a unit that learns from another that was trained on other examples.
+
+  Raises:
+    ValueError: if the subset families or the indices differ.
+  """
+  if (needed.subsets, needed.index) != (unit.subsets, unit.index):
+    raise ValueError(
+      "What a unit learns from must be trained on exactly its own subset, or "
+      "examples that are held out of it reach it all the same. Received: "
+      f"{unit.name} with {needed.name}"
+    )
 
 
 def requires(

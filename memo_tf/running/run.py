@@ -25,6 +25,7 @@ from memo_tf.experiment import recipes
 from memo_tf.experiment import work_units
 from memo_tf.running import peers
 from memo_tf.running import publishing
+from memo_tf.running import teachers
 from memo_tf.training import checkpoints
 from memo_tf.training import distribution
 from memo_tf.training import schedule
@@ -120,8 +121,9 @@ def run_unit(
   members = np.flatnonzero(mask)
   recipe.check_subset_size(len(members))
   trainer = session.trainer(unit.model, recipe)
+  taught = teachers.prepare(directory, trainer, unit, recipe, mask, data.digest)
   history, resumed, seconds = _fit(
-    session, trainer, unit, recipe, members, on_epoch
+    session, trainer, unit, recipe, members, on_epoch, taught
   )
 
   evaluated = time.perf_counter()
@@ -147,6 +149,7 @@ def run_unit(
     "threads": config.running.threads_per_unit,
     "versions": publishing.versions(),
     "machine": publishing.machine(),
+    **taught,
     "parameters": trainer_lib.count_parameters(trainer.model),
     **publishing.accuracies(table, mask),
     "resumed_after_epoch": resumed,
@@ -176,7 +179,7 @@ def run_unit(
   return record
 
 
-def _fit(session, trainer, unit, recipe, members, on_epoch):
+def _fit(session, trainer, unit, recipe, members, on_epoch, taught):
   """Trains through all epochs; returns history, where it resumed, seconds."""
   config, directory = session.config, session.directory
   if config.outputs.materialize_subsets:
@@ -203,6 +206,7 @@ def _fit(session, trainer, unit, recipe, members, on_epoch):
       directory_lib.digest_bytes(members),
       str(config.running.seed),
       str(config.running.threads_per_unit),
+      *(taught["teacher"].values() if taught else ()),
     ]
   )
   found = checkpoints.load(path, key)

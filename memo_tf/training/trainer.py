@@ -20,6 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from memo_tf import distillation
 from memo_tf import models
 from memo_tf.data import augmentation
 from memo_tf.data import pipeline
@@ -44,6 +45,8 @@ class Trainer:
 
   Attributes:
     model: the `keras.Model`, as trained so far.
+    teacher: the model that a distilled recipe learns from, or None. Its weights
+      are set from outside, for each run those of the run's own teacher.
   """
 
   def __init__(
@@ -82,6 +85,15 @@ class Trainer:
         tf.Variable(tf.zeros(w.shape, w.dtype), trainable=False)
         for w in self._weights
       ]
+      self.teacher = None
+      if isinstance(recipe, recipes.DistilledRecipe):
+        self.teacher = models.build_model(
+          recipe.teacher,
+          image_shape=image_shape,
+          num_classes=num_classes,
+          batch_norm_momentum=recipe.batch_norm_momentum,
+          precision=recipe.precision,
+        )
     self._decayed = [
       recipe.weight_decay_coverage == "all" or v.name.endswith("kernel")
       for v in self.model.trainable_variables
@@ -246,11 +258,15 @@ class Trainer:
     On several replicas: this one's part of both.
     """
     inputs = pipeline.normalize(images, self._mean, self._std)
+    if self.teacher is not None:
+      teacher_logits = self.teacher(inputs, training=False)
     with tf.GradientTape() as tape:
       logits = self.model(inputs, training=True)
       if logits.dtype != tf.float64:
         logits = tf.cast(logits, tf.float32)
       losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+      if self.teacher is not None:
+        losses = self._distilled(losses, logits, teacher_logits)
       loss = tf.reduce_mean(losses)
       if self._replicas > 1:
         loss /= self._replicas
@@ -262,6 +278,17 @@ class Trainer:
     self._update(gradients, rate)
     hits = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
     return tf.cast(loss, tf.float32), tf.reduce_sum(tf.cast(hits, tf.float32))
+
+  def _distilled(self, label_losses, logits, teacher_logits):
+    """`[B]` losses of a student: the label's and the teacher's, weighed."""
+    recipe = self.recipe
+    losses = distillation.distillation_loss(
+      logits,
+      teacher_logits,
+      temperature=recipe.temperature,
+      scale_by_temperature_squared=recipe.scale_by_temperature_squared,
+    )
+    return recipe.alpha * losses + (1 - recipe.alpha) * label_losses
 
   def _update(self, gradients, rate):
     """Weight decay, then momentum, on every variable."""

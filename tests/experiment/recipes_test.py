@@ -75,13 +75,56 @@ class RecipesTest(parameterized.TestCase):
     self.assertEqual(recipe.required, (("m", "one_hot"),))
 
   @parameterized.parameters(
-    ("two_hot", "Unknown recipe. Known: one_hot.*'two_hot'"),
+    ("two_hot", "Unknown recipe. Known: .*one_hot.*'two_hot'"),
     ("", "Unknown recipe"),
     ("../one_hot", "Unknown recipe"),
     ("one_hot-3", "takes no options.*'one_hot-3'"),
     ("one_hot-", "takes no options"),
   )
   def test_wrong_names(self, name, message):
+    with self.assertRaisesRegex(ValueError, message):
+      recipes.parse(name, TRAINING)
+
+  def test_distilled(self):
+    recipe = recipes.parse("distilled-cifar_resnet-20-w0.5-t3-a0.5", TRAINING)
+
+    self.assertEqual(recipe.teacher, "cifar_resnet-20-w0.5")
+    self.assertEqual(recipe.required, (("cifar_resnet-20-w0.5", "one_hot"),))
+    self.assertEqual((recipe.temperature, recipe.alpha), (3.0, 0.5))
+    self.assertFalse(recipe.scale_by_temperature_squared)
+    pure = recipes.parse("distilled-cifar_resnet-20-t1.5-scaled", TRAINING)
+    self.assertEqual((pure.temperature, pure.alpha), (1.5, 1.0))
+    self.assertTrue(pure.scale_by_temperature_squared)
+    self.assertEqual(pure.epochs, TRAINING.epochs)
+
+  @parameterized.parameters(
+    ("distilled", "distilled-TEACHER-tTEMPERATURE.*'distilled'"),
+    ("distilled-cifar_resnet-20", "distilled-TEACHER-tTEMPERATURE"),
+    ("distilled-cifar_resnet-21-t3", "6n \\+ 2"),
+    ("distilled-vgg-t3", "Unknown model family"),
+    ("distilled-cifar_resnet-20-t0", "temperature must be above 0"),
+    (
+      "distilled-cifar_resnet-20-t3.0",
+      "written 'distilled-cifar_resnet-20-t3'",
+    ),
+    (
+      "distilled-cifar_resnet-20-t3-a1",
+      "written 'distilled-cifar_resnet-20-t3'",
+    ),
+    ("distilled-cifar_resnet-20-t3-a0", "in \\(0, 1\\]"),
+    ("distilled-cifar_resnet-20-t3-a1.5", "in \\(0, 1\\]"),
+    (
+      "distilled-cifar_resnet-20-t3-full",
+      "exactly the student's subset.*'full'",
+    ),
+    ("distilled-cifar_resnet-20-t3-r0.50", "exactly the student's subset"),
+    (
+      "distilled-cifar_resnet-20/one_hot/full-t3",
+      "exactly the student's subset",
+    ),
+    ("distilled-cifar_resnet-20-t3-x", "ends before '-x'"),
+  )
+  def test_wrong_distilled_names(self, name, message):
     with self.assertRaisesRegex(ValueError, message):
       recipes.parse(name, TRAINING)
 

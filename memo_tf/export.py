@@ -1,0 +1,186 @@
+"""One trained run as a TensorFlow SavedModel, to take elsewhere.
+
+    python -m memo_tf.export --experiment_dir=DIR \\
+        --unit=cifar_resnet-20/one_hot/r0.70/00007 --output_dir=OUT
+
+OUT is the SavedModel, with `model.keras` beside; memo_tf/exporting.py says what
+is in it. A run whose weights were not kept is trained again first, and must
+give its stored predictions to the bit. Flags:
+"""
+
+import json
+import os
+import pathlib
+import sys
+
+from absl import app
+from absl import flags
+from absl import logging
+
+from memo_tf import launch_flags
+from memo_tf.experiment import dataset_record
+from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import work_units
+from memo_tf.running import planning
+from memo_tf.running import preparation
+from memo_tf.running import worker_pool
+
+_WEIGHTS = "weights.weights.h5"
+_RECORDED = (
+  "unit",
+  "recipe",
+  "in_accuracy",
+  "out_accuracy",
+  "test_accuracy",
+  "parameters",
+  "subset_size",
+  "subset_digest",
+  "dataset_digest",
+  "seed",
+  "teacher",
+  "versions",
+)
+
+
+def export(
+  directory: directory_lib.ExperimentDirectory,
+  unit: work_units.WorkUnit,
+  output_dir: pathlib.Path,
+) -> None:
+  """Exports a finished run of a study.
+
+  Args:
+    directory: of the study.
+    unit: which run.
+    output_dir: new or empty.
+
+  Raises:
+    UsageError: if the study does not plan the unit, or the folder holds
+      something.
+    ExperimentError: if the run is not finished or damaged, does not reproduce
+      its predictions, or the export does not give them.
+    OSError: if something cannot be written.
+  """
+  config = preparation.recorded_config(directory)
+  if unit not in set(work_units.plan(config)):
+    raise directory_lib.UsageError(
+      "--unit takes a unit of this study: its models, recipes, subset families, "
+      f"and an index below --num_subsets. Received: {unit.name}"
+    )
+  if output_dir.exists() and (
+    not output_dir.is_dir() or any(output_dir.iterdir())
+  ):
+    raise directory_lib.UsageError(
+      "--output_dir must name a new or empty folder. Received: "
+      f"--output_dir={output_dir}"
+    )
+  state = directory.run_state(unit, check_digests=True)
+  if state.record is None:
+    raise directory_lib.ExperimentError(
+      f"{unit.name} {'is damaged: ' + state.problem if state.problem else 'is not finished'}; "
+      "give the launch command first."
+    )
+  if not state.has(frozenset({_WEIGHTS})):
+    print(f"The weights of {unit.name} were not kept: training it again.")
+    _train_again(directory, config, unit)
+    state = directory.run_state(unit, check_digests=True)
+  # Only now, so that --help and wrong use are answered at once.
+  from memo_tf.running import exported
+
+  info = dataset_record.read_info(directory)
+  about = {
+    "dataset": {name: info[name] for name in ("name", "version", "max_pixel")},
+    **{name: state.record[name] for name in _RECORDED if name in state.record},
+  }
+  differences = exported.export_run(
+    directory, config, unit, output_dir, about, info
+  )
+  print(
+    f"Exported {unit.name} to {output_dir}; largest difference from its stored "
+    f"predictions: {json.dumps(differences)}"
+  )
+
+
+def _train_again(directory, config, unit) -> None:
+  """Has a worker repeat the run, and what it requires, to keep the weights."""
+  missing = [unit]
+  for needed in work_units.requires(unit, config.recipe):
+    if not directory.run_state(needed, check_digests=True).has(
+      frozenset({_WEIGHTS})
+    ):
+      missing.append(needed)
+  planning.check_requirements(directory, missing, config)
+  setup = {"config": config.to_json(), "experiment_dir": str(directory.root)}
+  with worker_pool.WorkerPool(
+    1,
+    setup,
+    threads=config.running.threads_per_unit,
+    log_path=directory.root / "work" / "workers.log",
+  ) as pool:
+    for wave in work_units.waves(missing, config.recipe):
+      tasks = [
+        {
+          "task": "run",
+          "unit": each.name,
+          "outputs": sorted({"predictions.parquet", "history.jsonl", _WEIGHTS}),
+          "log": str(directory.work_dir(each) / "log.txt"),
+        }
+        for each in wave
+      ]
+      for event in pool.run(tasks):
+        if event.kind == "failed":
+          raise directory_lib.ExperimentError(
+            f"{event.task['unit']} could not be trained again: "
+            f"{event.content['error']}"
+          )
+
+
+def main(unused_argv) -> int:
+  values = flags.FLAGS
+  try:
+    for name in ("experiment_dir", "unit", "output_dir"):
+      if not values[name].value:
+        raise directory_lib.UsageError(f"--{name} must be given. Received none")
+    try:
+      unit = work_units.parse_unit(values.unit)
+    except ValueError as error:
+      raise directory_lib.UsageError(f"--unit: {error}") from error
+    directory = directory_lib.ExperimentDirectory(values.experiment_dir)
+    logging.set_verbosity(logging.WARNING)
+    export(directory, unit, pathlib.Path(values.output_dir).absolute())
+    return 0
+  except directory_lib.UsageError as error:
+    print(f"memo_tf.export: {error}", file=sys.stderr)
+    return 2
+  except directory_lib.ExperimentError as error:
+    print(f"memo_tf.export: {error}", file=sys.stderr)
+    return 1
+  except OSError as error:
+    text = directory_lib.describe_os_error(error, values.output_dir or "")
+    print(f"memo_tf.export: {text}", file=sys.stderr)
+    return 1
+
+
+def _define(values: flags.FlagValues, program: str) -> None:
+  del program
+  flags.DEFINE_string(
+    "experiment_dir", None, "Folder of the study.", flag_values=values
+  )
+  flags.DEFINE_string(
+    "unit",
+    None,
+    "Which run: MODEL/RECIPE/SUBSETS/INDEX, as in "
+    "cifar_resnet-20/one_hot/r0.70/00007.",
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    "output_dir", None, "Where to: a new or empty folder.", flag_values=values
+  )
+
+
+if __name__ == "__main__":
+  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+  os.environ["KERAS_BACKEND"] = "tensorflow"
+  app.run(
+    main, flags_parser=launch_flags.flag_parser("memo_tf.export", _define)
+  )
