@@ -37,6 +37,7 @@ def export_saved_model(
   std: np.ndarray,
   class_names: tuple[str, ...],
   about: dict,
+  image_type: str = "uint8",
 ) -> None:
   """Writes a model as a SavedModel, whole or not at all.
 
@@ -48,6 +49,7 @@ def export_saved_model(
     class_names: C names.
     about: for `about.json`, which says the inputs, signatures and
       normalization too.
+    image_type: of the raw pixels, `uint8` or `uint16`.
 
   Raises:
     ValueError: if there are not C names, or the folder holds something.
@@ -71,7 +73,10 @@ def export_saved_model(
       "name": "images",
       "shape": ["B", *model.input_shape[1:]],
       "values": "raw pixel values, not normalized",
-      "dtype": {"serving_float": "float32", "every other signature": "uint8"},
+      "dtype": {
+        "serving_float": "float32",
+        "every other signature": image_type,
+      },
     },
     "outputs": {
       "logits": ["B", len(class_names)],
@@ -94,7 +99,7 @@ def export_saved_model(
       }
       for name, text in texts.items():
         pathlib.Path(folder, name).write_text(text)
-      module = _Module(model, mean, std, pathlib.Path(folder))
+      module = _Module(model, mean, std, pathlib.Path(folder), image_type)
       tf.saved_model.save(module, str(private), signatures=module.signatures())
     keras_model(model, mean, std).save(private / KERAS_NAME)
     if target.is_dir():
@@ -128,7 +133,7 @@ def keras_model(
 class _Module(tf.Module):
   """The model's variables and functions, with nothing of Keras tracked."""
 
-  def __init__(self, model, mean, std, assets: pathlib.Path):
+  def __init__(self, model, mean, std, assets: pathlib.Path, image_type: str):
     super().__init__()
     # What the functions capture must be tracked, or it cannot be saved.
     self.model_variables = [v.value for v in model.variables]
@@ -154,11 +159,11 @@ class _Module(tf.Module):
       )
 
     every = ("logits", "probabilities", "features")
-    self.serving_default = function(tf.uint8, *every)
+    self.serving_default = function(image_type, *every)
     self.serving_float = function(tf.float32, *every)
-    self.logits = function(tf.uint8, "logits")
-    self.probabilities = function(tf.uint8, "probabilities")
-    self.features = function(tf.uint8, "features")
+    self.logits = function(image_type, "logits")
+    self.probabilities = function(image_type, "probabilities")
+    self.features = function(image_type, "features")
 
   def signatures(self) -> dict:
     names = (

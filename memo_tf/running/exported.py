@@ -66,6 +66,7 @@ def export_run(
       std=np.array(normalization["std"], np.float32),
       class_names=tuple(info["class_names"]),
       about=about,
+      image_type=info.get("image_type", "uint8"),
     )
     differences = _compare(directory, unit, private)
     if output_dir.is_dir():
