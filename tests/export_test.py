@@ -29,7 +29,7 @@ FAMILIES = {
   "mobilenet_v3_large": ("mobilenet_v3_large-0.5", 32),
 }
 # Opens SavedModels where nothing but TensorFlow can be imported.
-PLAIN = """
+BLOCK = """
 import sys
 for name in ("memo_tf", "keras", "tf_keras"):
   sys.modules[name] = None  # `import` of it fails from here on
@@ -39,6 +39,10 @@ except ImportError:
   pass
 else:
   sys.exit("keras was not blocked")
+"""
+PLAIN = (
+  BLOCK
+  + """
 import numpy as np
 import tensorflow as tf
 folder, images, path = sys.argv[1:]
@@ -55,6 +59,7 @@ with open(loaded.class_names.asset_path.numpy().decode()) as file:
 assert sys.modules["keras"] is None and sys.modules["memo_tf"] is None
 np.savez(path, **found)
 """
+)
 
 
 def predict_plain(folder, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -164,6 +169,37 @@ class ExportedRunTest(parameterized.TestCase):
       )
     self.assertEqual(about["class_names"], info["class_names"])
     self.assertEqual(found["class_names"].tolist(), info["class_names"])
+
+  def test_the_notebook_runs_without_memo_tf_and_keras(self):
+    output = self.temporary / "out"
+    unit = f"{small_study.MODEL}/one_hot/{SUBSETS}/00001"
+    self.assertEqual(export(STUDY, unit, output).returncode, 0)
+    path = small_study.ROOT / "docs/exported_model.ipynb"
+    notebook = json.loads(path.read_text())
+    self.assertEqual(notebook["nbformat"], 4)
+    code = [
+      "".join(cell["source"])
+      for cell in notebook["cells"]
+      if cell["cell_type"] == "code"
+    ]
+
+    result = subprocess.run(
+      [sys.executable, "-c", "\n".join([BLOCK, *code])],
+      cwd=self.temporary,
+      env={
+        **os.environ,
+        "STUDY": str(STUDY),
+        "EXPORTED": str(output),
+        "MPLBACKEND": "agg",
+      },
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+
+    self.assertEqual(result.returncode, 0, result.stderr)
+    self.assertIn(unit, result.stdout)
+    self.assertIn("share of neighbours with its label", result.stdout)
 
   def test_command_line_tool_shows_and_runs_it(self):
     output = self.temporary / "out"
