@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from memo_tf.analysis import comparison
+from memo_tf.analysis import planted_truth
 from memo_tf.estimators import memorization
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
@@ -53,13 +54,50 @@ class GroupScores:
   num_missing: int
   seconds: float
 
+  def plant(self) -> np.ndarray:
+    """`[N]` str, the column `plant`; "" where only labels are recorded."""
+    if "plant" not in self.examples:
+      return np.full(len(self.examples), "")
+    return self.examples["plant"].to_numpy(dtype=str)
+
+  def kinds(self) -> tuple[np.ndarray, np.ndarray]:
+    """`planted_truth.kinds` of the training examples."""
+    noisy = self.examples["is_noisy"].to_numpy(dtype=bool)
+    if "origin_id" not in self.examples:  # nothing but labels is known
+      kind = np.where(noisy, planted_truth.WRONG, planted_truth.CLEAN)
+      return kind, np.ones(len(noisy), int)
+    return planted_truth.kinds(
+      self.plant(),
+      noisy,
+      self.examples["origin_id"].to_numpy(),
+    )
+
+  def planted_summary(self) -> list[planted_truth.KindSummary]:
+    """Expected and measured scores by kind; empty if nothing was planted."""
+    kind, copies = self.kinds()
+    if set(kind) <= {planted_truth.CLEAN}:
+      return []
+    ids = np.arange(len(kind))
+    return planted_truth.summarize(
+      self.stack.correct,
+      self.stack.in_mask,
+      kind,
+      copies,
+      self.examples.get("origin_id", pd.Series(ids)).to_numpy(),
+      ratio=subsets_lib.parse_family(self.group[2]).ratio,
+      num_classes=self.examples["clean_label"].nunique(),
+    )
+
   def summary(self) -> dict[str, float]:
     """The group's figures: accuracies, mean memorization, detection."""
     stack, scores = self.stack, self.scores
     clean = self.examples["clean_label"].to_numpy()
     clean_hits = stack.predicted == clean
     inside, outside = stack.in_mask, ~stack.in_mask
-    noisy = self.examples["is_noisy"].to_numpy(dtype=bool)
+    # Copies score otherwise, and noise images are no negatives: those aside.
+    kind, _ = self.kinds()
+    noisy = kind == planted_truth.WRONG
+    plain = noisy | (kind == planted_truth.CLEAN)
     return {
       "num_runs": len(stack.units),
       "parameters": self.parameters,
@@ -71,10 +109,14 @@ class GroupScores:
       "mean_memorization": _mean(scores.memorization),
       "mean_interval_width": _mean(scores.ci_high - scores.ci_low),
       "num_planted": int(noisy.sum()),
-      "planted_auroc": comparison.auroc(scores.memorization, noisy),
-      "planted_precision": comparison.precision(scores.memorization, noisy),
+      "planted_auroc": comparison.auroc(
+        scores.memorization[plain], noisy[plain]
+      ),
+      "planted_precision": comparison.precision(
+        scores.memorization[plain], noisy[plain]
+      ),
       "planted_memorization": _mean(scores.memorization[noisy]),
-      "other_memorization": _mean(scores.memorization[~noisy]),
+      "other_memorization": _mean(scores.memorization[plain & ~noisy]),
     }
 
 
@@ -182,7 +224,8 @@ def score_study(
 ) -> list[GroupScores]:
   """Scores every group of a study and writes the files; smallest model first.
 
-  Also writes `scores/summary.json`, the figures of `GroupScores.summary`.
+  Also writes `scores/summary.json`, the figures of `GroupScores.summary` and,
+  if something was planted, of `GroupScores.planted_summary`.
   """
   groups: dict[tuple[str, str, str], list[work_units.WorkUnit]] = {}
   for unit in work_units.plan(config):
@@ -205,7 +248,12 @@ def score_study(
   names = ("model", "recipe", "subsets")
   summary = [
     dict(zip(names, r.group))
-    | {k: None if np.isnan(v) else v for k, v in r.summary().items()}
+    | _without_nan(r.summary())
+    | {
+      "planted": [
+        _without_nan(dataclasses.asdict(row)) for row in r.planted_summary()
+      ]
+    }
     for r in results
   ]
   directory_lib.write_atomic(
@@ -215,6 +263,14 @@ def score_study(
   return results
 
 
+def _without_nan(figures: dict) -> dict:
+  """JSON has no NaN: None stands for what is not known."""
+  return {
+    name: None if isinstance(value, float) and np.isnan(value) else value
+    for name, value in figures.items()
+  }
+
+
 def _mean(values: np.ndarray) -> float:
   values = np.asarray(values, np.float64)
   values = values[~np.isnan(values)]
@@ -222,7 +278,11 @@ def _mean(values: np.ndarray) -> float:
 
 
 def summary_lines(results: list[GroupScores]) -> list[str]:
-  """The study's figures as a small text table, a line a group."""
+  """The study's figures as a small text table, a line a group.
+
+  Under it, where copies or noise images were planted, a table of expected and
+  measured scores for each group.
+  """
   lines = [
     f"{'model/recipe/subsets':40} {'runs':>5} {'in':>7} {'out':>7} {'test':>7} "
     f"{'memorization':>12} {'AUROC planted':>13}"
@@ -236,4 +296,23 @@ def summary_lines(results: list[GroupScores]) -> list[str]:
       f"{figures['test_accuracy']:7.4f} {figures['mean_memorization']:12.4f} "
       + (f"{auroc:13.4f}" if auroc == auroc else f"{'none':>13}")
     )
+  for result in results:
+    kinds = result.planted_summary()
+    if {row.kind for row in kinds} <= {
+      planted_truth.CLEAN,
+      planted_truth.WRONG,
+    }:
+      continue
+    lines += [
+      "",
+      f"{'planted: ' + '/'.join(result.group):40} {'images':>6} {'in':>7} "
+      f"{'out':>7} {'memorization':>12} {'95 % interval':>18} {'expected':>15}",
+    ]
+    for row in kinds:
+      interval = f"[{row.ci_low:.4f}, {row.ci_high:.4f}]"
+      lines.append(
+        f"{row.kind:40} {row.num_examples:6d} {row.in_accuracy:7.4f} "
+        f"{row.out_accuracy:7.4f} {row.memorization:12.4f} {interval:>18} "
+        f"{row.expected(4):>15}"
+      )
   return lines

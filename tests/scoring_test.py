@@ -381,6 +381,66 @@ class StuckRunTest(StudyTestCase):
     self.assertEqual(result.num_missing, 0)
 
 
+class PlantedTest(StudyTestCase):
+  def setUp(self):
+    super().setUp()
+    # Example 3 is a copy of 0; 4 is noise; 5 has a wrong label.
+    path = self.directory.dataset_dir / "examples.parquet"
+    frame = pd.read_parquet(path)
+    frame["plant"] = ["", "", "", "exact_duplicate", "noise_image"] + [
+      "wrong_label",
+      "",
+      "",
+    ]
+    frame["origin_id"] = [0, 1, 2, 0, -1, 5, 0, 1]
+    frame.to_parquet(path)
+
+  def test_figures_of_wrong_labels_leave_copies_and_noise_aside(self):
+    (result,) = scoring.score_study(self.directory, config_of(SMALL))
+
+    summary = result.summary()
+
+    # Over 1, 2 and 5, with scores 0.5, 0 and 1.
+    self.assertEqual(summary["num_planted"], 1)
+    self.assertEqual(summary["planted_memorization"], 1.0)
+    self.assertEqual(summary["other_memorization"], 0.25)
+    # What is about all of them stays so.
+    self.assertEqual(summary["mean_memorization"], 0.25)
+
+  def test_expected_and_measured_by_kind_in_the_summary(self):
+    results = scoring.score_study(self.directory, config_of(SMALL))
+
+    text = (self.directory.root / "scores/summary.json").read_text()
+    rows = {row["kind"]: row for row in json.loads(text)[0]["planted"]}
+    self.assertEqual(
+      {kind: row["num_examples"] for kind, row in rows.items()},
+      {"clean": 2, "wrong label": 1, "clean, 2 copies": 2, "noise image": 1},
+    )
+    self.assertEqual(rows["clean"]["memorization"], 0.25)
+    self.assertIsNone(rows["clean"]["expected_low"])
+    # Half of the clean ones' 0.25, subsets holding half of the examples.
+    self.assertEqual(rows["clean, 2 copies"]["expected_low"], 0.125)
+    # Three classes.
+    self.assertAlmostEqual(rows["noise image"]["expected_low"], 2 / 3)
+    lines = scoring.summary_lines(results)
+    self.assertLen(lines, 2 + 2 + 4)
+    self.assertIn("expected", lines[3])
+    copies = next(x for x in lines if x.startswith("clean, 2 copies"))
+    self.assertEqual(copies.split()[-1], "0.1250")
+
+  def test_nothing_planted_has_no_table(self):
+    path = self.directory.dataset_dir / "examples.parquet"
+    frame = pd.read_parquet(path)
+    frame["plant"], frame["is_noisy"] = "", False
+    frame["origin_id"] = frame["example_id"]
+    frame.to_parquet(path)
+
+    (result,) = scoring.score_study(self.directory, config_of(SMALL))
+
+    self.assertEqual(result.planted_summary(), [])
+    self.assertLen(scoring.summary_lines([result]), 2)
+
+
 class SummaryLinesTest(StudyTestCase):
   def test_a_line_a_group_under_a_header(self):
     results = scoring.score_study(self.directory, config_of(SMALL))

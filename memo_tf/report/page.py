@@ -34,7 +34,8 @@ def write_page(
     failures: error by unit name, of the runs that failed just now.
     settings: the flagfile that gives this study again, to be shown.
   """
-  info = dataset_record.read_info(directory)
+  # A data set from before duplicates were looked for says nothing of them.
+  info = {"duplicates": {}, **dataset_record.read_info(directory)}
   images = None
   if config.outputs.report_images == "shown":
     images = np.load(
@@ -68,6 +69,7 @@ def _group(
   result: scoring.GroupScores, info: dict, images: np.ndarray | None
 ) -> dict:
   noisy = result.examples["is_noisy"].to_numpy(dtype=bool)
+  planted = noisy | (result.plant() != "")
   return {
     "name": "/".join(result.group),
     "model": result.group[0],
@@ -81,8 +83,9 @@ def _group(
       result.scores.memorization, noisy
     ),
     "gallery": _gallery(result, info, images, np.ones(len(noisy), bool)),
+    "planted": result.planted_summary(),
     "gallery_unplanted": (
-      _gallery(result, info, images, ~noisy) if noisy.any() else []
+      _gallery(result, info, images, ~planted) if planted.any() else []
     ),
   }
 
@@ -102,7 +105,7 @@ def _gallery(
   counts = np.maximum((~np.isnan(margin)).sum(axis=0), 1)
   hardness = np.nansum(margin, axis=0) / counts
   order = np.lexsort((hardness, -values))[:GALLERY_SIZE]
-  names, tiles = info["class_names"], []
+  names, tiles, plant = info["class_names"], [], result.plant()
   for n in order[np.isfinite(values[order])]:
     row = result.examples.iloc[n]
     outside = result.stack.predicted[~result.stack.in_mask[:, n], n]
@@ -116,6 +119,7 @@ def _gallery(
         "label": names[row["label"]],
         "clean_label": names[row["clean_label"]],
         "is_noisy": bool(row["is_noisy"]),
+        "plant": plant[n].replace("_", " "),
         "held_out_label": names[usual],
         "memorization": scores.memorization[n],
         "ci_low": scores.ci_low[n],

@@ -66,7 +66,9 @@ def make_group(flagged=(), never_out=False) -> scoring.GroupScores:
 
 
 class PageTest(absltest.TestCase):
-  def write(self, results, failures=None, report_images="shown") -> str:
+  def write(
+    self, results, failures=None, report_images="shown", duplicates=None
+  ) -> str:
     root = pathlib.Path(self.create_tempdir().full_path)
     directory = directory_lib.ExperimentDirectory(root)
     directory.dataset_dir.mkdir()
@@ -87,6 +89,8 @@ class PageTest(absltest.TestCase):
       "image_shape": [8, 8, 3],
       "max_pixel": 255,
     }
+    if duplicates:
+      info["duplicates"] = duplicates
     (directory.dataset_dir / "info.json").write_text(json.dumps(info))
     record = {
       "format_version": 1,
@@ -143,6 +147,23 @@ class PageTest(absltest.TestCase):
     for html in (shown, without):
       self.assertIn("Licence: none", html)
       self.assertIn("nobody", html)
+
+  def test_planted_truth_and_duplicates_are_shown(self):
+    group = make_group()
+    group.examples["plant"] = ["", "exact_duplicate", "", "noise_image"]
+    group.examples["origin_id"] = [0, 0, 2, -1]
+    group.examples["is_noisy"] = False
+
+    html = self.write([group], duplicates={"duplicate_of_train": 17})
+
+    self.assertIn("<h2>Planted truth</h2>", html)
+    self.assertIn("<td>clean, 2 copies</td><td>2</td>", html)
+    self.assertIn('<span class="planted-mark">noise image</span>', html)
+    self.assertIn("17 images with a duplicate among the training images", html)
+    # Neither the copy nor the noise is among what was not planted.
+    rest = html[html.index("Without the planted ones: 2") :]
+    self.assertNotIn("id 3<", rest)
+    self.assertNotIn("Planted truth", self.write([]))
 
   def test_flagged_runs_are_listed(self):
     html = self.write([make_group(flagged=[("some/unit", "too low")])])

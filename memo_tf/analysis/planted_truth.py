@@ -1,0 +1,224 @@
+"""What memorization says of planted examples, beside what it should say.
+
+With r the subset ratio, C the classes, m1 the mean score of the uncopied with
+the same sort of label, and a the uncopied clean examples' held-out accuracy:
+
+    wrong label                    1, less what is guessed or not learnt
+    noise image                    in-accuracy - 1 / C
+    k equal images, one label      (1 - r)^(k - 1) m1: held out means something
+                                   only where all k are
+    original of a near duplicate   between (1 - r) m1 and m1
+    near duplicate                 nothing: it may be harder than its original,
+                                   as an 8x8 digit is that was shifted
+    a pair of conflicting labels   together (1 - r)(2 - a) + r: a model that sees
+                                   both can get one right
+
+A range is given by its ends, and the last, a sum, as the mean of the pair.
+
+Interval: 95 %, normal; squared standard error = that of a jackknife over runs
+plus that of the mean over images (copies of an image counted as one draw). The
+two overlap, so it is conservative, as Owen's sum for crossed random effects is
+(2007, The pigeonhole bootstrap, arXiv:0712.1111).
+"""
+
+import dataclasses
+
+import numpy as np
+
+CLEAN, WRONG, NOISE = "clean", "wrong label", "noise image"
+CONFLICT = "conflicting labels"
+NEAR, NEAR_ORIGINAL = "near duplicate", "original of a near duplicate"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KindSummary:
+  """One kind of planted examples.
+
+  Attributes:
+    kind: in words: `clean`, `wrong label, 2 copies`, ….
+    num_examples: how many.
+    memorization, ci_low, ci_high: their mean score, with its interval; NaN if
+      there are too few runs for one.
+    in_accuracy, out_accuracy: means over the examples.
+    expected_low, expected_high: what theory says; equal for a number, NaN for
+      nothing said.
+  """
+
+  kind: str
+  num_examples: int
+  memorization: float
+  ci_low: float
+  ci_high: float
+  in_accuracy: float
+  out_accuracy: float
+  expected_low: float
+  expected_high: float
+
+  def expected(self, digits: int) -> str:
+    """What theory says, to be read; empty if nothing."""
+    low, high = self.expected_low, self.expected_high
+    if np.isnan(low):
+      return ""
+    text = f"{low:.{digits}f}"
+    return text if low == high else f"{text} to {high:.{digits}f}"
+
+
+def kinds(
+  plant: np.ndarray, is_noisy: np.ndarray, origin_ids: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """What each training example is, its original and copies taken together.
+
+  Args:
+    plant: `[N]` str, as in `examples.parquet`.
+    is_noisy: `[N]` bool, whether the given label is wrong.
+    origin_ids: `[N]` int, the original's id; -1 for a noise image.
+
+  Returns:
+    `[N]` str, the kind, and `[N]` int, how many equal or nearly equal images
+    there are, itself counted.
+  """
+  plant = np.asarray(plant).astype(str)
+  is_noisy = np.asarray(is_noisy, bool)
+  origin_ids = np.asarray(origin_ids, np.int64)
+  ids = np.arange(len(plant))
+  known = origin_ids >= 0
+  counts = np.bincount(origin_ids[known], minlength=len(plant))
+  copies = np.where(known, counts[origin_ids], 1)
+  # The kind of its copies is also the original's.
+  family = np.full(len(plant), "", object)
+  added = known & (origin_ids != ids)
+  family[origin_ids[added]] = plant[added]
+  family = np.where(known, family[origin_ids], "")
+  found = np.where(is_noisy, WRONG, CLEAN).astype(object)
+  found[plant == "noise_image"] = NOISE
+  found[family == "conflicting_duplicate"] = CONFLICT
+  found[family == "near_duplicate"] = NEAR_ORIGINAL
+  found[plant == "near_duplicate"] = NEAR
+  for name in ("exact_duplicate", "wrong_label_duplicate"):
+    for n in np.flatnonzero(family == name):
+      found[n] = f"{found[n]}, {copies[n]} copies"
+  return found.astype(str), copies
+
+
+def summarize(
+  correct: np.ndarray,
+  in_mask: np.ndarray,
+  kind: np.ndarray,
+  copies: np.ndarray,
+  origin_ids: np.ndarray,
+  *,
+  ratio: float,
+  num_classes: int,
+) -> list[KindSummary]:
+  """A row for each kind that is there.
+
+  Args:
+    correct: `[M, N]` bool, against the given label.
+    in_mask: `[M, N]` bool.
+    kind, copies: `[N]`, of `kinds`.
+    origin_ids: `[N]` int; examples of one origin count as one draw.
+    ratio: r, in (0, 1).
+    num_classes: C.
+
+  Returns:
+    Clean and wrong first, then by name. Examples that were never in or never
+    out are left out.
+  """
+  kind, copies = np.asarray(kind).astype(str), np.asarray(copies)
+  num_in = in_mask.sum(axis=0)
+  known = (num_in > 0) & (num_in < len(in_mask))
+  names = sorted(set(kind[known]), key=lambda n: (n not in (CLEAN, WRONG), n))
+  measured = {}
+  for name in names:
+    rows = known & (kind == name)
+    measured[name] = _measure(
+      correct[:, rows], in_mask[:, rows], np.asarray(origin_ids)[rows]
+    )
+  result = []
+  for name in names:
+    first = np.flatnonzero(known & (kind == name))[0]
+    low, high = _expected(
+      name, int(copies[first]), measured, ratio, num_classes
+    )
+    result.append(
+      KindSummary(
+        kind=name,
+        num_examples=int((known & (kind == name)).sum()),
+        expected_low=low,
+        expected_high=high,
+        **measured[name],
+      )
+    )
+  return result
+
+
+def _expected(
+  name: str, copies: int, measured: dict, ratio: float, num_classes: int
+) -> tuple[float, float]:
+  """The ends of what theory says, NaN where it says nothing."""
+  nothing = {"memorization": np.nan, "out_accuracy": np.nan}
+  if name in (CLEAN, NEAR):
+    return np.nan, np.nan
+  if name == WRONG:
+    return 1.0, 1.0
+  if name == NOISE:
+    expected = measured[NOISE]["in_accuracy"] - 1 / num_classes
+    return expected, expected
+  if name == CONFLICT:
+    clean = measured.get(CLEAN, nothing)["out_accuracy"]
+    expected = ((1 - ratio) * (2 - clean) + ratio) / 2
+    return expected, expected
+  base = WRONG if name.startswith(WRONG) else CLEAN
+  single = measured.get(base, nothing)["memorization"]
+  low = (1 - ratio) ** (copies - 1) * single
+  return low, single if name == NEAR_ORIGINAL else low
+
+
+def _measure(correct, in_mask, origin_ids) -> dict[str, float]:
+  """Means over the examples, and the interval of the mean score."""
+  right_in = (correct & in_mask).sum(axis=0)
+  right_out = (correct & ~in_mask).sum(axis=0)
+  num_in = in_mask.sum(axis=0)
+  num_out = len(in_mask) - num_in
+  scores = right_in / num_in - right_out / num_out
+  mean = scores.mean()
+  variance = _jackknife(correct, in_mask) + _spread(scores, origin_ids)
+  half = 1.959964 * np.sqrt(variance)
+  return {
+    "memorization": float(mean),
+    "ci_low": float(mean - half),
+    "ci_high": float(mean + half),
+    "in_accuracy": float((right_in / num_in).mean()),
+    "out_accuracy": float((right_out / num_out).mean()),
+  }
+
+
+def _jackknife(correct, in_mask) -> float:
+  """Variance of the mean score over the runs, each left out once."""
+  num_runs = len(in_mask)
+  right_in, right_out = correct & in_mask, correct & ~in_mask
+  num_in = in_mask.sum(axis=0) - in_mask
+  num_out = (~in_mask).sum(axis=0) - ~in_mask
+  with np.errstate(divide="ignore", invalid="ignore"):
+    scores = (right_in.sum(axis=0) - right_in) / num_in
+    scores = scores - (right_out.sum(axis=0) - right_out) / num_out
+  # A run may be the only one that held an example out: the others still count;
+  # if there are none, the interval is not known.
+  known = np.isfinite(scores)
+  if not known.any(axis=1).all():
+    return float("nan")
+  means = np.mean(scores, axis=1, where=known)
+  return float((num_runs - 1) / num_runs * ((means - means.mean()) ** 2).sum())
+
+
+def _spread(scores: np.ndarray, origin_ids: np.ndarray) -> float:
+  """Variance of the mean over images, an original and its copies one draw."""
+  # Noise images have no original: each is a draw of its own.
+  own = -1 - np.arange(len(scores))
+  draws = np.where(origin_ids < 0, own, origin_ids)
+  _, place = np.unique(draws, return_inverse=True)
+  sums = np.bincount(place, scores - scores.mean())
+  if len(sums) < 2:
+    return 0.0
+  factor = len(sums) / (len(sums) - 1)
+  return float(factor * (sums**2).sum() / len(scores) ** 2)
