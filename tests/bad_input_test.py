@@ -111,7 +111,7 @@ class WrongUseTest(OneLineMixin, parameterized.TestCase):
     result = small_study.launch(self.folder, planted_exact_duplicates=1351)
 
     # 150 of the 1,500 have wrong labels.
-    self.assert_one_line(result, 1, "--planted_exact_duplicates", "1350 such")
+    self.assert_one_line(result, 2, "--planted_exact_duplicates", "1350 such")
     self.assertFalse((self.folder / "dataset").exists())
     self.assertFalse((self.folder / "config.json").exists())
 

@@ -31,6 +31,7 @@ import numpy as np
 
 from memo_tf.data import datasets
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import streams
 
 _DIRECTIONS = np.array(
@@ -68,7 +69,7 @@ def training_set(
   """The training examples that a study's settings make of a data set.
 
   Raises:
-    ValueError: if there are too few images for what is to be planted.
+    UsageError: if there are too few images for what is to be planted.
   """
   seed, num_classes = config.running.seed, len(data.class_names)
   labels, is_wrong = plant_wrong_labels(
@@ -138,7 +139,7 @@ def append_planted(
     The originals themselves if nothing is to be appended.
 
   Raises:
-    ValueError: if too few images are left for a kind.
+    UsageError: if too few images are left for a kind.
   """
   origins = _Origins(originals, seed)
   parts = [originals]
@@ -282,7 +283,7 @@ class _Origins:
     if len(ids) < count:
       sort = "wrong-labelled" if wrong else "rightly labelled"
       source = " (--label_noise makes them)" if wrong else ""
-      raise ValueError(
+      raise directory_lib.UsageError(
         f"--{flag} needs {count} {sort} training images{source} that nothing "
         f"else was planted on. Received: {len(ids)} such images"
       )

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from memo_tf.data import bundled
 from memo_tf.data import datasets
 from memo_tf.data import pipeline
 from memo_tf.data import shards
@@ -338,7 +339,7 @@ class DigitsTest(absltest.TestCase):
     self.assertEqual(data.train_images.max(), data.max_pixel)
 
   def test_every_dataset_name_has_a_loader(self):
-    self.assertEqual(set(datasets.LOADERS), set(config_lib.DATASETS))
+    self.assertEqual(set(bundled.LOADERS), set(config_lib.BUNDLED_DATASETS))
 
 
 if __name__ == "__main__":
