@@ -20,6 +20,7 @@ _SUBMODULES = (
   "data",
   "estimators",
   "experiment",
+  "interchange",
   "models",
   "report",
   "running",
