@@ -22,6 +22,7 @@ _SUBMODULES = (
   "estimators",
   "experiment",
   "exporting",
+  "interchange",
   "models",
   "report",
   "running",

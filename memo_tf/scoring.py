@@ -1,6 +1,7 @@
 """From finished runs to scores: one file for each model, recipe and family.
 
     scores/<model>/<recipe>/<subsets>/memorization.parquet
+    scores/<model>/<recipe>/<subsets>/influence.parquet
 
 Imports no TensorFlow: whoever has the predictions can score them.
 """
@@ -16,7 +17,9 @@ import pyarrow.parquet as pq
 
 from memo_tf.analysis import comparison
 from memo_tf.analysis import planted_truth
+from memo_tf.estimators import influence as influence_lib
 from memo_tf.estimators import memorization
+from memo_tf.estimators import reliability as reliability_lib
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import model_names
@@ -43,6 +46,10 @@ class GroupScores:
     flagged: units that got stuck, with why.
     num_missing: runs that are not finished.
     seconds: of all the runs together.
+    influence: the pairs kept; None if not asked for or for whole data.
+    reliability: of two halves of the runs; None with fewer than two blocks.
+    runs_needed: how many more make intervals as narrow as asked for; None if
+      no example has one.
   """
 
   group: tuple[str, str, str]
@@ -53,6 +60,27 @@ class GroupScores:
   flagged: tuple[tuple[str, str], ...]
   num_missing: int
   seconds: float
+  influence: influence_lib.InfluencePairs | None = None
+  reliability: reliability_lib.SplitHalfReliability | None = None
+  runs_needed: int | None = None
+
+  def certainty(self, width: float) -> str:
+    """In words: how sure the scores are, and what narrower ones would take."""
+    actual = _mean(self.scores.ci_high - self.scores.ci_low)
+    if np.isnan(actual):
+      return "No example was both in and out of subsets: there are no scores."
+    text = f"An interval is {actual:.2f} wide on average"
+    if self.runs_needed:
+      text += f"; {width:.2f} takes about {self.runs_needed} more runs"
+    text += "."
+    if self.reliability and not np.isnan(self.reliability.correlation):
+      text += (
+        " Scores from two halves of the runs correlate "
+        f"{self.reliability.correlation:.3f}: an estimated "
+        f"{100 * self.reliability.reliability:.0f} % of the variance of the "
+        f"scores from all {self.reliability.num_runs} runs is not noise."
+      )
+    return text
 
   def plant(self) -> np.ndarray:
     """`[N]` str, the column `plant`; "" where only labels are recorded."""
@@ -126,6 +154,7 @@ def score_group(
   examples: pd.DataFrame,
   *,
   exclude_flagged: bool = False,
+  outputs: config_lib.OutputsConfig | None = None,
 ) -> GroupScores | None:
   """Scores the finished runs among `units`, which share a group.
 
@@ -134,6 +163,7 @@ def score_group(
     units: of one model, recipe and subset family.
     examples: `predictions.read_examples`.
     exclude_flagged: leave out runs that got stuck.
+    outputs: thresholds of the pairs and width of the intervals.
 
   Returns:
     None if no run is finished.
@@ -152,15 +182,50 @@ def score_group(
   used = [unit for unit in records if unit.name not in excluded]
   stack = predictions.stack_runs(directory, used)
   train = examples[examples["split"] == "train"].reset_index(drop=True)
+  outputs = outputs or config_lib.OutputsConfig()
+  family = subsets_lib.parse_family(units[0].subsets)
+  scores = _scores(stack, family)
+  pairs, reliability = None, None
+  if family.scheme not in ("full", "two_sizes"):
+    pairs = influence_lib.influential_pairs(
+      stack.test_correct,
+      stack.in_mask,
+      memorization=scores.memorization,
+      train_labels=stack.labels,
+      test_labels=stack.test_labels,
+      min_memorization=outputs.min_memorization,
+      min_influence=outputs.min_influence,
+      estimand=family.estimand,
+    )
+    if len(used) >= 2 * family.block:
+      reliability = reliability_lib.split_half_reliability(
+        stack.correct, stack.in_mask, block=family.block
+      )
   return GroupScores(
     group=units[0].group,
     parameters=next(iter(records.values()))["parameters"],
-    scores=memorization.memorization_scores(stack.correct, stack.in_mask),
+    scores=scores,
     stack=stack,
     examples=train,
     flagged=tuple(flagged),
     num_missing=len(units) - len(records),
     seconds=sum(record["seconds"]["total"] for record in records.values()),
+    influence=pairs,
+    reliability=reliability,
+    runs_needed=reliability_lib.runs_needed(
+      scores, outputs.interval_width, block=family.block
+    ),
+  )
+
+
+def _scores(stack, family) -> memorization.MemorizationScores:
+  """Scores of the family's estimand."""
+  if family.scheme == "two_sizes":
+    sizes = stack.in_mask.sum(axis=1)
+    if sizes.min() == sizes.max():  # so far only runs of one size are there
+      return memorization.memorization_scores(stack.correct, stack.in_mask)
+  return memorization.memorization_scores(
+    stack.correct, stack.in_mask, estimand=family.estimand
   )
 
 
@@ -190,14 +255,15 @@ def write_scores(
   result: GroupScores,
   config: config_lib.ExperimentConfig,
 ) -> None:
-  """Writes a group's `memorization.parquet`, with its metadata."""
+  """Writes a group's `memorization.parquet` and its pairs, with metadata."""
   family = subsets_lib.parse_family(result.group[2])
   frame = result.scores.to_dataframe()
   frame.insert(1, "label", result.stack.labels)
   about = {
     "outcome": result.scores.outcome,
-    "estimand": "conditional",
+    "estimand": result.scores.estimand,
     "estimator": "plain",
+    "interval": "95 % Newcombe hybrid score",
     "model": result.group[0],
     "recipe": result.group[1],
     "subsets": family.name,
@@ -207,6 +273,26 @@ def write_scores(
     "dataset": config.data.dataset,
     "format_version": config_lib.FORMAT_VERSION,
   }
+  _write_table(directory, result.group, "memorization.parquet", frame, about)
+  pairs = result.influence
+  if pairs is None:
+    return
+  about |= {
+    "estimand": pairs.estimand,
+    "interval": "none",
+    "null": "outcomes do not depend on which runs saw the training example; "
+    "one-sided Fisher's exact test, Benjamini & Hochberg over num_tested pairs",
+    "num_tested": pairs.num_tested,
+    "min_memorization": config.outputs.min_memorization,
+    "min_influence": config.outputs.min_influence,
+    "same_class": True,
+  }
+  frame = pairs.to_dataframe()
+  _write_table(directory, result.group, "influence.parquet", frame, about)
+
+
+def _write_table(directory, group, name, frame, about) -> None:
+  """A frame as a Parquet file of a group, with `about` in its metadata."""
   table = pa.Table.from_pandas(frame, preserve_index=False)
   metadata = {key: str(value) for key, value in about.items()}
   table = table.replace_schema_metadata(
@@ -214,8 +300,8 @@ def write_scores(
   )
   sink = io.BytesIO()
   pq.write_table(table, sink)
-  folder = directory.scores_dir(result.group)
-  directory_lib.write_atomic(folder / "memorization.parquet", sink.getvalue())
+  path = directory.scores_dir(group) / name
+  directory_lib.write_atomic(path, sink.getvalue())
 
 
 def score_study(
@@ -241,6 +327,7 @@ def score_study(
       groups[group],
       examples,
       exclude_flagged=config.outputs.exclude_flagged_runs,
+      outputs=config.outputs,
     )
     if result:
       write_scores(directory, result, config)
@@ -249,6 +336,7 @@ def score_study(
   summary = [
     dict(zip(names, r.group))
     | _without_nan(r.summary())
+    | {"certainty": r.certainty(config.outputs.interval_width)}
     | {
       "planted": [
         _without_nan(dataclasses.asdict(row)) for row in r.planted_summary()

@@ -5,6 +5,7 @@
 Reads only. Exits with 1 if something is damaged or failed. Flags:
 """
 
+import json
 import sys
 
 from absl import app
@@ -64,6 +65,8 @@ def status(directory: directory_lib.ExperimentDirectory) -> int:
       f"{len(found.pending)} runs pending: about {survey_lib.duration(left)} on "
       f"{workers} workers."
     )
+  for line in _certainty(directory):
+    print(line)
   for unit, problem in found.damaged.items():
     print(f"damaged: {unit.name}: {problem}. The launch command repeats it.")
   for unit, lines in failed.items():
@@ -72,6 +75,18 @@ def status(directory: directory_lib.ExperimentDirectory) -> int:
   if problem:
     print(f"damaged: {problem}")
   return 1 if found.damaged or failed or problem else 0
+
+
+def _certainty(directory: directory_lib.ExperimentDirectory) -> list[str]:
+  """What the last scoring found of each group, in words; none before it."""
+  try:
+    text = (directory.root / "scores" / "summary.json").read_text()
+    return [
+      f"{row['model']}/{row['recipe']}/{row['subsets']}: {row['certainty']}"
+      for row in json.loads(text)
+    ]
+  except (OSError, ValueError, KeyError, TypeError):
+    return []
 
 
 def _dataset_problem(

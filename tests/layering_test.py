@@ -15,6 +15,7 @@ PACKAGE = ROOT / "memo_tf"
 LEVELS = {
   "estimators": 0,
   "analysis": 0,
+  "interchange": 0,
   "experiment": 1,
   "data": 2,
   "models": 2,
@@ -33,6 +34,7 @@ LEVELS = {
 WITHOUT_TENSORFLOW = (
   "estimators",
   "analysis",
+  "interchange",
   "experiment",
   "scoring",
   "report",

@@ -338,7 +338,34 @@ class ScoreStudyTest(StudyTestCase):
 
     self.assertEqual(self.scores_path().read_bytes(), first)
     names = [p.name for p in self.scores_path().parent.iterdir()]
-    self.assertEqual(names, ["memorization.parquet"])
+    self.assertCountEqual(names, ["memorization.parquet", "influence.parquet"])
+
+  def test_influence_file_holds_the_pairs_and_their_null(self):
+    config = config_of(SMALL, min_influence=0.4)
+    result = scoring.score_study(self.directory, config)[0]
+
+    table = pq.read_table(self.scores_path().parent / "influence.parquet")
+
+    # Test example 1 (label 1) is right in runs 0 and 1. Example 1 was in runs 0
+    # and 3, example 4 in 1 and 2: influence 0 each. Test example 0 (label 0) is
+    # right in all but run 3. Example 0, of memorization 0, was in 0 and 2:
+    # influence 1/2, but it is memorized by none; likewise example 3.
+    self.assertEqual(table.num_rows, 0)
+    self.assertEqual(
+      table.column_names,
+      ["train_id", "test_id", "influence", "standard_error", "q_value"],
+    )
+    metadata = table.schema.metadata
+    self.assertIn(b"Fisher", metadata[b"null"])
+    self.assertEqual(metadata[b"num_tested"], b"4")
+    self.assertIn("wide on average", result.certainty(0.2))
+
+    config = config_of(SMALL, min_influence=0.4, min_memorization=-1.0)
+    scoring.score_study(self.directory, config)
+    frame = pd.read_parquet(self.scores_path().parent / "influence.parquet")
+    self.assertEqual(frame["train_id"].tolist(), [0])
+    self.assertEqual(frame["test_id"].tolist(), [0])
+    self.assertEqual(frame["influence"].tolist(), [0.5])
 
   def test_study_without_planted_labels(self):
     path = self.directory.dataset_dir / "examples.parquet"

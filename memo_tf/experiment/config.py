@@ -162,7 +162,10 @@ class SubsetsConfig:
   subset_scheme: str = _field(
     "balanced",
     "balanced: every example is in the same number of subsets of each complete "
-    "block; uniform: subsets drawn independently (Feldman & Zhang, 2020).",
+    "block; uniform: subsets drawn independently (Feldman & Zhang, 2020); "
+    "bernoulli: every example on its own; complementary: bernoulli halves and "
+    "their complements; two_sizes: sizes s and s - 1 in turn, as in Feldman & "
+    "Zhang's definition.",
     choices=subsets_lib.SCHEMES,
   )
   subset_families: tuple[str, ...] = _field(
@@ -330,6 +333,23 @@ class OutputsConfig:
     "shown, or none: the page holds no image of the data set.",
     "free",
     choices=("shown", "none"),
+  )
+  min_memorization: float = _field(
+    0.25,
+    "Influential pairs are kept of training examples of at least this "
+    "memorization (Feldman & Zhang, 2020).",
+    "free",
+  )
+  min_influence: float = _field(
+    0.15,
+    "Pairs are kept from this influence on (Feldman & Zhang, 2020).",
+    "free",
+  )
+  interval_width: float = _field(
+    0.2,
+    "Width of a score's 95 % interval that one would like; page and status say "
+    "how many more runs it takes. Above 0.",
+    "free",
   )
 
 

@@ -195,6 +195,24 @@ def check(config: config_lib.ExperimentConfig) -> None:
       "checkpoint_epochs",
       running.checkpoint_epochs,
     ),
+    (
+      -1 <= config.outputs.min_memorization <= 1,
+      "must be in [-1, 1]",
+      "min_memorization",
+      config.outputs.min_memorization,
+    ),
+    (
+      -1 <= config.outputs.min_influence <= 1,
+      "must be in [-1, 1]",
+      "min_influence",
+      config.outputs.min_influence,
+    ),
+    (
+      0 < config.outputs.interval_width <= 2,
+      "must be in (0, 2]",
+      "interval_width",
+      config.outputs.interval_width,
+    ),
   ]
   for holds, rule, name, value in checks:
     _require(holds, rule, name, value)
@@ -220,6 +238,8 @@ def check(config: config_lib.ExperimentConfig) -> None:
   _require(bool(config.models.models), "must name at least one", "models", "")
   _require(bool(config.models.recipes), "must name at least one", "recipes", "")
   try:
+    name = "subset_scheme"
+    subsets_lib.check_scheme(subsets.subset_ratio, subsets.subset_scheme)
     name = "models"
     for value in config.models.models:
       model_names.parse(value)

@@ -4,7 +4,7 @@ A family is a named rule for subsets m = 0, 1, …; subset m depends on (seed,
 family, block of m) only, so that more subsets extend a study and all sizes and
 recipes of a study share them (their differences are paired).
 
-Two schemes:
+The schemes, and the estimand (docs/method.md) that each one serves:
 
 * `uniform`: each subset holds `round(ratio * N)` examples drawn without
   replacement, independently (Feldman & Zhang, 2020, arXiv:2008.03703,
@@ -13,6 +13,14 @@ Two schemes:
   number of subsets, with rows and columns otherwise random. The number of runs
   that saw an example is then known instead of binomial, so that no example is
   estimated from few held-out runs.
+* `bernoulli`: every example is in a subset with probability `ratio`,
+  independently of all others; the law of the others is then the same for runs
+  with an example and without it.
+* `complementary`: at ratio 0.5 only. Subset 2k is drawn as by `bernoulli`, and
+  subset 2k + 1 is its complement, so that every example is in exactly one of
+  the two.
+* `two_sizes`: even m as in `uniform`, with s = `round(ratio * N)` examples; odd
+  m alike with s - 1: what Feldman & Zhang's own definition compares.
 """
 
 import dataclasses
@@ -24,8 +32,16 @@ import numpy as np
 
 from memo_tf.experiment import streams
 
-SCHEMES = ("balanced", "uniform")
+SCHEMES = ("balanced", "uniform", "bernoulli", "complementary", "two_sizes")
 MAX_BLOCK = 100
+# What the memorization scores of a scheme's runs converge to.
+ESTIMANDS = {
+  "balanced": "conditional",
+  "uniform": "conditional",
+  "bernoulli": "bernoulli",
+  "complementary": "bernoulli",
+  "two_sizes": "paper",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,12 +51,24 @@ class SubsetFamily:
   Attributes:
     name: also the name of its folder: `r0.70`, `r0.70-uniform`, `full`.
     ratio: fraction of the training examples in a subset; 1.0 for `full`.
-    scheme: `balanced`, `uniform` or `full`.
+    scheme: one of `SCHEMES`, or `full`.
   """
 
   name: str
   ratio: float
   scheme: str
+
+  @property
+  def estimand(self) -> str:
+    """What scores from its runs converge to: a key of docs/method.md."""
+    return ESTIMANDS.get(self.scheme, "conditional")
+
+  @property
+  def block(self) -> int:
+    """How many consecutive subsets depend on each other."""
+    if self.scheme == "balanced":
+      return block_size(self.ratio)
+    return 2 if self.scheme in ("complementary", "two_sizes") else 1
 
   def in_mask(self, num_examples: int, num_subsets: int, seed: int):
     """bool `[M, N]`: which training examples are in which subset."""
@@ -61,19 +89,31 @@ def parse_family(name: str) -> SubsetFamily:
   """Parses a family's name, or raises a `ValueError` that says the rule."""
   if name == "full":
     return SubsetFamily(name=name, ratio=1.0, scheme="full")
-  match = re.fullmatch(r"r(0\.\d{2,6})(?:-(uniform))?", name)
+  schemes = "|".join(s for s in SCHEMES if s != "balanced")
+  match = re.fullmatch(rf"r(0\.\d{{2,6}})(?:-({schemes}))?", name)
   if not match or float(match[1]) == 0:
     raise ValueError(
-      "A subset family is `r0.70` (balanced), `r0.70-uniform` or `full`. "
+      "A subset family is `r0.70` (balanced), `r0.70-uniform` (or -bernoulli, "
+      "-complementary, -two_sizes) or `full`. "
       f"Received: {name!r}"
     )
   ratio, scheme = float(match[1]), match[2] or "balanced"
+  check_scheme(ratio, scheme)
   if family_name(ratio, scheme) != name:
     raise ValueError(
       f"This subset family is written {family_name(ratio, scheme)!r}. "
       f"Received: {name!r}"
     )
   return SubsetFamily(name=name, ratio=ratio, scheme=scheme)
+
+
+def check_scheme(ratio: float, scheme: str) -> None:
+  """Raises a `ValueError` if the scheme cannot have the ratio."""
+  if scheme == "complementary" and ratio != 0.5:
+    raise ValueError(
+      "Complementary subsets are halves: `subset_ratio` must be 0.5. Received: "
+      f"subset_ratio={ratio}"
+    )
 
 
 def block_size(ratio: float) -> int:
@@ -99,7 +139,7 @@ def in_masks(
     num_examples: N, at least 2.
     num_subsets: M, at least 1. The first rows do not depend on it.
     ratio: fraction of the examples in each subset, strictly between 0 and 1.
-    scheme: `balanced` or `uniform`, see the module.
+    scheme: one of `SCHEMES`, see the module.
     seed: of the study.
 
   Returns:
@@ -107,6 +147,8 @@ def in_masks(
     `round(ratio * N)` examples. `balanced`: in a complete block of
     `block_size(ratio)` rows every column holds exactly `ratio * block_size`,
     and every row `ratio * N` where that is whole, else its floor or ceiling.
+    `bernoulli` and `complementary`: no subset is empty or holds everything
+    (such a draw, of probability below 2^(1 - N) at 0.5, is drawn again).
 
   Raises:
     ValueError: for a ratio outside (0, 1), an unknown scheme, or so few
@@ -125,22 +167,26 @@ def in_masks(
     raise ValueError(
       f"`num_subsets` must be at least 1. Received: {num_subsets}"
     )
+  check_scheme(ratio, scheme)
   size = round(ratio * num_examples)
-  smallest, largest = size, size
+  smallest = size - 1 if scheme == "two_sizes" else size
+  largest = size
   if scheme == "balanced":
     exact = fractions.Fraction(repr(float(ratio))) * num_examples
     smallest, largest = math.floor(exact), math.ceil(exact)
-  if smallest < 1 or largest >= num_examples:
+  if scheme in ("bernoulli", "complementary"):
+    smallest, largest = 1, min(max(size, 1), num_examples - 1)
+  if smallest < 1 or largest >= num_examples or num_examples < 2:
     raise ValueError(
       "Every subset needs at least one example in and one held out. Received: "
       f"ratio={ratio} of num_examples={num_examples}"
     )
-  if scheme == "uniform":
-    masks = np.zeros((num_subsets, num_examples), bool)
-    for m in range(num_subsets):
-      rng = streams.generator(seed, "subsets", family_name(ratio, scheme), m)
-      masks[m, rng.permutation(num_examples)[:size]] = True
-    return masks
+  if scheme != "balanced":
+    rows = [
+      _row(num_examples, m, ratio, size, scheme, seed)
+      for m in range(num_subsets)
+    ]
+    return np.stack(rows)
   block = block_size(ratio)
   blocks = [
     _balanced_block(
@@ -152,6 +198,21 @@ def in_masks(
     for b in range(-(-num_subsets // block))
   ]
   return np.concatenate(blocks)[:num_subsets]
+
+
+def _row(num_examples, m, ratio, size, scheme, seed) -> np.ndarray:
+  """Subset m of a scheme other than balanced, bool [N]."""
+  draw = m - m % 2 if scheme == "complementary" else m
+  rng = streams.generator(seed, "subsets", family_name(ratio, scheme), draw)
+  if scheme in ("uniform", "two_sizes"):
+    row = np.zeros(num_examples, bool)
+    smaller = m % 2 if scheme == "two_sizes" else 0
+    row[rng.permutation(num_examples)[: size - smaller]] = True
+    return row
+  row = rng.random(num_examples) < ratio
+  while row.all() or not row.any():
+    row = rng.random(num_examples) < ratio
+  return ~row if draw != m else row
 
 
 def _balanced_block(

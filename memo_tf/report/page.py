@@ -55,7 +55,11 @@ def write_page(
     config=config,
     flags=settings,
     version=memo_tf.__version__,
-    groups=[_group(result, info, images) for result in results],
+    groups=[
+      _group(result, info, images)
+      | {"certainty": result.certainty(config.outputs.interval_width)}
+      for result in results
+    ],
     sizes=_sizes(results),
     failures=failures,
     origins=_origins(directory, results),
@@ -82,6 +86,8 @@ def _group(
     "histogram": figures.memorization_histogram(
       result.scores.memorization, noisy
     ),
+    "pairs": _pairs(result, info, images),
+    "num_pairs": 0 if result.influence is None else len(result.influence),
     "gallery": _gallery(result, info, images, np.ones(len(noisy), bool)),
     "planted": result.planted_summary(),
     "gallery_unplanted": (
@@ -124,6 +130,34 @@ def _gallery(
         "memorization": scores.memorization[n],
         "ci_low": scores.ci_low[n],
         "ci_high": scores.ci_high[n],
+      }
+    )
+  return tiles
+
+
+def _pairs(
+  result: scoring.GroupScores, info: dict, images: np.ndarray
+) -> list[dict]:
+  """The most influential pairs: both images, influence and certainty."""
+  pairs, tiles = result.influence, []
+  if pairs is None:
+    return tiles
+  num_train = len(result.stack.labels)
+  for p in range(min(len(pairs), GALLERY_SIZE)):
+    n, t = int(pairs.train_ids[p]), int(pairs.test_ids[p])
+    tiles.append(
+      {
+        "train_id": n,
+        "test_id": t,
+        # The test images lie behind the training images.
+        "train_image": figures.image_uri(images[n], info["max_pixel"]),
+        "test_image": figures.image_uri(
+          images[num_train + t], info["max_pixel"]
+        ),
+        "label": info["class_names"][result.stack.test_labels[t]],
+        "influence": pairs.influence[p],
+        "standard_error": pairs.standard_error[p],
+        "q_value": pairs.q_value[p],
       }
     )
   return tiles

@@ -367,7 +367,8 @@ class RulesTest(parameterized.TestCase):
   def test_every_choice_is_taken_and_nothing_else(self, name, choices):
     self.assertGreater(len(choices), 1)
     for choice in choices:
-      config_of(**{name: choice}).validate()
+      ratio = {"subset_ratio": 0.5} if choice == "complementary" else {}
+      config_of(**{name: choice}, **ratio).validate()
 
     rule = f"^--{name} must be one of: {', '.join(choices)}"
     with self.assertRaisesRegex(ValueError, f"{rule}.*--{name}=no such"):

@@ -165,9 +165,13 @@ class UniformTest(parameterized.TestCase):
     self.assertLess(np.abs(overlaps - 490).max(), 4.5 * np.sqrt(44.1))
 
 
+# Complementary subsets exist at ratio 0.5 alone.
+ANY_RATIO = tuple(s for s in subsets.SCHEMES if s != "complementary")
+
+
 class BothSchemesTest(parameterized.TestCase):
   @parameterized.product(
-    scheme=subsets.SCHEMES, ratio=[0.7, 0.5, 1 / 3], small=[1, 15, 20]
+    scheme=ANY_RATIO, ratio=[0.7, 0.5, 1 / 3], small=[1, 15, 20]
   )
   def test_first_rows_do_not_depend_on_how_many(self, scheme, ratio, small):
     few = subsets.in_masks(90, small, ratio, scheme=scheme, seed=3)
@@ -176,7 +180,7 @@ class BothSchemesTest(parameterized.TestCase):
     self.assertLen(few, small)
     np.testing.assert_array_equal(few, many[:small])
 
-  @parameterized.parameters(*subsets.SCHEMES)
+  @parameterized.parameters(*ANY_RATIO)
   def test_seed_decides(self, scheme):
     one = subsets.in_masks(200, 10, 0.7, scheme=scheme, seed=0)
     same = subsets.in_masks(200, 10, 0.7, scheme=scheme, seed=0)
@@ -187,7 +191,7 @@ class BothSchemesTest(parameterized.TestCase):
     self.assertTrue((one != other).any(axis=1).all())
     self.assertBetween((one != other).mean(), 0.3, 0.55)
 
-  @parameterized.parameters(*subsets.SCHEMES)
+  @parameterized.parameters(*ANY_RATIO)
   def test_ratios_have_streams_of_their_own(self, scheme):
     one = subsets.in_masks(400, 100, 0.7, scheme=scheme, seed=0)
     other = subsets.in_masks(400, 100, 0.71, scheme=scheme, seed=0)
@@ -256,7 +260,7 @@ class RejectsTest(parameterized.TestCase):
 
   @parameterized.product(
     sizes=[(10, 0.01), (10, 0.99), (1, 0.5), (0, 0.5)],
-    scheme=subsets.SCHEMES,
+    scheme=["balanced", "uniform"],
   )
   def test_too_few_examples(self, sizes, scheme):
     num_examples, ratio = sizes
@@ -289,7 +293,7 @@ class FamilyTest(parameterized.TestCase):
 
   def test_every_percentage_round_trips(self):
     for percent in range(1, 100):
-      for scheme in subsets.SCHEMES:
+      for scheme in ANY_RATIO:
         name = subsets.family_name(percent / 100, scheme)
 
         self.assertEqual(subsets.parse_family(name).ratio, percent / 100)
@@ -332,7 +336,7 @@ class FamilyTest(parameterized.TestCase):
   )
   def test_wrong_names(self, name):
     with self.assertRaisesRegex(
-      ValueError, "`r0.70` .*`r0.70-uniform` or `full`"
+      ValueError, "`r0.70` .*`r0.70-uniform` .*or `full`"
     ) as caught:
       subsets.parse_family(name)
     self.assertIn(repr(name), str(caught.exception))
@@ -343,6 +347,57 @@ class FamilyTest(parameterized.TestCase):
   def test_one_family_has_one_name(self, name, right):
     with self.assertRaisesRegex(ValueError, f"is written '{right}.*'{name}'"):
       subsets.parse_family(name)
+
+
+class EstimandSchemesTest(parameterized.TestCase):
+  @parameterized.parameters(0.5, 0.2, 0.7)
+  def test_bernoulli_examples_are_independent(self, ratio):
+    masks = subsets.in_masks(40, 20_000, ratio, scheme="bernoulli", seed=1)
+
+    error = np.sqrt(ratio * (1 - ratio) / 20_000)
+    np.testing.assert_allclose(masks.mean(axis=0), ratio, atol=4.5 * error)
+    # 780 correlations of deviation 1 / sqrt(20,000) each.
+    correlation = np.corrcoef(masks.T)[np.triu_indices(40, 1)]
+    self.assertLess(np.abs(correlation).max(), 4.5 / np.sqrt(20_000))
+    # Sizes are binomial, not fixed.
+    self.assertAlmostEqual(
+      masks.sum(axis=1).var(), 40 * ratio * (1 - ratio), delta=0.5
+    )
+
+  def test_complementary_pairs(self):
+    masks = subsets.in_masks(50, 4001, 0.5, scheme="complementary", seed=2)
+
+    np.testing.assert_array_equal(masks[0:4000:2], ~masks[1:4000:2])
+    self.assertAlmostEqual(masks[::2].sum(axis=1).var(), 12.5, delta=1.5)
+    self.assertTrue((masks[0] != masks[2]).any())
+
+  def test_complementary_takes_no_other_ratio(self):
+    with self.assertRaisesRegex(ValueError, "must be 0.5.*0.7"):
+      subsets.in_masks(50, 4, 0.7, scheme="complementary")
+    with self.assertRaisesRegex(ValueError, "must be 0.5.*0.7"):
+      subsets.parse_family("r0.70-complementary")
+
+  def test_two_sizes_take_turns(self):
+    masks = subsets.in_masks(30, 7, 0.7, scheme="two_sizes", seed=2)
+
+    self.assertEqual(masks.sum(axis=1).tolist(), [21, 20, 21, 20, 21, 20, 21])
+
+  @parameterized.parameters(*subsets.SCHEMES)
+  def test_every_scheme_names_its_estimand_and_round_trips(self, scheme):
+    family = subsets.parse_family(subsets.family_name(0.5, scheme))
+
+    self.assertEqual(family.scheme, scheme)
+    self.assertIn(family.estimand, ("conditional", "paper", "bernoulli"))
+    np.testing.assert_array_equal(
+      family.in_mask(20, 6, seed=1),
+      subsets.in_masks(20, 6, 0.5, scheme=scheme, seed=1),
+    )
+
+  @parameterized.parameters("bernoulli", "complementary")
+  def test_no_subset_is_empty_or_full(self, scheme):
+    masks = subsets.in_masks(2, 400, 0.5, scheme=scheme)
+
+    self.assertTrue((masks.sum(axis=1) == 1).all())
 
 
 class TooFewExamplesTest(parameterized.TestCase):
