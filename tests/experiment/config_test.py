@@ -378,7 +378,7 @@ class RulesTest(parameterized.TestCase):
     ("models", ("cifar_resnet-8", "vgg-16"), "Unknown model family.*'vgg-16'"),
     ("models", ("cifar_resnet-9",), r"6n \+ 2.*'cifar_resnet-9'"),
     ("models", ("../x",), "Unknown model family"),
-    ("recipes", ("one_hot", "distilled"), "Unknown recipe.*'distilled'"),
+    ("recipes", ("one_hot", "two_hot"), "Unknown recipe.*'two_hot'"),
     ("subset_families", ("r0.5",), "A subset family is.*'r0.5'"),
     ("subset_families", ("r0.500",), "is written 'r0.50'"),
   )
