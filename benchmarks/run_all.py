@@ -28,6 +28,7 @@ PAIRED = {
     "--precision=bfloat16",
   ),
   "study": ("study.py",),
+  "distillation": ("distillation.py",),
 }
 OTHERS = {
   "planning": ("planning.py",),
@@ -37,6 +38,7 @@ OTHERS = {
   "growth-subsets": ("growth.py", "--part=subsets"),
   "growth-examples": ("growth.py", "--part=examples"),
   "growth-workers": ("growth.py", "--part=workers"),
+  "teacher-leak": ("teacher_leak.py",),
 }
 
 
