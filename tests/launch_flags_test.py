@@ -46,6 +46,9 @@ def other_value(field):
     "momentum": 0.85,
     "batch_norm_momentum": 0.75,
     "weight_decay": 5e-5,
+    "min_memorization": 0.5,
+    "min_influence": 0.3,
+    "interval_width": 0.125,
   }
   if field.name in special:
     return special[field.name]
