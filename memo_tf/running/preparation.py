@@ -121,7 +121,10 @@ def prepare(
       model = model_names.parse(name)
       model_names.check_image(model, info["image_shape"])
     for name in config.models.recipes:
-      recipes.parse(name, config.recipe).check_subset_size(smallest)
+      recipe = recipes.parse(name, config.recipe)
+      recipe.check_subset_size(smallest)
+      for teacher, _ in recipe.required:
+        model_names.check_image(model_names.parse(teacher), info["image_shape"])
     if config.outputs.materialize_subsets:
       tasks = [
         {"task": "materialize", "family": family}
