@@ -24,9 +24,7 @@ def kernel_sizes(model: keras.Model) -> list[int]:
 
 
 class MobileNetV3Test(parameterized.TestCase):
-  @parameterized.product(
-    variant=("small", "large"), width=(0.25, 0.35, 0.5, 0.75, 1.0, 1.25)
-  )
+  @parameterized.product(variant=("small", "large"), width=(0.35, 1.0, 1.25))
   def test_parameters_are_those_of_keras_applications(self, variant, width):
     ours = models.build_model(
       f"mobilenet_v3_{variant}-{width:g}",

@@ -10,6 +10,7 @@ import sys
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
+import pytest
 
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import predictions
@@ -150,8 +151,9 @@ class TfConfigTest(absltest.TestCase):
       peers.is_first()
 
 
+@pytest.mark.slow
 class StudyTest(absltest.TestCase):
-  """A small study under each strategy."""
+  """A small study under each strategy: a minute."""
 
   def outcome(self, folder) -> predictions.RunStack:
     directory = directory_lib.ExperimentDirectory(folder)
