@@ -59,6 +59,7 @@ def other_value(field):
     "min_memorization": 0.5,
     "min_influence": 0.3,
     "interval_width": 0.1,
+    "batch_size": 64,
   }
   if field.name in special:
     return special[field.name]

@@ -174,10 +174,11 @@ def _hosts_are_known(builder) -> bool:
 def _image_key(features, info, name: str, given: str) -> str:
   """The feature that holds the image."""
   if given:
-    if given not in features:
+    if given not in features or not _is_image(features[given]):
+      known = [key for key in features if _is_image(features[key])]
       raise directory_lib.UsageError(
-        f"--image_key must be a feature of {name}: {', '.join(features)}. "
-        f"Received: --image_key={given}"
+        f"--image_key must be an image of 8 or 16 bit of {name}: "
+        f"{', '.join(known) or 'it has none'}. Received: --image_key={given}"
       )
     return given
   supervised = _supervised(info, 0)

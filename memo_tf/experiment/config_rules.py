@@ -183,6 +183,13 @@ def check(config: config_lib.ExperimentConfig) -> None:
       running.cpu_devices,
     ),
     (
+      training.batch_size % max(1, running.cpu_devices) == 0,
+      f"must be a multiple of the {running.cpu_devices} replicas of "
+      "--cpu_devices",
+      "batch_size",
+      training.batch_size,
+    ),
+    (
       running.jit_compile != "on" or running.strategy == "one_device",
       "must not be on over several replicas, where XLA fails or hangs",
       "jit_compile",

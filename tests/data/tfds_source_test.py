@@ -111,7 +111,8 @@ class TfdsSourceTest(parameterized.TestCase):
     ("no class", "celeb_a", {"image_size": 8}, "--label_key"),
     ("classes", "dsprites", {}, "label_shape, label_scale"),
     ("sizes", "cats_vs_dogs", {}, "--image_size must be given"),
-    ("image key", "mnist", {"image_key": "picture"}, "image, label"),
+    ("image key", "mnist", {"image_key": "picture"}, "of mnist: image"),
+    ("no image there", "mnist", {"image_key": "label"}, "--image_key=label"),
     ("label key", "mnist", {"label_key": "image"}, "--label_key=image"),
   )
   def test_what_cannot_be_used_is_said_in_a_line(self, name, settings, words):

@@ -280,6 +280,17 @@ class RulesTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, words):
       config_lib.ExperimentConfig(data=data).validate()
 
+  def test_replicas_share_a_batch_evenly(self):
+    def config(batch_size):
+      return config_lib.ExperimentConfig(
+        recipe=config_lib.TrainingConfig(batch_size=batch_size),
+        running=config_lib.RunningConfig(strategy="mirrored", cpu_devices=2),
+      )
+
+    config(128).validate()
+    with self.assertRaisesRegex(ValueError, "--batch_size must be a multiple"):
+      config(127).validate()
+
   def test_the_same_file_elsewhere_is_the_same_study(self):
     def config(place, name="mine.npz"):
       return config_lib.ExperimentConfig(
