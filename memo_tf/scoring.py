@@ -186,7 +186,7 @@ def score_group(
   family = subsets_lib.parse_family(units[0].subsets)
   scores = _scores(stack, family)
   pairs, reliability = None, None
-  if family.scheme not in ("full", "two_sizes"):
+  if family.scheme != "full":
     pairs = influence_lib.influential_pairs(
       stack.test_correct,
       stack.in_mask,
@@ -195,9 +195,9 @@ def score_group(
       test_labels=stack.test_labels,
       min_memorization=outputs.min_memorization,
       min_influence=outputs.min_influence,
-      estimand=family.estimand,
+      estimand=scores.estimand,
     )
-    if len(used) >= 2 * family.block:
+    if family.scheme != "two_sizes" and len(used) >= 2 * family.block:
       reliability = reliability_lib.split_half_reliability(
         stack.correct, stack.in_mask, block=family.block
       )
