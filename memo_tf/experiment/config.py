@@ -22,6 +22,8 @@ from memo_tf.experiment import subsets as subsets_lib
 
 FORMAT_VERSION = 1
 BUNDLED_DATASETS = ("digits", "mnist5k")
+# As the estimators name them; correctness is always scored.
+OUTCOMES = ("correctness", "label_probability", "margin")
 # A name as TensorFlow Datasets writes it: name/config:version.
 _DATASET = re.compile(r"[A-Za-z]\w*(/[\w.\-]+)?(:[\d.*]+)?|(npz|folder):.+")
 
@@ -333,6 +335,18 @@ class OutputsConfig:
     "shown, or none: the page holds no image of the data set.",
     "free",
     choices=("shown", "none"),
+  )
+  outcomes: tuple[str, ...] = _field(
+    ("correctness",),
+    "Outcomes to score: correctness (always there; Feldman's memorization), "
+    "label_probability, margin.",
+    "free",
+  )
+  influence_top_k: int = _field(
+    0,
+    "Keep instead the k most influential training examples of every test "
+    "example, of any class; 0: the pairs above the thresholds.",
+    "free",
   )
   min_memorization: float = _field(
     0.25,

@@ -154,7 +154,8 @@ def _pairs(
         "test_image": figures.image_uri(
           images[num_train + t], info["max_pixel"]
         ),
-        "label": info["class_names"][result.stack.test_labels[t]],
+        "train_label": info["class_names"][result.stack.labels[n]],
+        "test_label": info["class_names"][result.stack.test_labels[t]],
         "influence": pairs.influence[p],
         "standard_error": pairs.standard_error[p],
         "q_value": pairs.q_value[p],
