@@ -45,7 +45,8 @@ class GroupScores:
     num_missing: runs that are not finished.
     seconds: of all the runs together.
     influence: the pairs kept; None if not asked for or for whole data.
-    reliability: of two halves of the runs; None with fewer than two blocks.
+    reliability_curve: of two halves, over numbers of runs up to all; empty with
+      fewer than two blocks.
     runs_needed: how many more make intervals as narrow as asked for; None if
       no example has one.
   """
@@ -60,8 +61,13 @@ class GroupScores:
   seconds: float
   further_scores: tuple[memorization.MemorizationScores, ...] = ()
   influence: influence_lib.InfluencePairs | None = None
-  reliability: reliability_lib.SplitHalfReliability | None = None
+  reliability_curve: tuple[reliability_lib.SplitHalfReliability, ...] = ()
   runs_needed: int | None = None
+
+  @property
+  def reliability(self) -> reliability_lib.SplitHalfReliability | None:
+    """Of two halves of all runs that make whole blocks."""
+    return self.reliability_curve[-1] if self.reliability_curve else None
 
   def certainty(self, width: float) -> str:
     """In words: how sure the scores are, and what narrower ones would take."""
@@ -184,12 +190,14 @@ def score_group(
   outputs = outputs or config_lib.OutputsConfig()
   family = subsets_lib.parse_family(units[0].subsets)
   scores = _scores(stack, family, "correctness")
-  pairs, reliability = None, None
+  pairs, curve = None, ()
   if family.scheme != "full":
     pairs = _pairs(stack, scores, outputs)
     if family.scheme != "two_sizes" and len(used) >= 2 * family.block:
-      reliability = reliability_lib.split_half_reliability(
-        stack.correct, stack.in_mask, block=family.block
+      curve = tuple(
+        reliability_lib.reliability_curve(
+          stack.correct, stack.in_mask, block=family.block
+        )
       )
   return GroupScores(
     group=units[0].group,
@@ -206,7 +214,7 @@ def score_group(
     num_missing=len(units) - len(records),
     seconds=sum(record["seconds"]["total"] for record in records.values()),
     influence=pairs,
-    reliability=reliability,
+    reliability_curve=curve,
     runs_needed=reliability_lib.runs_needed(
       scores, outputs.interval_width, block=family.block
     ),
@@ -318,6 +326,11 @@ def score_study(
     dict(zip(names, r.group))
     | _without_nan(r.summary())
     | {"certainty": r.certainty(config.outputs.interval_width)}
+    | {
+      "reliability": _without_nan(
+        {point.num_runs: point.reliability for point in r.reliability_curve}
+      )
+    }
     | {
       "planted": [
         _without_nan(dataclasses.asdict(row)) for row in r.planted_summary()
