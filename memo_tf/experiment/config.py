@@ -299,7 +299,10 @@ class RunningConfig:
     "accelerators.",
   )
   workers: int = _field(
-    0, "Runs at a time; 0: the cores // threads_per_unit.", "free", short=True
+    0,
+    "Runs at a time; 0: one a GPU, without GPUs the cores // threads_per_unit.",
+    "free",
+    short=True,
   )
   checkpoint_epochs: int = _field(
     0,
