@@ -186,7 +186,8 @@ class ModelsConfig:
     ("cifar_resnet-8",),
     "Models, the sizes of a study: cifar_resnet-DEPTH of depth 6n + 2; "
     "resnet-18, -34, -50, -101, -152 for images of 32 pixels and more; with "
-    "-wWIDTH for another width, as in cifar_resnet-20-w0.5; "
+    "-wWIDTH for another width, as in cifar_resnet-20-w0.5, and for a "
+    "cifar_resnet -v2 (pre-activation) and -shortcutB (projections); "
     "mobilenet_v3_small-WIDTH and mobilenet_v3_large-WIDTH.",
     "union",
     short=True,
