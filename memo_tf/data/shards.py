@@ -140,10 +140,10 @@ def write_shards(
     try:
       with tf.io.TFRecordWriter(str(path)) as writer:
         for row in rows:
-          writer.write(_encode(ids[row], labels[row], images[row]))
+          content = images[row].tobytes()
+          writer.write(encode_example(ids[row], labels[row], content))
     except tf.errors.OpError as error:
-      code = _errno_of(error)
-      raise OSError(code, os.strerror(code), str(path)) from error
+      raise os_error(error, path) from error
     paths.append(path)
   return paths
 
@@ -260,31 +260,50 @@ def normalization(train_images: np.ndarray) -> dict[str, list[float]]:
   Of all N, so that every run of a study sees the same pixels. From counts of
   pixel values, which are exact and need no memory.
   """
-  channels = train_images.shape[-1]
-  levels = np.iinfo(train_images.dtype).max + 1
-  counts = np.zeros((channels, levels), np.int64)
+  counts = PixelCounts(train_images.shape[-1], train_images.dtype)
   for part in np.array_split(
     train_images, -(-train_images.nbytes // (4 << 20))
   ):
+    counts.add(part)
+  return counts.normalization()
+
+
+class PixelCounts:
+  """How often each channel has each value: exact, in any order of images."""
+
+  def __init__(self, channels: int, image_type: np.dtype):
+    levels = np.iinfo(image_type).max + 1
+    self._counts = np.zeros((channels, levels), np.int64)
+
+  def add(self, images: np.ndarray) -> None:
+    """Counts images `[..., channels]` in."""
+    channels, levels = self._counts.shape
     for channel in range(channels):
-      counts[channel] += np.bincount(
-        part[..., channel].ravel(), minlength=levels
+      self._counts[channel] += np.bincount(
+        images[..., channel].ravel(), minlength=levels
       )
-  values = np.arange(levels)
-  total = counts.sum(axis=1)
-  mean = counts @ values / total
-  std = np.sqrt(counts @ values**2 / total - mean**2)
-  return {
-    "mean": mean.tolist(),
-    "std": np.where(std > 0, std, 1.0).tolist(),
-  }
+
+  def normalization(self) -> dict[str, list[float]]:
+    """Mean and standard deviation of each channel."""
+    counts, values = self._counts, np.arange(self._counts.shape[1])
+    total = counts.sum(axis=1)
+    if total.max() * float(values[-1]) ** 2 >= 2**63:  # 16 bits of very many
+      counts = counts.astype(np.float64)
+    mean = counts @ values / total
+    std = np.sqrt(counts @ values**2 / total - mean**2)
+    return {
+      "mean": mean.tolist(),
+      "std": np.where(std > 0, std, 1.0).tolist(),
+    }
 
 
-def _encode(example_id: int, label: int, image: np.ndarray) -> bytes:
+def encode_example(example_id: int, label: int, content: bytes) -> bytes:
+  """One record, with the bytes of its image."""
+
   def integer(value):
     return tf.train.Feature(int64_list=tf.train.Int64List(value=[int(value)]))
 
-  image_bytes = tf.train.BytesList(value=[image.tobytes()])
+  image_bytes = tf.train.BytesList(value=[content])
   feature = {
     "id": integer(example_id),
     "label": integer(label),
@@ -294,12 +313,12 @@ def _encode(example_id: int, label: int, image: np.ndarray) -> bytes:
   return tf.train.Example(features=features).SerializeToString()
 
 
-def _errno_of(error: tf.errors.OpError) -> int:
+def os_error(error: tf.errors.OpError, path: pathlib.Path) -> OSError:
   """What the system said: TensorFlow has it in the message only."""
-  for code in (errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES):
-    if os.strerror(code) in error.message:
-      return code
-  return errno.EIO
+  codes = (errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES)
+  found = (c for c in codes if os.strerror(c) in error.message)
+  code = next(found, errno.EIO)
+  return OSError(code, os.strerror(code), str(path))
 
 
 def _examples_table(
