@@ -208,7 +208,7 @@ def open_split(
   """
   folder = directory.dataset_dir / "shards"
   count = info[f"num_{split}"]
-  if "encoding" not in info:
+  if not dataset_record.is_encoded(info):
     return _mapped(directory, info, split)
   path = folder / f"{split}-index.npy"
   try:

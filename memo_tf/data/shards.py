@@ -48,9 +48,8 @@ def write_dataset(
   Raises:
     OSError: if it cannot be written.
   """
-  num_classes = len(data.class_names)
   train = planted.training_set(data, config)
-  table = _examples_table(data, train)
+  table = examples_table(data, train)
   found = duplicates.find(
     train.images,
     data.test_images,
@@ -85,35 +84,16 @@ def write_dataset(
       directory_lib.write_atomic(private / name, content)
       files.append(private / name)
     info = {
-      "format_version": config_lib.FORMAT_VERSION,
-      "made_from": dataset_record.made_from(config),
-      "name": data.name,
-      "version": data.version,
-      "licence": data.licence,
-      "citation": data.citation,
-      "order": data.order,
-      "num_train": len(train.labels),
-      "num_test": len(data.test_labels),
-      "num_classes": num_classes,
-      "class_names": list(data.class_names),
-      "image_shape": list(data.train_images.shape[1:]),
+      **description(data, config, data.train_images.shape[1:], train),
       "image_type": data.train_images.dtype.name,
-      "max_pixel": data.max_pixel,
       "normalization": normalization(train.images),
-      "planted": _planted_counts(train),
       "duplicates": {
         name: int((ids >= 0).sum()) for name, ids in found.items()
       },
       "digest": content_digest(
         train.images, train.labels, data.test_images, data.test_labels
       ),
-      "files": {
-        str(path.relative_to(private)): {
-          "bytes": path.stat().st_size,
-          "digest": directory_lib.digest_file(path),
-        }
-        for path in files
-      },
+      "files": file_entries(private, files),
     }
     directory_lib.write_atomic(
       private / "info.json", json.dumps(info, indent=2) + "\n"
@@ -123,6 +103,51 @@ def write_dataset(
     shutil.rmtree(private, ignore_errors=True)
     raise
   return dataset_record.read_info(directory)
+
+
+def description(
+  data,
+  config: config_lib.ExperimentConfig,
+  image_shape: tuple[int, int, int],
+  train: planted.TrainingSet,
+) -> dict:
+  """What info.json says of a data set, whatever way it is stored.
+
+  Args:
+    data: an `ImageDataset`, or a `large.LargeDataset`.
+    config: of the study.
+    image_shape: `(H, W, channels)`.
+    train: the training examples, the planted ones among them.
+  """
+  return {
+    "format_version": config_lib.FORMAT_VERSION,
+    "made_from": dataset_record.made_from(config),
+    "name": data.name,
+    "version": data.version,
+    "licence": data.licence,
+    "citation": data.citation,
+    "order": data.order,
+    "num_train": len(train.labels),
+    "num_test": len(data.test_labels),
+    "num_classes": len(data.class_names),
+    "class_names": list(data.class_names),
+    "image_shape": list(image_shape),
+    "max_pixel": data.max_pixel,
+    "planted": _planted_counts(train),
+  }
+
+
+def file_entries(
+  folder: pathlib.Path, files: list[pathlib.Path]
+) -> dict[str, dict]:
+  """Size and digest of each file, by its name in the folder."""
+  return {
+    str(path.relative_to(folder)): {
+      "bytes": path.stat().st_size,
+      "digest": directory_lib.digest_file(path),
+    }
+    for path in files
+  }
 
 
 def write_shards(
@@ -321,9 +346,8 @@ def os_error(error: tf.errors.OpError, path: pathlib.Path) -> OSError:
   return OSError(code, os.strerror(code), str(path))
 
 
-def _examples_table(
-  data: datasets.ImageDataset, train: planted.TrainingSet
-) -> pd.DataFrame:
+def examples_table(data, train: planted.TrainingSet) -> pd.DataFrame:
+  """The rows of examples.parquet, of either kind of data set."""
   num_train, num_test = len(train.labels), len(data.test_labels)
   sources = {}
   if data.train_sources is not None and data.test_sources is not None:

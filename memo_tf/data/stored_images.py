@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from memo_tf.data import encoding
 from memo_tf.data import records as records_lib
+from memo_tf.data import shards
 from memo_tf.experiment import directory as directory_lib
 
 # Decoded bytes that are handed over at a time: several steps of small images.
@@ -67,6 +68,15 @@ class StoredImages:
         tf.constant(content), self._kind, self.shape[1:], self.dtype.name
       ).numpy()
     return images.reshape(*ids.shape, *self.shape[1:])
+
+  def in_memory(self) -> np.ndarray:
+    """All of them, where a tensor may share the memory."""
+    images = shards.aligned_empty(self.shape, self.dtype)
+    start = 0
+    for part in self.batches(np.arange(len(self))[:, None]):
+      images[start : start + len(part)] = part
+      start += len(part)
+    return images
 
   def steps_at_once(self, batch_size: int) -> int:
     """How many batches `batches` hands over at a time; 1 or more."""

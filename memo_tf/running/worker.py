@@ -77,11 +77,9 @@ class Worker:
 
   def prepare(self, task: dict) -> dict:
     """Writes `dataset/` if it is missing."""
-    from memo_tf.data import datasets
-    from memo_tf.data import shards
+    from memo_tf.data import storing
 
-    data = datasets.load(self._config.data, self._config.running.seed)
-    shards.write_dataset(data, self._config, self._directory)
+    storing.write_dataset(self._config, self._directory)
     return {}
 
   def materialize(self, task: dict) -> dict:
@@ -90,7 +88,7 @@ class Worker:
 
     from memo_tf.data import pipeline
 
-    data = pipeline.read_dataset(self._directory)
+    data = pipeline.read_dataset(self._directory, self._config.running)
     path = self._directory.in_mask_path(task["family"])
     masks = np.load(path, allow_pickle=False)
     for index, mask in enumerate(masks):
