@@ -9,6 +9,7 @@ that it gets.
 from collections.abc import Callable
 from collections.abc import Iterator
 import dataclasses
+import itertools
 
 import numpy as np
 
@@ -74,6 +75,36 @@ class LargeDataset:
           yield "train", train_id, image
         if test_id >= 0:
           yield "test", test_id, image
+
+
+def first(data: LargeDataset, count: int) -> LargeDataset:
+  """The first so many training and test images, in the source's own order."""
+  parts, labels = [], {}
+  for split in ("train", "test"):
+    for part in data.parts:
+      ids = getattr(part, f"{split}_ids")
+      places = np.flatnonzero(ids >= 0)[:count]
+      if split in labels or not len(places):
+        continue
+      labels[split] = getattr(data, f"{split}_labels")[ids[places]]
+      new = np.full(int(places[-1]) + 1, -1)
+      new[places] = np.arange(len(places))
+      other = np.full(len(new), -1)
+      both = (new, other) if split == "train" else (other, new)
+      parts.append(Part(_limited(part.read, len(new)), *both))
+  return dataclasses.replace(
+    data,
+    parts=tuple(parts),
+    train_labels=labels["train"],
+    test_labels=labels["test"],
+    clean_labels=None,
+    train_sources=None,
+    test_sources=None,
+  )
+
+
+def _limited(read: Callable[[], Iterator[Source]], count: int):
+  return lambda: itertools.islice(read(), count)
 
 
 def from_arrays(data: datasets.ImageDataset) -> LargeDataset:

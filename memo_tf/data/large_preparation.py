@@ -99,7 +99,7 @@ class _DatasetWriter:
     """Writes all files but info.json; returns its content."""
     data, config = self._data, self._config
     # What will be planted is known before any image is: labels settle it.
-    planted_count = _number_planted(config.data)
+    planted_count = number_planted(config.data)
     originals = planted.originals(data, None, config)
     labels = {"train": originals.labels, "test": data.test_labels}
     num_train, num_test = len(labels["train"]), len(labels["test"])
@@ -263,7 +263,7 @@ class _DatasetWriter:
     )
 
 
-def _number_planted(config: config_lib.DataConfig) -> int:
+def number_planted(config: config_lib.DataConfig) -> int:
   """How many examples will be appended."""
   copies = sum(copies - 1 for copies in config.planted_copies)
   return (
