@@ -50,7 +50,7 @@ class StoredImages:
   ):
     self.shape = (len(records), *image_shape)
     self.dtype = np.dtype(image_type)
-    self._records, self._kind = records, kind
+    self.records, self._kind = records, kind
     self._threads = threads
     self._wanted = np.empty(0, np.int64)  # by the epoch at hand
     self._error: Exception | None = None
@@ -139,7 +139,7 @@ class StoredImages:
 
   def _contents(self, ids: np.ndarray) -> list[bytes]:
     try:
-      return self._records.read(ids)
+      return self.records.read(ids)
     except directory_lib.ExperimentError as error:
       self._error = error  # which TensorFlow would make a text of
       raise

@@ -13,6 +13,7 @@ from memo_tf.data import planted
 from memo_tf.data import shards
 from memo_tf.data import storing
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import dataset_record
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import recipes
 from memo_tf.running import run
@@ -72,7 +73,7 @@ def _stored_sample(
   plain = {
     field.name: 0
     for field in dataclasses.fields(config.data)
-    if field.name.startswith("planted_") and field.type == "int"
+    if field.name.startswith("planted_") and field.type is int
   }
   count = len(data.train_labels) + large_preparation.number_planted(config.data)
   config = dataclasses.replace(
@@ -84,10 +85,15 @@ def _stored_sample(
   folder = tempfile.TemporaryDirectory()
   directory = directory_lib.ExperimentDirectory(folder.name)
   some = large.first(data, SAMPLE_SIZE)
-  large_preparation.write_dataset(some, config, directory)
-  arrays = pipeline.read_dataset(directory, config.running)
+  info = large_preparation.write_dataset(some, config, directory)
   written = len(some.train_labels) + len(some.test_labels)
   share = written / (count + len(data.test_labels))
+  size = dataset_record.decoded_bytes(info) / share
+  is_streamed = dataset_record.is_streamed(config.running, size)
+  storage = "stream" if is_streamed else "memory"
+  arrays = pipeline.read_dataset(
+    directory, dataclasses.replace(config.running, storage=storage)
+  )
   return Sample(arrays, count, len(data.test_labels), share, folder)
 
 

@@ -164,7 +164,7 @@ class Trainer:
       training mode, each before its own step.
     """
     sums = tf.zeros([2])
-    for steps, some, some_labels, places in _parts(images, labels, order):
+    for steps, some, some_labels, places in parts(images, labels, order):
       arguments = [some, some_labels, tf.constant(places)]
       arguments += [tf.constant(rates[steps]), sums]
       if self.recipe.augmentation != "none":
@@ -325,7 +325,7 @@ class Trainer:
       )
 
 
-def _parts(images, labels, order: np.ndarray):
+def parts(images, labels, order: np.ndarray):
   """An epoch in one part, or of images on disk in parts that memory holds.
 
   Yields which steps, images, their labels, and the places `[steps, B]` in them.

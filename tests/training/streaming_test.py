@@ -46,7 +46,7 @@ def open_stored(folder, kind, shape) -> stored_images.StoredImages:
 
 
 def shard_of(stored: stored_images.StoredImages) -> pathlib.Path:
-  return stored._records._paths[0]
+  return stored.records._paths[0]
 
 
 class StoredImagesTest(parameterized.TestCase):
@@ -108,7 +108,7 @@ class StoredImagesTest(parameterized.TestCase):
     broken = {4, 17, 60}
     content = bytearray(shard_of(stored).read_bytes())
     for n in broken:
-      row = stored._records._index[n]
+      row = stored.records._index[n]
       start, length = int(row["offset"]), int(row["length"])
       content[start : start + length] = bytes(length)
     shard_of(stored).write_bytes(content)
@@ -124,7 +124,7 @@ class StoredImagesTest(parameterized.TestCase):
 
     np.testing.assert_array_equal(np.concatenate(parts), IMAGES[rest])
     self.assertLen(read, len(rest))
-    expected = stored._records._index["length"][rest].sum()
+    expected = stored.records._index["length"][rest].sum()
     self.assertEqual(sum(read), expected)
     for n in broken:
       with self.assertRaisesRegex(
@@ -141,7 +141,7 @@ class StoredImagesTest(parameterized.TestCase):
   def test_a_truncated_shard_is_named(self):
     stored = store(self)
     os.truncate(shard_of(stored), shard_of(stored).stat().st_size - 200)
-    last = int(np.argmax(stored._records._index["offset"]))
+    last = int(np.argmax(stored.records._index["offset"]))
 
     with self.assertRaisesRegex(directory_lib.ExperimentError, "ends before"):
       list(stored.batches(np.array([[last]])))
