@@ -38,6 +38,7 @@ class StoredImages:
   Attributes:
     shape: `(n, H, W, channels)`.
     dtype: of the pixels.
+    records: as given.
   """
 
   def __init__(
