@@ -2,21 +2,26 @@
 
 As `data/shards.py` writes it, with these differences: records hold encoded
 images (`data/encoding.py`), beside the shards lies an index
-(`data/records.py`), and for the page there is `thumbnails.npy` in place of
-`images.npy`: uint8 or uint16 `[N + T, h, w, channels]`, each side at most
-`THUMBNAIL` pixels, by averaging. `info.json` says how images are encoded, and
+(`data/records.py`), and for the page there are small pictures in place of
+`images.npy` (`data/thumbnails.py`). `info.json` says how images are encoded, and
 how many of them are the files that the data set itself has.
 
 Every image is decoded once, to check its shape and that it can be decoded, and
 for the normalization, the thumbnails and the digests of its pixels.
 """
 
+import collections
+from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent import futures
 import dataclasses
 import io
 import json
+import os
 import pathlib
 import shutil
 
+from absl import logging
 import numpy as np
 import tensorflow as tf
 
@@ -29,13 +34,14 @@ from memo_tf.data import resizing
 from memo_tf.data import shards
 from memo_tf.data import stored_images
 from memo_tf.data import tfds_source
+from memo_tf.data import thumbnails
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import dataset_record
 from memo_tf.experiment import directory as directory_lib
 
-THUMBNAIL = 48
 # All pairs of more images would take hours.
 MAX_COMPARED = 200_000
+LOG_EVERY = 10_000
 
 
 def write_dataset(
@@ -68,18 +74,13 @@ def write_dataset(
   return dataset_record.read_info(directory)
 
 
-def thumbnail(image: np.ndarray) -> np.ndarray:
-  """An image `[H, W, channels]` shrunk by averaging, if it is larger."""
-  small = image.astype(np.float64)
-  for axis in (0, 1):
-    size = image.shape[axis]
-    side = min(THUMBNAIL, size)
-    edges = np.arange(side + 1) * size // side
-    shape = [1] * 3
-    shape[axis] = side
-    sums = np.add.reduceat(small, edges[:-1], axis=axis)
-    small = sums / np.diff(edges).reshape(shape)
-  return np.rint(small).astype(image.dtype)
+@dataclasses.dataclass(frozen=True)
+class _Stored:
+  """An image on its way to disk: its bytes there, and its pixels."""
+
+  content: bytes
+  image: np.ndarray
+  is_published: bool
 
 
 class _DatasetWriter:
@@ -90,7 +91,7 @@ class _DatasetWriter:
     self._kind = kind
     self._shape: tuple[int, int, int] | None = None
     self._counts = None
-    self._thumbnails: dict[str, np.ndarray] = {}
+    self._thumbnails = None
     self._digests: dict[str, np.ndarray] = {}
     self._writers: dict[str, records.Writer] = {}
     self._num_published = 0
@@ -108,12 +109,15 @@ class _DatasetWriter:
     for split, size in self._sizes.items():
       self._writers[split] = records.Writer(shards_dir, split, size)
       self._digests[split] = np.zeros((size, 16), np.uint8)
-    for split, example_id, source in data.images():
-      content, image, is_published = self._stored(split, example_id, source)
-      self._num_published += is_published
-      self._add(split, example_id, labels[split][example_id], content, image)
+    count = 0
+    for split, example_id, stored in _in_threads(self._stored, data.images()):
+      self._num_published += stored.is_published
+      self._add(split, example_id, labels[split][example_id], stored)
+      count += 1
+      if count % LOG_EVERY == 0:
+        logging.info("%d of %d images", count, num_train + num_test)
     train = self._append_planted(originals)
-    self._thumbnails["all"].flush()
+    self._thumbnails.close()
     table = shards.examples_table(data, train)
     found = self._duplicates()
     table = table.assign(**found)
@@ -146,8 +150,10 @@ class _DatasetWriter:
       "files": shards.file_entries(self._folder, files),
     }
 
-  def _stored(self, split: str, example_id: int, source: large.Source):
-    """Bytes to store, pixels, and whether they are the published file."""
+  def _stored(
+    self, split: str, example_id: int, source: large.Source
+  ) -> "_Stored":
+    """An image as it is to be stored; changes nothing here, for threads."""
     data, size = self._data, self._config.data.image_size
     if isinstance(source, bytes):
       try:
@@ -166,15 +172,14 @@ class _DatasetWriter:
     as_published = isinstance(source, bytes)
     if size and image.shape[:2] != (size, size):
       image, as_published = resizing.resize(image, size), False
-    self._check_shape(image)
     if as_published and self._kind != "raw" and _is_png_or_jpeg(source):
-      return source, image, True
+      return _Stored(source, image, True)
     content = self._encoded(image)
     if self._kind == "jpeg":  # what is read is what counts
       image = encoding.decode(
         tf.constant(content), "jpeg", image.shape, data.image_type
       ).numpy()
-    return content, image, False
+    return _Stored(content, image, False)
 
   def _encoded(self, image: np.ndarray) -> bytes:
     try:
@@ -183,33 +188,30 @@ class _DatasetWriter:
       raise directory_lib.UsageError(str(error)) from error
 
   def _check_shape(self, image: np.ndarray) -> None:
-    """Makes room for all images when the first one is there."""
+    """The first image says what shape and type all have."""
     if self._shape is None:
       self._shape = image.shape
       self._counts = shards.PixelCounts(image.shape[-1], image.dtype)
-      small = thumbnail(image)
-      self._thumbnails["all"] = np.lib.format.open_memmap(
-        self._folder / "thumbnails.npy",
-        "w+",
-        image.dtype,
-        (sum(self._sizes.values()), *small.shape),
+      self._thumbnails = thumbnails.Writer(
+        self._folder / "thumbnails.npy", sum(self._sizes.values()), image
       )
     elif image.shape != self._shape:
       raise tfds_source.differing_sizes(
         self._data.name, self._shape, image.shape
       )
 
-  def _add(self, split, example_id, label, content, image) -> None:
+  def _add(self, split, example_id, label, stored: "_Stored") -> None:
     """Takes an example in: its record, and all that is kept of its pixels."""
-    self._writers[split].add(example_id, int(label), content)
+    self._check_shape(stored.image)
+    self._writers[split].add(example_id, int(label), stored.content)
     row = example_id + (self._sizes["train"] if split == "test" else 0)
-    self._thumbnails["all"][row] = thumbnail(image)
-    digest = directory_lib.digest_bytes(np.ascontiguousarray(image))
+    self._thumbnails.write(row, stored.image)
+    digest = directory_lib.digest_bytes(np.ascontiguousarray(stored.image))
     self._digests[split][example_id] = np.frombuffer(
       bytes.fromhex(digest), np.uint8
     )
     if split == "train":
-      self._counts.add(image)
+      self._counts.add(stored.image)
 
   def _append_planted(self, originals: planted.TrainingSet):
     """Appends what is planted; returns the training set without images."""
@@ -234,13 +236,13 @@ class _DatasetWriter:
       parts.append(further)
       for place, image in enumerate(further.images):
         origin = further.origin_ids[place]
+        added = num_train + place
         if origin >= 0 and further.plant[place] != "near_duplicate":
           content = stored.read(np.array([origin]))[0]  # equal to the bit
+          row = _Stored(content, image, False)
         else:
-          content, image, _ = self._stored("train", num_train + place, image)
-        self._add(
-          "train", num_train + place, further.labels[place], content, image
-        )
+          row = self._stored("train", added, image)
+        self._add("train", added, further.labels[place], row)
     return planted.TrainingSet(
       images=None,
       **{
@@ -251,7 +253,7 @@ class _DatasetWriter:
 
   def _duplicates(self) -> dict[str, np.ndarray]:
     """Columns of examples.parquet: equal images, and near thumbnails."""
-    small, split = self._thumbnails["all"], self._sizes["train"]
+    small, split = self._thumbnails.read(), self._sizes["train"]
     digests = np.concatenate([self._digests["train"], self._digests["test"]])
     return duplicates.find(
       small[:split],
@@ -261,6 +263,28 @@ class _DatasetWriter:
       distance=self._config.data.near_duplicate_distance,
       digests=[row.tobytes() for row in digests],
     )
+
+
+def _in_threads(
+  work: Callable[[str, int, large.Source], _Stored],
+  images: Iterator[tuple[str, int, large.Source]],
+) -> Iterator[tuple[str, int, _Stored]]:
+  """Decodes and encodes on all cores, a few images ahead; keeps the order."""
+  threads = len(os.sched_getaffinity(0))
+  waiting: collections.deque = collections.deque()
+  with futures.ThreadPoolExecutor(threads) as pool:
+    try:
+      for split, example_id, source in images:
+        future = pool.submit(work, split, example_id, source)
+        waiting.append((split, example_id, future))
+        if len(waiting) > 4 * threads:
+          split, example_id, future = waiting.popleft()
+          yield split, example_id, future.result()
+      while waiting:
+        split, example_id, future = waiting.popleft()
+        yield split, example_id, future.result()
+    finally:
+      pool.shutdown(cancel_futures=True)
 
 
 def number_planted(config: config_lib.DataConfig) -> int:

@@ -65,6 +65,7 @@ def _is_in_package_or_file(config: config_lib.DataConfig) -> bool:
 
 def _is_encoded(config: config_lib.ExperimentConfig, size: int) -> bool:
   """Whether images of so many bytes are written one by one, with an index."""
+  dataset_record.check_storage(config, size)
   if config.data.image_encoding != "auto":
     return True
   return dataset_record.is_streamed(config.running, size)

@@ -18,6 +18,7 @@ import numpy as np
 
 from memo_tf.data import datasets
 from memo_tf.data import resizing
+from memo_tf.data import tfds_features
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
 
@@ -30,8 +31,6 @@ def _tiny_imagenet(data_dir):
 
 # Data sets that TFDS has not, by a builder of ours: data_dir to builder.
 OWN_BUILDERS = {"tiny_imagenet": _tiny_imagenet}
-# Features that may name an example, best first; only `id` gives an order.
-NAMING_FEATURES = ("id", "image_id", "file_name", "filename", "image/filename")
 # Splits that may be the test set, best first.
 TEST_SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
 
@@ -108,7 +107,7 @@ def read_splits(
     UsageError: as `load`.
   """
   features = builder.info.features
-  label_key = _label_key(features, builder.info, name, config.label_key)
+  label_key = tfds_features.keys(builder, name, config)[1]
 
   def read_split(split, flag):
     return _read_split(builder, name, split, config, flag, with_images)
@@ -134,7 +133,9 @@ def read_splits(
     "licence": _line(getattr(info.redistribution_info, "license", "") or "")
     or f"not stated; see {info.homepage or 'its authors'}",
     "citation": _line(info.citation or info.homepage or "not stated"),
-    "class_names": _class_names(features[label_key], train.labels, test.labels),
+    "class_names": tfds_features.class_names(
+      features[label_key], train.labels, test.labels
+    ),
     "train_labels": train.labels,
     "test_labels": test.labels,
     "order": order,
@@ -206,80 +207,6 @@ def _hosts_are_known(builder) -> bool:
   return not hosts
 
 
-def _image_key(features, info, name: str, given: str) -> str:
-  """The feature that holds the image."""
-  if given:
-    if given not in features or not _is_image(features[given]):
-      known = [key for key in features if _is_image(features[key])]
-      raise directory_lib.UsageError(
-        f"--image_key must be an image of 8 or 16 bit of {name}: "
-        f"{', '.join(known) or 'it has none'}. Received: --image_key={given}"
-      )
-    return given
-  supervised = _supervised(info, 0)
-  if supervised in features and _is_image(features[supervised]):
-    return supervised
-  found = [key for key in features if _is_image(features[key])]
-  if len(found) != 1:
-    raise directory_lib.UsageError(
-      f"--image_key must say which feature of {name} is the image: it has "
-      f"{', '.join(found) or 'none of 8 or 16 bit'} (features: "
-      f"{', '.join(features)}). Received: --image_key="
-    )
-  return found[0]
-
-
-def _label_key(features, info, name: str, given: str) -> str:
-  """The feature that holds the label."""
-  if given:
-    if given not in features or not _is_label(features[given]):
-      known = [key for key in features if _is_label(features[key])]
-      raise directory_lib.UsageError(
-        f"--label_key must be a whole-number feature of {name}: "
-        f"{', '.join(known) or 'it has none'}. Received: --label_key={given}"
-      )
-    return given
-  supervised = _supervised(info, 1)
-  if supervised in features and _is_label(features[supervised]):
-    return supervised
-  found = [key for key in features if _is_class_label(features[key])]
-  found = found or [key for key in features if _is_label(features[key])]
-  if len(found) > 1 and "label" in found:
-    return "label"
-  if len(found) != 1:
-    raise directory_lib.UsageError(
-      f"--label_key must say which feature of {name} is the label: "
-      f"{', '.join(found) or 'it has no class label'} (features: "
-      f"{', '.join(features)}). Received: --label_key="
-    )
-  return found[0]
-
-
-def _supervised(info, place: int) -> str | None:
-  keys = info.supervised_keys
-  if isinstance(keys, tuple) and len(keys) > place:
-    return keys[place] if isinstance(keys[place], str) else None
-  return None
-
-
-def _is_image(feature) -> bool:
-  """An image, or an array of its shape and type."""
-  shape = feature.shape
-  return (
-    isinstance(shape, tuple)
-    and len(shape) == 3
-    and feature.np_dtype in (np.uint8, np.uint16)
-  )
-
-
-def _is_class_label(feature) -> bool:
-  return hasattr(feature, "int2str") and feature.shape == ()
-
-
-def _is_label(feature) -> bool:
-  return feature.shape == () and np.dtype(feature.np_dtype).kind in "iub"
-
-
 def examples(
   builder,
   name: str,
@@ -348,28 +275,9 @@ def unreadable(
   )
 
 
-def keys(builder, name: str, config: config_lib.DataConfig):
-  """The features that are image, label, and (one or none) a name.
-
-  Raises:
-    UsageError: if image or label cannot be told.
-  """
-  features = builder.info.features
-  naming = [
-    key
-    for key in NAMING_FEATURES
-    if key in features and not features[key].shape
-  ][:1]
-  return (
-    _image_key(features, builder.info, name, config.image_key),
-    _label_key(features, builder.info, name, config.label_key),
-    naming,
-  )
-
-
 def _read_split(builder, name, split, config, flag, with_images) -> Split:
   """All examples of a split, in the data set's own order if that is known."""
-  image_key, label_key, naming = keys(builder, name, config)
+  image_key, label_key, naming = tfds_features.keys(builder, name, config)
   wanted = (label_key, *naming)
   if with_images:
     wanted = (image_key, *wanted)
@@ -438,14 +346,6 @@ def _image(pixels: np.ndarray, size: int) -> np.ndarray:
 def coloured(image: np.ndarray) -> np.ndarray:
   """Three channels of any image of 1, 3 or 4."""
   return np.repeat(image, 3, 2) if image.shape[2] == 1 else image[..., :3]
-
-
-def _class_names(feature, *labels: np.ndarray) -> tuple[str, ...]:
-  if _is_class_label(feature) and feature.num_classes:
-    names = feature.names
-    return tuple(names or map(str, range(feature.num_classes)))
-  highest = max(int(part.max()) for part in labels if len(part))
-  return tuple(str(label) for label in range(highest + 1))
 
 
 def _line(text) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from memo_tf.data import encoding
 from memo_tf.data import large
+from memo_tf.data import tfds_features
 from memo_tf.data import tfds_source
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
@@ -21,7 +22,7 @@ def decoded_bytes(builder, name: str, config: config_lib.DataConfig) -> int:
 
   Of images whose size the data set does not say, the first one's is taken.
   """
-  image_key, _, _ = tfds_source.keys(builder, name, config)
+  image_key, _, _ = tfds_features.keys(builder, name, config)
   feature = builder.info.features[image_key]
   height, width, channels = feature.shape
   if config.image_size:
@@ -51,7 +52,7 @@ def read(
   Raises:
     UsageError: as `tfds_source.load`.
   """
-  image_key, _, _ = tfds_source.keys(builder, name, config)
+  image_key, _, _ = tfds_features.keys(builder, name, config)
   feature = builder.info.features[image_key]
   if feature.shape[-1] is None:
     raise directory_lib.UsageError(

@@ -207,13 +207,6 @@ def check(config: config_lib.ExperimentConfig) -> None:
       "memory_budget_gb",
       running.memory_budget_gb,
     ),
-    (
-      not (running.storage == "stream" and config.outputs.materialize_subsets),
-      "and --materialize_subsets exclude each other: a subset is streamed "
-      "without reading the rest",
-      "storage",
-      running.storage,
-    ),
     (running.workers >= 0, "must be 0 or more", "workers", running.workers),
     (
       running.checkpoint_epochs >= 0,

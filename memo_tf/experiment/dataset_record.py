@@ -72,6 +72,17 @@ def decoded_bytes(info: dict) -> int:
   return count * math.prod(info["image_shape"]) * size
 
 
+def check_storage(config: config_lib.ExperimentConfig, size: int) -> None:
+  """Raises a `ValueError` if data of so many bytes cannot be used as asked."""
+  if config.outputs.materialize_subsets and is_streamed(config.running, size):
+    raise ValueError(
+      "--materialize_subsets is for data in memory: of those that are streamed a "
+      f"subset is read without the rest. These take {size / 1e9:.1f} GB "
+      f"(--memory_budget_gb={config.running.memory_budget_gb:g}). Received: "
+      "--materialize_subsets"
+    )
+
+
 def is_encoded(info: dict) -> bool:
   """Whether records hold encoded images and are read through an index."""
   return "encoding" in info

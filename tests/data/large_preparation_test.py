@@ -132,6 +132,12 @@ class LargePreparationTest(parameterized.TestCase):
       {k: v for k, v in stored.items() if k not in differing},
       {k: v for k, v in held.items() if k not in differing},
     )
+    # What was prepared to be held in memory can be streamed.
+    streamed = pipeline.read_dataset(held_dir, STREAM)
+    self.assertNotIsInstance(streamed.test_images, np.ndarray)
+    np.testing.assert_array_equal(streamed.train_images[:], one.train_images)
+    np.testing.assert_array_equal(streamed.test_images[:], one.test_images)
+    np.testing.assert_array_equal(streamed.test_labels, one.test_labels)
     # The same encoded records, held in memory after all.
     memory = config_lib.RunningConfig(storage="memory")
     decoded = pipeline.read_dataset(stored_dir, memory)
@@ -271,7 +277,7 @@ class LargePreparationTest(parameterized.TestCase):
           dataset="deep",
           data_dir=folder,
           test_fraction=0.25,
-          image_size=4,  # else its own PNG files would stay
+          image_size=8,  # else its own PNG files would stay
           image_encoding="jpeg",
         ),
       )
@@ -312,6 +318,20 @@ class LargePreparationTest(parameterized.TestCase):
     )
 
     with self.assertRaisesRegex(directory_lib.UsageError, "split test"):
+      storing.write_dataset(config, directory)
+
+    self.assertEmpty(list(directory.root.iterdir()))
+
+  def test_materialized_subsets_are_refused_before_anything_is_written(self):
+    directory = directory_lib.ExperimentDirectory(
+      pathlib.Path(self.create_tempdir().full_path)
+    )
+    config = config_lib.ExperimentConfig(
+      running=config_lib.RunningConfig(memory_budget_gb=0.0),
+      outputs=config_lib.OutputsConfig(materialize_subsets=True),
+    )
+
+    with self.assertRaisesRegex(ValueError, "for data in memory"):
       storing.write_dataset(config, directory)
 
     self.assertEmpty(list(directory.root.iterdir()))
