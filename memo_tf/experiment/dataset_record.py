@@ -73,9 +73,9 @@ def decoded_bytes(info: dict) -> int:
 
 
 def check_storage(config: config_lib.ExperimentConfig, size: int) -> None:
-  """Raises a `ValueError` if data of so many bytes cannot be used as asked."""
+  """Raises a `UsageError` if data of so many bytes cannot be used as asked."""
   if config.outputs.materialize_subsets and is_streamed(config.running, size):
-    raise ValueError(
+    raise directory_lib.UsageError(
       "--materialize_subsets is for data in memory: of those that are streamed a "
       f"subset is read without the rest. These take {size / 1e9:.1f} GB "
       f"(--memory_budget_gb={config.running.memory_budget_gb:g}). Received: "

@@ -119,6 +119,10 @@ class Trainer:
       jit_compile=jit_compile,
     )
 
+    self._average = tf.function(
+      lambda: strategy.run(self._average_statistics), jit_compile=jit_compile
+    )
+
   def initialize(self, seed: int, unit_name: str) -> None:
     """Sets weights, statistics and momenta to those of a unit's start.
 
@@ -170,6 +174,8 @@ class Trainer:
       if self.recipe.augmentation != "none":
         arguments.append(tf.constant(views[steps]))
       sums = self._epoch(*arguments)
+    if self._replicas > 1:
+      self._average()
     loss, correct = sums.numpy()
     return float(loss) / len(order), float(correct) / order.size
 
@@ -230,8 +236,6 @@ class Trainer:
       [tf.constant(0), sums[0], sums[1]],
       parallel_iterations=1,
     )
-    if self._replicas > 1:
-      self._strategy.run(self._average_statistics)
     return tf.stack([loss, correct])
 
   def _share_of_step(self, images, labels, places, rate, views=None):
