@@ -60,6 +60,9 @@ def other_value(field):
     "min_memorization": 0.5,
     "min_influence": 0.3,
     "interval_width": 0.1,
+    "jpeg_quality": 90,
+    "memory_budget_gb": 0.5,
+    "storage": "memory",
     "batch_size": 64,
   }
   if field.name in special:

@@ -77,10 +77,7 @@ def load(config: config_lib.DataConfig, seed: int = 0) -> ImageDataset:
   if config.test_fraction:
     data = _split_off_test(data, config.test_fraction, seed)
   if not len(data.test_labels):
-    raise directory_lib.UsageError(
-      f"{data.name} has no test examples; --test_fraction=0.2 sets a fifth of "
-      "the training examples aside. Received: --test_fraction=0"
-    )
+    raise no_test_examples(data.name)
   if config.image_size:
     data = _resized(data, config.image_size)
   check(data)
@@ -99,11 +96,6 @@ def check(data: ImageDataset, origin: str = "") -> None:
   Raises:
     UsageError: that names the first example that breaks a rule.
   """
-  num_classes = len(data.class_names)
-  if num_classes < 2:
-    raise directory_lib.UsageError(
-      f"{data.name}: a data set needs at least 2 classes. Received: {num_classes}"
-    )
   shape = data.train_images.shape[1:]
   for split, images, labels in (
     ("training", data.train_images, data.train_labels),
@@ -126,6 +118,24 @@ def check(data: ImageDataset, origin: str = "") -> None:
         f"{data.name}: each {split} image needs a label, and there must be some. "
         f"Received: {len(images)} images, {len(labels)} labels"
       )
+  check_labels(data, origin)
+
+
+def check_labels(data, origin: str = "") -> None:
+  """Checks the labels of an `ImageDataset`, or of a `large.LargeDataset`.
+
+  Raises:
+    UsageError: that names the first example that breaks a rule.
+  """
+  num_classes = len(data.class_names)
+  if num_classes < 2:
+    raise directory_lib.UsageError(
+      f"{data.name}: a data set needs at least 2 classes. Received: {num_classes}"
+    )
+  for split, labels in (
+    ("training", data.train_labels),
+    ("test", data.test_labels),
+  ):
     wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if len(wrong):
       raise directory_lib.UsageError(
@@ -140,14 +150,7 @@ def _split_off_test(
 ) -> ImageDataset:
   """Takes a random part of the training examples as the test set."""
   count = len(data.train_labels)
-  size = round(fraction * count)
-  if not 0 < size < count:
-    raise directory_lib.UsageError(
-      f"--test_fraction must leave training and test examples of the {count}. "
-      f"Received: --test_fraction={fraction}"
-    )
-  chosen = streams.generator(seed, "test_split").permutation(count)
-  test, train = np.sort(chosen[:size]), np.sort(chosen[size:])
+  train, test = draw_test(count, fraction, seed)
   sources = data.train_sources
   if sources is None:
     sources = np.arange(count).astype(str)
@@ -159,7 +162,38 @@ def _split_off_test(
     test_labels=data.train_labels[test],
     train_sources=sources[train],
     test_sources=sources[test],
-    order=f"{data.order}; {size} drawn at random (seed {seed}) are the test set",
+    order=order_after_draw(data.order, len(test), seed),
+  )
+
+
+def draw_test(
+  count: int, fraction: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """The old ids, in order, of new training and test examples.
+
+  Raises:
+    UsageError: if none would be left of one of them.
+  """
+  size = round(fraction * count)
+  if not 0 < size < count:
+    raise directory_lib.UsageError(
+      f"--test_fraction must leave training and test examples of the {count}. "
+      f"Received: --test_fraction={fraction}"
+    )
+  chosen = streams.generator(seed, "test_split").permutation(count)
+  return np.sort(chosen[size:]), np.sort(chosen[:size])
+
+
+def order_after_draw(order: str, size: int, seed: int) -> str:
+  """In words, what an id means once test examples were drawn."""
+  return f"{order}; {size} drawn at random (seed {seed}) are the test set"
+
+
+def no_test_examples(name: str) -> directory_lib.UsageError:
+  """What to say of a data set without test examples."""
+  return directory_lib.UsageError(
+    f"{name} has no test examples; --test_fraction=0.2 sets a fifth of the "
+    "training examples aside. Received: --test_fraction=0"
   )
 
 

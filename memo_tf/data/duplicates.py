@@ -46,6 +46,7 @@ def find(
   *,
   kind: str = "near",
   distance: float = 0.1,
+  digests: list[bytes] | None = None,
 ) -> dict[str, np.ndarray]:
   """Finds each example's duplicate among the training and the test examples.
 
@@ -58,6 +59,8 @@ def find(
     max_pixel: the value of a white pixel.
     kind: one of `KINDS`.
     distance: the largest one of near duplicates, in (0, 1].
+    digests: `[N + T]`, of the pixels, if the images given are only smaller
+      pictures of those that are to be equal.
 
   Returns:
     Columns of `examples.parquet`, int64 `[N + T]`, the training examples first:
@@ -81,7 +84,9 @@ def find(
   if kind == "off":
     return {}
   images = _Images(train_images, test_images)
-  of_train, of_test = _equal(images)
+  if digests is None:
+    digests = _digests(images)
+  of_train, of_test = _equal(digests, len(images.train))
   columns = {"duplicate_of_train": of_train, "duplicate_of_test": of_test}
   if kind == "near":
     nearest = _Nearest(images, of_train, of_test)
@@ -142,16 +147,25 @@ class _Images:
     return [slice(start, min(start + size, len(self))) for start in starts]
 
 
-def _equal(images: _Images) -> tuple[np.ndarray, np.ndarray]:
-  """int64 `[N + T]` each: the lowest other training, test id of equal pixels."""
-  split = len(images.train)
+def _digests(images: _Images) -> list[str]:
+  """`[N + T]`, of each image's pixels."""
+  return [
+    directory_lib.digest_bytes(np.ascontiguousarray(image))
+    for block in images.blocks(_QUERIES)
+    for image in images[block]
+  ]
+
+
+def _equal(digests: list, split: int) -> tuple[np.ndarray, np.ndarray]:
+  """int64 `[N + T]` each: the lowest other training, test id of equal pixels.
+
+  The first `split` are the training examples.
+  """
   groups: dict[str, list[int]] = {}
-  for block in images.blocks(_QUERIES):
-    for place, image in enumerate(images[block], block.start):
-      digest = directory_lib.digest_bytes(np.ascontiguousarray(image))
-      groups.setdefault(digest, []).append(place)
-  of_train = np.full(len(images), -1)
-  of_test = np.full(len(images), -1)
+  for place, digest in enumerate(digests):
+    groups.setdefault(digest, []).append(place)
+  of_train = np.full(len(digests), -1)
+  of_test = np.full(len(digests), -1)
   for places in groups.values():
     for place in places if len(places) > 1 else ():
       # Places are in order, so the first other one is the lowest.

@@ -77,7 +77,7 @@ def load_npz(path: pathlib.Path) -> datasets.ImageDataset:
     train_sources=sources["train"],
     test_sources=sources["test"],
   )
-  _check_classes(data)
+  check_classes(data)
   return data
 
 
@@ -89,9 +89,21 @@ def load_folder(
   Raises:
     UsageError: if it has another layout.
   """
-  import tensorflow_datasets as tfds
-
   from memo_tf.data import tfds_source
+
+  builder = folder_builder(path)
+  data = tfds_source.read(builder, path.name, config)
+  check_classes(data)
+  return data
+
+
+def folder_builder(path: pathlib.Path):
+  """TensorFlow Datasets' ImageFolder of a folder.
+
+  Raises:
+    UsageError: if it has another layout.
+  """
+  import tensorflow_datasets as tfds
 
   if not path.is_dir():
     raise directory_lib.UsageError(
@@ -110,9 +122,7 @@ def load_folder(
         f"every class needs images (.jpg, .jpeg, .png). Received: {folder}, "
         "which has none"
       )
-  data = tfds_source.read(tfds.ImageFolder(str(path)), path.name, config)
-  _check_classes(data)
-  return data
+  return tfds.ImageFolder(str(path))
 
 
 def read_labels(path: str, count: int) -> np.ndarray:
@@ -208,7 +218,7 @@ def _ids(values: np.ndarray | None, name: str, path) -> np.ndarray | None:
   return names
 
 
-def _check_classes(data: datasets.ImageDataset) -> None:
+def check_classes(data) -> None:
   """Every class has a training example: in one's own data, else a mistake."""
   present = np.isin(np.arange(len(data.class_names)), data.train_labels)
   if not present.all():

@@ -1,7 +1,8 @@
-"""From shards to what a training loop eats: arrays, and an order for each epoch.
+"""From shards to what a training loop eats: images, and an order for each epoch.
 
 A data set that fits in memory is read once a worker; a run's subset is then a
-vector of ids, and a batch a gather. Order and membership are pure functions of
+vector of ids, and a batch a gather. A larger one stays on disk
+(`stored_images`), and a batch is read by its ids. Order and membership are pure functions of
 (seed, subset family, index, epoch): a run that goes on after a crash sees the
 batches that it would have seen.
 """
@@ -11,7 +12,10 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from memo_tf.data import records
 from memo_tf.data import shards
+from memo_tf.data import stored_images
+from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import dataset_record
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import streams
@@ -19,10 +23,10 @@ from memo_tf.experiment import streams
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ArrayDataset:
-  """A data set in memory; images uint8 or uint16, labels int32, index = id.
+  """A data set, by id; images uint8 or uint16, labels int32.
 
   Attributes:
-    train_images: `[N, H, W, channels]`.
+    train_images: `[N, H, W, channels]`, in memory, or a `StoredImages`.
     train_labels: `[N]`, the given labels.
     test_images: `[T, H, W, channels]`.
     test_labels: `[T]`.
@@ -31,9 +35,9 @@ class ArrayDataset:
     digest: of all of it.
   """
 
-  train_images: np.ndarray
+  train_images: np.ndarray | stored_images.StoredImages
   train_labels: np.ndarray
-  test_images: np.ndarray
+  test_images: np.ndarray | stored_images.StoredImages
   test_labels: np.ndarray
   num_classes: int
   mean: np.ndarray
@@ -51,10 +55,12 @@ class ArrayDataset:
 
 def read_dataset(
   directory: directory_lib.ExperimentDirectory,
+  config: config_lib.RunningConfig | None = None,
 ) -> ArrayDataset:
   """Reads `dataset/` back from its shards.
 
-  The images themselves are mapped from `images.npy`, if it is there, so that
+  If they are to be streamed, as `config` has it, the images stay where they are.
+  Else they are in memory. Images that are not encoded are mapped from `images.npy`, if it is there, so that
   the workers of a machine share one copy; each record is compared with it.
 
   Raises:
@@ -63,6 +69,11 @@ def read_dataset(
   """
   info = dataset_record.read_info(directory)
   dataset_record.check_files(directory, info)
+  config = config or config_lib.RunningConfig()
+  if dataset_record.is_streamed(config, dataset_record.decoded_bytes(info)):
+    return _stored(directory, info, config.threads_per_unit)
+  if dataset_record.is_encoded(info):
+    return _decoded(directory, info, config.threads_per_unit)
   shared = _shared_images(directory, info)
   columns = []
   for split, count in (("train", "num_train"), ("test", "num_test")):
@@ -96,6 +107,39 @@ def read_dataset(
     mean=np.array(info["normalization"]["mean"], np.float32),
     std=np.array(info["normalization"]["std"], np.float32),
     digest=digest,
+  )
+
+
+def _stored(
+  directory: directory_lib.ExperimentDirectory, info: dict, threads: int
+) -> ArrayDataset:
+  """The data set with its images on disk."""
+  columns = {}
+  kind = info.get("encoding", {"kind": "raw"})["kind"]
+  for split in ("train", "test"):
+    found = records.open_split(directory, info, split)
+    columns[f"{split}_labels"] = found.labels
+    columns[f"{split}_images"] = stored_images.StoredImages(
+      found, kind, tuple(info["image_shape"]), _image_type(info), threads
+    )
+  return ArrayDataset(
+    num_classes=info["num_classes"],
+    mean=np.array(info["normalization"]["mean"], np.float32),
+    std=np.array(info["normalization"]["std"], np.float32),
+    digest=info["digest"],
+    **columns,
+  )
+
+
+def _decoded(
+  directory: directory_lib.ExperimentDirectory, info: dict, threads: int
+) -> ArrayDataset:
+  """The data set with all its encoded images decoded into memory."""
+  data = _stored(directory, info, threads)
+  return dataclasses.replace(
+    data,
+    train_images=data.train_images.in_memory(),
+    test_images=data.test_images.in_memory(),
   )
 
 
@@ -196,8 +240,15 @@ def epoch_order(
   return order.reshape(steps, batch_size).astype(np.int32)
 
 
-def on_device(images: np.ndarray) -> tf.Tensor:
-  """Images as a tensor where the training runs; on a CPU without a copy."""
+def on_device(
+  images: np.ndarray | stored_images.StoredImages,
+) -> tf.Tensor | stored_images.StoredImages:
+  """Images as a tensor where the training runs; on a CPU without a copy.
+
+  Images on disk stay there.
+  """
+  if isinstance(images, stored_images.StoredImages):
+    return images
   if tf.config.list_logical_devices("GPU"):
     return tf.constant(images)
   # TensorFlow would copy; a tensor made through DLPack shares the memory, if

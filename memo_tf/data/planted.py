@@ -71,6 +71,25 @@ def training_set(
   Raises:
     UsageError: if there are too few images for what is to be planted.
   """
+  return append_planted(
+    originals(data, data.train_images, config),
+    config.data,
+    len(data.class_names),
+    data.max_pixel,
+    config.running.seed,
+  )
+
+
+def originals(
+  data, images: np.ndarray, config: config_lib.ExperimentConfig
+) -> TrainingSet:
+  """The original training examples, some with wrong labels.
+
+  Args:
+    data: an `ImageDataset`, or a `large.LargeDataset`.
+    images: `[N, H, W, channels]`, or what stands for such an array.
+    config: of the study.
+  """
   seed, num_classes = config.running.seed, len(data.class_names)
   labels, is_wrong = plant_wrong_labels(
     data.train_labels, num_classes, config.data.label_noise, seed
@@ -79,15 +98,12 @@ def training_set(
   if data.clean_labels is not None:
     clean, kind = data.clean_labels, "labels_file"
     is_wrong = labels != clean
-  originals = TrainingSet(
-    images=data.train_images,
+  return TrainingSet(
+    images=images,
     labels=labels,
     clean_labels=clean,
     plant=np.where(is_wrong, kind, ""),
     origin_ids=np.arange(len(labels)),
-  )
-  return append_planted(
-    originals, config.data, num_classes, data.max_pixel, seed
   )
 
 
@@ -126,14 +142,7 @@ def append_planted(
 ) -> TrainingSet:
   """Appends copies and noise images, in the order of the module's table.
 
-  No image is the origin of two kinds, so that each kind's truth stays simple.
-
-  Args:
-    originals: the N original examples.
-    config: whose `planted_*` fields say how many of what.
-    num_classes: C, at least 2.
-    max_pixel: the value of a white pixel.
-    seed: of the study; each kind has a stream of its own, `planted/<kind>`.
+  Takes what `appended` takes.
 
   Returns:
     The originals themselves if nothing is to be appended.
@@ -141,8 +150,39 @@ def append_planted(
   Raises:
     UsageError: if too few images are left for a kind.
   """
+  further = appended(originals, config, num_classes, max_pixel, seed)
+  if further is None:
+    return originals
+  return _joined([originals, further])
+
+
+def appended(
+  originals: TrainingSet,
+  config: config_lib.DataConfig,
+  num_classes: int,
+  max_pixel: int,
+  seed: int,
+) -> TrainingSet | None:
+  """The copies and noise images that come after the originals.
+
+  No image is the origin of two kinds, so that each kind's truth stays simple.
+
+  Args:
+    originals: the N original examples; of their images those to be copied are
+      looked at.
+    config: whose `planted_*` fields say how many of what.
+    num_classes: C, at least 2.
+    max_pixel: the value of a white pixel.
+    seed: of the study; each kind has a stream of its own, `planted/<kind>`.
+
+  Returns:
+    Them, or None if nothing is to be appended.
+
+  Raises:
+    UsageError: if too few images are left for a kind.
+  """
   origins = _Origins(originals, seed)
-  parts = [originals]
+  parts = []
 
   def add(kind, ids, labels, images):
     if len(ids):
@@ -200,8 +240,10 @@ def append_planted(
     seed,
   )
   add("noise_image", np.full(len(labels), -1), labels, images)
-  if len(parts) == 1:
-    return originals
+  return _joined(parts) if parts else None
+
+
+def _joined(parts: list[TrainingSet]) -> TrainingSet:
   return TrainingSet(
     **{
       field.name: np.concatenate([getattr(part, field.name) for part in parts])

@@ -48,9 +48,8 @@ def write_dataset(
   Raises:
     OSError: if it cannot be written.
   """
-  num_classes = len(data.class_names)
   train = planted.training_set(data, config)
-  table = _examples_table(data, train)
+  table = examples_table(data, train)
   found = duplicates.find(
     train.images,
     data.test_images,
@@ -85,35 +84,16 @@ def write_dataset(
       directory_lib.write_atomic(private / name, content)
       files.append(private / name)
     info = {
-      "format_version": config_lib.FORMAT_VERSION,
-      "made_from": dataset_record.made_from(config),
-      "name": data.name,
-      "version": data.version,
-      "licence": data.licence,
-      "citation": data.citation,
-      "order": data.order,
-      "num_train": len(train.labels),
-      "num_test": len(data.test_labels),
-      "num_classes": num_classes,
-      "class_names": list(data.class_names),
-      "image_shape": list(data.train_images.shape[1:]),
+      **description(data, config, data.train_images.shape[1:], train),
       "image_type": data.train_images.dtype.name,
-      "max_pixel": data.max_pixel,
       "normalization": normalization(train.images),
-      "planted": _planted_counts(train),
       "duplicates": {
         name: int((ids >= 0).sum()) for name, ids in found.items()
       },
       "digest": content_digest(
         train.images, train.labels, data.test_images, data.test_labels
       ),
-      "files": {
-        str(path.relative_to(private)): {
-          "bytes": path.stat().st_size,
-          "digest": directory_lib.digest_file(path),
-        }
-        for path in files
-      },
+      "files": file_entries(private, files),
     }
     directory_lib.write_atomic(
       private / "info.json", json.dumps(info, indent=2) + "\n"
@@ -123,6 +103,51 @@ def write_dataset(
     shutil.rmtree(private, ignore_errors=True)
     raise
   return dataset_record.read_info(directory)
+
+
+def description(
+  data,
+  config: config_lib.ExperimentConfig,
+  image_shape: tuple[int, int, int],
+  train: planted.TrainingSet,
+) -> dict:
+  """What info.json says of a data set, whatever way it is stored.
+
+  Args:
+    data: an `ImageDataset`, or a `large.LargeDataset`.
+    config: of the study.
+    image_shape: `(H, W, channels)`.
+    train: the training examples, the planted ones among them.
+  """
+  return {
+    "format_version": config_lib.FORMAT_VERSION,
+    "made_from": dataset_record.made_from(config),
+    "name": data.name,
+    "version": data.version,
+    "licence": data.licence,
+    "citation": data.citation,
+    "order": data.order,
+    "num_train": len(train.labels),
+    "num_test": len(data.test_labels),
+    "num_classes": len(data.class_names),
+    "class_names": list(data.class_names),
+    "image_shape": list(image_shape),
+    "max_pixel": data.max_pixel,
+    "planted": _planted_counts(train),
+  }
+
+
+def file_entries(
+  folder: pathlib.Path, files: list[pathlib.Path]
+) -> dict[str, dict]:
+  """Size and digest of each file, by its name in the folder."""
+  return {
+    str(path.relative_to(folder)): {
+      "bytes": path.stat().st_size,
+      "digest": directory_lib.digest_file(path),
+    }
+    for path in files
+  }
 
 
 def write_shards(
@@ -140,10 +165,10 @@ def write_shards(
     try:
       with tf.io.TFRecordWriter(str(path)) as writer:
         for row in rows:
-          writer.write(_encode(ids[row], labels[row], images[row]))
+          content = images[row].tobytes()
+          writer.write(encode_example(ids[row], labels[row], content))
     except tf.errors.OpError as error:
-      code = _errno_of(error)
-      raise OSError(code, os.strerror(code), str(path)) from error
+      raise os_error(error, path) from error
     paths.append(path)
   return paths
 
@@ -260,31 +285,50 @@ def normalization(train_images: np.ndarray) -> dict[str, list[float]]:
   Of all N, so that every run of a study sees the same pixels. From counts of
   pixel values, which are exact and need no memory.
   """
-  channels = train_images.shape[-1]
-  levels = np.iinfo(train_images.dtype).max + 1
-  counts = np.zeros((channels, levels), np.int64)
+  counts = PixelCounts(train_images.shape[-1], train_images.dtype)
   for part in np.array_split(
     train_images, -(-train_images.nbytes // (4 << 20))
   ):
+    counts.add(part)
+  return counts.normalization()
+
+
+class PixelCounts:
+  """How often each channel has each value: exact, in any order of images."""
+
+  def __init__(self, channels: int, image_type: np.dtype):
+    levels = np.iinfo(image_type).max + 1
+    self._counts = np.zeros((channels, levels), np.int64)
+
+  def add(self, images: np.ndarray) -> None:
+    """Counts images `[..., channels]` in."""
+    channels, levels = self._counts.shape
     for channel in range(channels):
-      counts[channel] += np.bincount(
-        part[..., channel].ravel(), minlength=levels
+      self._counts[channel] += np.bincount(
+        images[..., channel].ravel(), minlength=levels
       )
-  values = np.arange(levels)
-  total = counts.sum(axis=1)
-  mean = counts @ values / total
-  std = np.sqrt(counts @ values**2 / total - mean**2)
-  return {
-    "mean": mean.tolist(),
-    "std": np.where(std > 0, std, 1.0).tolist(),
-  }
+
+  def normalization(self) -> dict[str, list[float]]:
+    """Mean and standard deviation of each channel."""
+    counts, values = self._counts, np.arange(self._counts.shape[1])
+    total = counts.sum(axis=1)
+    if total.max() * float(values[-1]) ** 2 >= 2**63:  # 16 bits of very many
+      counts = counts.astype(np.float64)
+    mean = counts @ values / total
+    std = np.sqrt(counts @ values**2 / total - mean**2)
+    return {
+      "mean": mean.tolist(),
+      "std": np.where(std > 0, std, 1.0).tolist(),
+    }
 
 
-def _encode(example_id: int, label: int, image: np.ndarray) -> bytes:
+def encode_example(example_id: int, label: int, content: bytes) -> bytes:
+  """One record, with the bytes of its image."""
+
   def integer(value):
     return tf.train.Feature(int64_list=tf.train.Int64List(value=[int(value)]))
 
-  image_bytes = tf.train.BytesList(value=[image.tobytes()])
+  image_bytes = tf.train.BytesList(value=[content])
   feature = {
     "id": integer(example_id),
     "label": integer(label),
@@ -294,17 +338,16 @@ def _encode(example_id: int, label: int, image: np.ndarray) -> bytes:
   return tf.train.Example(features=features).SerializeToString()
 
 
-def _errno_of(error: tf.errors.OpError) -> int:
+def os_error(error: tf.errors.OpError, path: pathlib.Path) -> OSError:
   """What the system said: TensorFlow has it in the message only."""
-  for code in (errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES):
-    if os.strerror(code) in error.message:
-      return code
-  return errno.EIO
+  codes = (errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES)
+  found = (c for c in codes if os.strerror(c) in error.message)
+  code = next(found, errno.EIO)
+  return OSError(code, os.strerror(code), str(path))
 
 
-def _examples_table(
-  data: datasets.ImageDataset, train: planted.TrainingSet
-) -> pd.DataFrame:
+def examples_table(data, train: planted.TrainingSet) -> pd.DataFrame:
+  """The rows of examples.parquet, of either kind of data set."""
   num_train, num_test = len(train.labels), len(data.test_labels)
   sources = {}
   if data.train_sources is not None and data.test_sources is not None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from memo_tf.data import datasets
 from memo_tf.data import resizing
+from memo_tf.data import tfds_features
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
 
@@ -30,8 +31,6 @@ def _tiny_imagenet(data_dir):
 
 # Data sets that TFDS has not, by a builder of ours: data_dir to builder.
 OWN_BUILDERS = {"tiny_imagenet": _tiny_imagenet}
-# Features that may name an example, best first; only `id` gives an order.
-NAMING_FEATURES = ("id", "image_id", "file_name", "filename", "image/filename")
 # Splits that may be the test set, best first.
 TEST_SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
 
@@ -42,6 +41,15 @@ def load(config: config_lib.DataConfig) -> datasets.ImageDataset:
   Raises:
     UsageError: if TFDS does not know it, it cannot be had, or it is not one of
       images and classes; one line that says what to do.
+  """
+  return read(prepared_builder(config), config.dataset, config)
+
+
+def prepared_builder(config: config_lib.DataConfig):
+  """The builder of a data set, which is prepared if it was not.
+
+  Raises:
+    UsageError: as `load`.
   """
   import tensorflow_datasets as tfds
 
@@ -70,7 +78,7 @@ def load(config: config_lib.DataConfig) -> datasets.ImageDataset:
       f"Received: --dataset={config.dataset}"
     ) from error
   _prepare(builder)
-  return read(builder, config.dataset, config)
+  return builder
 
 
 def read(
@@ -81,53 +89,81 @@ def read(
   Raises:
     UsageError: as `load`.
   """
-  features = builder.info.features
-  image_key = _image_key(features, builder.info, name, config.image_key)
-  label_key = _label_key(features, builder.info, name, config.label_key)
-  train_split = config.train_split
-  train = _read_split(
-    builder, name, train_split, image_key, label_key, config, "--train_split"
+  train, test, about = read_splits(builder, name, config)
+  return datasets.ImageDataset(
+    train_images=train.images,
+    test_images=train.images[:0] if test.images is None else test.images,
+    max_pixel=int(np.iinfo(train.images.dtype).max),
+    **about,
   )
-  test = _Split(train.images[:0], train.labels[:0], None, "")
+
+
+def read_splits(
+  builder, name: str, config: config_lib.DataConfig, with_images: bool = True
+) -> tuple["Split", "Split", dict]:
+  """Training and test examples, and the other fields of an `ImageDataset`.
+
+  Raises:
+    UsageError: as `load`.
+  """
+  features = builder.info.features
+  label_key = tfds_features.keys(builder, name, config)[1]
+
+  def read_split(split, flag):
+    return _read_split(builder, name, split, config, flag, with_images)
+
+  train = read_split(config.train_split, "--train_split")
+  test = Split(None, train.labels[:0], None, "", "", train.order[:0])
   wanted = [config.test_split] if config.test_split else TEST_SPLITS
   for split in () if config.test_fraction else wanted:
     # A builder that was not prepared here may not know its splits.
     known = builder.info.splits or wanted
     if config.test_split or split in known:
-      found = _read_split(
-        builder, name, split, image_key, label_key, config, "--test_split"
-      )
+      found = read_split(split, "--test_split")
       if (found.labels >= 0).any() or config.test_split:
         test = found
         break  # else its labels are kept secret (-1): the next one
   info = builder.info
-  order = f"training ids: {train.order}"
-  if test.order and test.order != train.order:
-    order += f"; test ids: {test.order}"
-  return datasets.ImageDataset(
-    name=name.replace("/", "-"),
-    version=f"TensorFlow Datasets {info.full_name}",
-    licence=_line(getattr(info.redistribution_info, "license", "") or "")
+  order = f"training ids: {train.meaning}"
+  if test.meaning and test.meaning != train.meaning:
+    order += f"; test ids: {test.meaning}"
+  about = {
+    "name": name.replace("/", "-"),
+    "version": f"TensorFlow Datasets {info.full_name}",
+    "licence": _line(getattr(info.redistribution_info, "license", "") or "")
     or f"not stated; see {info.homepage or 'its authors'}",
-    citation=_line(info.citation or info.homepage or "not stated"),
-    class_names=_class_names(features[label_key], train.labels, test.labels),
-    train_images=train.images,
-    train_labels=train.labels,
-    test_images=test.images,
-    test_labels=test.labels,
-    max_pixel=int(np.iinfo(train.images.dtype).max),
-    order=order,
-    train_sources=train.sources,
-    test_sources=test.sources,
-  )
+    "citation": _line(info.citation or info.homepage or "not stated"),
+    "class_names": tfds_features.class_names(
+      features[label_key], train.labels, test.labels
+    ),
+    "train_labels": train.labels,
+    "test_labels": test.labels,
+    "order": order,
+    "train_sources": train.sources,
+    "test_sources": test.sources,
+  }
+  return train, test, about
 
 
 @dataclasses.dataclass(frozen=True)
-class _Split:
-  images: np.ndarray
+class Split:
+  """One split, by id.
+
+  Attributes:
+    images: `[n, H, W, channels]`, or None if they were not asked for.
+    labels: int32 `[n]`.
+    sources: text `[n]`, or None.
+    meaning: in words, what an id is.
+    split: its name, as TFDS writes it.
+    order: int64 `[n]`, for each id the place where TFDS gives it.
+  """
+
+  images: np.ndarray | None
   labels: np.ndarray
   sources: np.ndarray | None
-  order: str
+  meaning: str
+  split: str
+  order: np.ndarray
 
 
 def _prepare(builder) -> None:
@@ -171,101 +207,45 @@ def _hosts_are_known(builder) -> bool:
   return not hosts
 
 
-def _image_key(features, info, name: str, given: str) -> str:
-  """The feature that holds the image."""
-  if given:
-    if given not in features or not _is_image(features[given]):
-      known = [key for key in features if _is_image(features[key])]
-      raise directory_lib.UsageError(
-        f"--image_key must be an image of 8 or 16 bit of {name}: "
-        f"{', '.join(known) or 'it has none'}. Received: --image_key={given}"
-      )
-    return given
-  supervised = _supervised(info, 0)
-  if supervised in features and _is_image(features[supervised]):
-    return supervised
-  found = [key for key in features if _is_image(features[key])]
-  if len(found) != 1:
-    raise directory_lib.UsageError(
-      f"--image_key must say which feature of {name} is the image: it has "
-      f"{', '.join(found) or 'none of 8 or 16 bit'} (features: "
-      f"{', '.join(features)}). Received: --image_key="
-    )
-  return found[0]
+def examples(
+  builder,
+  name: str,
+  split: str,
+  wanted: tuple[str, ...],
+  flag: str,
+  image_key: str | None = None,
+):
+  """The examples of a split in TFDS's own order, as dictionaries of arrays.
 
+  Args:
+    builder: prepared.
+    name: of the data set, as the user wrote it.
+    split: as TFDS writes it.
+    wanted: the features.
+    flag: that names the split.
+    image_key: a feature that is given as it is stored: an encoded file.
 
-def _label_key(features, info, name: str, given: str) -> str:
-  """The feature that holds the label."""
-  if given:
-    if given not in features or not _is_label(features[given]):
-      known = [key for key in features if _is_label(features[key])]
-      raise directory_lib.UsageError(
-        f"--label_key must be a whole-number feature of {name}: "
-        f"{', '.join(known) or 'it has none'}. Received: --label_key={given}"
-      )
-    return given
-  supervised = _supervised(info, 1)
-  if supervised in features and _is_label(features[supervised]):
-    return supervised
-  found = [key for key in features if _is_class_label(features[key])]
-  found = found or [key for key in features if _is_label(features[key])]
-  if len(found) > 1 and "label" in found:
-    return "label"
-  if len(found) != 1:
-    raise directory_lib.UsageError(
-      f"--label_key must say which feature of {name} is the label: "
-      f"{', '.join(found) or 'it has no class label'} (features: "
-      f"{', '.join(features)}). Received: --label_key="
-    )
-  return found[0]
-
-
-def _supervised(info, place: int) -> str | None:
-  keys = info.supervised_keys
-  if isinstance(keys, tuple) and len(keys) > place:
-    return keys[place] if isinstance(keys[place], str) else None
-  return None
-
-
-def _is_image(feature) -> bool:
-  """An image, or an array of its shape and type."""
-  shape = feature.shape
-  return (
-    isinstance(shape, tuple)
-    and len(shape) == 3
-    and feature.np_dtype in (np.uint8, np.uint16)
-  )
-
-
-def _is_class_label(feature) -> bool:
-  return hasattr(feature, "int2str") and feature.shape == ()
-
-
-def _is_label(feature) -> bool:
-  return feature.shape == () and np.dtype(feature.np_dtype).kind in "iub"
-
-
-def _read_split(
-  builder, name, split, image_key, label_key, config, flag
-) -> _Split:
-  """All examples of a split, in the data set's own order if that is known."""
+  Raises:
+    UsageError: if there is no such split, or an example cannot be read.
+  """
   import tensorflow as tf
   import tensorflow_datasets as tfds
 
-  features = builder.info.features
-  naming = [
-    key
-    for key in NAMING_FEATURES
-    if key in features and not features[key].shape
-  ][:1]
-  wanted = {key: True for key in (image_key, label_key, *naming)}
-  is_folder = isinstance(builder, tfds.ImageFolder)  # which takes no decoders
-  images, labels, names = [], [], []
+  is_folder = isinstance(builder, tfds.ImageFolder)
+  skipped = {}
+  if image_key and (is_folder or image_key in wanted):
+    if isinstance(builder.info.features[image_key], tfds.features.Image):
+      skipped = {image_key: tfds.decode.SkipDecoding()}
+  decoders = skipped or None
+  if not is_folder:  # which takes no partial decoding
+    decoders = tfds.decode.PartialDecoding(
+      dict.fromkeys(wanted, True), decoders=skipped
+    )
   try:
     stream = builder.as_dataset(
       split=split,
       shuffle_files=False,
-      decoders=None if is_folder else tfds.decode.PartialDecoding(wanted),
+      decoders=decoders,
       read_config=tfds.ReadConfig(
         interleave_cycle_length=1, try_autocache=False
       ),
@@ -276,43 +256,72 @@ def _read_split(
       f"{', '.join(builder.info.splits)} ({_line(error)[:200]}). Received: "
       f"{flag}={split}"
     ) from error
+  place = 0
   try:
-    for example in stream.as_numpy_iterator():
-      images.append(_image(example[image_key], config.image_size))
-      labels.append(int(example[label_key]))
-      for key in naming:
-        text = example[key]
-        names.append(text.decode() if isinstance(text, bytes) else str(text))
+    for place, example in enumerate(stream.as_numpy_iterator()):
+      yield example
+      place += 1
   except (tf.errors.OpError, OSError) as error:
-    raise directory_lib.UsageError(
-      f"example {len(images)} of {name}, split {split}, cannot be read "
-      f"({_line(error)[:300]}). Mend or remove it"
-    ) from error
-  if not images:
+    raise unreadable(name, split, place, error) from error
+
+
+def unreadable(
+  name: str, split: str, place: int, error: Exception
+) -> directory_lib.UsageError:
+  """What to say of an example that cannot be read."""
+  return directory_lib.UsageError(
+    f"example {place} of {name}, split {split}, cannot be read "
+    f"({_line(error)[:300]}). Mend or remove it"
+  )
+
+
+def _read_split(builder, name, split, config, flag, with_images) -> Split:
+  """All examples of a split, in the data set's own order if that is known."""
+  image_key, label_key, naming = tfds_features.keys(builder, name, config)
+  wanted = (label_key, *naming)
+  if with_images:
+    wanted = (image_key, *wanted)
+  images, labels, names = [], [], []
+  for example in examples(
+    builder, name, split, wanted, flag, None if with_images else image_key
+  ):
+    if with_images:
+      images.append(_image(example[image_key], config.image_size))
+    labels.append(int(example[label_key]))
+    for key in naming:
+      text = example[key]
+      names.append(text.decode() if isinstance(text, bytes) else str(text))
+  if not labels:
     raise directory_lib.UsageError(
       f"the split {split} of {name} is empty. Received: {flag}={split}"
     )
   shapes = {image.shape for image in images}
   if len({shape[:2] for shape in shapes}) > 1:
     sizes = sorted(shape[:2] for shape in shapes)
-    raise directory_lib.UsageError(
-      f"--image_size must be given: the images of {name} have differing sizes, "
-      f"{sizes[0][0]}x{sizes[0][1]} to {sizes[-1][0]}x{sizes[-1][1]}. Received: "
-      "--image_size=0"
-    )
+    raise differing_sizes(name, sizes[0], sizes[-1])
   if len(shapes) > 1:  # grey images among coloured ones
-    images = [_coloured(image) for image in images]
+    images = [coloured(image) for image in images]
   order = original_order(names) if naming == ["id"] else None
   meaning = "the order of the data set's own `id`"
   if order is None:
-    order = np.arange(len(images))
+    order = np.arange(len(labels))
     meaning = "its place in the files that TensorFlow Datasets reads"
   is_unique = bool(names) and len(set(names)) == len(names)
-  return _Split(
-    np.stack([images[place] for place in order]),
+  return Split(
+    np.stack([images[place] for place in order]) if with_images else None,
     np.array(labels, np.int32)[order],
     np.array(names)[order] if is_unique else None,
     meaning,
+    split,
+    order,
+  )
+
+
+def differing_sizes(name: str, one, other) -> directory_lib.UsageError:
+  """What to say of images whose sizes differ, `(H, W)` of two of them."""
+  return directory_lib.UsageError(
+    f"--image_size must be given: the images of {name} have differing sizes, "
+    f"{one[0]}x{one[1]} to {other[0]}x{other[1]}. Received: --image_size=0"
   )
 
 
@@ -334,17 +343,9 @@ def _image(pixels: np.ndarray, size: int) -> np.ndarray:
   return resizing.resize(pixels, size) if size else pixels
 
 
-def _coloured(image: np.ndarray) -> np.ndarray:
+def coloured(image: np.ndarray) -> np.ndarray:
   """Three channels of any image of 1, 3 or 4."""
   return np.repeat(image, 3, 2) if image.shape[2] == 1 else image[..., :3]
-
-
-def _class_names(feature, *labels: np.ndarray) -> tuple[str, ...]:
-  if _is_class_label(feature) and feature.num_classes:
-    names = feature.names
-    return tuple(names or map(str, range(feature.num_classes)))
-  highest = max(int(part.max()) for part in labels if len(part))
-  return tuple(str(label) for label in range(highest + 1))
 
 
 def _line(text) -> str:

@@ -79,6 +79,17 @@ class DataConfig:
     "Side in pixels to which images are resized (the shorter side, then the "
     "centre is cut out); 0: as they are.",
   )
+  image_encoding: str = _field(
+    "auto",
+    "How images lie on disk. raw: their pixels; png: files, those of the data set "
+    "itself where they have the right shape, else lossless ones; jpeg: the same, "
+    "but JPEG of --jpeg_quality, smaller and faster to read, with other pixels; "
+    "auto: raw for data in memory, png for such as are streamed.",
+    choices=("auto", "raw", "png", "jpeg"),
+  )
+  jpeg_quality: int = _field(
+    95, "Of --image_encoding=jpeg, in [1, 100]; colours at full resolution."
+  )
   labels_file: str = _field(
     "",
     "Labels to train with, one for each training example by id (.npy, or text "
@@ -304,6 +315,20 @@ class RunningConfig:
     "Runs at a time; 0: one a GPU, without GPUs the cores // threads_per_unit.",
     "free",
     short=True,
+  )
+  storage: str = _field(
+    "auto",
+    "memory: all images are held in memory, decoded; stream: they are read and "
+    "decoded from disk as a run needs them; auto: stream if they would take more "
+    "than --memory_budget_gb. Batches and results are the same.",
+    "free",
+    choices=("auto", "memory", "stream"),
+  )
+  memory_budget_gb: float = _field(
+    4.0,
+    "Gigabytes that the decoded training and test images may take in memory "
+    "(--storage=auto); 0 or more.",
+    "free",
   )
   checkpoint_epochs: int = _field(
     0,

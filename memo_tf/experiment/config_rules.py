@@ -195,6 +195,18 @@ def check(config: config_lib.ExperimentConfig) -> None:
       "jit_compile",
       running.jit_compile,
     ),
+    (
+      1 <= data.jpeg_quality <= 100,
+      "must be in [1, 100]",
+      "jpeg_quality",
+      data.jpeg_quality,
+    ),
+    (
+      0 <= running.memory_budget_gb < float("inf"),
+      "must be 0 or more",
+      "memory_budget_gb",
+      running.memory_budget_gb,
+    ),
     (running.workers >= 0, "must be 0 or more", "workers", running.workers),
     (
       running.checkpoint_epochs >= 0,

@@ -38,8 +38,10 @@ def write_page(
   info = {"duplicates": {}, **dataset_record.read_info(directory)}
   images = None
   if config.outputs.report_images == "shown":
+    is_encoded = dataset_record.is_encoded(info)
+    name = "thumbnails.npy" if is_encoded else "images.npy"
     images = np.load(
-      directory.dataset_dir / "images.npy", mmap_mode="r", allow_pickle=False
+      directory.dataset_dir / name, mmap_mode="r", allow_pickle=False
     )
   environment = jinja2.Environment(
     loader=jinja2.PackageLoader("memo_tf.report", "."),

@@ -68,7 +68,7 @@ def export_run(
       about=about,
       image_type=info.get("image_type", "uint8"),
     )
-    differences = _compare(directory, unit, private)
+    differences = _compare(directory, config, unit, private)
     if output_dir.is_dir():
       output_dir.rmdir()
     output_dir.parent.mkdir(parents=True, exist_ok=True)
@@ -84,9 +84,9 @@ def export_run(
   return differences
 
 
-def _compare(directory, unit, folder: pathlib.Path) -> dict[str, float]:
+def _compare(directory, config, unit, folder: pathlib.Path) -> dict[str, float]:
   """The largest differences between a SavedModel and a run's predictions."""
-  data = pipeline.read_dataset(directory)
+  data = pipeline.read_dataset(directory, config.running)
   serve = tf.saved_model.load(str(folder)).signatures["logits"]
 
   def logits(images):

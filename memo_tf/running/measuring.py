@@ -1,19 +1,112 @@
 """What a model costs here, in seconds: to plan with, before anything is run."""
 
+import dataclasses
+import tempfile
 import time
 
 import numpy as np
 
+from memo_tf.data import large
+from memo_tf.data import large_preparation
+from memo_tf.data import pipeline
+from memo_tf.data import planted
+from memo_tf.data import shards
+from memo_tf.data import storing
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import dataset_record
+from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import recipes
 from memo_tf.running import run
 
 SLICE_SECONDS, TOTAL_SECONDS = 0.3, 1.5
+# Of each split of data that are streamed: enough to time decoding with.
+SAMPLE_SIZE = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+  """What a model is timed on.
+
+  Attributes:
+    data: all of the study's data; of those that are streamed the first ones.
+    num_train: N of the study.
+    num_test: T of the study.
+    share: which part of the study's N + T examples `data` has.
+    folder: in which images lie that are not in memory; gone with this.
+  """
+
+  data: pipeline.ArrayDataset
+  num_train: int
+  num_test: int
+  share: float
+  folder: tempfile.TemporaryDirectory | None = None
+
+
+def sample_data(config: config_lib.ExperimentConfig) -> Sample:
+  """The data of a study that is not prepared yet, to time a model on.
+
+  Raises:
+    UsageError: if the data cannot be had.
+  """
+  data = storing.source(config)
+  if isinstance(data, large.LargeDataset):
+    return _stored_sample(data, config)
+  train = planted.training_set(data, config)
+  statistics = shards.normalization(train.images)
+  arrays = pipeline.ArrayDataset(
+    train_images=train.images,
+    train_labels=train.labels,
+    test_images=data.test_images,
+    test_labels=data.test_labels,
+    num_classes=len(data.class_names),
+    mean=np.array(statistics["mean"], np.float32),
+    std=np.array(statistics["std"], np.float32),
+    digest="",
+  )
+  return Sample(arrays, len(train.labels), len(data.test_labels), 1.0)
+
+
+def _stored_sample(
+  data: large.LargeDataset, config: config_lib.ExperimentConfig
+) -> Sample:
+  """The first images, written into a folder as they would be."""
+  plain = {
+    field.name: 0
+    for field in dataclasses.fields(config.data)
+    if field.name.startswith("planted_") and field.type is int
+  }
+  count = len(data.train_labels) + large_preparation.number_planted(config.data)
+  config = dataclasses.replace(
+    config,
+    data=dataclasses.replace(
+      config.data, label_noise=0.0, find_duplicates="off", **plain
+    ),
+  )
+  folder = tempfile.TemporaryDirectory()
+  directory = directory_lib.ExperimentDirectory(folder.name)
+  some = large.first(data, SAMPLE_SIZE)
+  info = large_preparation.write_dataset(some, config, directory)
+  written = len(some.train_labels) + len(some.test_labels)
+  share = written / (count + len(data.test_labels))
+  size = dataset_record.decoded_bytes(info) / share
+  is_streamed = dataset_record.is_streamed(config.running, size)
+  storage = "stream" if is_streamed else "memory"
+  arrays = pipeline.read_dataset(
+    directory, dataclasses.replace(config.running, storage=storage)
+  )
+  return Sample(arrays, count, len(data.test_labels), share, folder)
 
 
 def measure(
-  session: run.Session, model: str, recipe_name: str
+  session: run.Session, model: str, recipe_name: str, share: float = 1.0
 ) -> dict[str, float]:
   """Seconds that a model costs here: to plan with; nothing is written.
+
+  Args:
+    session: with the data, or a sample of them.
+    model: its name.
+    recipe_name: how it is trained.
+    share: of the examples to be predicted, those that the session has.
 
   Returns:
     `trace`: once a worker; `step`: each; `fixed`: what every run costs beside
@@ -31,8 +124,11 @@ def measure(
     views = np.zeros((*order.shape, 3), np.int32)
     trainer.train_epoch(session.images, session.labels, order, rates, views)
 
-  def begin_and_end():
+  def begin():
     trainer.initialize(session.config.running.seed, "measure")
+
+  def begin_and_end():
+    begin()
     trainer.predict(session.images)
     trainer.predict(session.test_images)
 
@@ -42,10 +138,14 @@ def measure(
   # As many steps a call as in an epoch, where that does not take too long.
   epoch = max(1, int(0.7 * len(data.train_labels)) // size)
   steps = int(np.clip(SLICE_SECONDS / _seconds(train, 1), 1, epoch))
+  fixed = _median(begin_and_end)
+  if share < 1:
+    beginning = _median(begin)
+    fixed = beginning + (fixed - beginning) / share
   return {
     "trace": traced - started,
     "step": _median(lambda: train(steps)) / steps,
-    "fixed": _median(begin_and_end),
+    "fixed": fixed,
   }
 
 

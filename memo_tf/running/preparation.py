@@ -113,6 +113,7 @@ def prepare(
   try:
     _prepare_dataset(directory, config, pool, is_new, on_wait)
     info = dataset_record.read_info(directory)
+    dataset_record.check_storage(config, dataset_record.decoded_bytes(info))
     smallest = min(
       _prepare_subsets(directory, config, family, info["num_train"])
       for family in config.family_names()
@@ -209,6 +210,8 @@ def _run_tasks(pool, tasks: list[dict], on_wait) -> None:
 
 def _remove_setup(directory: directory_lib.ExperimentDirectory) -> None:
   for name in _OWN:
+    if name == "dataset" and _is_worth_keeping(directory):
+      continue
     path = directory.root / name
     if path.is_dir():
       shutil.rmtree(path, ignore_errors=True)
@@ -218,6 +221,18 @@ def _remove_setup(directory: directory_lib.ExperimentDirectory) -> None:
     directory.root.rmdir()
   except OSError:
     pass
+
+
+def _is_worth_keeping(directory: directory_lib.ExperimentDirectory) -> bool:
+  """Whether preparing the data anew could take hours.
+
+  They say themselves what they were made from: a mended command that wants
+  others makes them anew.
+  """
+  try:
+    return dataset_record.is_encoded(dataset_record.read_info(directory))
+  except directory_lib.ExperimentError:
+    return False
 
 
 def _environment() -> str:

@@ -56,11 +56,11 @@ class Session:
   ):
     self.config = config
     self.directory = directory
-    self.data = data or pipeline.read_dataset(directory)
+    self.data = data or pipeline.read_dataset(directory, config.running)
     self.strategy = distribution.make_strategy(config.running.strategy)
     # Of several processes that train a run together one writes it.
     self.writes = config.running.strategy != "multi_worker" or peers.is_first()
-    # On the device once, for all runs.
+    # On the device once, for all runs; or on disk, if they are streamed.
     self.images = pipeline.on_device(self.data.train_images)
     self.test_images = pipeline.on_device(self.data.test_images)
     self.labels = tf.constant(self.data.train_labels)

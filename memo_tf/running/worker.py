@@ -42,7 +42,7 @@ class Worker:
 
   def __init__(self, send):
     self._send = send
-    self._session = None
+    self._session = self._sample = None
     self._config = self._directory = None
     self._start_up = 0.0
 
@@ -77,11 +77,9 @@ class Worker:
 
   def prepare(self, task: dict) -> dict:
     """Writes `dataset/` if it is missing."""
-    from memo_tf.data import datasets
-    from memo_tf.data import shards
+    from memo_tf.data import storing
 
-    data = datasets.load(self._config.data, self._config.running.seed)
-    shards.write_dataset(data, self._config, self._directory)
+    storing.write_dataset(self._config, self._directory)
     return {}
 
   def materialize(self, task: dict) -> dict:
@@ -90,7 +88,7 @@ class Worker:
 
     from memo_tf.data import pipeline
 
-    data = pipeline.read_dataset(self._directory)
+    data = pipeline.read_dataset(self._directory, self._config.running)
     path = self._directory.in_mask_path(task["family"])
     masks = np.load(path, allow_pickle=False)
     for index, mask in enumerate(masks):
@@ -120,37 +118,22 @@ class Worker:
 
   def measure(self, task: dict) -> dict:
     """Times a model here, without writing anything."""
-    from memo_tf.data import datasets
-    from memo_tf.data import pipeline
-    from memo_tf.data import planted
-    from memo_tf.data import shards
     from memo_tf.running import measuring
     from memo_tf.running import run
 
     if self._session is None:
-      data = datasets.load(self._config.data, self._config.running.seed)
-      train = planted.training_set(data, self._config)
-      statistics = shards.normalization(train.images)
-      import numpy as np
-
-      arrays = pipeline.ArrayDataset(
-        train_images=train.images,
-        train_labels=train.labels,
-        test_images=data.test_images,
-        test_labels=data.test_labels,
-        num_classes=len(data.class_names),
-        mean=np.array(statistics["mean"], np.float32),
-        std=np.array(statistics["std"], np.float32),
-        digest="",
-      )
-      self._session = run.Session(self._config, self._directory, arrays)
+      sample = measuring.sample_data(self._config)
+      self._session = run.Session(self._config, self._directory, sample.data)
+      self._sample = sample
       self._start_up = time.monotonic() - _BORN
-    seconds = measuring.measure(self._session, task["model"], task["recipe"])
+    seconds = measuring.measure(
+      self._session, task["model"], task["recipe"], self._sample.share
+    )
     return {
       **seconds,
       "session": self._start_up,
-      "num_train": len(self._session.data.train_labels),
-      "num_test": len(self._session.data.test_labels),
+      "num_train": self._sample.num_train,
+      "num_test": self._sample.num_test,
     }
 
 

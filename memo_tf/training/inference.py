@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from memo_tf.data import pipeline
+from memo_tf.data import stored_images
 
 BATCH_SIZE = 256
 
@@ -44,8 +45,18 @@ class Predictor:
       jit_compile=jit_compile,
     )
 
-  def logits(self, images: tf.Tensor) -> np.ndarray:
-    """float32 `[n, C]` for images `[n, H, W, channels]` on the device."""
+  def logits(
+    self, images: tf.Tensor | stored_images.StoredImages
+  ) -> np.ndarray:
+    """float32 `[n, C]` for images `[n, H, W, channels]`.
+
+    On the device, or on disk: then some batches at a time are decoded.
+    """
+    if isinstance(images, stored_images.StoredImages):
+      rows = np.arange(len(images) + -len(images) % BATCH_SIZE)
+      rows[len(images) :] = 0
+      parts = images.batches(rows.reshape(-1, BATCH_SIZE))
+      return np.concatenate([self.logits(p) for p in parts])[: len(images)]
     count = len(images)
     places = np.arange(count + -count % BATCH_SIZE, dtype=np.int32)
     places[count:] = 0  # padding: any image will do, its logits are cut off

@@ -2,8 +2,9 @@
 
 A worker builds model and loop once for a (model, recipe), and for every subset
 only sets the variables anew: tracing costs more than a short run. A whole
-epoch is one call of one `tf.function`: batches are gathered on the device from
-the images there, each step runs under `strategy.run`, and the update is the
+epoch is one call of one `tf.function` (of images that stay on disk a call for as
+many steps as memory holds): batches are gathered on the device from the images
+there, each step runs under `strategy.run`, and the update is the
 fused kernel of SGD with (Nesterov) momentum, one op a variable:
 
     v <- momentum * v - rate * g
@@ -24,6 +25,7 @@ from memo_tf import distillation
 from memo_tf import models
 from memo_tf.data import augmentation
 from memo_tf.data import pipeline
+from memo_tf.data import stored_images
 from memo_tf.experiment import recipes
 from memo_tf.experiment import streams
 from memo_tf.training import inference
@@ -107,6 +109,7 @@ class Trainer:
       tf.TensorSpec([None], tf.int32),
       tf.TensorSpec([None, recipe.batch_size], tf.int32),
       tf.TensorSpec([None], tf.float32),
+      tf.TensorSpec([2], tf.float32),
     ]
     if recipe.augmentation != "none":
       signature.append(tf.TensorSpec([None, recipe.batch_size, 3], tf.int32))
@@ -114,6 +117,10 @@ class Trainer:
       self._run_epoch,
       input_signature=signature,
       jit_compile=jit_compile,
+    )
+
+    self._average = tf.function(
+      lambda: strategy.run(self._average_statistics), jit_compile=jit_compile
     )
 
   def initialize(self, seed: int, unit_name: str) -> None:
@@ -139,7 +146,7 @@ class Trainer:
 
   def train_epoch(
     self,
-    images: tf.Tensor,
+    images: tf.Tensor | stored_images.StoredImages,
     labels: tf.Tensor,
     order: np.ndarray,
     rates: np.ndarray,
@@ -148,7 +155,8 @@ class Trainer:
     """Trains through the batches of one epoch.
 
     Args:
-      images: `[n, H, W, channels]` on the device.
+      images: `[n, H, W, channels]` on the device, or on disk: then they are
+        decoded while the batches before them are trained on.
       labels: int32 `[n]`.
       order: int32 `[steps, B]`, places in `images`.
       rates: float32 `[steps]`, learning rates.
@@ -159,10 +167,16 @@ class Trainer:
       Mean loss (without weight decay) and accuracy over the epoch's batches, in
       training mode, each before its own step.
     """
-    arguments = [images, labels, tf.constant(order), tf.constant(rates)]
-    if self.recipe.augmentation != "none":
-      arguments.append(tf.constant(views))
-    loss, correct = self._epoch(*arguments)
+    sums = tf.zeros([2])
+    for steps, some, some_labels, places in parts(images, labels, order):
+      arguments = [some, some_labels, tf.constant(places)]
+      arguments += [tf.constant(rates[steps]), sums]
+      if self.recipe.augmentation != "none":
+        arguments.append(tf.constant(views[steps]))
+      sums = self._epoch(*arguments)
+    if self._replicas > 1:
+      self._average()
+    loss, correct = sums.numpy()
     return float(loss) / len(order), float(correct) / order.size
 
   def compiled_step(self):
@@ -202,7 +216,7 @@ class Trainer:
     for i, velocity in enumerate(self._velocities):
       velocity.assign(state[f"velocity_{i}"])
 
-  def _run_epoch(self, images, labels, order, rates, views=None):
+  def _run_epoch(self, images, labels, order, rates, sums, views=None):
     def body(step, loss, correct):
       batch = (order[step], rates[step])
       if views is not None:
@@ -216,16 +230,13 @@ class Trainer:
         step_correct = self._strategy.reduce(total, step_correct, axis=None)
       return step + 1, loss + step_loss, correct + step_correct
 
-    zero = tf.constant(0.0)
     _, loss, correct = tf.while_loop(
       lambda step, *_: step < tf.shape(order)[0],
       body,
-      [tf.constant(0), zero, zero],
+      [tf.constant(0), sums[0], sums[1]],
       parallel_iterations=1,
     )
-    if self._replicas > 1:
-      self._strategy.run(self._average_statistics)
-    return loss, correct
+    return tf.stack([loss, correct])
 
   def _share_of_step(self, images, labels, places, rate, views=None):
     """One step on this replica's share of a batch."""
@@ -316,6 +327,22 @@ class Trainer:
         momentum=tf.constant(recipe.momentum, weight.dtype),
         use_nesterov=recipe.nesterov,
       )
+
+
+def parts(images, labels, order: np.ndarray):
+  """An epoch in one part, or of images on disk in parts that memory holds.
+
+  Yields which steps, images, their labels, and the places `[steps, B]` in them.
+  """
+  if not isinstance(images, stored_images.StoredImages):
+    yield slice(None), images, labels, order
+    return
+  first, size = 0, order.shape[1]
+  for some in images.batches(order):
+    steps = slice(first, first + len(some) // size)
+    places = np.arange(len(some), dtype=np.int32).reshape(-1, size)
+    yield steps, some, tf.gather(labels, order[steps].ravel()), places
+    first = steps.stop
 
 
 def _seeded(initializer, stream: int):

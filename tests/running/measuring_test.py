@@ -1,0 +1,63 @@
+"""What `--dry_run` times: all data in memory, or a sample of streamed data."""
+
+import dataclasses
+import pathlib
+from unittest import mock
+
+from absl.testing import absltest
+import numpy as np
+
+from memo_tf.data import datasets
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import directory as directory_lib
+from memo_tf.running import measuring
+from memo_tf.running import run
+
+CONFIG = config_lib.ExperimentConfig(
+  data=config_lib.DataConfig(label_noise=0.1, planted_noise_images=30),
+  models=config_lib.ModelsConfig(models=("cifar_resnet-8-w0.25",)),
+  running=config_lib.RunningConfig(storage="stream"),
+)
+
+
+class MeasuringTest(absltest.TestCase):
+  def test_streamed_data_are_timed_on_their_first_images(self):
+    whole = datasets.load(CONFIG.data)
+
+    sample = measuring.sample_data(CONFIG)
+
+    self.assertEqual((sample.num_train, sample.num_test), (1530, 297))
+    self.assertAlmostEqual(sample.share, (512 + 297) / (1530 + 297))
+    self.assertNotIsInstance(sample.data.train_images, np.ndarray)
+    np.testing.assert_array_equal(
+      sample.data.train_images[:], whole.train_images[:512]
+    )
+    np.testing.assert_array_equal(
+      sample.data.test_labels, whole.test_labels[:512]
+    )
+
+    directory = directory_lib.ExperimentDirectory(pathlib.Path("/nowhere"))
+    session = run.Session(CONFIG, directory, sample.data)
+    with (
+      mock.patch.object(measuring, "TOTAL_SECONDS", 0.01),
+      mock.patch.object(measuring, "SLICE_SECONDS", 0.01),
+    ):
+      found = [
+        measuring.measure(session, "cifar_resnet-8-w0.25", "one_hot", share)
+        for share in (sample.share, sample.share / 1000)
+      ]
+    self.assertGreater(found[1]["fixed"], 50 * found[0]["fixed"])
+    self.assertGreater(found[0]["step"], 0)
+
+  def test_data_in_memory_are_timed_whole(self):
+    config = dataclasses.replace(CONFIG, running=config_lib.RunningConfig())
+
+    sample = measuring.sample_data(config)
+
+    self.assertEqual(sample.share, 1.0)
+    self.assertLen(sample.data.train_images, 1530)
+    self.assertIsInstance(sample.data.train_images, np.ndarray)
+
+
+if __name__ == "__main__":
+  absltest.main()
