@@ -259,12 +259,16 @@ class Watch:
 
   def __init__(self, study: Study, slots: int):
     known = survey_lib.seconds_a_run(study.found.done)
-    self._study, self._slots = study, max(slots, 1)
+    self._study = study
     self._progress = progress_lib.Progress(
-      study.found.pending, known, self._slots
+      study.found.pending, known, max(slots, 1)
     )
     self._left = set(study.found.pending)
     self._next = 0.0
+
+  def slots(self, count: int) -> None:
+    """Says how many run at a time now, for the time left."""
+    self._progress.workers = max(count, 1)
 
   def look(self, running: list[tasks_lib.Task], *, now: bool = False) -> None:
     """Counts what running tasks have finished, every few seconds."""
@@ -334,7 +338,9 @@ def print_waves(
   if waves:
     root = str(study.directory.root)
     print("Each runs, as the first one does:")
-    print(shown(["python", *tasks_lib.arguments(waves[0][0], root, workers)]))
+    print(
+      shown(["python", *tasks_lib.arguments(waves[0][0].units, root, workers)])
+    )
 
 
 def tracebacks(

@@ -108,14 +108,14 @@ def _run_wave(wave, study, ledger, watch, asked, processes, slots, workers):
   running: dict = {}
   # What waits at the scheduler lets it scale up, and costs little; of places
   # for several processes only so many are asked for as fit.
-  most = slots if processes > 1 else max(2 * slots, 1000)
+  most = slots if processes > 1 else max(slots, 1000)
   try:
     while waiting or running:
       while waiting and len(running) < most:
         task = waiting.popleft()
         ledger.sent(task)
         command = ray_tasks.Command(
-          tasks_lib.arguments(task, str(study.directory.root), workers),
+          tasks_lib.arguments(task.units, str(study.directory.root), workers),
           str(ledger.log_path(task)),
           str(contract.ROOT),
         )

@@ -150,15 +150,24 @@ def split(
   return waves
 
 
-def arguments(task: Task, experiment_dir: str, workers: int) -> list[str]:
-  """What follows `python` in a task's command."""
+def arguments(
+  units: Iterable[work_units.WorkUnit], experiment_dir: str, workers: int
+) -> list[str]:
+  """What follows `python` in a task's command.
+
+  Args:
+    units: of the task; none if they are added afterwards.
+    experiment_dir: an absolute path that all machines see.
+    workers: runs at a time.
+  """
+  names = ",".join(unit.name for unit in units)
   return [
     "-m",
     "memo_tf.launch",
     f"--flagfile={experiment_dir}/resolved.flags",
     f"--experiment_dir={experiment_dir}",
     f"--workers={workers}",
-    f"--work_units={','.join(unit.name for unit in task.units)}",
+    *([f"--work_units={names}"] if names else []),
   ]
 
 
