@@ -405,45 +405,47 @@ def run_program(
   """
 
   def main(unused_argv) -> int:
-    values = flags.FLAGS
     for number in (signal.SIGINT, signal.SIGTERM):
       signal.signal(number, _on_signal)
-    try:
-      if not values.experiment_dir and not values.dry_run:
-        raise ValueError(
-          "--experiment_dir must name the study's folder, which all machines "
-          "see. Received none"
-        )
-      config = launch_flags.experiment_config(values)
-      only = [work_units.parse_unit(name) for name in values.work_units]
-      root = pathlib.Path(values.experiment_dir or "DIR").absolute()
-      if re.search(r"[\n,]", str(root)):
-        raise ValueError(
-          "--experiment_dir may have no comma or line break in its path. "
-          f"Received: {root}"
-        )
-      return body(values, config, directory_lib.ExperimentDirectory(root), only)
-    except ValueError as error:  # UsageError is one
-      say(f"{program}: {error}")
-      return launch.WRONG_USE
-    except directory_lib.ExperimentError as error:
-      say(f"{program}: {error}")
-      return launch.FAILED
-    except OSError as error:
-      place = values.experiment_dir or ""
-      say(f"{program}: {directory_lib.describe_os_error(error, place)}")
-      return launch.FAILED
-    except _Signalled as signalled:
-      say(
-        f"{program}: interrupted. What is finished is kept; the same command "
-        "goes on."
-      )
-      number = signalled.args[0]
-      return (
-        launch.INTERRUPTED if number == signal.SIGINT else launch.TERMINATED
-      )
+    return answer(program, body, flags.FLAGS)
 
   app.run(main, flags_parser=launch_flags.flag_parser(program, define))
+
+
+def answer(program: str, body: Callable, values: flags.FlagValues) -> int:
+  """`body`'s exit code; what goes wrong is said in one line. See run_program."""
+  try:
+    if not values.experiment_dir and not values.dry_run:
+      raise ValueError(
+        "--experiment_dir must name the study's folder, which all machines "
+        "see. Received none"
+      )
+    config = launch_flags.experiment_config(values)
+    only = [work_units.parse_unit(name) for name in values.work_units]
+    root = pathlib.Path(values.experiment_dir or "DIR").absolute()
+    if re.search(r"[\n,]", str(root)):
+      raise ValueError(
+        "--experiment_dir may have no comma or line break in its path. "
+        f"Received: {root}"
+      )
+    return body(values, config, directory_lib.ExperimentDirectory(root), only)
+  except ValueError as error:  # UsageError is one
+    say(f"{program}: {error}")
+    return launch.WRONG_USE
+  except directory_lib.ExperimentError as error:
+    say(f"{program}: {error}")
+    return launch.FAILED
+  except OSError as error:
+    place = values.experiment_dir or ""
+    say(f"{program}: {directory_lib.describe_os_error(error, place)}")
+    return launch.FAILED
+  except _Signalled as signalled:
+    say(
+      f"{program}: interrupted. What is finished is kept; the same command "
+      "goes on."
+    )
+    interrupted = signalled.args[0] == signal.SIGINT
+    return launch.INTERRUPTED if interrupted else launch.TERMINATED
 
 
 class _Signalled(BaseException):

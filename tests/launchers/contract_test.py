@@ -66,7 +66,9 @@ class ContractTest(parameterized.TestCase):
     self.assertEqual(result.returncode, 0, result.stderr)
     self.assertLen(small_study.finished_runs(folder), 6)
     self.assertFalse((folder / "scores").exists())
-    before = {p: p.stat().st_mtime_ns for p in small_study.finished_runs(folder)}
+    before = {
+      p: p.stat().st_mtime_ns for p in small_study.finished_runs(folder)
+    }
 
     # Then the rest, several units a task; what is done stays as it is.
     result = small_study.run(
@@ -93,26 +95,28 @@ class ContractTest(parameterized.TestCase):
       self.assertNotIn(str(folder), (folder / name).read_text())
 
   @parameterized.parameters("ray", "slurm")
-  def test_a_run_that_fails(self, launcher):
-    """What fails by itself is in a table, its students too; the rest is done."""
+  def test_runs_that_fail(self, launcher):
+    """What fails by itself is not sent again; its student is not run."""
     cluster, command = self.start(launcher)
     folder = pathlib.Path(self.create_tempdir().full_path, "study")
+    changes = STUDY | {"num_subsets": 2, "epochs": 1, "learning_rate": 1e30}
     teacher = f"{small_study.MODEL}/one_hot/r0.70/00001"
-    student = teacher.replace("one_hot", "distilled-cifar_resnet-8-w0.5-t3")
-    # A file where the unit's folder must come: the run cannot be published.
-    place = folder / "runs" / teacher
-    result = small_study.run(
-      command(cluster, folder, "--work_units=" + student.replace("1", "9", 0))
-      if False
-      else command(cluster, folder, "--epochs=8", learning_rate=1e30, **STUDY)
+    student = (
+      f"{small_study.MODEL}/{STUDY['recipes'].split(',')[1]}/r0.70/00001"
     )
-    del place
+
+    result = small_study.run(command(cluster, folder, **changes))
 
     self.assertEqual(result.returncode, 1, result.stderr)
     text = result.stderr + result.stdout
-    self.assertIn(f"{teacher}  the loss became", text)
-    self.assertIn(f"{student}  what it requires failed: {teacher}", text)
-    self.assertIn(f"{UNITS} of {UNITS} runs failed", text)
+    self.assertRegex(text, rf"(?m)^{teacher} +\S.*not finite|became nan|inf")
+    self.assertRegex(
+      text, rf"(?m)^{student} +what it requires failed: {teacher}"
+    )
+    self.assertIn("4 of 4 runs failed", text)
+    self.assertEmpty(small_study.finished_runs(folder))
+    epochs = (folder / "work" / teacher / "traceback.txt").read_text()
+    self.assertEqual(epochs.count("Traceback"), 1)
 
 
 if __name__ == "__main__":
