@@ -95,6 +95,20 @@ def record(folder) -> list[dict]:
   return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def launches(folder) -> dict[int, str]:
+  """Processes of tasks that are alive: their ids and command lines."""
+  found = {}
+  for entry in pathlib.Path("/proc").iterdir():
+    if entry.name.isdigit():
+      try:
+        line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+      except OSError:
+        continue
+      if " -m memo_tf.launch " in line and f"--experiment_dir={folder}" in line:
+        found[int(entry.name)] = line
+  return found
+
+
 def _missing(what: str) -> None:
   if os.environ.get(REQUIRED) == "1":
     raise AssertionError(f"{REQUIRED}=1, and there is no {what}")

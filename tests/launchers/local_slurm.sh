@@ -65,13 +65,14 @@ print(*(one.getsockname()[1] for one in sockets))
 PYTHON
 )
   host=$(hostname -s)
+  # cred_expire is also how long a requeued job waits: 120 s if not said.
   cat >"$dir/slurm.conf" <<CONF
 ClusterName=memo
 SlurmctldHost=$host(127.0.0.1)
 SlurmctldPort=${ports% *}
 SlurmdPort=${ports#* }
 AuthType=auth/munge
-AuthInfo=socket=$dir/socket/munge
+AuthInfo=socket=$dir/socket/munge,cred_expire=15
 CredType=cred/munge
 SlurmUser=root
 SlurmdUser=root

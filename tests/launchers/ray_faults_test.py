@@ -29,20 +29,6 @@ def descendants(pid: int) -> list[int]:
   return found
 
 
-def launches(folder) -> dict[int, str]:
-  """Tasks' processes that are alive: their ids and command lines."""
-  found = {}
-  for entry in pathlib.Path("/proc").iterdir():
-    if entry.name.isdigit():
-      try:
-        line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-      except OSError:
-        continue
-      if " -m memo_tf.launch " in line and f"--experiment_dir={folder}" in line:
-        found[int(entry.name)] = line
-  return found
-
-
 @pytest.mark.slow
 class NodeLossTest(absltest.TestCase):
   def test_a_node_is_killed_in_mid_study(self):
@@ -121,7 +107,7 @@ class MultiWorkerTest(absltest.TestCase):
       lambda: list((folder / "work").rglob("checkpoint.npz")), 300
     )
     # One of the two processes goes, as on a machine that is taken away.
-    victims = launches(folder)
+    victims = clusters.launches(folder)
     self.assertLen(victims, 2)
     os.kill(max(victims), signal.SIGKILL)
     output, errors = process.communicate(timeout=900)
@@ -173,7 +159,7 @@ class FitTest(absltest.TestCase):
     _, errors = process.communicate(timeout=60)
 
     self.assertEqual(process.returncode, 130, errors)
-    small_study.wait_for(lambda: not launches(folder), 30)
+    small_study.wait_for(lambda: not clusters.launches(folder), 30)
     result = subprocess.run(
       command, cwd=small_study.ROOT, check=False, capture_output=True, text=True
     )
