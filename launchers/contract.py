@@ -12,13 +12,11 @@
 
 from collections.abc import Callable
 import dataclasses
-import json
 import pathlib
 import re
 import shlex
 import signal
 import sys
-import time
 
 from absl import app
 from absl import flags
@@ -36,7 +34,6 @@ from memo_tf.running import progress as progress_lib
 from memo_tf.running import worker_pool
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-LOOK_EVERY_SECONDS = 2.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -159,150 +156,6 @@ def look_at_study(
   )
 
 
-class Ledger:
-  """What becomes of the tasks of a launch; keeps its record.
-
-  Every line of `work/tasks/record.jsonl` is an event of a task: `sent`, `done`
-  (with the units that it finished), `died` (with why), `failed`.
-
-  Args:
-    study: opened.
-    retries: how often what a dead task left is sent again.
-  """
-
-  def __init__(self, study: Study, retries: int):
-    self.failures: dict[str, str] = {}
-    self._study, self._retries = study, retries
-    self._before: dict[str, int] = {}
-    self._path = study.directory.root / "work" / "tasks" / "record.jsonl"
-
-  def log_path(self, task: tasks_lib.Task) -> pathlib.Path:
-    """Where a task's output goes, over all its attempts."""
-    return self._path.parent / f"{task.name}.log"
-
-  def runnable(self, task: tasks_lib.Task) -> tasks_lib.Task | None:
-    """The task without units whose teachers failed; None if none is left."""
-    units = []
-    for unit in task.units:
-      needed = work_units.requires(unit, self._study.config.recipe)
-      broken = [n.name for n in needed if n.name in self.failures]
-      if broken:
-        self.failures[unit.name] = f"what it requires failed: {broken[0]}"
-      else:
-        units.append(unit)
-    return dataclasses.replace(task, units=tuple(units)) if units else None
-
-  def sent(self, task: tasks_lib.Task) -> None:
-    """Call before a task is sent."""
-    self._before |= tracebacks(self._study.directory, task.units)
-    self._path.parent.mkdir(parents=True, exist_ok=True)
-    self._write(task, "sent", task.units)
-
-  def ended(
-    self, task: tasks_lib.Task, problem: str | None, *, hopeless: bool = False
-  ) -> tasks_lib.Task | None:
-    """Looks what a task that has ended has done.
-
-    Args:
-      task: that is over.
-      problem: how it died; None if it ended by itself.
-      hopeless: it would only end in the same way again.
-
-    Returns:
-      The task to send again; None if nothing is left to try.
-    """
-    left = [unit for unit in task.units if not self._study.is_done(unit)]
-    done = [unit for unit in task.units if unit not in left]
-    if done:
-      self._write(task, "done", done)
-    failed = own_failures(self._study.directory, left, self._before)
-    self.failures |= failed
-    left = [unit for unit in left if unit.name not in failed]
-    if failed:
-      self._write(task, "failed", failed, str(list(failed.values())[0]))
-    if not left:
-      return None
-    problem = problem or (
-      "it ended well, but the runs are not in the directory: is it on a file "
-      "system that all machines share?"
-    )
-    said = last_line(self.log_path(task))
-    if said:
-      problem += f"; it said: {said}"
-    self._write(task, "died", left, problem)
-    if hopeless or task.attempt >= self._retries:
-      times = f" ({task.attempt + 1} times)" if task.attempt else ""
-      for unit in left:
-        self.failures[unit.name] = f"its task died{times}: {problem}"
-      return None
-    say(f"Task {task.name}: {problem}. {len(left)} runs are sent again.")
-    return task.again(left)
-
-  def _write(self, task, event, units, why=None) -> None:
-    line = {
-      "task": task.name,
-      "attempt": task.attempt,
-      "event": event,
-      "units": [getattr(unit, "name", unit) for unit in units],
-    }
-    with open(self._path, "a") as file:
-      file.write(json.dumps(line | ({"why": why} if why else {})) + "\n")
-
-
-class Watch:
-  """Shows progress, read from the directory.
-
-  Args:
-    study: opened.
-    slots: runs at a time.
-  """
-
-  def __init__(self, study: Study, slots: int):
-    known = survey_lib.seconds_a_run(study.found.done)
-    self._study = study
-    self._progress = progress_lib.Progress(
-      study.found.pending, known, max(slots, 1)
-    )
-    self._left = set(study.found.pending)
-    self._next = 0.0
-
-  def slots(self, count: int) -> None:
-    """Says how many run at a time now, for the time left."""
-    self._progress.workers = max(count, 1)
-
-  def look(self, running: list[tasks_lib.Task], *, now: bool = False) -> None:
-    """Counts what running tasks have finished, every few seconds."""
-    if not now and time.monotonic() < self._next:
-      return
-    self._next = time.monotonic() + LOOK_EVERY_SECONDS
-    for task in running:
-      missing = 0
-      for unit in task.units:
-        if unit not in self._left:
-          continue
-        state = self._study.directory.run_state(unit, check_digests=False)
-        if state.has(self._study.wanted[unit]):
-          self._left.discard(unit)
-          self._progress.done(unit, state.record["seconds"]["total"])
-        else:
-          # They run in this order: what follows is not done either, but for
-          # one that failed or several that run at a time.
-          missing += 1
-          if missing > 4:
-            break
-    self._progress.show()
-
-  def failed(self, failures: dict[str, str]) -> None:
-    for name, error in failures.items():
-      unit = work_units.parse_unit(name)
-      if unit in self._left:
-        self._left.discard(unit)
-        self._progress.failed(unit, error)
-
-  def close(self) -> None:
-    self._progress.close()
-
-
 def finish(study: Study, failures: dict[str, str]) -> int:
   """Scores and writes the page, if the study is whole; returns the exit code."""
   if study.is_whole:
@@ -341,42 +194,6 @@ def print_waves(
     print(
       shown(["python", *tasks_lib.arguments(waves[0][0].units, root, workers)])
     )
-
-
-def tracebacks(
-  directory: directory_lib.ExperimentDirectory, units
-) -> dict[str, int]:
-  """When each unit that failed before left its traceback, in ns."""
-  found = {}
-  for unit in units:
-    try:
-      path = directory.work_dir(unit) / "traceback.txt"
-      found[unit.name] = path.stat().st_mtime_ns
-    except OSError:
-      pass
-  return found
-
-
-def own_failures(
-  directory: directory_lib.ExperimentDirectory, units, before: dict[str, int]
-) -> dict[str, str]:
-  """The units that failed by themselves since `before`, with the error."""
-  return {
-    name: last_line(directory.root / "work" / name / "traceback.txt")
-    or "it says no reason"
-    for name, when in tracebacks(directory, units).items()
-    if before.get(name) != when
-  }
-
-
-def last_line(path: pathlib.Path) -> str:
-  """The last line with something in it; empty if there is none."""
-  try:
-    text = path.read_bytes()[-4096:].decode(errors="replace")
-  except OSError:
-    return ""
-  lines = [" ".join(line.split()) for line in text.splitlines()]
-  return next((line[:500] for line in reversed(lines) if line), "")
 
 
 def shown(arguments: list[str], most: int = 300) -> str:

@@ -16,7 +16,9 @@ import socket
 from absl import flags
 
 from launchers import contract
+from launchers import ledger as ledger_lib
 from launchers import tasks as tasks_lib
+from launchers import watch as watch_lib
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import survey as survey_lib
 
@@ -79,9 +81,9 @@ def _run(values, study, asked, processes, slots) -> dict[str, str]:
     units_per_task=values.units_per_task,
     slots=slots,
   )
-  ledger = contract.Ledger(study, values.task_retries)
+  ledger = ledger_lib.Ledger(study, values.task_retries)
   workers = tasks_lib.workers_of(asked, study.config.running)
-  watch = contract.Watch(study, slots * workers)
+  watch = watch_lib.Watch(study, slots * workers)
   contract.say(
     f"{len(study.wanted)} runs: {len(study.found.done)} done, "
     f"{len(study.found.pending)} to run in {sum(map(len, waves))} tasks, "

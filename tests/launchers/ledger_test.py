@@ -6,6 +6,7 @@ import pathlib
 from absl.testing import absltest
 
 from launchers import contract
+from launchers import ledger
 from launchers import tasks
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
@@ -38,7 +39,7 @@ class LedgerTest(absltest.TestCase):
     teachers, students = work_units.waves(planned, self.config.recipe)
     self.teachers = tasks.Task("00000", tuple(teachers))
     self.students = tasks.Task("00001", tuple(students))
-    self.ledger = contract.Ledger(self.study, retries=2)
+    self.ledger = ledger.Ledger(self.study, retries=2)
 
   def finish(self, unit):
     """Makes up the run of a unit."""
@@ -106,7 +107,7 @@ class LedgerTest(absltest.TestCase):
     self.assertIn("memo_tf.launch: no", list(self.ledger.failures.values())[0])
 
   def test_well_ended_without_runs_names_the_file_system(self):
-    self.ledger = contract.Ledger(self.study, retries=0)
+    self.ledger = ledger.Ledger(self.study, retries=0)
     self.ledger.sent(self.teachers)
 
     self.assertIsNone(self.ledger.ended(self.teachers, None))
