@@ -27,6 +27,24 @@ def command(launcher: str, folder, *more: str, **changes) -> list[str]:
   return [sys.executable, "-m", f"launchers.{launcher}", *arguments[3:]]
 
 
+def run(arguments: list[str]) -> subprocess.CompletedProcess:
+  """Runs a program to its end: minutes, where others use the machine too."""
+  return subprocess.run(
+    arguments,
+    cwd=small_study.ROOT,
+    env=small_study.environment(),
+    capture_output=True,
+    text=True,
+    timeout=3000,
+    check=False,
+  )
+
+
+def launch(folder, **changes) -> subprocess.CompletedProcess:
+  """Runs the small study with the local pool."""
+  return run(small_study.command(folder, **changes))
+
+
 def require_ray() -> None:
   """Skips the test, or fails it, where Ray is missing."""
   try:

@@ -39,7 +39,7 @@ class ContractTest(parameterized.TestCase):
     super().setUpClass()
     cls.local = tempfile.TemporaryDirectory()
     cls.addClassCleanup(cls.local.cleanup)
-    result = small_study.launch(cls.local.name, **STUDY)
+    result = clusters.launch(cls.local.name, **STUDY)
     assert result.returncode == 0, result.stderr
     cls.expected = small_study.arrays(cls.local.name)
 
@@ -60,7 +60,7 @@ class ContractTest(parameterized.TestCase):
     chosen = ",".join(
       f"{small_study.MODEL}/one_hot/r0.70/{index:05d}" for index in range(6)
     )
-    result = small_study.run(
+    result = clusters.run(
       command(cluster, folder, f"--work_units={chosen}", **STUDY)
     )
     self.assertEqual(result.returncode, 0, result.stderr)
@@ -71,7 +71,7 @@ class ContractTest(parameterized.TestCase):
     }
 
     # Then the rest, several units a task; what is done stays as it is.
-    result = small_study.run(
+    result = clusters.run(
       command(cluster, folder, "--units_per_task=2", **STUDY)
     )
     self.assertEqual(result.returncode, 0, result.stderr)
@@ -84,7 +84,7 @@ class ContractTest(parameterized.TestCase):
     self.assertEqual(small_study.differences(self.expected, found), [])
 
     # Again: nothing is sent, the scores are made anew.
-    result = small_study.run(command(cluster, folder, **STUDY))
+    result = clusters.run(command(cluster, folder, **STUDY))
     self.assertEqual(result.returncode, 0, result.stderr)
     self.assertEqual(
       small_study.differences(self.expected, small_study.arrays(folder)), []
@@ -105,7 +105,7 @@ class ContractTest(parameterized.TestCase):
       f"{small_study.MODEL}/{STUDY['recipes'].split(',')[1]}/r0.70/00001"
     )
 
-    result = small_study.run(command(cluster, folder, **changes))
+    result = clusters.run(command(cluster, folder, **changes))
 
     self.assertEqual(result.returncode, 1, result.stderr)
     text = result.stderr + result.stdout

@@ -65,7 +65,7 @@ class SlurmTest(absltest.TestCase):
       log = (self.folder / "work" / name / "log.txt").read_text()
       self.assertEqual(log.count("] epoch 60: "), 1, name)
     alone = self.create_tempdir().full_path
-    result = small_study.launch(alone, **STUDY)
+    result = clusters.launch(alone, **STUDY)
     self.assertEqual(result.returncode, 0, result.stderr)
     self.assertEqual(
       small_study.differences(
@@ -79,14 +79,14 @@ class SlurmTest(absltest.TestCase):
     self.addCleanup(small_study.kill_all, process)
 
     # Killed, as by the kernel when memory is short.
-    small_study.wait_for(self.finished, 300)
+    small_study.wait_for(self.finished, 900)
     victim = min(clusters.launches(self.folder))
     os.kill(victim, signal.SIGKILL)
     small_study.wait_for(
       lambda: "killed by signal 9: requeued" in logs(self.folder), 60
     )
     # The students start when the teachers are done, not before.
-    small_study.wait_for(lambda: self.finished("distilled"), 600)
+    small_study.wait_for(lambda: self.finished("distilled"), 1800)
     self.assertLen(self.finished("one_hot"), 6)
     # What Slurm sends before the end of --time_limit.
     [task, *_] = running_tasks()
@@ -105,7 +105,7 @@ class SlurmTest(absltest.TestCase):
       for name in before
     ]
     self.assertNotEmpty([count for count in restarts if int(count) > 0])
-    output, errors = process.communicate(timeout=900)
+    output, errors = process.communicate(timeout=3000)
 
     self.assertEqual(process.returncode, 0, errors)
     self.assertIn("report/index.html", output)
@@ -114,13 +114,13 @@ class SlurmTest(absltest.TestCase):
     self.check_all_is_as_if_nothing_had_happened()
 
   def test_what_a_cancelled_task_left_is_sent_again_and_nothing_else(self):
-    result = small_study.run(self.command("--nowait"))
+    result = clusters.run(self.command("--nowait"))
     self.assertEqual(result.returncode, 0, result.stderr)
-    small_study.wait_for(self.finished, 300)
+    small_study.wait_for(self.finished, 900)
     slurm("scancel", running_tasks()[0])
 
     # The command given again sends nothing twice, it waits for what is there.
-    result = small_study.run(self.command())
+    result = clusters.run(self.command())
 
     self.assertEqual(result.returncode, 0, result.stderr)
     self.assertIn("Jobs of this study are in the queue", result.stderr)
