@@ -11,7 +11,7 @@ import json
 import signal
 
 import ray
-from ray.util import placement_group as groups
+from ray import util as ray_util
 from ray.util import scheduling_strategies
 
 from launchers import tasks as tasks_lib
@@ -87,7 +87,7 @@ class Group:
   ):
     self._command, self._asked = command, asked
     bundle = {"CPU": asked.cpus} | ({"GPU": asked.gpus} if asked.gpus else {})
-    self._places = groups.placement_group([bundle] * processes)
+    self._places = ray_util.placement_group([bundle] * processes)
     self._members: list = []
     self._addresses: dict = {}
     self._running: dict = {}
@@ -148,7 +148,7 @@ class Group:
   def _end(self, result: Result) -> None:
     for member in self._members:
       ray.kill(member)
-    groups.remove_placement_group(self._places)
+    ray_util.remove_placement_group(self._places)
     self._open = []
     self.result = result
 
@@ -192,7 +192,7 @@ class _Member:
     """host:port of this process, as its peers will know it."""
     import socket
 
-    host = ray.util.get_node_ip_address()
+    host = ray_util.get_node_ip_address()
     with socket.socket() as probe:
       probe.bind(("", 0))
       return f"{host}:{probe.getsockname()[1]}"
