@@ -73,7 +73,9 @@ def launch(
     if config.running.strategy == "multi_worker":
       preparation.join_peers(pool)
     if first:
-      preparation.prepare(directory, config, pool, waited)
+      # One of many tasks at the same time must not write down its own settings.
+      record = not only or not preparation.is_recorded(directory, config)
+      preparation.prepare(directory, config, pool, waited, record=record)
     else:
       peers.wait_for_first(directory, config, waited)
     found = survey_lib.survey(directory, wanted)
@@ -85,13 +87,7 @@ def launch(
     _say(_opening(found, known, workers))
     failures = _run(directory, config, found, wanted, known, workers, pool)
   if first and not only:
-    _say("Scoring …")
-    results = scoring.score_study(directory, config)
-    settings = launch_flags.resolved_flags(config)
-    path = page.write_page(directory, config, results, failures, settings)
-    for line in scoring.summary_lines(results):
-      print(line)
-    print(f"Page: {path}")
+    score_and_show(directory, config, failures)
   for name, error in failures.items():
     _say(f"failed: {name}: {error}")
   if failures:
@@ -100,6 +96,27 @@ def launch(
       f"are under {directory.root / 'work'}. The same command tries them again."
     )
   return FAILED if failures else 0
+
+
+def score_and_show(
+  directory: directory_lib.ExperimentDirectory,
+  config: config_lib.ExperimentConfig,
+  failures: dict[str, str],
+) -> None:
+  """What follows the runs, wherever they ran: scores, page, a summary.
+
+  Args:
+    directory: of the study.
+    config: of the directory.
+    failures: the names of units that failed, with why.
+  """
+  _say("Scoring …")
+  results = scoring.score_study(directory, config)
+  settings = launch_flags.resolved_flags(config)
+  path = page.write_page(directory, config, results, failures, settings)
+  for line in scoring.summary_lines(results):
+    print(line)
+  print(f"Page: {path}")
 
 
 def _run(directory, config, found, wanted, known, workers, pool):

@@ -107,6 +107,19 @@ class LayeringTest(parameterized.TestCase):
 
     self.assertEqual(users, set(WITH_FLAGS))
 
+  def test_launchers_know_nothing_of_learning(self):
+    """They may use what needs no TensorFlow, and one another."""
+    for path in (ROOT / "launchers").rglob("*.py"):
+      for name in imported_modules(path):
+        pieces = name.split(".")
+        self.assertNotIn(pieces[0], ("tensorflow", "keras"), path)
+        if pieces[0] == "memo_tf":
+          self.assertIn(
+            pieces[1],
+            ("experiment", "running", "launch", "launch_flags"),
+            path,
+          )
+
   def test_only_keras_3_is_imported(self):
     for path in sources():
       self.assertNotIn("tf.keras", path.read_text().replace("`tf.keras`", ""))
@@ -120,6 +133,7 @@ class LayeringTest(parameterized.TestCase):
       for path in sources()
       if part_of(path) in WITHOUT_TENSORFLOW
     ] + ["memo_tf", "memo_tf.launch", "memo_tf.status", "memo_tf.export"]
+    modules += ["launchers.ray_cluster", "launchers.slurm_array"]
     program = f"""
 import importlib, sys
 class Blocked:
@@ -146,7 +160,14 @@ for name in {modules!r}:
 
   def test_spelling(self):
     other = "memori" + "sation"
-    for folder in ("memo_tf", "flags", "tests", "docs", "benchmarks"):
+    for folder in (
+      "memo_tf",
+      "launchers",
+      "flags",
+      "tests",
+      "docs",
+      "benchmarks",
+    ):
       for path in (ROOT / folder).rglob("*"):
         if path.suffix in (".py", ".flags", ".md", ".html"):
           self.assertNotIn(other, path.read_text().lower(), path)
@@ -166,7 +187,7 @@ class BazelTest(absltest.TestCase):
     return found
 
   def test_every_source_is_in_a_target(self):
-    for folder in ("memo_tf", "tests", "benchmarks"):
+    for folder in ("memo_tf", "launchers", "tests", "benchmarks"):
       listed = [
         source
         for target in self.targets(ROOT / folder / "BUILD")
@@ -181,10 +202,10 @@ class BazelTest(absltest.TestCase):
   def test_every_dependency_is_a_target(self):
     names = {
       f"//{folder}:{target['name']}"
-      for folder in ("memo_tf", "tests", "benchmarks")
+      for folder in ("memo_tf", "launchers", "tests", "benchmarks")
       for target in self.targets(ROOT / folder / "BUILD")
     }
-    for folder in ("memo_tf", "tests", "benchmarks"):
+    for folder in ("memo_tf", "launchers", "tests", "benchmarks"):
       for target in self.targets(ROOT / folder / "BUILD"):
         for dependency in target.get("deps", []):
           full = dependency if "//" in dependency else f"//{folder}{dependency}"

@@ -11,6 +11,7 @@ import time
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
+from memo_tf.running import preparation
 
 
 def is_first() -> bool:
@@ -50,15 +51,12 @@ def wait_for_first(
 
   Args:
     directory: of the study.
-    config: as this process would write it.
+    config: of this process.
     on_wait: told, about each second, how many seconds it has waited.
   """
   started = time.monotonic()
   while True:
-    try:
-      if directory.config_path.read_text() == config.to_json():
-        return
-    except OSError:
-      pass  # not there yet
+    if preparation.is_recorded(directory, config):
+      return
     time.sleep(0.2)
     on_wait(time.monotonic() - started)

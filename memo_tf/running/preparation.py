@@ -7,6 +7,7 @@ whatever a broken set-up left there is made anew.
 """
 
 from collections.abc import Callable
+import dataclasses
 from importlib import metadata
 import io
 import json
@@ -91,11 +92,31 @@ def recorded_config(
     raise directory_lib.UsageError(str(error)) from error
 
 
+def is_recorded(
+  directory: directory_lib.ExperimentDirectory,
+  config: config_lib.ExperimentConfig,
+) -> bool:
+  """Whether config.json has this, but for where and how the work is done."""
+  try:
+    recorded = config_lib.from_json(directory.config_path.read_text())
+  except (OSError, ValueError, TypeError, AttributeError):
+    return False
+  return all(
+    config_lib.portable(field, getattr(getattr(recorded, group), field.name))
+    == config_lib.portable(field, getattr(getattr(config, group), field.name))
+    for group, kind in config_lib.groups().items()
+    for field in dataclasses.fields(kind)
+    if field.metadata["policy"] != "free"
+  )
+
+
 def prepare(
   directory: directory_lib.ExperimentDirectory,
   config: config_lib.ExperimentConfig,
   pool: worker_pool.WorkerPool,
   on_wait: Callable[[float], None] = lambda seconds: None,
+  *,
+  record: bool = True,
 ) -> None:
   """Makes what is missing of dataset and subsets, and checks what is there.
 
@@ -104,6 +125,7 @@ def prepare(
     config: validated.
     pool: whose workers do it.
     on_wait: told, about each second, how long it has been at work.
+    record: write down the settings, and on what machine.
 
   Raises:
     UsageError: if models or batch size do not fit the data.
@@ -136,6 +158,8 @@ def prepare(
     if is_new:  # nothing may stay behind that would contradict a mended command
       _remove_setup(directory)
     raise directory_lib.UsageError(str(error)) from error
+  if not record:
+    return
   _write_if_new(directory.root / "environment.json", _environment())
   _write_if_new(
     directory.root / "resolved.flags", launch_flags.resolved_flags(config)

@@ -40,7 +40,7 @@ class Progress:
   Args:
     pending: the units to be run.
     known: seconds a run of groups that were run before.
-    workers: how many run at a time.
+    workers: how many run at a time; may be changed.
   """
 
   def __init__(
@@ -53,7 +53,7 @@ class Progress:
     self._known = dict(known)
     self._seconds: dict[survey.Group, list[float]] = {}
     self._running: dict[work_units.WorkUnit, float] = {}
-    self._workers = workers
+    self.workers = workers
     self._count = len(pending)
     self._failed = 0
     self._started = self._told = time.monotonic()
@@ -115,11 +115,11 @@ class Progress:
 
   def _left_text(self) -> str:
     seconds = survey.remaining_seconds(
-      list(self._left), self._known, self._workers
+      list(self._left), self._known, self.workers
     )
     if seconds is None:
       return "time left not known yet"
     for unit, fraction in self._running.items():
-      seconds -= fraction * self._known.get(unit.group, 0.0) / self._workers
+      seconds -= fraction * self._known.get(unit.group, 0.0) / self.workers
     text = f"about {survey.duration(max(seconds, 0.0))} left"
     return text + (f", {self._failed} failed" if self._failed else "")

@@ -1,0 +1,258 @@
+"""Runs a study on a Ray cluster: tasks with cores and GPUs, and retries.
+
+    python -m launchers.ray_cluster --flagfile=cifar10.flags \\
+        --experiment_dir=DIR --ray_address=auto --gpus_per_task=0.25
+
+All machines see DIR and this checkout by the same paths. A task that dies, with
+its process or its machine, is sent again with what is left of it. With
+`--strategy=multi_worker` each run is trained by `--processes_per_run` processes
+that Ray places. docs/launchers.md has more. Other flags:
+"""
+
+import collections
+import os
+import socket
+
+from absl import flags
+
+from launchers import contract
+from launchers import ledger as ledger_lib
+from launchers import tasks as tasks_lib
+from launchers import watch as watch_lib
+from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import survey as survey_lib
+
+PROGRAM = "launchers.ray_cluster"
+CONNECT_SECONDS = 5.0
+
+
+def define_flags(values: flags.FlagValues, program: str) -> None:
+  contract.define_flags(values, program)
+  flags.DEFINE_string(
+    "ray_address",
+    "auto",
+    "HOST:PORT of the cluster; auto: the one that this machine is part of; "
+    "local: one that is started on this machine for this launch.",
+    flag_values=values,
+  )
+  flags.DEFINE_integer(
+    "processes_per_run",
+    2,
+    "With --strategy=multi_worker: processes that train a run together, each "
+    "with --cpus_per_task and --gpus_per_task.",
+    lower_bound=2,
+    flag_values=values,
+  )
+
+
+def launch(values, config, directory, only) -> int:
+  """Runs what is pending on the cluster, then scores; returns the exit code.
+
+  Raises:
+    UsageError: if flags, study and cluster do not fit together.
+    ExperimentError, OSError: if directory or cluster cannot be used.
+  """
+  threads = config.running.threads_per_unit
+  asked = tasks_lib.resources(
+    values.cpus_per_task, values.gpus_per_task, threads
+  )
+  tasks_lib.check_units_per_task(values.units_per_task)
+  processes = 1
+  if config.running.strategy == "multi_worker":
+    processes = values.processes_per_run
+  if values.dry_run:
+    return _dry_run(values, config, directory, only, asked, processes)
+  ray = _import_ray()
+  _connect(ray, values.ray_address)
+  try:
+    slots = _slots(ray, asked, processes)
+    study = contract.open_study(config, directory, only)
+    failures = _run(values, study, asked, processes, slots)
+  finally:
+    ray.shutdown()
+  return contract.finish(study, failures)
+
+
+def _run(values, study, asked, processes, slots) -> dict[str, str]:
+  """Runs the pending units, wave by wave; returns {unit name: error}."""
+  waves = tasks_lib.split(
+    study.found.pending,
+    study.config.recipe,
+    units_per_task=values.units_per_task,
+    slots=slots,
+  )
+  ledger = ledger_lib.Ledger(study, values.task_retries)
+  workers = tasks_lib.workers_of(asked, study.config.running)
+  watch = watch_lib.Watch(study, slots * workers)
+  contract.say(
+    f"{len(study.wanted)} runs: {len(study.found.done)} done, "
+    f"{len(study.found.pending)} to run in {sum(map(len, waves))} tasks, "
+    f"{slots} at a time."
+  )
+  try:
+    for wave in waves:
+      _run_wave(wave, study, ledger, watch, asked, processes, slots, workers)
+  finally:
+    watch.close()
+  return ledger.failures
+
+
+def _run_wave(wave, study, ledger, watch, asked, processes, slots, workers):
+  """Runs tasks that need nothing of each other until none is left to try."""
+  import ray
+
+  from launchers import ray_tasks
+
+  waiting = collections.deque(
+    task for one in wave if (task := ledger.runnable(one))
+  )
+  watch.failed(ledger.failures)
+  running: dict = {}
+  # What waits at the scheduler lets it scale up, and costs little; of places
+  # for several processes only so many are asked for as fit.
+  most = slots if processes > 1 else max(slots, 1000)
+  try:
+    while waiting or running:
+      while waiting and len(running) < most:
+        task = waiting.popleft()
+        ledger.sent(task)
+        command = ray_tasks.Command(
+          tasks_lib.arguments(task.units, str(study.directory.root), workers),
+          str(ledger.log_path(task)),
+          str(contract.ROOT),
+        )
+        if processes > 1:
+          running[ray_tasks.Group(command, asked, processes)] = task
+        else:
+          running[ray_tasks.Single(command, asked)] = task
+      attempt_of = {
+        reference: attempt
+        for attempt in running
+        for reference in attempt.waits_for()
+      }
+      ready, _ = ray.wait(list(attempt_of), timeout=1.0)
+      for reference in ready:
+        attempt = attempt_of[reference]
+        attempt.advance(reference)
+        if attempt.result is None:
+          continue
+        task = running.pop(attempt)
+        watch.look([task], now=True)
+        again = ledger.ended(
+          task, attempt.result.problem, hopeless=attempt.result.hopeless
+        )
+        watch.failed(ledger.failures)
+        if again:
+          waiting.appendleft(again)
+      watch.look(list(running.values()))
+  finally:
+    for attempt in running:
+      attempt.close()
+
+
+def _dry_run(values, config, directory, only, asked, processes) -> int:
+  """Prints what would be sent; asks the cluster only for how much fits."""
+  study = contract.look_at_study(config, directory, only)
+  slots = 0
+  if not values.units_per_task:
+    ray = _import_ray()
+    _connect(ray, values.ray_address)
+    try:
+      slots = _slots(ray, asked, processes)
+    finally:
+      ray.shutdown()
+  waves = tasks_lib.split(
+    study.found.pending,
+    study.config.recipe,
+    units_per_task=values.units_per_task,
+    slots=slots,
+  )
+  workers = tasks_lib.workers_of(asked, study.config.running)
+  each = f"{asked.cpus} CPU, {asked.gpus:g} GPU"
+  if processes > 1:
+    each = f"{processes} processes of {each}"
+  print(
+    f"Ray at {values.ray_address}: {len(study.found.pending)} of "
+    f"{len(study.wanted)} runs in {sum(map(len, waves))} tasks; each {each}"
+    + (f"; {slots} fit at a time." if slots else ".")
+  )
+  contract.print_waves(study, waves, workers)
+  known = survey_lib.seconds_a_run(study.found.done)
+  left = survey_lib.remaining_seconds(
+    study.found.pending, known, max(slots * workers, 1)
+  )
+  if left is not None and slots:
+    print(f"About {survey_lib.duration(left)}, from finished runs.")
+  return 0
+
+
+def _import_ray():
+  try:
+    import ray
+  except ImportError as error:
+    raise directory_lib.UsageError(
+      "Ray is not installed: pip install 'memo_tf[ray]', or "
+      "pip install -r requirements-ray.txt"
+    ) from error
+  return ray
+
+
+def _connect(ray, address: str) -> None:
+  """Connects to the cluster, or says in one line why not."""
+  # No report to Ray's makers of a cluster that is started here.
+  os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+  quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+  if address == "local":
+    ray.init(address="local", include_dashboard=False, **quiet)
+    return
+  if address != "auto":
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit() or not host:
+      raise directory_lib.UsageError(
+        "--ray_address must be auto, local or HOST:PORT. "
+        f"Received: --ray_address={address}"
+      )
+    try:
+      socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+      raise directory_lib.UsageError(
+        f"nothing answers at --ray_address={address} ({error}). `ray status` "
+        "on the cluster's first machine shows its address"
+      ) from error
+  try:
+    ray.init(address=address, **quiet)
+  except (ConnectionError, RuntimeError, ValueError) as error:
+    reason = " ".join(str(error).split())[:200]
+    raise directory_lib.UsageError(
+      f"no Ray cluster at --ray_address={address} ({reason}). Start one with "
+      "`ray start --head`, or give --ray_address=local"
+    ) from error
+
+
+def _slots(ray, asked: tasks_lib.Resources, processes: int) -> int:
+  """How many tasks fit on the cluster at a time.
+
+  Raises:
+    UsageError: if not even one does.
+  """
+  nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+  places = [
+    tasks_lib.fitting(asked, node.get("CPU", 0.0), node.get("GPU", 0.0))
+    for node in nodes
+  ]
+  slots = sum(places) // processes
+  if not slots:
+    has = "; ".join(
+      f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU"
+      for node in nodes
+    )
+    raise directory_lib.UsageError(
+      f"no task fits on the cluster: it would need {processes} x "
+      f"({asked.cpus} CPU, {asked.gpus:g} GPU), and the machines have {has}. "
+      "Change --cpus_per_task or --gpus_per_task"
+    )
+  return slots
+
+
+if __name__ == "__main__":
+  contract.run_program(PROGRAM, define_flags, launch)

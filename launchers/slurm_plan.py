@@ -1,0 +1,162 @@
+"""What of a study is given to Slurm: arrays, commands, and where they are kept.
+
+work/slurm/<submission>/   wave-0.sh wave-0.units wave-0-<task>.log … last.sh
+"""
+
+import dataclasses
+import pathlib
+import sys
+
+from launchers import contract
+from launchers import slurm_queue
+from launchers import slurm_script
+from launchers import tasks as tasks_lib
+from memo_tf.experiment import work_units
+
+PROGRAM = "launchers.slurm_array"
+UNITS_PER_TASK = 20
+MAX_ARRAY = 1000  # Slurm's own default is 1001
+# Flags of this launcher that the last job needs to send the rest as this did.
+PASSED = (
+  "units_per_task",
+  "cpus_per_task",
+  "gpus_per_task",
+  "task_retries",
+  "partition",
+  "time_limit",
+  "warn_seconds",
+  "max_tasks",
+  "max_requeues",
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Array:
+  """One array of a submission.
+
+  Attributes:
+    wave: arrays of a wave start together.
+    tasks: how many.
+    units_path: of the file with a line of units a task, `units`.
+    script_path: of the batch script, `script`.
+    log: of a task; %a is its number.
+  """
+
+  wave: int
+  tasks: int
+  units_path: pathlib.Path
+  units: str
+  script_path: pathlib.Path
+  script: str
+  log: str
+
+
+def arrays_of(values, study, pending, asked, folder) -> list[Array]:
+  """The arrays of pending units, in the order in which they are sent."""
+  waves = tasks_lib.split(
+    pending,
+    study.config.recipe,
+    units_per_task=values.units_per_task or UNITS_PER_TASK,
+  )
+  workers = tasks_lib.workers_of(asked, study.config.running)
+  root = str(study.directory.root)
+  found = []
+  for wave, tasks in enumerate(waves):
+    for start in range(0, len(tasks), MAX_ARRAY):
+      part = tasks[start : start + MAX_ARRAY]
+      name = f"wave-{wave}" + (f"-{start}" if len(tasks) > MAX_ARRAY else "")
+      units_path = folder / f"{name}.units"
+      found.append(
+        Array(
+          wave=wave,
+          tasks=len(part),
+          units_path=units_path,
+          units="".join(
+            ",".join(unit.name for unit in task.units) + "\n" for task in part
+          ),
+          script_path=folder / f"{name}.sh",
+          script=slurm_script.array_script(
+            python=sys.executable,
+            root=str(contract.ROOT),
+            arguments=tasks_lib.arguments((), root, workers),
+            units=str(units_path),
+            requeues=values.max_requeues,
+          ),
+          log=str(folder / f"{name}-%a.log"),
+        )
+      )
+  return found
+
+
+def commands(values, study, arrays, asked, last_script, jobs):
+  """Yields sbatch commands; `jobs` is given the id of each before the next."""
+  options = slurm_script.Options(
+    partition=values.partition,
+    time_limit=values.time_limit,
+    warn_seconds=values.warn_seconds,
+    max_tasks=values.max_tasks,
+    job_name=slurm_queue.job_name(study.directory),
+    more=tuple(values.sbatch_option),
+  )
+  wave, after, ids = 0, [], []
+  for number, array in enumerate(arrays):
+    if array.wave != wave:
+      wave, after, ids = array.wave, ids, []
+    yield slurm_script.array_arguments(
+      options,
+      script=str(array.script_path),
+      tasks=array.tasks,
+      cpus=asked.cpus,
+      gpus=asked.gpus,
+      after=after,
+      log=array.log,
+    )
+    ids.append(jobs[number])
+  yield slurm_script.last_arguments(
+    options,
+    script=str(last_script),
+    after=jobs,
+    log=str(last_script.with_suffix(".log")),
+  )
+
+
+def last_script(values, study, folder, sent_before):
+  """Path and text of the last job's script."""
+  root = str(study.directory.root)
+  only = [] if study.is_whole else [unit.name for unit in study.wanted]
+  arguments = [
+    "-m",
+    PROGRAM,
+    f"--flagfile={root}/resolved.flags",
+    f"--experiment_dir={root}",
+    *(f"--{name}={values[name].value}" for name in PASSED),
+    *(f"--sbatch_option={option}" for option in values.sbatch_option),
+    *([f"--work_units={','.join(only)}"] if only else []),
+    f"--sent_before={sent_before}",
+  ]
+  return folder / "last.sh", slurm_script.last_script(
+    python=sys.executable, root=str(contract.ROOT), arguments=arguments
+  )
+
+
+def folders(directory) -> list[pathlib.Path]:
+  """The folders of earlier submissions, oldest first."""
+  return sorted((directory.root / "work" / "slurm").glob("[0-9]" * 5))
+
+
+def new_folder(directory) -> pathlib.Path:
+  found = folders(directory)
+  number = int(found[-1].name) + 1 if found else 0
+  return directory.root / "work" / "slurm" / f"{number:05d}"
+
+
+def sent_tasks(folder: pathlib.Path) -> list[tasks_lib.Task]:
+  """The tasks of a submission, from the lists that its arrays read."""
+  return [
+    tasks_lib.Task(
+      f"{path.stem}-{number}",
+      tuple(work_units.parse_unit(name) for name in line.split(",")),
+    )
+    for path in sorted(folder.glob("*.units"))
+    for number, line in enumerate(path.read_text().splitlines())
+  ]

@@ -1,0 +1,59 @@
+"""Questions to Slurm, and what it answers."""
+
+import os
+import subprocess
+
+from memo_tf.experiment import directory as directory_lib
+
+
+def job_name(directory) -> str:
+  """The name of all jobs of a study; another study has another."""
+  digest = directory_lib.digest_bytes(str(directory.root).encode())
+  return f"memo_tf-{digest[:8]}"
+
+
+def living(directory, *, needed: bool = True) -> list[str]:
+  """Ids of the study's jobs that are not over, but for this one."""
+  name = f"--name={job_name(directory)}"
+  try:
+    found = ask("squeue", "--noheader", name, "--format=%F").split()
+  except directory_lib.UsageError:
+    if needed:
+      raise
+    return []
+  own = os.environ.get("SLURM_JOB_ID")
+  return list(dict.fromkeys(job for job in found if job != own))
+
+
+def running(directory) -> int:
+  """How many tasks of the study run now."""
+  name = f"--name={job_name(directory)}"
+  answer = ask(
+    "squeue", "--noheader", "--array", name, "--states=RUNNING", "--format=%i"
+  )
+  return len(answer.split())
+
+
+def ask(*command: str) -> str:
+  """Runs a program of Slurm's; returns what it prints.
+
+  Raises:
+    UsageError: if there is no Slurm, or it refuses.
+  """
+  try:
+    done = subprocess.run(
+      command, capture_output=True, text=True, check=False, timeout=60
+    )
+  except FileNotFoundError as error:
+    raise directory_lib.UsageError(
+      f"{command[0]} is missing: give the command on a machine that has Slurm "
+      "(Debian: apt-get install slurm-client)"
+    ) from error
+  except subprocess.TimeoutExpired as error:
+    raise directory_lib.UsageError(
+      f"{command[0]} does not answer within 60 s: is Slurm's controller up?"
+    ) from error
+  if done.returncode:
+    said = " ".join(done.stderr.split())[:300]
+    raise directory_lib.UsageError(f"{command[0]} refuses: {said}")
+  return done.stdout

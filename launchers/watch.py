@@ -1,0 +1,66 @@
+"""Progress of a launch whose runs are elsewhere, read from the directory."""
+
+import time
+
+from launchers import contract
+from launchers import tasks as tasks_lib
+from memo_tf.experiment import survey as survey_lib
+from memo_tf.experiment import work_units
+from memo_tf.running import progress as progress_lib
+
+LOOK_EVERY_SECONDS = 2.0
+
+
+class Watch:
+  """Shows progress, read from the directory.
+
+  Args:
+    study: opened.
+    slots: runs at a time.
+  """
+
+  def __init__(self, study: contract.Study, slots: int):
+    known = survey_lib.seconds_a_run(study.found.done)
+    self._study = study
+    self._progress = progress_lib.Progress(
+      study.found.pending, known, max(slots, 1)
+    )
+    self._left = set(study.found.pending)
+    self._next = 0.0
+
+  def slots(self, count: int) -> None:
+    """Says how many run at a time now, for the time left."""
+    self._progress.workers = max(count, 1)
+
+  def look(self, running: list[tasks_lib.Task], *, now: bool = False) -> None:
+    """Counts what running tasks have finished, every few seconds."""
+    if not now and time.monotonic() < self._next:
+      return
+    self._next = time.monotonic() + LOOK_EVERY_SECONDS
+    for task in running:
+      missing = 0
+      for unit in task.units:
+        if unit not in self._left:
+          continue
+        state = self._study.directory.run_state(unit, check_digests=False)
+        if state.has(self._study.wanted[unit]):
+          self._left.discard(unit)
+          self._progress.done(unit, state.record["seconds"]["total"])
+        else:
+          # They run in this order: what follows is not done either, but for
+          # one that failed or several that run at a time.
+          missing += 1
+          if missing > 4:
+            break
+    self._progress.show()
+
+  def failed(self, failures: dict[str, str]) -> None:
+    """Shows units that have failed, once each."""
+    for name, error in failures.items():
+      unit = work_units.parse_unit(name)
+      if unit in self._left:
+        self._left.discard(unit)
+        self._progress.failed(unit, error)
+
+  def close(self) -> None:
+    self._progress.close()
