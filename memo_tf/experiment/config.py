@@ -305,6 +305,12 @@ class RunningConfig:
     "after a crash; 0: only between runs.",
     "free",
   )
+  max_retries: int = _field(
+    1,
+    "How often a launch tries a run again that failed or whose worker died; the "
+    "others go on meanwhile.",
+    "free",
+  )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,11 @@ def read_info(directory: directory_lib.ExperimentDirectory) -> dict:
     info = json.loads(path.read_text())
     version = info["format_version"]
     is_newer = version > config_lib.FORMAT_VERSION
-  except (OSError, ValueError, KeyError, TypeError) as error:
+    for name, entry in info.get("files", {}).items():
+      if not directory_lib.is_inside(name):
+        raise ValueError(f"it names a file {name!r}")
+      int(entry["bytes"]), str(entry["digest"])
+  except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
     raise directory_lib.ExperimentError(
       f"{path} cannot be read ({error}); " + ADVICE.format(folder=path.parent)
     ) from error
@@ -57,31 +61,50 @@ def is_made_from(info: dict, config: config_lib.ExperimentConfig) -> bool:
   )
 
 
-def check_files(
-  directory: directory_lib.ExperimentDirectory, info: dict, prefix: str = ""
-) -> None:
-  """Compares the files of `dataset/` with the sizes and digests in info.json.
+def damaged_files(
+  directory: directory_lib.ExperimentDirectory,
+  info: dict,
+  prefix: str = "",
+  *,
+  check_digests: bool = True,
+) -> dict[str, str]:
+  """Files of `dataset/` that differ from info.json, each with what is wrong.
 
-  Raises:
-    ExperimentError: that names the first one that differs.
+  Args:
+    directory: of the study.
+    info: `read_info`.
+    prefix: look only at files whose name begins so.
+    check_digests: compare digests, not only sizes.
   """
+  problems = {}
   for name, entry in info["files"].items():
     if not name.startswith(prefix):
       continue
     path = directory.dataset_dir / name
     try:
-      size = path.stat().st_size
-      problem = (
-        f"has {size} bytes instead of {entry['bytes']}"
-        if size != entry["bytes"]
-        else None
-        if directory_lib.digest_file(path) == entry["digest"]
-        else "does not have the recorded digest"
-      )
+      problem = directory_lib.difference(path, entry, check_digests)
     except OSError as error:
       problem = f"cannot be read ({error.strerror})"
     if problem:
-      raise directory_lib.ExperimentError(
-        f"{path} is damaged: it {problem}; "
-        + ADVICE.format(folder=directory.dataset_dir)
-      )
+      problems[name] = problem
+  return problems
+
+
+def check_files(
+  directory: directory_lib.ExperimentDirectory,
+  info: dict,
+  prefix: str = "",
+  *,
+  check_digests: bool = True,
+) -> None:
+  """Compares the files of `dataset/` with what info.json says of them.
+
+  Raises:
+    ExperimentError: that names the first one that differs.
+  """
+  problems = damaged_files(directory, info, prefix, check_digests=check_digests)
+  for name, problem in problems.items():
+    raise directory_lib.ExperimentError(
+      f"{directory.dataset_dir / name} is damaged: it {problem}; "
+      + ADVICE.format(folder=directory.dataset_dir)
+    )
