@@ -2,7 +2,7 @@
 
     python benchmarks/many_units.py [--counts=1000,10000,100000] [--rounds=3]
 
-Makes studies of so many units, every second one finished (made-up run folders
+Makes studies of so many units, nine of ten finished (made-up run folders
 with small files; no model is trained), and runs on each, as programs of their
 own: `memo_tf.status`; a launch's look at what is pending, with its waves; and
 the same progress line a launch shows after each run. Gives the least seconds
@@ -45,7 +45,7 @@ print(len(found.done), len(found.pending), [len(wave) for wave in waves])
 
 
 def make_study(folder: pathlib.Path, count: int) -> int:
-  """Writes a study of about `count` units, half of them finished."""
+  """Writes a study of about `count` units, nine of ten finished."""
   sys.path.insert(0, str(ROOT))
   from memo_tf.experiment import config as config_lib
   from memo_tf.experiment import directory as directory_lib
@@ -80,7 +80,9 @@ def make_study(folder: pathlib.Path, count: int) -> int:
     "resumed_after_epoch": 0,
     "seconds": {"training": 10.0, "evaluation": 1.0, "total": 12.0},
   }
-  for unit in units[::2]:
+  for place, unit in enumerate(units):
+    if place % 10 == 9:
+      continue
     run = directory.run_dir(unit)
     run.mkdir(parents=True)
     outputs = {}

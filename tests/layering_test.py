@@ -26,9 +26,11 @@ LEVELS = {
   "report": 4,
   "running": 4,
   "launch_flags": 4,
+  "merging": 4,
   "launch": 5,
   "status": 5,
   "export": 5,
+  "merge": 5,
 }
 # Parts that must work where TensorFlow is missing.
 WITHOUT_TENSORFLOW = (
@@ -40,7 +42,7 @@ WITHOUT_TENSORFLOW = (
   "report",
 )
 # These take no flags: they take a config and a directory.
-WITH_FLAGS = ("launch_flags", "launch", "status", "export")
+WITH_FLAGS = ("launch_flags", "launch", "status", "export", "merge")
 # (file, import) pairs that the table would forbid, each with its reason. None.
 EXCEPTIONS: set[tuple[str, str]] = set()
 
@@ -118,6 +120,7 @@ class LayeringTest(parameterized.TestCase):
       for path in sources()
       if part_of(path) in WITHOUT_TENSORFLOW
     ] + ["memo_tf", "memo_tf.launch", "memo_tf.status", "memo_tf.export"]
+    modules += ["memo_tf.merge"]
     program = f"""
 import importlib, sys
 class Blocked:

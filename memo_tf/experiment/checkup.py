@@ -100,7 +100,7 @@ def repair(
 def _dataset(directory) -> Iterator[Finding]:
   try:
     info = dataset_record.read_info(directory)
-    problems = dataset_record.damaged_files(directory, info)
+    problems = dataset_record.damaged_files(directory.dataset_dir, info)
   except directory_lib.ExperimentError as error:
     yield Finding("dataset/info.json", str(error))
     return

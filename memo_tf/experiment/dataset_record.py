@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
@@ -62,27 +63,22 @@ def is_made_from(info: dict, config: config_lib.ExperimentConfig) -> bool:
 
 
 def damaged_files(
-  directory: directory_lib.ExperimentDirectory,
+  folder: pathlib.Path,
   info: dict,
-  prefix: str = "",
   *,
   check_digests: bool = True,
 ) -> dict[str, str]:
   """Files of `dataset/` that differ from info.json, each with what is wrong.
 
   Args:
-    directory: of the study.
+    folder: `dataset/`, or a copy of it.
     info: `read_info`.
-    prefix: look only at files whose name begins so.
     check_digests: compare digests, not only sizes.
   """
   problems = {}
   for name, entry in info["files"].items():
-    if not name.startswith(prefix):
-      continue
-    path = directory.dataset_dir / name
     try:
-      problem = directory_lib.difference(path, entry, check_digests)
+      problem = directory_lib.difference(folder / name, entry, check_digests)
     except OSError as error:
       problem = f"cannot be read ({error.strerror})"
     if problem:
@@ -93,7 +89,6 @@ def damaged_files(
 def check_files(
   directory: directory_lib.ExperimentDirectory,
   info: dict,
-  prefix: str = "",
   *,
   check_digests: bool = True,
 ) -> None:
@@ -102,9 +97,11 @@ def check_files(
   Raises:
     ExperimentError: that names the first one that differs.
   """
-  problems = damaged_files(directory, info, prefix, check_digests=check_digests)
-  for name, problem in problems.items():
+  folder = directory.dataset_dir
+  for name, problem in damaged_files(
+    folder, info, check_digests=check_digests
+  ).items():
     raise directory_lib.ExperimentError(
-      f"{directory.dataset_dir / name} is damaged: it {problem}; "
-      + ADVICE.format(folder=directory.dataset_dir)
+      f"{folder / name} is damaged: it {problem}; "
+      + ADVICE.format(folder=folder)
     )

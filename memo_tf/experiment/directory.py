@@ -190,9 +190,9 @@ class ExperimentDirectory:
         changed on the disk by itself is found when the file is used.
     """
     # Plain strings: with pathlib, 100,000 runs would take twice as long.
-    folder = os.path.join(self.root, "runs", unit.name)
+    folder = f"{self.root}/runs/{unit.name}"
     try:
-      with open(os.path.join(folder, "run.json"), "rb") as file:
+      with open(f"{folder}/run.json", "rb") as file:
         text = file.read()
     except FileNotFoundError:
       if os.path.lexists(folder):
@@ -221,9 +221,8 @@ class ExperimentDirectory:
       )
     missing = []
     for name, entry in outputs.items():
-      path = os.path.join(folder, name)
       try:
-        problem = difference(path, entry, check_digests)
+        problem = difference(f"{folder}/{name}", entry, check_digests)
       except FileNotFoundError:
         missing.append(name)
         continue

@@ -242,6 +242,8 @@ def _fit(session, trainer, unit, recipe, members, on_epoch, taught):
       images, labels, places[order], rates[epoch], views
     )
     if not np.isfinite(loss):
+      # What led here is in the checkpoint: another attempt begins anew.
+      path.unlink(missing_ok=True)
       raise DivergedError(
         f"the loss became {loss} in epoch {epoch + 1} of {recipe.epochs}; a "
         "smaller --learning_rate or a longer --warmup_epochs may help"
