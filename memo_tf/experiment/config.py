@@ -23,7 +23,7 @@ from memo_tf.experiment import subsets as subsets_lib
 FORMAT_VERSION = 1
 BUNDLED_DATASETS = ("digits", "mnist5k")
 # A name as TensorFlow Datasets writes it: name/config:version.
-_DATASET = re.compile(r"[A-Za-z]\w*(/[\w.\-]+)?(:[\d.*]+)?|(npz|folder):.+")
+_DATASET = re.compile(r"[A-Za-z]\w*(/\w[\w.\-]*)?(:[\d.*]+)?|(npz|folder):.+")
 
 
 def _field(default, help_text: str, policy: str = "fixed", **more):

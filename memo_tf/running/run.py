@@ -210,12 +210,15 @@ def _fit(session, trainer, unit, recipe, members, on_epoch, taught):
     ]
   )
   found = checkpoints.load(path, key)
+  first, history = 0, []
   if found:
-    first, history, state = found
-    trainer.set_state(state)
-    logging.info("goes on after epoch %d", first)
-  else:
-    first, history = 0, []
+    try:
+      trainer.set_state(found[2])
+      first, history = found[:2]
+      logging.info("goes on after epoch %d", first)
+    except (KeyError, ValueError) as error:
+      logging.warning("%s does not fit (%s): the run starts anew", path, error)
+  if not first:
     trainer.initialize(config.running.seed, unit.name)
 
   rates = schedule.learning_rates(recipe, len(members) // recipe.batch_size)
