@@ -169,7 +169,8 @@ def config_from_flagfile(path: pathlib.Path) -> config_lib.ExperimentConfig:
     lines = [line for line in lines if line and not line.startswith("#")]
     if any(line.lstrip("-").startswith("flagfile") for line in lines):
       raise ValueError("it names another flagfile")
-    values(["memo_tf.launch", *lines])
+    if len(rest := values(["memo_tf.launch", *lines])) > 1:
+      raise ValueError(f"flags start with --. Received: {rest[1]!r}")
     return experiment_config(values)
   except (OSError, ValueError, flags.Error) as error:
     raise directory_lib.UsageError(f"{path} cannot be used: {error}") from error
