@@ -157,7 +157,8 @@ def _same_subsets(studies, config, num_examples) -> dict[str, np.ndarray]:
         raise directory_lib.ExperimentError(
           f"{path} cannot be read ({error})"
         ) from error
-      if not np.array_equal(found, masks[family][: len(found)]):
+      rows = len(found) if found.ndim else 0
+      if not subsets_lib.same_masks(found, masks[family][:rows]):
         raise directory_lib.UsageError(
           f"{path} does not hold the subsets that the seed gives: its runs "
           "were trained on others"

@@ -223,11 +223,10 @@ def _prepare_subsets(directory, config, family_name, num_examples) -> int:
       found = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError):
       found = None
-    if found is not None and found.shape == masks.shape:
-      if np.array_equal(found, masks):
-        return int(masks.sum(axis=1).min())
-    if found is not None and len(found) <= count:
-      if found.ndim == 2 and np.array_equal(found, masks[: len(found)]):
+    if found is not None and subsets_lib.same_masks(found, masks):
+      return int(masks.sum(axis=1).min())
+    if found is not None and found.ndim == 2 and len(found) <= count:
+      if subsets_lib.same_masks(found, masks[: len(found)]):
         found = None  # a study that grows
     if found is not None:
       raise directory_lib.ExperimentError(

@@ -107,7 +107,7 @@ def run_unit(
     The content of the run's `run.json`.
 
   Raises:
-    DivergedError: if the loss or a logit is not finite.
+    DivergedError: if the loss, a weight or a logit is not finite.
     ExperimentError: if the unit was finished before, is repeated for one more
       output, and does not reproduce its predictions.
     OSError: if the run cannot be written.
@@ -126,6 +126,10 @@ def run_unit(
     session, trainer, unit, recipe, members, on_epoch, taught
   )
 
+  if not trainer.is_finite():
+    # Rectifiers turn NaN into 0: neither loss nor logits need show it.
+    (directory.work_dir(unit) / "checkpoint.npz").unlink(missing_ok=True)
+    raise DivergedError("after the last epoch a weight is not finite")
   evaluated = time.perf_counter()
   train_logits = trainer.predict(session.images)
   test_logits = trainer.predict(session.test_images)

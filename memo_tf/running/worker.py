@@ -198,6 +198,9 @@ def _describe(error: Exception) -> dict:
       message = f"{type(error).__name__}: {message}"[:500]
   usage = isinstance(error, directory_lib.UsageError)
   told = {"error": message, "fatal": fatal, "usage": usage}
+  # What TensorFlow or the memory is left in after these, nobody knows.
+  made_by = type(error).__module__.partition(".")[0]
+  told["restart"] = isinstance(error, MemoryError) or made_by == "tensorflow"
   if isinstance(error, directory_lib.DamagedRunError):
     told["damaged"] = [error.unit.name, error.problem]
   return told

@@ -122,7 +122,7 @@ class WorkerPool:
   ) -> Iterator[Event]:
     """Runs tasks until all are done or failed; yields what happens.
 
-    A worker that dies is replaced. A failure that the worker calls fatal
+    A worker that dies, or says that it should be, is replaced. A failure that the worker calls fatal
     raises.
 
     Args:
@@ -175,10 +175,12 @@ class WorkerPool:
               f"{task.get('unit', task['task'])}: {message['error']}"
             )
           if message["event"] == "failed":
+            if message.get("restart"):
+              self._end_worker(worker)
             yield failed(task, message, retries or 0)
           else:
             yield Event(message["event"], task, message)
-        if worker.ended:
+        if worker.ended and worker in self._workers:
           self._selector.unregister(worker.results)
           self._workers.remove(worker)
           code = worker.wait()
@@ -195,6 +197,11 @@ class WorkerPool:
     worker = _Process(self._setup, self._threads, self._log_path)
     self._selector.register(worker.results, selectors.EVENT_READ, worker)
     self._workers.append(worker)
+
+  def _end_worker(self, worker: "_Process") -> None:
+    self._selector.unregister(worker.results)
+    self._workers.remove(worker)
+    worker.close()
 
 
 class _Process:

@@ -31,6 +31,7 @@ class Fault:
     code: how the disturbed launch ends.
     says: a regular expression found in what it prints.
     mend: what the user does before the same command; None: nothing.
+    harms: indices of the runs that it destroys.
     is_fast: in the default suite.
     needs: `root`, `compiler` or nothing.
   """
@@ -42,6 +43,7 @@ class Fault:
   code: int
   says: str
   mend: Callable[[Study], object] | None = None
+  harms: tuple[int, ...] = ()
   is_fast: bool = False
   needs: str = ""
 
@@ -176,7 +178,7 @@ def _rights_taken_away(study: Study) -> Ended:
         path.chmod(0o500)
 
   return study.in_mid_run(
-    take, before=disturbed.as_nobody, environment={"HOME": "/tmp"}
+    take, wrapper=disturbed.AS_NOBODY, environment={"HOME": "/tmp"}
   )
 
 
@@ -328,6 +330,7 @@ FAULTS = (
   Fault(
     name="read_error_of_predictions",
     state="finished",
+    harms=(1,),
     tool="LD_PRELOAD: read() of one run's predictions gives EIO",
     inject=unreadable("00001/predictions.parquet"),
     code=1,
@@ -373,6 +376,7 @@ FAULTS = (
   Fault(
     name="parquet_truncated",
     state="finished",
+    harms=(1,),
     tool="a run's predictions truncated",
     inject=damage(
       lambda s: disturbed.truncate(s.run(1) / "predictions.parquet")
@@ -383,6 +387,7 @@ FAULTS = (
   Fault(
     name="parquet_bit_flipped",
     state="finished",
+    harms=(1,),
     tool="a bit of a run's predictions flipped, its time of change kept",
     inject=damage(lambda s: disturbed.flip(s.run(1) / "predictions.parquet")),
     code=0,
@@ -410,6 +415,7 @@ FAULTS = (
   Fault(
     name="run_json_truncated",
     state="finished",
+    harms=(2,),
     tool="a run.json truncated",
     inject=damage(lambda s: disturbed.truncate(s.run(2) / "run.json")),
     code=0,
@@ -443,6 +449,7 @@ FAULTS = (
   Fault(
     name="run_deleted",
     state="finished",
+    harms=(3,),
     tool="a run's folder deleted",
     inject=damage(lambda s: shutil.rmtree(s.run(3))),
     code=0,
@@ -451,6 +458,7 @@ FAULTS = (
   Fault(
     name="run_json_without_files",
     state="finished",
+    harms=(3,),
     tool="a run's other files deleted",
     inject=damage(
       lambda s: [p.unlink() for p in s.run(3).iterdir() if p.name != "run.json"]
@@ -506,7 +514,7 @@ FAULTS = (
     tool="sitecustomize: one unit's weights begin as NaN",
     inject=site(FAULT_NAN_UNIT="00002"),
     code=1,
-    says="(?s)failed run +attempts +error.*00002 +2  the loss became nan.*"
+    says="(?s)failed run +attempts +error.*00002 +2  .*(nan|not finite).*"
     "1 of 4 runs failed",
   ),
   Fault(
