@@ -1,6 +1,6 @@
 """The experiment directory: paths, atomic writes, digests, what is pending.
 
-    config.json  resolved.flags  environment.json
+    config.json  resolved.flags  environment.json  digests.json
     dataset/  subsets/  runs/<unit>/  work/<unit>/  scores/  report/
 
 Rules that hold everything together and may not be changed:

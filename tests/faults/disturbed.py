@@ -1,5 +1,6 @@
 """A small study that is disturbed: its folder, its launches, what it must keep."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -218,7 +219,8 @@ def kill_one_worker(process: subprocess.Popen) -> None:
 
 def kill_all(process: subprocess.Popen) -> None:
   for pid in [*small_study.children_of(process.pid), process.pid]:
-    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+      os.kill(pid, signal.SIGKILL)
 
 
 def _run(*command: str) -> None:

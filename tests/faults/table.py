@@ -122,10 +122,8 @@ def _two_launches(study: Study) -> Ended:
 
 
 def _second_joins(study: Study) -> Ended:
-  """One is killed while another works; a third finds its claim."""
-  first = study.start()
-  study.when_a_run_is_trained(first)
-  second = study.start()
+  """One of two launches is killed while both are at work."""
+  first, second = study.start(), study.start()
   small_study.wait_for(
     lambda: (
       len(list((study.folder / "work").rglob("claim"))) > 1
