@@ -15,11 +15,13 @@ from absl import flags
 
 from memo_tf import launch_flags
 from memo_tf import scoring
+from memo_tf.experiment import checkup
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import survey as survey_lib
 from memo_tf.experiment import work_units
 from memo_tf.report import page
+from memo_tf.running import dispatch
 from memo_tf.running import peers
 from memo_tf.running import planning
 from memo_tf.running import preparation
@@ -28,6 +30,9 @@ from memo_tf.running import worker_pool
 
 # Exit codes: docs/programs.md.
 FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+# So often runs may turn out to be damaged when they are read, moved aside and
+# run again; a disk that is worse should be seen to.
+MAX_ROUNDS = 4
 
 
 def launch(
@@ -78,24 +83,20 @@ def launch(
       preparation.prepare(directory, config, pool, waited, record=record)
     else:
       peers.wait_for_first(directory, config, waited)
-    found = survey_lib.survey(directory, wanted)
-    for unit, problem in found.damaged.items() if first else ():
-      place = directory.move_aside(unit)
-      _say(f"{unit.name} is damaged: {problem}. Moved to {place}; run again.")
-    planning.check_requirements(directory, found.pending, config)
-    known = survey_lib.seconds_a_run(found.done)
-    _say(_opening(found, known, workers))
-    failures = _run(directory, config, found, wanted, known, workers, pool)
-  if first and not only:
-    score_and_show(directory, config, failures)
-  for name, error in failures.items():
-    _say(f"failed: {name}: {error}")
-  if failures:
-    _say(
-      f"{len(failures)} of {len(wanted)} runs failed; their logs and tracebacks "
-      f"are under {directory.root / 'work'}. The same command tries them again."
+    found, outcome, results = _rounds(
+      directory, config, wanted, pool, workers, first, scores=not only
     )
-  return FAILED if failures else 0
+  if results is not None:
+    _show(directory, config, results, outcome.failures)
+  if outcome.failures:
+    for line in outcome.table():
+      _say(line)
+    _say(
+      f"{len(outcome.failures)} of {len(wanted)} runs failed; their logs and "
+      f"tracebacks are under {directory.root / 'work'}. The same command tries "
+      "them again."
+    )
+  return FAILED if outcome.failures else 0
 
 
 def score_and_show(
@@ -103,68 +104,65 @@ def score_and_show(
   config: config_lib.ExperimentConfig,
   failures: dict[str, str],
 ) -> None:
-  """What follows the runs, wherever they ran: scores, page, a summary.
+  """What follows the runs where a launcher sent them: scores, page, a summary.
 
   Args:
     directory: of the study.
     config: of the directory.
     failures: the names of units that failed, with why.
+
+  Raises:
+    DamagedRunError: if a run is damaged.
   """
   _say("Scoring …")
-  results = scoring.score_study(directory, config)
+  _show(directory, config, scoring.score_study(directory, config), failures)
+
+
+def _show(directory, config, results, failures) -> None:
+  """Writes the page and prints the summary."""
   settings = launch_flags.resolved_flags(config)
   path = page.write_page(directory, config, results, failures, settings)
+  checkup.record_digests(directory)
   for line in scoring.summary_lines(results):
     print(line)
   print(f"Page: {path}")
 
 
-def _run(directory, config, found, wanted, known, workers, pool):
-  """Runs the pending units, wave by wave; returns {unit name: error}."""
-  failures: dict[str, str] = {}
-  progress = progress_lib.Progress(found.pending, known, workers)
-  try:
-    for wave in work_units.waves(found.pending, config.recipe):
-      ready = []
-      for unit in wave:
-        needed = work_units.requires(unit, config.recipe)
-        broken = [n.name for n in needed if n.name in failures]
-        if broken:
-          failures[unit.name] = f"what it requires failed: {broken[0]}"
-          progress.failed(unit, failures[unit.name])
-        else:
-          ready.append(unit)
-      tasks = [
-        {
-          "task": "run",
-          "unit": unit.name,
-          "outputs": sorted(wanted[unit]),
-          "log": str(directory.work_dir(unit) / "log.txt"),
-        }
-        for unit in ready
-      ]
-      for event in pool.run(tasks):
-        if event.task is None:
-          progress.show()
-          continue
-        unit = work_units.parse_unit(event.task["unit"])
-        if event.kind == "started":
-          progress.started(unit)
-        elif event.kind == "epoch":
-          fraction = event.content["epoch"] / event.content["epochs"]
-          progress.epoch(unit, fraction)
-        elif event.kind == "done":
-          progress.done(unit, event.content["seconds"]["total"])
-        else:
-          failures[unit.name] = event.content["error"]
-          directory_lib.write_atomic(
-            directory.work_dir(unit) / "traceback.txt",
-            event.content["traceback"] or event.content["error"] + "\n",
-          )
-          progress.failed(unit, event.content["error"])
-  finally:
-    progress.close()
-  return failures
+def _rounds(directory, config, wanted, pool, workers, first, *, scores):
+  """Runs and scores until no run is found damaged when it is read.
+
+  Returns:
+    The last survey, the outcome, and the scores (None if not wanted here).
+  """
+  for is_last in (*[False] * (MAX_ROUNDS - 1), True):
+    found = survey_lib.survey(directory, wanted)
+    if first:
+      dispatch.move_damaged_aside(directory, found.damaged, _say)
+    for unit, names in found.lost.items():
+      _say(f"{unit.name} has lost {', '.join(names)}: run again for it.")
+    planning.check_requirements(directory, found.pending, config)
+    known = survey_lib.seconds_a_run(found.done)
+    _say(_opening(found, known, workers))
+    outcome = dispatch.run_units(
+      directory, config, found, wanted, pool, workers
+    )
+    damaged, results = outcome.damaged, None
+    if outcome.num_elsewhere:
+      _say(f"{outcome.num_elsewhere} runs were done by another launch.")
+    if not damaged and first and scores:
+      _say("Scoring …")
+      try:
+        results = scoring.score_study(directory, config)
+      except directory_lib.DamagedRunError as error:
+        # Where one is, others may be: all are read before any is repeated.
+        thorough = survey_lib.survey(directory, wanted, check_digests=True)
+        damaged = {error.unit: error.problem, **thorough.damaged}
+    if not damaged:
+      return found, outcome, results
+    if first:
+      dispatch.move_damaged_aside(directory, damaged, _say)
+    if is_last or config.running.strategy == "multi_worker":
+      raise directory_lib.DamagedRunError(*next(iter(damaged.items())))
 
 
 def _opening(found, known, workers) -> str:

@@ -17,6 +17,7 @@ from absl import app
 from absl import flags
 
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import directory as directory_lib
 
 _GROUPS = {
   "data": "data",
@@ -152,6 +153,27 @@ def resolved_flags(config: config_lib.ExperimentConfig) -> str:
       else:
         lines.append(f"--{field.name}={value}")
   return "\n".join(lines) + "\n"
+
+
+def config_from_flagfile(path: pathlib.Path) -> config_lib.ExperimentConfig:
+  """The config of a `resolved.flags`.
+
+  Raises:
+    UsageError: if it is not one.
+  """
+  values = flags.FlagValues()
+  define_flags(values, "memo_tf.launch")
+  try:
+    # Lines only: a flagfile in a flagfile could be any file of this machine.
+    lines = [line.strip() for line in path.read_text().splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if any(line.lstrip("-").startswith("flagfile") for line in lines):
+      raise ValueError("it names another flagfile")
+    if len(rest := values(["memo_tf.launch", *lines])) > 1:
+      raise ValueError(f"flags start with --. Received: {rest[1]!r}")
+    return experiment_config(values)
+  except (OSError, ValueError, flags.Error) as error:
+    raise directory_lib.UsageError(f"{path} cannot be used: {error}") from error
 
 
 def _find_flagfile(name: str) -> pathlib.Path:

@@ -177,7 +177,7 @@ def score_group(
   for unit in units:
     state = directory.run_state(unit, check_digests=False)
     if state.record:
-      records[unit] = state.record
+      records[unit] = _figures(unit, state.record)
   if not records:
     return None
   flagged = find_stuck(
@@ -212,13 +212,31 @@ def score_group(
     examples=train,
     flagged=tuple(flagged),
     num_missing=len(units) - len(records),
-    seconds=sum(record["seconds"]["total"] for record in records.values()),
+    seconds=sum(record["seconds"] for record in records.values()),
     influence=pairs,
     reliability_curve=curve,
     runs_needed=reliability_lib.runs_needed(
       scores, outputs.interval_width, block=family.block
     ),
   )
+
+
+def _figures(unit, record: dict) -> dict:
+  """What scoring needs of a run's record.
+
+  Raises:
+    DamagedRunError: if it lacks a figure, or has something else in its place.
+  """
+  try:
+    return {
+      "in_accuracy": float(record["in_accuracy"]),
+      "parameters": int(record["parameters"]),
+      "seconds": float(record["seconds"]["total"]),
+    }
+  except (KeyError, TypeError, ValueError) as error:
+    raise directory_lib.DamagedRunError(
+      unit, f"run.json lacks a figure ({error})"
+    ) from error
 
 
 def _scores(stack, family, outcome) -> memorization.MemorizationScores:

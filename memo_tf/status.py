@@ -1,10 +1,14 @@
 """What of a study is done, what is damaged, and how long the rest takes.
 
-    python -m memo_tf.status --experiment_dir=DIR
+    python -m memo_tf.status --experiment_dir=DIR [--check [--repair]]
 
-Reads only. Exits with 1 if something is damaged or failed. Flags:
+Looks at sizes and times of change, so that it is quick for many runs. With
+--check it reads every file against its digest; with --repair it moves what is
+damaged to `damaged/` (nothing is deleted), and the next launch makes it again.
+Exits with 1 if something is damaged or failed. Flags:
 """
 
+import collections
 import json
 import sys
 
@@ -12,6 +16,7 @@ from absl import app
 from absl import flags
 
 from memo_tf import launch_flags
+from memo_tf.experiment import checkup
 from memo_tf.experiment import dataset_record
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import survey as survey_lib
@@ -20,42 +25,52 @@ from memo_tf.running import preparation
 from memo_tf.running import worker_pool
 
 
-def status(directory: directory_lib.ExperimentDirectory) -> int:
+def status(
+  directory: directory_lib.ExperimentDirectory,
+  *,
+  check: bool = False,
+  repair: bool = False,
+) -> int:
   """Prints the state of a study; returns the exit code.
+
+  Args:
+    directory: of the study.
+    check: read every file against its digest.
+    repair: also move aside what is damaged.
 
   Raises:
     ExperimentError: if there is no study, or its config cannot be read.
   """
   config = preparation.recorded_config(directory)
+  found_wrong: list[checkup.Finding] = []
+  moved = []
+  if check:
+    found_wrong = list(checkup.findings(directory, config))
+    if repair:
+      moved = checkup.repair(directory, found_wrong)
   units = work_units.plan(config)
   wanted = work_units.wanted_outputs(config, units)
   found = survey_lib.survey(directory, wanted)
   workers = worker_pool.number_of_workers(config.running)
   known = survey_lib.seconds_a_run(found.done)
-  failed = {
-    unit: path.read_text(errors="replace").strip().splitlines()
-    for unit in found.pending
-    if (path := directory.work_dir(unit) / "traceback.txt").exists()
-  }
+  failed = _failed(directory, found.pending)
 
   print(f"{config.data.dataset}, seed {config.running.seed}: {directory.root}")
   print(
     f"{'model/recipe/subsets':44} {'runs':>6} {'done':>6} {'pending':>8} "
     f"{'damaged':>8} {'failed':>7} {'s a run':>8}"
   )
-  groups = dict.fromkeys(unit.group for unit in units)
-  for group in groups:
-    members = [unit for unit in units if unit.group == group]
-    done, damaged, broken = (
-      sum(unit in part for unit in members)
-      for part in (found.done, found.damaged, failed)
-    )
+  total, done, pending, damaged, broken = (
+    collections.Counter(unit.group for unit in part)
+    for part in (units, found.done, found.pending, found.damaged, failed)
+  )
+  for group in total:
     seconds = f"{known[group]:8.2f}" if group in known else ""
     print(
-      f"{'/'.join(group):44} {len(members):6} {done:6} "
-      f"{len(members) - done:8} {damaged:8} {broken:7} {seconds}"
+      f"{'/'.join(group):44} {total[group]:6} {done[group]:6} "
+      f"{pending[group]:8} {damaged[group]:8} {broken[group]:7} {seconds}"
     )
-  left = survey_lib.remaining_seconds(found.pending, known, workers)
+  left = survey_lib.remaining_seconds(pending, known, workers)
   if not found.pending:
     print("All done.")
   elif left is None:
@@ -67,14 +82,53 @@ def status(directory: directory_lib.ExperimentDirectory) -> int:
     )
   for line in _certainty(directory):
     print(line)
-  for unit, problem in found.damaged.items():
-    print(f"damaged: {unit.name}: {problem}. The launch command repeats it.")
-  for unit, lines in failed.items():
-    print(f"failed: {unit.name}: {lines[-1] if lines else 'no message'}")
-  problem = _dataset_problem(directory)
+  if not check:
+    for unit, problem in found.damaged.items():
+      print(f"damaged: {unit.name}: {problem}. The launch command repeats it.")
+  for unit, names in found.lost.items():
+    print(
+      f"lost: {unit.name}: {', '.join(names)}. The launch command repeats it."
+    )
+  for unit, error in failed.items():
+    print(f"failed: {unit.name}: {error}")
+  problem = None if check else _dataset_problem(directory)
   if problem:
     print(f"damaged: {problem}")
-  return 1 if found.damaged or failed or problem else 0
+  if not check:
+    return 1 if found.damaged or failed or problem else 0
+  return 1 if _tell(found_wrong, moved, repair) or failed else 0
+
+
+def _tell(found, moved, repair: bool) -> bool:
+  """Prints what a check found; returns whether damage is still in place."""
+  for finding in found:
+    print(f"{'damaged' if finding.is_damage else 'left over'}: {finding}")
+  for path, place in moved:
+    print(f"moved: {path} to {place}")
+  if not found:
+    print("Checked: every file is as recorded.")
+  elif repair:
+    print("The launch command makes what was moved again.")
+  elif any(finding.is_damage for finding in found):
+    print(
+      "--repair moves what is damaged aside; the launch command then makes it "
+      "again."
+    )
+  return not repair and any(finding.is_damage for finding in found)
+
+
+def _failed(directory, pending) -> dict[work_units.WorkUnit, str]:
+  """The last line of the traceback of each pending unit that has one."""
+  root, failed = str(directory.root), {}
+  for unit in pending:
+    try:
+      path = f"{root}/work/{unit.name}/traceback.txt"
+      with open(path, encoding="utf-8", errors="replace") as file:
+        lines = file.read().strip().splitlines()
+    except OSError:
+      continue
+    failed[unit] = lines[-1] if lines else "no message"
+  return failed
 
 
 def _certainty(directory: directory_lib.ExperimentDirectory) -> list[str]:
@@ -94,7 +148,7 @@ def _dataset_problem(
 ) -> str | None:
   try:
     info = dataset_record.read_info(directory)
-    dataset_record.check_files(directory, info)
+    dataset_record.check_files(directory, info, check_digests=False)
   except directory_lib.ExperimentError as error:
     return str(error)
   return None
@@ -107,7 +161,14 @@ def main(unused_argv) -> int:
       raise ValueError(
         "--experiment_dir must name the study's folder. Received none"
       )
-    return status(directory_lib.ExperimentDirectory(folder))
+    values = flags.FLAGS
+    if values.repair and not values.check:
+      raise ValueError("--repair needs --check. Received: --repair")
+    return status(
+      directory_lib.ExperimentDirectory(folder),
+      check=values.check,
+      repair=values.repair,
+    )
   except ValueError as error:
     print(f"memo_tf.status: {error}", file=sys.stderr)
     return 2
@@ -120,6 +181,19 @@ def _define(values: flags.FlagValues, program: str) -> None:
   del program
   flags.DEFINE_string(
     "experiment_dir", None, "Folder of the study.", flag_values=values
+  )
+  flags.DEFINE_bool(
+    "check",
+    False,
+    "Read every file against its digest: data set, subsets, runs, scores, page.",
+    flag_values=values,
+  )
+  flags.DEFINE_bool(
+    "repair",
+    False,
+    "With --check: move what is damaged to damaged/, so that the next launch "
+    "makes it again.",
+    flag_values=values,
   )
 
 

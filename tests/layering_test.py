@@ -27,9 +27,11 @@ LEVELS = {
   "report": 4,
   "running": 4,
   "launch_flags": 4,
+  "merging": 4,
   "launch": 5,
   "status": 5,
   "export": 5,
+  "merge": 5,
 }
 # Parts that must work where TensorFlow is missing.
 WITHOUT_TENSORFLOW = (
@@ -42,7 +44,7 @@ WITHOUT_TENSORFLOW = (
   "report",
 )
 # These take no flags: they take a config and a directory.
-WITH_FLAGS = ("launch_flags", "launch", "status", "export")
+WITH_FLAGS = ("launch_flags", "launch", "status", "export", "merge")
 # (file, import) pairs that the table would forbid, each with its reason. None.
 EXCEPTIONS: set[tuple[str, str]] = set()
 
@@ -134,6 +136,7 @@ class LayeringTest(parameterized.TestCase):
       if part_of(path) in WITHOUT_TENSORFLOW
     ] + ["memo_tf", "memo_tf.launch", "memo_tf.status", "memo_tf.export"]
     modules += ["launchers.ray_cluster", "launchers.slurm_array"]
+    modules += ["memo_tf.merge"]
     program = f"""
 import importlib, sys
 class Blocked:

@@ -19,6 +19,9 @@ from memo_tf.data import datasets
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
 
+# Characters of a class's name: it stands in tables, pages and file names.
+MAX_NAME = 200
+
 
 def load_npz(path: pathlib.Path) -> datasets.ImageDataset:
   """Reads an .npz file; never unpickles.
@@ -61,6 +64,12 @@ def load_npz(path: pathlib.Path) -> datasets.ImageDataset:
   highest = max(
     (part.max() for part in labels.values() if len(part)), default=1
   )
+  if highest > max(len(labels["train"]), 1000):
+    # Before as many names are made: one label could ask for a billion.
+    raise directory_lib.UsageError(
+      f"{path}: every class needs training examples. Received: label {highest} "
+      f"and {len(labels['train'])} training examples"
+    )
   names = arrays.get("class_names", np.arange(int(highest) + 1))
   data = datasets.ImageDataset(
     name=path.name,
@@ -219,7 +228,13 @@ def _ids(values: np.ndarray | None, name: str, path) -> np.ndarray | None:
 
 
 def check_classes(data) -> None:
-  """Every class has a training example: in one's own data, else a mistake."""
+  """Every class has a training example and a name that fits on a line."""
+  for name in data.class_names:
+    if not name.isprintable() or not 0 < len(name) <= MAX_NAME:
+      raise directory_lib.UsageError(
+        f"{data.name}: a class's name must be 1 to {MAX_NAME} printable "
+        f"characters. Received: {name[: 2 * MAX_NAME]!r}"
+      )
   present = np.isin(np.arange(len(data.class_names)), data.train_labels)
   if not present.all():
     missing = int(np.flatnonzero(~present)[0])

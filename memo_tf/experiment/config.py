@@ -25,7 +25,7 @@ BUNDLED_DATASETS = ("digits", "mnist5k")
 # As the estimators name them; correctness is always scored.
 OUTCOMES = ("correctness", "label_probability", "margin")
 # A name as TensorFlow Datasets writes it: name/config:version.
-_DATASET = re.compile(r"[A-Za-z]\w*(/[\w.\-]+)?(:[\d.*]+)?|(npz|folder):.+")
+_DATASET = re.compile(r"[A-Za-z]\w*(/\w[\w.\-]*)?(:[\d.*]+)?|(npz|folder):.+")
 
 
 def _field(default, help_text: str, policy: str = "fixed", **more):
@@ -334,6 +334,12 @@ class RunningConfig:
     0,
     "Save the state of an unfinished run every so many epochs, to go on there "
     "after a crash; 0: only between runs.",
+    "free",
+  )
+  max_retries: int = _field(
+    1,
+    "How often a launch tries a run again that failed or whose worker died; the "
+    "others go on meanwhile.",
     "free",
   )
 

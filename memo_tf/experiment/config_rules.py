@@ -227,6 +227,12 @@ def check(config: config_lib.ExperimentConfig) -> None:
       config.outputs.influence_top_k,
     ),
     (
+      running.max_retries >= 0,
+      "must be 0 or more",
+      "max_retries",
+      running.max_retries,
+    ),
+    (
       -1 <= config.outputs.min_memorization <= 1,
       "must be in [-1, 1]",
       "min_memorization",

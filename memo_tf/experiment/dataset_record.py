@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import pathlib
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
@@ -20,7 +21,11 @@ def read_info(directory: directory_lib.ExperimentDirectory) -> dict:
     info = json.loads(path.read_text())
     version = info["format_version"]
     is_newer = version > config_lib.FORMAT_VERSION
-  except (OSError, ValueError, KeyError, TypeError) as error:
+    for name, entry in info.get("files", {}).items():
+      if not directory_lib.is_inside(name):
+        raise ValueError(f"it names a file {name!r}")
+      int(entry["bytes"]), str(entry["digest"])
+  except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
     raise directory_lib.ExperimentError(
       f"{path} cannot be read ({error}); " + ADVICE.format(folder=path.parent)
     ) from error
@@ -88,10 +93,42 @@ def is_encoded(info: dict) -> bool:
   return "encoding" in info
 
 
+def damaged_files(
+  folder: pathlib.Path,
+  info: dict,
+  *,
+  check_digests: bool = True,
+  images_later: bool = False,
+) -> dict[str, str]:
+  """Files of `dataset/` that differ from info.json, each with what is wrong.
+
+  Args:
+    folder: `dataset/`, or a copy of it.
+    info: `read_info`.
+    check_digests: compare digests, not only sizes.
+    images_later: of shards that are read through an index, which has a digest
+      of every image, compare the sizes only: to read all of them at every start
+      would take too long.
+  """
+  problems = {}
+  for name, entry in info["files"].items():
+    check = check_digests and not (images_later and _has_index(info, name))
+    try:
+      problem = directory_lib.difference(folder / name, entry, check)
+    except OSError as error:
+      problem = f"cannot be read ({error.strerror})"
+    if problem:
+      problems[name] = problem
+  return problems
+
+
 def check_files(
-  directory: directory_lib.ExperimentDirectory, info: dict, prefix: str = ""
+  directory: directory_lib.ExperimentDirectory,
+  info: dict,
+  *,
+  check_digests: bool = True,
 ) -> None:
-  """Compares the files of `dataset/` with the sizes and digests in info.json.
+  """Compares the files of `dataset/` with what info.json says of them.
 
   Of shards that are read through an index, which has a digest of every image,
   the sizes only: to read all of them at every start would take too long.
@@ -99,29 +136,16 @@ def check_files(
   Raises:
     ExperimentError: that names the first one that differs.
   """
-  for name, entry in info["files"].items():
-    if not name.startswith(prefix):
-      continue
-    path = directory.dataset_dir / name
-    try:
-      size = path.stat().st_size
-      problem = (
-        f"has {size} bytes instead of {entry['bytes']}"
-        if size != entry["bytes"]
-        else None
-        if _is_checked_later(info, name)
-        or directory_lib.digest_file(path) == entry["digest"]
-        else "does not have the recorded digest"
-      )
-    except OSError as error:
-      problem = f"cannot be read ({error.strerror})"
-    if problem:
-      raise directory_lib.ExperimentError(
-        f"{path} is damaged: it {problem}; "
-        + ADVICE.format(folder=directory.dataset_dir)
-      )
+  folder = directory.dataset_dir
+  for name, problem in damaged_files(
+    folder, info, check_digests=check_digests, images_later=True
+  ).items():
+    raise directory_lib.ExperimentError(
+      f"{folder / name} is damaged: it {problem}; "
+      + ADVICE.format(folder=folder)
+    )
 
 
-def _is_checked_later(info: dict, name: str) -> bool:
+def _has_index(info: dict, name: str) -> bool:
   large = name.endswith(".tfrecord") or name == "thumbnails.npy"
   return is_encoded(info) and large

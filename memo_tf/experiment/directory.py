@@ -1,6 +1,6 @@
 """The experiment directory: paths, atomic writes, digests, what is pending.
 
-    config.json  resolved.flags  environment.json
+    config.json  resolved.flags  environment.json  digests.json
     dataset/  subsets/  runs/<unit>/  work/<unit>/  scores/  report/
 
 Rules that hold everything together and may not be changed:
@@ -22,11 +22,16 @@ import pathlib
 import re
 import shutil
 import socket
+import stat
 import uuid
 
 import xxhash
 
 from memo_tf.experiment import work_units
+
+PREDICTIONS = "predictions.parquet"
+# What run.json names lies beside it: a name, never a path.
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 
 
 class ExperimentError(RuntimeError):
@@ -35,6 +40,26 @@ class ExperimentError(RuntimeError):
 
 class UsageError(ValueError):
   """The command does not fit the study; the message names flag and value."""
+
+
+class UnitError(ExperimentError):
+  """One unit cannot be run as things are; the others can."""
+
+
+class DamagedRunError(UnitError):
+  """A finished run cannot be used; moved aside, it can be run again.
+
+  Args:
+    unit: whose run.
+    problem: what is wrong with it, as in "x has 3 bytes instead of 5".
+  """
+
+  def __init__(self, unit: work_units.WorkUnit, problem: str):
+    super().__init__(
+      f"the run {unit.name} cannot be used: {problem}; give the launch command "
+      "again: it moves the run aside and repeats it."
+    )
+    self.unit, self.problem = unit, problem
 
 
 def describe_os_error(error: OSError, default: str = "") -> str:
@@ -52,7 +77,8 @@ def digest_bytes(content) -> str:
   return xxhash.xxh3_128_hexdigest(content)
 
 
-def digest_file(path: pathlib.Path) -> str:
+def digest_file(path: str | os.PathLike) -> str:
+  """`digest_bytes` of a file's content."""
   hasher = xxhash.xxh3_128()
   with open(path, "rb") as file:
     while block := file.read(1 << 20):
@@ -62,10 +88,21 @@ def digest_file(path: pathlib.Path) -> str:
 
 def private_name(path: pathlib.Path) -> pathlib.Path:
   """A sibling of `path` that no other process uses."""
-  host = re.sub(r"[^A-Za-z0-9]", "", socket.gethostname()) or "host"
   return path.with_name(
-    f".{path.name}~{host}~{os.getpid()}~{uuid.uuid4().hex[:8]}"
+    f".{path.name}~{host_name()}~{os.getpid()}~{uuid.uuid4().hex[:8]}"
   )
+
+
+def host_name() -> str:
+  """This host's name for the names of files, telling containers apart.
+
+  Containers may share a host's name and each count processes on its own.
+  """
+  name = re.sub(r"[^A-Za-z0-9]", "", socket.gethostname()) or "host"
+  try:
+    return f"{name}{os.stat('/proc/self/ns/pid').st_ino % 100_000}"
+  except OSError:  # not Linux
+    return name
 
 
 def write_atomic(path: pathlib.Path, content: bytes | str) -> None:
@@ -88,17 +125,21 @@ def write_atomic(path: pathlib.Path, content: bytes | str) -> None:
     raise
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class RunState:
   """What is known of one unit's run without reading its arrays.
 
   Attributes:
-    record: the content of `run.json`, or None if there is none.
+    record: the content of `run.json`, or None if there is none. Its `outputs`
+      are those that are there.
     problem: why the run cannot be used, or None.
+    missing: outputs that it recorded and that are lost. The run is of use
+      without them, and pending if somebody wants one.
   """
 
   record: dict | None
   problem: str | None = None
+  missing: tuple[str, ...] = ()
 
   def has(self, outputs: frozenset[str]) -> bool:
     return self.record is not None and outputs <= set(self.record["outputs"])
@@ -144,70 +185,101 @@ class ExperimentDirectory:
 
     Args:
       unit: whose run.
-      check_digests: read every output and compare its digest, instead of only
-        its size.
+      check_digests: read every output and compare its digest. Otherwise only
+        those whose time of change is not the recorded one are read; what
+        changed on the disk by itself is found when the file is used.
     """
-    folder = self.run_dir(unit)
+    # Plain strings: with pathlib, 100,000 runs would take twice as long.
+    folder = f"{self.root}/runs/{unit.name}"
     try:
-      text = (folder / "run.json").read_text()
+      with open(f"{folder}/run.json", "rb") as file:
+        text = file.read()
     except FileNotFoundError:
-      if folder.exists():
+      if os.path.lexists(folder):
         return RunState(None, "it has no run.json")
       return RunState(None)
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
       return RunState(None, f"run.json cannot be read ({error})")
     try:
-      record = json.loads(text)
-      outputs = {
-        name: (entry["bytes"], entry["digest"])
-        for name, entry in record["outputs"].items()
-      }
+      record = json.loads(text.decode())
+      outputs = record["outputs"]
+      for name, entry in outputs.items():
+        if not _FILE_NAME.fullmatch(name):
+          return RunState(None, f"run.json names an output {name!r}")
+        int(entry["bytes"]), str(entry["digest"])
       if record["unit"] != unit.name:
         return RunState(None, f"run.json is that of {record['unit']}")
       is_newer = record["format_version"] > work_units.config_lib.FORMAT_VERSION
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except UnicodeDecodeError as error:
+      return RunState(None, f"run.json cannot be read ({error})")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
       return RunState(None, "run.json is damaged")
     if is_newer:
       version = record["format_version"]
       raise ExperimentError(
         f"{folder} was written by a newer memo_tf (format_version {version})."
       )
-    for name, (size, digest) in outputs.items():
+    missing = []
+    for name, entry in outputs.items():
       try:
-        found = os.stat(folder / name).st_size
-      except OSError:
-        return RunState(None, f"{name} is missing")
-      if found != size:
-        return RunState(None, f"{name} has {found} bytes instead of {size}")
-      if check_digests and digest_file(folder / name) != digest:
-        return RunState(None, f"{name} does not have the recorded digest")
-    return RunState(record)
+        problem = difference(f"{folder}/{name}", entry, check_digests)
+      except FileNotFoundError:
+        missing.append(name)
+        continue
+      except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+      if problem:
+        return RunState(None, f"{name} {problem}")
+    if PREDICTIONS in missing:  # nothing could be compared with a repeated run
+      return RunState(None, f"{PREDICTIONS} is missing")
+    for name in missing:
+      del outputs[name]
+    return RunState(record, None, tuple(missing))
 
-  def move_aside(self, unit: work_units.WorkUnit) -> pathlib.Path:
-    """Moves a damaged run to `damaged/`, never deletes it; returns where."""
+  def move_aside(self, unit: work_units.WorkUnit) -> pathlib.Path | None:
+    """Moves a damaged run to `damaged/`, never deletes it.
+
+    Returns:
+      Where it is now; None if there was nothing to move (any more).
+    """
+    return self.move_to_damaged(self.run_dir(unit), unit.name)
+
+  def move_to_damaged(
+    self, path: pathlib.Path, name: str
+  ) -> pathlib.Path | None:
+    """Moves a file or folder to `damaged/<name>-<number>`; None: not there."""
     for attempt in range(10_000):
-      target = self.root / "damaged" / f"{unit.name}-{attempt}"
-      if not target.exists():
+      target = self.root / "damaged" / f"{name}-{attempt}"
+      if not os.path.lexists(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.rename(self.run_dir(unit), target)
+        try:
+          os.rename(path, target)
+        except FileNotFoundError:  # another process was faster
+          return None
         return target
-    raise ExperimentError(f"{self.root / 'damaged'} is full of {unit.name}")
+    raise ExperimentError(f"{self.root / 'damaged'} is full of {name}")
 
-  def clean_private(self) -> None:
-    """Removes what dead processes of this host left half-written."""
-    mine = private_name(pathlib.Path("x")).name.split("~")[1]
+  def private_leftovers(self) -> list[pathlib.Path]:
+    """What dead processes of this host left half-written."""
+    found = []
     for top in ("runs", "subsets", "scores", "report", "work", "."):
       folder = self.root / top
       entries = (
         folder.glob(".*~*~*~*") if top == "." else folder.rglob(".*~*~*~*")
       )
-      for path in list(entries):
+      for path in entries:
         parts = path.name.rsplit("~", 3)
-        if parts[1] != mine or not parts[2].isdigit():
+        if parts[1] != host_name() or not parts[2].isdigit():
           continue
-        if not _alive(int(parts[2])):
-          with contextlib.suppress(OSError):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if not is_alive(int(parts[2])):
+          found.append(path)
+    return found
+
+  def clean_private(self) -> None:
+    """Removes `private_leftovers`."""
+    for path in self.private_leftovers():
+      with contextlib.suppress(OSError):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def publish(private: pathlib.Path, target: pathlib.Path) -> bool:
@@ -237,13 +309,59 @@ def extend(private: pathlib.Path, target: pathlib.Path, record: dict) -> None:
   named = json.loads((target / "run.json").read_text())["outputs"]
   for path in private.iterdir():
     # A file that run.json does not name was left by an attempt that broke off.
-    if path.name != "run.json" and path.name not in named:
+    lost = path.name not in named or not (target / path.name).exists()
+    if path.name != "run.json" and lost:
       os.replace(path, target / path.name)
   write_atomic(target / "run.json", json.dumps(record, indent=2) + "\n")
   shutil.rmtree(private)
 
 
-def _alive(pid: int) -> bool:
+def is_inside(name: str) -> bool:
+  """Whether a recorded name is that of a file below the folder it is under."""
+  parts = pathlib.PurePosixPath(name).parts
+  return bool(parts) and ".." not in parts and not name.startswith("/")
+
+
+def file_entry(path: pathlib.Path, content: bytes | None = None) -> dict:
+  """A file's size, digest and time of change, as records hold them.
+
+  The time is compared for being the same, never for being later.
+  """
+  digest = digest_file(path) if content is None else digest_bytes(content)
+  found = os.stat(path)
+  return {
+    "bytes": found.st_size,
+    "digest": digest,
+    "mtime_ns": found.st_mtime_ns,
+  }
+
+
+def difference(
+  path: str | os.PathLike, entry: dict, check_digest: bool
+) -> str | None:
+  """How a file differs from its `file_entry`, in words; None if it does not.
+
+  Args:
+    path: of the file.
+    entry: its size, digest and, if known, time of change.
+    check_digest: read it even if it was not changed since.
+
+  Raises:
+    OSError: if it is not there or cannot be read.
+  """
+  found = os.stat(path)
+  if not stat.S_ISREG(found.st_mode):
+    return "is no file"
+  if found.st_size != entry["bytes"]:
+    return f"has {found.st_size} bytes instead of {entry['bytes']}"
+  changed = found.st_mtime_ns != entry.get("mtime_ns", found.st_mtime_ns)
+  if (check_digest or changed) and digest_file(path) != entry["digest"]:
+    return "does not have the recorded digest"
+  return None
+
+
+def is_alive(pid: int) -> bool:
+  """Whether a process of this host is there."""
   try:
     os.kill(pid, 0)
   except ProcessLookupError:

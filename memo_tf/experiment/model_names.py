@@ -13,6 +13,7 @@ a line in its table there.
 
 from collections.abc import Callable
 import dataclasses
+import functools
 import re
 
 
@@ -149,6 +150,7 @@ FAMILIES: dict[str, Callable[[str, str], ModelName]] = {
 }
 
 
+@functools.lru_cache(maxsize=1024)  # asked for every unit of a study
 def parse(name: str) -> ModelName:
   """Parses a model's name, or raises a `ValueError` that says the rule."""
   family, _, rest = name.partition("-")

@@ -140,25 +140,30 @@ def read_run(
   """Reads one run's predictions, after checking them against their digest.
 
   Raises:
-    ExperimentError: if they are missing or damaged; says what to do.
+    DamagedRunError: if they are missing or damaged; says what to do.
   """
-  path = directory.run_dir(unit) / "predictions.parquet"
-  advice = (
-    "give the launch command again: it moves the run aside and repeats it"
-  )
+  path = directory.run_dir(unit) / directory_lib.PREDICTIONS
   try:
     record = json.loads((path.parent / "run.json").read_text())
-    digest = record["outputs"]["predictions.parquet"]["digest"]
+    digest = record["outputs"][directory_lib.PREDICTIONS]["digest"]
     content = path.read_bytes()
   except (OSError, ValueError, KeyError, TypeError) as error:
-    raise directory_lib.ExperimentError(
-      f"the run {unit.name} cannot be read ({error}); {advice}."
+    raise directory_lib.DamagedRunError(
+      unit, f"{path.name} cannot be read ({error})"
     ) from error
   if directory_lib.digest_bytes(content) != digest:
-    raise directory_lib.ExperimentError(
-      f"{path} is damaged: it does not have the recorded digest; {advice}."
+    raise directory_lib.DamagedRunError(
+      unit, f"{path.name} does not have the recorded digest"
     )
-  return pq.read_table(pa.BufferReader(content))
+  try:
+    table = pq.read_table(pa.BufferReader(content))
+    if not set(COLUMNS) <= set(table.column_names):
+      raise ValueError(f"it lacks a column of {', '.join(COLUMNS)}")
+  except (pa.ArrowException, ValueError, OSError) as error:
+    raise directory_lib.DamagedRunError(
+      unit, f"{path.name} cannot be read ({error})"
+    ) from error
+  return table
 
 
 def stack_runs(

@@ -14,6 +14,7 @@ which `work_units.requires` reads from here.
 
 from collections.abc import Callable
 import dataclasses
+import functools
 import hashlib
 import json
 import re
@@ -162,6 +163,7 @@ KINDS: dict[str, Callable[[str, dict], Recipe]] = {
 }
 
 
+@functools.lru_cache(maxsize=1024)  # asked for every unit of a study
 def parse(name: str, training) -> Recipe:
   """The recipe of a name under the study's training settings.
 

@@ -107,6 +107,21 @@ def parse_family(name: str) -> SubsetFamily:
   return SubsetFamily(name=name, ratio=ratio, scheme=scheme)
 
 
+def same_masks(found: np.ndarray, expected: np.ndarray) -> bool:
+  """Whether `found` is these masks to the bit; both bool `[M, N]`.
+
+  NumPy's comparison takes any byte but 0 for True, a flipped bit as well.
+  """
+  return (
+    found.dtype == bool
+    and found.shape == expected.shape
+    and np.array_equal(
+      np.ascontiguousarray(found).view(np.uint8),
+      np.ascontiguousarray(expected).view(np.uint8),
+    )
+  )
+
+
 def check_scheme(ratio: float, scheme: str) -> None:
   """Raises a `ValueError` if the scheme cannot have the ratio."""
   if scheme == "complementary" and ratio != 0.5:

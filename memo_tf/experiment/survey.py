@@ -3,7 +3,11 @@
 Read from the directory alone: there is no index file that could be wrong.
 """
 
+import collections
+from collections.abc import Iterable
 import dataclasses
+import os
+import pathlib
 import statistics
 
 from memo_tf.experiment import directory as directory_lib
@@ -13,69 +17,128 @@ from memo_tf.experiment import work_units
 Group = tuple[str, str, str]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class FinishedRun:
+  """What a plan needs to know of a finished run; small, for there are many.
+
+  Attributes:
+    seconds: that it took; None if that is not known, or if it was resumed and
+      tells nothing of a whole run.
+    num_bytes: of its outputs.
+  """
+
+  seconds: float | None
+  num_bytes: int
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Survey:
   """The state of some units.
 
   Attributes:
-    done: the record of each unit that has all outputs that are wanted.
+    done: each unit that has all outputs that are wanted.
     pending: units that miss an output, in the order given.
     damaged: pending units whose run cannot be used, with why.
+    lost: outputs that pending units had once and have no more.
   """
 
-  done: dict[work_units.WorkUnit, dict]
+  done: dict[work_units.WorkUnit, FinishedRun]
   pending: list[work_units.WorkUnit]
   damaged: dict[work_units.WorkUnit, str]
+  lost: dict[work_units.WorkUnit, tuple[str, ...]] = dataclasses.field(
+    default_factory=dict
+  )
 
 
 def survey(
   directory: directory_lib.ExperimentDirectory,
   wanted: dict[work_units.WorkUnit, frozenset[str]],
   *,
-  check_digests: bool = True,
+  check_digests: bool = False,
 ) -> Survey:
-  """Looks at every unit's run; see `ExperimentDirectory.run_state`."""
-  done, pending, damaged = {}, [], {}
+  """Looks at every unit's run; see `ExperimentDirectory.run_state`.
+
+  The cost of a unit does not depend on how many there are; one that was never
+  run costs no look at the disk of its own.
+  """
+  done, pending, damaged, lost = {}, [], {}, {}
+  present: dict[Group, set[str]] = {}
   for unit, outputs in wanted.items():
+    if unit.group not in present:
+      present[unit.group] = _entries(directory.run_dir(unit).parent)
+    if unit.folder not in present[unit.group]:
+      pending.append(unit)
+      continue
     state = directory.run_state(unit, check_digests=check_digests)
     if state.problem:
       damaged[unit] = state.problem
     if state.has(outputs):
-      done[unit] = state.record
+      done[unit] = _finished(state.record)
     else:
       pending.append(unit)
-  return Survey(done=done, pending=pending, damaged=damaged)
+      if gone := tuple(name for name in state.missing if name in outputs):
+        lost[unit] = gone
+  return Survey(done=done, pending=pending, damaged=damaged, lost=lost)
 
 
-def seconds_a_run(done: dict[work_units.WorkUnit, dict]) -> dict[Group, float]:
+def _entries(folder: pathlib.Path) -> set[str]:
+  try:
+    return set(os.listdir(folder))
+  except (FileNotFoundError, NotADirectoryError):
+    return set()
+
+
+def _finished(record: dict) -> FinishedRun:
+  seconds = None
+  if not record.get("resumed_after_epoch"):
+    try:
+      seconds = float(record["seconds"]["total"])
+    except (KeyError, TypeError, ValueError):
+      pass
+  num_bytes = sum(entry["bytes"] for entry in record["outputs"].values())
+  return FinishedRun(seconds, num_bytes)
+
+
+def seconds_a_run(
+  done: dict[work_units.WorkUnit, FinishedRun],
+) -> dict[Group, float]:
   """Median seconds of the finished runs of each group."""
   seconds: dict[Group, list[float]] = {}
-  for unit, record in done.items():
-    if not record.get("resumed_after_epoch"):
-      seconds.setdefault(unit.group, []).append(record["seconds"]["total"])
+  for unit, finished in done.items():
+    if finished.seconds is not None:
+      seconds.setdefault(unit.group, []).append(finished.seconds)
   return {group: statistics.median(values) for group, values in seconds.items()}
 
 
 def remaining_seconds(
-  pending: list[work_units.WorkUnit], known: dict[Group, float], workers: int
+  pending: Iterable[work_units.WorkUnit] | collections.Counter,
+  known: dict[Group, float],
+  workers: int,
 ) -> float | None:
   """Seconds until the pending units are done, or None if nothing is known.
 
   A group without a finished run is taken to cost what another does, scaled by
   the models' relative cost.
+
+  Args:
+    pending: the units, or how many of each group.
+    known: seconds a run by group.
+    workers: how many run at a time.
   """
   if not known:
     return None
-  rates = [
+  counts = pending
+  if not isinstance(pending, collections.Counter):
+    counts = collections.Counter(unit.group for unit in pending)
+  rate = statistics.median(
     seconds / model_names.parse(group[0]).relative_cost
     for group, seconds in known.items()
-  ]
-  rate = statistics.median(rates)
-  total = sum(
-    known.get(unit.group, rate * model_names.parse(unit.model).relative_cost)
-    for unit in pending
   )
-  longest = max((known.get(unit.group, 0.0) for unit in pending), default=0.0)
+  total, longest = 0.0, 0.0
+  for group, count in counts.items():
+    cost = rate * model_names.parse(group[0]).relative_cost
+    total += count * known.get(group, cost)
+    longest = max(longest, known.get(group, 0.0) if count else 0.0)
   return max(total / max(workers, 1), longest)
 
 

@@ -17,7 +17,7 @@ from memo_tf.experiment import recipes
 _PART = r"[A-Za-z0-9][A-Za-z0-9_.\-]*"
 
 
-@dataclasses.dataclass(frozen=True, order=True)
+@dataclasses.dataclass(frozen=True, order=True, slots=True)
 class WorkUnit:
   """One trained model, named by model, recipe, subset family and index m."""
 
@@ -28,7 +28,12 @@ class WorkUnit:
 
   @property
   def name(self) -> str:
-    return f"{self.model}/{self.recipe}/{self.subsets}/{self.index:05d}"
+    return f"{self.model}/{self.recipe}/{self.subsets}/{self.folder}"
+
+  @property
+  def folder(self) -> str:
+    """The last part of the name."""
+    return f"{self.index:05d}"
 
   @property
   def group(self) -> tuple[str, str, str]:
@@ -139,12 +144,14 @@ def wanted_outputs(
     always.add("logits.npy")
   if config.outputs.keep_weights:
     always.add("weights.weights.h5")
-  wanted = {unit: set(always) for unit in units}
+  # Two sets for all units: there may be many.
+  usual, also = frozenset(always), frozenset({*always, "weights.weights.h5"})
+  wanted = dict.fromkeys(units, usual)
   for unit in units:
     for needed in requires(unit, config.recipe):
       if needed in wanted:
-        wanted[needed].add("weights.weights.h5")
-  return {unit: frozenset(outputs) for unit, outputs in wanted.items()}
+        wanted[needed] = also
+  return wanted
 
 
 def _closure(

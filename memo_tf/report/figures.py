@@ -15,6 +15,7 @@ from PIL import Image  # noqa: E402
 _STYLE = {
   "svg.hashsalt": "memo_tf",  # the same figures give the same file
   "svg.fonttype": "none",
+  "text.parse_math": False,  # a name with two $ is a name
   "font.size": 9,
   "axes.spines.top": False,
   "axes.spines.right": False,

@@ -222,6 +222,8 @@ def _origins(directory, results) -> dict[str, list[str]]:
   for result in results:
     for unit in result.stack.units:
       record = directory.run_state(unit, check_digests=False).record
+      if record is None:  # it went since it was scored
+        continue
       machine = record["machine"]
       machines[machine["gpu"] or machine["cpu"]] += 1
       versions[json.dumps(record["versions"], sort_keys=True)] += 1

@@ -1,5 +1,6 @@
 """What a launch would run and what it costs, before anything is run."""
 
+import collections
 from collections.abc import Iterable
 import tempfile
 
@@ -102,12 +103,15 @@ def dry_run(
   print(
     f"{'model/recipe/subsets':44} {'runs':>6} {'done':>6} {'s a run':>8}  from"
   )
+  counts = collections.Counter(unit.group for unit in wanted)
+  done = collections.Counter(unit.group for unit in found.done)
   for group in groups:
-    members = [unit for unit in wanted if unit.group == group]
-    done = sum(unit in found.done for unit in members)
     seconds = f"{known[group]:8.2f}" if group in known else f"{'':8}"
     source = "measured steps" if group in missing else "finished runs"
-    print(f"{'/'.join(group):44} {len(members):6} {done:6} {seconds}  {source}")
+    print(
+      f"{'/'.join(group):44} {counts[group]:6} {done[group]:6} {seconds}  "
+      f"{source}"
+    )
   left = survey_lib.remaining_seconds(found.pending, known, workers) or 0.0
   print(
     f"{len(found.pending)} runs pending on {workers} "
@@ -191,10 +195,7 @@ def _precision(config: config_lib.ExperimentConfig) -> str:
 def _disk(found: survey_lib.Survey, sizes: tuple[int, int] | None) -> str:
   """What the pending runs will take, from finished ones where there are any."""
   if found.done:
-    totals = [
-      sum(entry["bytes"] for entry in record["outputs"].values())
-      for record in found.done.values()
-    ]
+    totals = [finished.num_bytes for finished in found.done.values()]
     one = sum(totals) / len(totals)
   elif sizes:
     one = BYTES_A_PREDICTION * sum(sizes)

@@ -29,6 +29,8 @@ from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.running import worker_pool
 
 _OWN = {"dataset", "subsets", "work", "resolved.flags", "environment.json"}
+# What further lies in the folder of a study that has lost its config.json.
+_RESULTS = {"runs", "scores", "report", "damaged", "digests.json"}
 
 
 def open_directory(directory: directory_lib.ExperimentDirectory) -> None:
@@ -40,6 +42,8 @@ def open_directory(directory: directory_lib.ExperimentDirectory) -> None:
   """
   if not directory.config_path.exists() and directory.root.is_dir():
     names = {p.name for p in directory.root.iterdir()} - _OWN
+    if _flagfile(directory).exists():
+      names -= _RESULTS
     foreign = sorted(n for n in names if "~" not in n)
     if foreign:
       raise directory_lib.UsageError(
@@ -75,17 +79,25 @@ def recorded_config(
       raise directory_lib.ExperimentError(
         f"{directory.root} holds no study: it has no config.json."
       ) from None
+    if (directory.root / "runs").exists() and _flagfile(directory).exists():
+      # It was lost: the flags beside it say which study the runs are of.
+      recorded = launch_flags.config_from_flagfile(_flagfile(directory))
+      return _united(recorded, config)
     return config
+  except UnicodeDecodeError:
+    text = ""
   try:
-    recorded = config_lib.from_json(text)
-  except (ValueError, TypeError, AttributeError) as error:
+    recorded = config_lib.from_json(text).validate()
+  except (ValueError, TypeError, AttributeError, RecursionError) as error:
     raise directory_lib.ExperimentError(
       f"{directory.config_path} cannot be read ({error}). The settings also "
       f"stand in {directory.root / 'resolved.flags'}: move config.json away and "
       "give the command again."
     ) from error
-  if config is None:
-    return recorded
+  return recorded if config is None else _united(recorded, config)
+
+
+def _united(recorded, config) -> config_lib.ExperimentConfig:
   try:
     return config_lib.merge(recorded, config)
   except ValueError as error:
@@ -108,6 +120,10 @@ def is_recorded(
     for field in dataclasses.fields(kind)
     if field.metadata["policy"] != "free"
   )
+
+
+def _flagfile(directory) -> pathlib.Path:
+  return directory.root / "resolved.flags"
 
 
 def prepare(
@@ -155,15 +171,17 @@ def prepare(
       ]
       _run_tasks(pool, tasks, on_wait)
   except ValueError as error:
-    if is_new:  # nothing may stay behind that would contradict a mended command
+    # Nothing may stay behind that would contradict a mended command.
+    if is_new and not _holds_more(directory):
       _remove_setup(directory)
     raise directory_lib.UsageError(str(error)) from error
   if not record:
     return
   _write_if_new(directory.root / "environment.json", _environment())
-  _write_if_new(
-    directory.root / "resolved.flags", launch_flags.resolved_flags(config)
-  )
+  if is_new and directory.config_path.exists():
+    # Another launch was faster: this one must fit to what it recorded.
+    config = recorded_config(directory, config)
+  _write_if_new(_flagfile(directory), launch_flags.resolved_flags(config))
   _write_if_new(directory.config_path, config.to_json())
 
 
@@ -172,9 +190,16 @@ def join_peers(pool: worker_pool.WorkerPool) -> None:
   _run_tasks(pool, [{"task": "join"}], lambda seconds: None)
 
 
+def _holds_more(directory) -> bool:
+  """Whether there is something that a broken set-up does not leave."""
+  return any(
+    (directory.root / name).exists() for name in ("config.json", "runs")
+  )
+
+
 def _prepare_dataset(directory, config, pool, is_new, on_wait) -> None:
   folder = directory.dataset_dir
-  if is_new and folder.exists():
+  if is_new and folder.exists() and not _holds_more(directory):
     try:
       info = dataset_record.read_info(directory)
       same = dataset_record.is_made_from(info, config)
@@ -184,6 +209,7 @@ def _prepare_dataset(directory, config, pool, is_new, on_wait) -> None:
       shutil.rmtree(folder)
   if not folder.exists():
     _run_tasks(pool, [{"task": "prepare"}], on_wait)
+    _check_same_as_runs(directory)
   info = dataset_record.read_info(directory)
   if not dataset_record.is_made_from(info, config):
     raise directory_lib.ExperimentError(
@@ -191,6 +217,24 @@ def _prepare_dataset(directory, config, pool, is_new, on_wait) -> None:
       f"the study's ({dataset_record.made_from(config)})."
     )
   dataset_record.check_files(directory, info)
+
+
+def _check_same_as_runs(directory) -> None:
+  """A data set written anew must be the one that finished runs saw."""
+  digest = dataset_record.read_info(directory)["digest"]
+  for path in (directory.root / "runs").glob("*/*/*/*/run.json"):
+    try:
+      seen = json.loads(path.read_text())["dataset_digest"]
+    except (OSError, ValueError, KeyError, TypeError):
+      continue
+    if seen == digest:
+      return  # all runs of a study saw the same
+    place = directory.move_to_damaged(directory.dataset_dir, "dataset")
+    raise directory_lib.ExperimentError(
+      f"the data set that {path.parent} was trained on is not to be had again: "
+      f"its source gives another one now, which was moved to {place}. Nothing "
+      "else was changed."
+    )
 
 
 def _prepare_subsets(directory, config, family_name, num_examples) -> int:
@@ -204,11 +248,10 @@ def _prepare_subsets(directory, config, family_name, num_examples) -> int:
       found = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError):
       found = None
-    if found is not None and found.shape == masks.shape:
-      if np.array_equal(found, masks):
-        return int(masks.sum(axis=1).min())
-    if found is not None and len(found) <= count:
-      if found.ndim == 2 and np.array_equal(found, masks[: len(found)]):
+    if found is not None and subsets_lib.same_masks(found, masks):
+      return int(masks.sum(axis=1).min())
+    if found is not None and found.ndim == 2 and len(found) <= count:
+      if subsets_lib.same_masks(found, masks[: len(found)]):
         found = None  # a study that grows
     if found is not None:
       raise directory_lib.ExperimentError(

@@ -1,5 +1,6 @@
 """Progress of a launch: a bar in a terminal, plain lines elsewhere."""
 
+import collections
 from collections.abc import Callable
 import pathlib
 import sys
@@ -49,9 +50,10 @@ class Progress:
     known: dict[survey.Group, float],
     workers: int,
   ):
-    self._left = dict.fromkeys(pending)
+    # Counts: an update must not cost more where more units are pending.
+    self._left = collections.Counter(unit.group for unit in pending)
     self._known = dict(known)
-    self._seconds: dict[survey.Group, list[float]] = {}
+    self._seconds: dict[survey.Group, tuple[float, int]] = {}
     self._running: dict[work_units.WorkUnit, float] = {}
     self.workers = workers
     self._count = len(pending)
@@ -74,19 +76,24 @@ class Progress:
     self.show()
 
   def done(self, unit: work_units.WorkUnit, seconds: float) -> None:
-    self._left.pop(unit, None)
-    self._running.pop(unit, None)
-    self._seconds.setdefault(unit.group, []).append(seconds)
-    times = self._seconds[unit.group]
-    self._known[unit.group] = sum(times) / len(times)
-    self._advance()
+    total, count = self._seconds.get(unit.group, (0.0, 0))
+    self._seconds[unit.group] = (total + seconds, count + 1)
+    self._known[unit.group] = (total + seconds) / (count + 1)
+    self._advance(unit)
+
+  def done_elsewhere(self, unit: work_units.WorkUnit) -> None:
+    """Another launch on the same directory has done it."""
+    self._advance(unit)
 
   def failed(self, unit: work_units.WorkUnit, error: str) -> None:
-    self._left.pop(unit, None)
-    self._running.pop(unit, None)
     self._failed += 1
     self.write(f"{unit.name} failed: {error}")
-    self._advance()
+    self._advance(unit)
+
+  def retried(self, unit: work_units.WorkUnit, error: str) -> None:
+    """It failed and will be tried again."""
+    self._running.pop(unit, None)
+    self.write(f"{unit.name} failed and will be tried again: {error}")
 
   def write(self, line: str) -> None:
     """Prints a line without breaking the bar."""
@@ -101,22 +108,22 @@ class Progress:
       self._bar.set_postfix_str(self._left_text())
     elif time.monotonic() - self._told >= LINE_EVERY_SECONDS:
       self._told = time.monotonic()
-      finished = self._count - len(self._left)
+      finished = self._count - self._left.total()
       self.write(f"{finished}/{self._count} runs, {self._left_text()}")
 
   def close(self) -> None:
     if self._bar is not None:
       self._bar.close()
 
-  def _advance(self) -> None:
+  def _advance(self, unit: work_units.WorkUnit) -> None:
+    self._left[unit.group] -= 1
+    self._running.pop(unit, None)
     if self._bar is not None:
       self._bar.update(1)
     self.show()
 
   def _left_text(self) -> str:
-    seconds = survey.remaining_seconds(
-      list(self._left), self._known, self.workers
-    )
+    seconds = survey.remaining_seconds(self._left, self._known, self.workers)
     if seconds is None:
       return "time left not known yet"
     for unit, fraction in self._running.items():

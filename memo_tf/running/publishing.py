@@ -16,7 +16,6 @@ import tempfile
 import keras
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import tensorflow as tf
 
 from memo_tf.experiment import directory as directory_lib
@@ -117,11 +116,14 @@ def publish(
     table: the predictions, to compare with an earlier run of the unit.
 
   Raises:
-    ExperimentError: if an earlier run predicted something else.
+    UnitError: if an earlier run predicted something else.
     OSError: if it cannot be written; nothing is left behind then.
   """
   target = directory.run_dir(unit)
-  finished = directory.run_state(unit, check_digests=True).record
+  state = directory.run_state(unit, check_digests=True)
+  finished = state.record
+  if state.problem:  # it was damaged while this one ran
+    directory.move_aside(unit)
   if finished:
     _check_reproduced(directory, unit, finished, record, table)
     if set(outputs) <= set(finished["outputs"]):
@@ -131,10 +133,9 @@ def publish(
   try:
     for name, content in sorted(outputs.items()):
       directory_lib.write_atomic(private / name, content)
-      record["outputs"][name] = {
-        "bytes": len(content),
-        "digest": directory_lib.digest_bytes(content),
-      }
+      record["outputs"][name] = directory_lib.file_entry(
+        private / name, content
+      )
     if finished:
       record["outputs"] |= finished["outputs"]
       directory_lib.extend(private, target, record)
@@ -150,8 +151,8 @@ def publish(
 
 def _check_reproduced(directory, unit, finished, record, table) -> None:
   """A repeated unit must give the predictions that it gave before."""
-  path = directory.run_dir(unit) / "predictions.parquet"
-  if predictions.same_predictions(pq.read_table(path), table):
+  before = predictions.read_run(directory, unit)
+  if predictions.same_predictions(before, table):
     return
 
   def kind(about):
@@ -159,7 +160,7 @@ def _check_reproduced(directory, unit, finished, record, table) -> None:
     tensorflow = about["versions"]["tensorflow"]
     return f"{about['machine']['host']} ({hardware}, TensorFlow {tensorflow})"
 
-  raise directory_lib.ExperimentError(
+  raise directory_lib.UnitError(
     f"{unit.name} was repeated for one more output and does not reproduce its "
     f"predictions: first on {kind(finished)}, now on {kind(record)}. Repeat it "
     "on a machine of the first kind, or move the run away to have it anew."

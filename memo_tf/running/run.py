@@ -107,7 +107,7 @@ def run_unit(
     The content of the run's `run.json`.
 
   Raises:
-    DivergedError: if the loss or a logit is not finite.
+    DivergedError: if the loss, a weight or a logit is not finite.
     ExperimentError: if the unit was finished before, is repeated for one more
       output, and does not reproduce its predictions.
     OSError: if the run cannot be written.
@@ -126,6 +126,10 @@ def run_unit(
     session, trainer, unit, recipe, members, on_epoch, taught
   )
 
+  if not trainer.is_finite():
+    # Rectifiers turn NaN into 0: neither loss nor logits need show it.
+    (directory.work_dir(unit) / "checkpoint.npz").unlink(missing_ok=True)
+    raise DivergedError("after the last epoch a weight is not finite")
   evaluated = time.perf_counter()
   train_logits = trainer.predict(session.images)
   test_logits = trainer.predict(session.test_images)
@@ -210,12 +214,15 @@ def _fit(session, trainer, unit, recipe, members, on_epoch, taught):
     ]
   )
   found = checkpoints.load(path, key)
+  first, history = 0, []
   if found:
-    first, history, state = found
-    trainer.set_state(state)
-    logging.info("goes on after epoch %d", first)
-  else:
-    first, history = 0, []
+    try:
+      trainer.set_state(found[2])
+      first, history = found[:2]
+      logging.info("goes on after epoch %d", first)
+    except (KeyError, ValueError) as error:
+      logging.warning("%s does not fit (%s): the run starts anew", path, error)
+  if not first:
     trainer.initialize(config.running.seed, unit.name)
 
   rates = schedule.learning_rates(recipe, len(members) // recipe.batch_size)
@@ -242,6 +249,8 @@ def _fit(session, trainer, unit, recipe, members, on_epoch, taught):
       images, labels, places[order], rates[epoch], views
     )
     if not np.isfinite(loss):
+      # What led here is in the checkpoint: another attempt begins anew.
+      path.unlink(missing_ok=True)
       raise DivergedError(
         f"the loss became {loss} in epoch {epoch + 1} of {recipe.epochs}; a "
         "smaller --learning_rate or a longer --warmup_epochs may help"

@@ -50,15 +50,17 @@ def prepare(
   teacher = work_units.WorkUnit(*recipe.required[0], unit.subsets, unit.index)
   work_units.check_same_subset(unit, teacher)
   state = directory.run_state(teacher, check_digests=True)
+  if state.problem:
+    raise directory_lib.DamagedRunError(teacher, state.problem)
   if not state.has(frozenset({WEIGHTS})):
-    raise directory_lib.ExperimentError(
-      f"{unit.name} needs the weights of {teacher.name}, which "
-      f"{state.problem or 'are not there'}: give the launch command again."
+    raise directory_lib.UnitError(
+      f"{unit.name} needs the weights of {teacher.name}, which are not there: "
+      "give the launch command again."
     )
   record = state.record
   check_subset(directory, unit, teacher, in_mask)
   if record["dataset_digest"] != dataset_digest:
-    raise directory_lib.ExperimentError(
+    raise directory_lib.UnitError(
       f"{teacher.name}, the teacher of {unit.name}, saw another data set. Move "
       "its run away to have it anew."
     )
@@ -87,7 +89,7 @@ def check_subset(
   recorded = table["in_subset"].to_numpy()[: len(in_mask)]
   if not np.array_equal(recorded, in_mask):
     count = int((recorded != in_mask).sum())
-    raise directory_lib.ExperimentError(
+    raise directory_lib.UnitError(
       f"{teacher.name} was trained on another subset than its student "
       f"{unit.name}: they differ in {count} examples, which would reach the "
       "student through the teacher. Move the teacher's run away to have it anew."

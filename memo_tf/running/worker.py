@@ -169,8 +169,10 @@ def _describe(error: Exception) -> dict:
     if fatal:
       message = directory_lib.describe_os_error(error)
   else:
-    fatal = isinstance(error, directory_lib.ExperimentError)
-    if not fatal and type(error).__name__ not in (
+    # A damaged data set is everybody's, what a run says of another is not.
+    is_known = isinstance(error, directory_lib.ExperimentError)
+    fatal = is_known and not isinstance(error, directory_lib.UnitError)
+    if not is_known and type(error).__name__ not in (
       "ValueError",
       "UsageError",
       "DivergedError",
@@ -178,7 +180,13 @@ def _describe(error: Exception) -> dict:
       # TensorFlow's run to pages; the traceback has all of it.
       message = f"{type(error).__name__}: {message}"[:500]
   usage = isinstance(error, directory_lib.UsageError)
-  return {"error": message, "fatal": fatal, "usage": usage}
+  told = {"error": message, "fatal": fatal, "usage": usage}
+  # What TensorFlow or the memory is left in after these, nobody knows.
+  made_by = type(error).__module__.partition(".")[0]
+  told["restart"] = isinstance(error, MemoryError) or made_by == "tensorflow"
+  if isinstance(error, directory_lib.DamagedRunError):
+    told["damaged"] = [error.unit.name, error.problem]
+  return told
 
 
 def _log_to(path: pathlib.Path) -> None:

@@ -19,7 +19,7 @@ import sys
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.running import accelerators
 
-# A task whose worker died (out of memory, a signal) is tried again this often.
+# A task that is not a unit and whose worker died is tried again this often.
 DEATH_RETRIES = 1
 
 
@@ -28,7 +28,8 @@ class Event:
   """What became of a task.
 
   Attributes:
-    kind: `started`, `epoch`, `done`, `failed` or `tick` (nothing for a while).
+    kind: `started`, `epoch`, `done`, `retry` (it failed and will be tried
+      again), `failed` (for good) or `tick` (nothing for a while).
     task: the task, or None for a tick.
     content: the worker's message.
   """
@@ -36,6 +37,28 @@ class Event:
   kind: str
   task: dict | None
   content: dict
+
+
+class TaskQueue:
+  """Tasks in order: what `WorkerPool.run` takes them from.
+
+  Another one with these methods may choose what comes next.
+  """
+
+  def __init__(self, tasks: list[dict]):
+    self._waiting = collections.deque(tasks)
+
+  def __len__(self) -> int:
+    """How many tasks were not given out, or were put back."""
+    return len(self._waiting)
+
+  def next(self) -> dict | None:
+    """A task, or None if there is none at the moment."""
+    return self._waiting.popleft() if self._waiting else None
+
+  def put_back(self, task: dict) -> None:
+    """Takes a task that failed, to be tried again after the others."""
+    self._waiting.append(task)
 
 
 def number_of_workers(running) -> int:
@@ -99,26 +122,47 @@ class WorkerPool:
     self._workers.clear()
     self._selector.close()
 
-  def run(self, tasks: list[dict], *, tick: float = 1.0) -> Iterator[Event]:
+  def run(
+    self,
+    tasks: "list[dict] | TaskQueue",
+    *,
+    tick: float = 1.0,
+    retries: int | None = None,
+  ) -> Iterator[Event]:
     """Runs tasks until all are done or failed; yields what happens.
 
-    A worker that dies is replaced and its task tried again, once. A failure
-    that the worker calls fatal raises.
+    A worker that dies, or says that it should be, is replaced. A failure that the worker calls fatal
+    raises.
+
+    Args:
+      tasks: in order, or a queue that chooses.
+      tick: seconds after which an event says that nothing happened.
+      retries: how often a task that failed, or whose worker died, is tried
+        again. By default only the latter, once.
 
     Raises:
       ExperimentError: if a task fails in a way that would fail them all.
     """
-    waiting = collections.deque(tasks)
-    deaths: collections.Counter = collections.Counter()
+    waiting = TaskQueue(tasks) if isinstance(tasks, list) else tasks
+    attempts: collections.Counter = collections.Counter()
+
+    def failed(task: dict, content: dict, again: int) -> Event:
+      identity = json.dumps(task, sort_keys=True)
+      attempts[identity] += 1
+      if content.get("damaged") or attempts[identity] > again:
+        return Event("failed", task, content)
+      waiting.put_back(task)
+      return Event("retry", task, content)
+
     running = 0
-    while waiting or running:
+    while len(waiting) or running:
       while len(self._workers) < min(self._num_workers, running + len(waiting)):
         self._start_worker()
       for worker in self._workers:
-        if worker.task is None and waiting:
-          worker.give(waiting.popleft())
+        if worker.task is None and (task := waiting.next()):
+          worker.give(task)
           running += 1
-          yield Event("started", worker.task, {})
+          yield Event("started", task, {})
       ready = self._selector.select(timeout=tick)
       if not ready:
         yield Event("tick", None, {})
@@ -139,8 +183,13 @@ class WorkerPool:
             raise directory_lib.ExperimentError(
               f"{task.get('unit', task['task'])}: {message['error']}"
             )
-          yield Event(message["event"], task, message)
-        if worker.ended:
+          if message["event"] == "failed":
+            if message.get("restart"):
+              self._end_worker(worker)
+            yield failed(task, message, retries or 0)
+          else:
+            yield Event(message["event"], task, message)
+        if worker.ended and worker in self._workers:
           self._selector.unregister(worker.results)
           self._workers.remove(worker)
           code = worker.wait()
@@ -148,13 +197,10 @@ class WorkerPool:
           if task is None:
             continue
           running -= 1
-          identity = json.dumps(task, sort_keys=True)
-          deaths[identity] += 1
-          if deaths[identity] > DEATH_RETRIES:
-            content = {"error": _death(code), "traceback": ""}
-            yield Event("failed", task, content)
-          else:
-            waiting.appendleft(task)
+          content = {"error": _death(code), "traceback": ""}
+          yield failed(
+            task, content, DEATH_RETRIES if retries is None else retries
+          )
 
   def _start_worker(self) -> None:
     taken = {worker.place for worker in self._workers}
@@ -165,6 +211,11 @@ class WorkerPool:
     worker = _Process(self._setup, variables, self._log_path, place)
     self._selector.register(worker.results, selectors.EVENT_READ, worker)
     self._workers.append(worker)
+
+  def _end_worker(self, worker: "_Process") -> None:
+    self._selector.unregister(worker.results)
+    self._workers.remove(worker)
+    worker.close()
 
 
 class _Process:
@@ -281,7 +332,7 @@ def environment(threads: int) -> dict[str, str]:
 
 def _death(code: int) -> str:
   if code < 0:
-    return f"its worker was killed by signal {-code} twice" + (
+    return f"its worker was killed by signal {-code}" + (
       " (out of memory?)" if code == -9 else ""
     )
-  return f"its worker ended with exit status {code} twice"
+  return f"its worker ended with exit status {code}"

@@ -209,6 +209,10 @@ class Trainer:
     }
     return state | velocities
 
+  def is_finite(self) -> bool:
+    """Whether every weight and moving statistic is a number."""
+    return all(np.isfinite(w).all() for w in self.model.get_weights())
+
   def set_state(self, state: dict[str, np.ndarray]) -> None:
     """Goes back to a `state()`."""
     count = len(self.model.get_weights())

@@ -251,7 +251,28 @@ class RunStateTest(DirectoryTestCase):
     write_run(self.folder, self.outputs)
     (self.folder / "history.jsonl").unlink()
 
-    self.assert_problem("history.jsonl is missing", check_digests=check_digests)
+    state = self.state(check_digests)
+
+    self.assertIsNone(state.problem)
+    self.assertEqual(state.missing, ("history.jsonl",))
+    self.assertTrue(state.has(frozenset({"predictions.parquet"})))
+    self.assertFalse(state.has(frozenset({"history.jsonl"})))
+
+  @parameterized.parameters(True, False)
+  def test_without_its_predictions_a_run_is_no_run(self, check_digests):
+    write_run(self.folder, self.outputs)
+    (self.folder / "predictions.parquet").unlink()
+
+    self.assert_problem(
+      "predictions.parquet is missing", check_digests=check_digests
+    )
+
+  def test_a_folder_in_place_of_an_output(self):
+    write_run(self.folder, self.outputs)
+    (self.folder / "history.jsonl").unlink()
+    (self.folder / "history.jsonl").mkdir()
+
+    self.assert_problem("history.jsonl is no file", check_digests=False)
 
   @parameterized.parameters(True, False)
   def test_output_truncated(self, check_digests):

@@ -223,7 +223,8 @@ class ReadRunTest(StudyTestCase):
 
   def test_missing_run_is_named(self):
     with self.assertRaisesRegex(
-      directory_lib.ExperimentError, f"{unit(7).name} cannot be read.*again"
+      directory_lib.ExperimentError,
+      f"{unit(7).name} cannot be used.*cannot be read.*again",
     ):
       predictions.read_run(self.directory, unit(7))
 
@@ -231,12 +232,12 @@ class ReadRunTest(StudyTestCase):
   def test_damaged_record_is_named(self, text):
     (self.directory.run_dir(unit(1)) / "run.json").write_text(text)
 
-    self.assert_refused(f"{unit(1).name} cannot be read")
+    self.assert_refused(f"{unit(1).name} cannot be used: .*cannot be read")
 
   def test_missing_file_is_named(self):
     (self.directory.run_dir(unit(1)) / "predictions.parquet").unlink()
 
-    self.assert_refused(f"{unit(1).name} cannot be read")
+    self.assert_refused(f"{unit(1).name} cannot be used: .*cannot be read")
 
   @parameterized.parameters(0, 100, -1)
   def test_flipped_bit_is_refused_with_the_unit(self, place):

@@ -1,6 +1,7 @@
 """The survey: what is done, pending or damaged, and how long the rest takes."""
 
 import json
+import os
 import pathlib
 import tempfile
 
@@ -18,8 +19,8 @@ def unit(index, model=SMALL):
   return work_units.WorkUnit(model, "one_hot", "r0.70", index)
 
 
-def record_of(seconds, **more):
-  return {"seconds": {"total": seconds}, **more}
+def finished(seconds, num_bytes=100):
+  return survey.FinishedRun(seconds, num_bytes)
 
 
 class SurveyTest(parameterized.TestCase):
@@ -56,7 +57,7 @@ class SurveyTest(parameterized.TestCase):
     self.assertEqual(found.damaged, {})
 
   def test_each_state(self):
-    good = self.write(0, "a", "b")
+    self.write(0, "a", "b")
     self.write(1, "a")
     self.write(2, "a", "b")
     (self.directory.run_dir(unit(2)) / "b").unlink()
@@ -64,13 +65,21 @@ class SurveyTest(parameterized.TestCase):
 
     found = survey.survey(self.directory, self.wanted("a", "b"))
 
-    # 0 is whole, 1 lacks an output, 2 and 3 are damaged, 4 was never run.
-    self.assertEqual(found.done, {unit(0): good})
-    self.assertEqual(found.pending, [unit(1), unit(2), unit(3), unit(4)])
+    # 0 is whole, 1 never had an output, 2 lost one, 3 is damaged, 4 not run.
     self.assertEqual(
-      found.damaged,
-      {unit(2): "b is missing", unit(3): "it has no run.json"},
+      found.done, {unit(0): survey.FinishedRun(None, len("a 0") + len("b 0"))}
     )
+    self.assertEqual(found.pending, [unit(1), unit(2), unit(3), unit(4)])
+    self.assertEqual(found.damaged, {unit(3): "it has no run.json"})
+    self.assertEqual(found.lost, {unit(2): ("b",)})
+
+  def test_lost_output_that_nobody_wants_is_no_loss(self):
+    self.write(0, "a", "b")
+    (self.directory.run_dir(unit(0)) / "b").unlink()
+
+    found = survey.survey(self.directory, self.wanted("a", count=1))
+
+    self.assertEqual((list(found.done), found.lost), ([unit(0)], {}))
 
   def test_done_is_per_output(self):
     self.write(0, "a")
@@ -88,11 +97,64 @@ class SurveyTest(parameterized.TestCase):
     quick = survey.survey(
       self.directory, self.wanted("a", count=1), check_digests=False
     )
-    thorough = survey.survey(self.directory, self.wanted("a", count=1))
+    thorough = survey.survey(
+      self.directory, self.wanted("a", count=1), check_digests=True
+    )
 
     self.assertEqual(list(quick.done), [unit(0)])
     self.assertEqual(thorough.pending, [unit(0)])
     self.assertIn("digest", thorough.damaged[unit(0)])
+
+  def test_changed_time_makes_it_read(self):
+    record = self.write(0, "a")
+    path = self.directory.run_dir(unit(0)) / "a"
+    found = path.stat()
+    record["outputs"]["a"]["mtime_ns"] = found.st_mtime_ns
+    (path.parent / "run.json").write_text(json.dumps(record))
+    path.write_bytes(b"a 1")
+    wanted = self.wanted("a", count=1)
+
+    # An earlier time is as suspicious as a later one: clocks are set back.
+    for change in (-1, 1):
+      os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + change))
+      self.assertIn(
+        "digest", survey.survey(self.directory, wanted).damaged[unit(0)]
+      )
+    # With the old time only a full check can tell.
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    self.assertEqual(
+      list(survey.survey(self.directory, wanted).done), [unit(0)]
+    )
+    # A copy of the right content has another time and is right.
+    path.write_bytes(b"a 0")
+    self.assertEqual(
+      list(survey.survey(self.directory, wanted).done), [unit(0)]
+    )
+
+  def test_resumed_run_tells_no_time(self):
+    for index, more in enumerate(
+      ({}, {"resumed_after_epoch": 3}, {"resumed_after_epoch": 0})
+    ):
+      record = self.write(index, "a") | {"seconds": {"total": 2.0}} | more
+      path = self.directory.run_dir(unit(index)) / "run.json"
+      path.write_text(json.dumps(record))
+
+    found = survey.survey(self.directory, self.wanted("a", count=3))
+
+    self.assertEqual(
+      [run.seconds for run in found.done.values()], [2.0, None, 2.0]
+    )
+
+  @parameterized.parameters("../a", "/etc/passwd", "x/y", "..", ".hidden", "")
+  def test_an_output_that_is_a_path_is_damage(self, name):
+    record = self.write(0, "a")
+    record["outputs"][name] = record["outputs"]["a"]
+    path = self.directory.run_dir(unit(0)) / "run.json"
+    path.write_text(json.dumps(record))
+
+    found = survey.survey(self.directory, self.wanted("a", count=1))
+
+    self.assertIn("names an output", found.damaged[unit(0)])
 
   def test_changes_nothing(self):
     self.directory.run_dir(unit(0)).mkdir(parents=True)
@@ -106,22 +168,19 @@ class SurveyTest(parameterized.TestCase):
 class TimeTest(parameterized.TestCase):
   def test_median_of_each_group(self):
     done = {
-      unit(0): record_of(1.0),
-      unit(1): record_of(2.0),
-      unit(2): record_of(90.0),
-      unit(0, LARGE): record_of(10.0),
-      unit(1, LARGE): record_of(20.0),
+      unit(0): finished(1.0),
+      unit(1): finished(2.0),
+      unit(2): finished(90.0),
+      unit(0, LARGE): finished(10.0),
+      unit(1, LARGE): finished(20.0),
     }
 
     found = survey.seconds_a_run(done)
 
     self.assertEqual(found, {unit(0).group: 2.0, unit(0, LARGE).group: 15.0})
 
-  def test_resumed_runs_do_not_count(self):
-    done = {
-      unit(0): record_of(8.0, resumed_after_epoch=0),
-      unit(1): record_of(2.0, resumed_after_epoch=15),
-    }
+  def test_runs_of_unknown_time_do_not_count(self):
+    done = {unit(0): finished(8.0), unit(1): finished(None)}
 
     self.assertEqual(survey.seconds_a_run(done), {unit(0).group: 8.0})
 

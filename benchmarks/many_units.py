@@ -1,0 +1,172 @@
+"""What a study of very many runs costs to plan, look at and show.
+
+    python benchmarks/many_units.py [--counts=1000,10000,100000] [--rounds=3]
+
+Makes studies of so many units, nine of ten finished (made-up run folders
+with small files; no model is trained), and runs on each, as programs of their
+own: `memo_tf.status`; a launch's look at what is pending, with its waves; and
+the same progress line a launch shows after each run. Gives the least seconds
+and the most memory of the rounds, and seconds a unit without the start of the
+program. Flat means that a unit costs the same however many there are.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+MODELS = (
+  "cifar_resnet-8,cifar_resnet-14,cifar_resnet-20,cifar_resnet-32,"
+  "cifar_resnet-44"
+)
+RECIPES = "one_hot,distilled-cifar_resnet-44-t3"
+# What a launch does before it gives out the first unit.
+PENDING = """
+import sys
+from memo_tf.experiment import directory, survey, work_units
+from memo_tf.running import planning, preparation, progress
+study = directory.ExperimentDirectory(sys.argv[1])
+config = preparation.recorded_config(study)
+wanted = work_units.wanted_outputs(config, work_units.plan(config))
+found = survey.survey(study, wanted)
+planning.check_requirements(study, found.pending, config)
+waves = work_units.waves(found.pending, config.recipe)
+shown = progress.Progress(found.pending, survey.seconds_a_run(found.done), 2)
+for unit in found.pending[:1000]:
+  shown.done(unit, 1.0)
+print(len(found.done), len(found.pending), [len(wave) for wave in waves])
+"""
+
+
+def make_study(folder: pathlib.Path, count: int) -> int:
+  """Writes a study of about `count` units, nine of ten finished."""
+  sys.path.insert(0, str(ROOT))
+  from memo_tf.experiment import config as config_lib
+  from memo_tf.experiment import directory as directory_lib
+  from memo_tf.experiment import work_units
+
+  kinds = len(MODELS.split(",")) * len(RECIPES.split(","))
+  config = config_lib.ExperimentConfig(
+    subsets=config_lib.SubsetsConfig(num_subsets=max(2, count // kinds)),
+    models=config_lib.ModelsConfig(
+      models=tuple(MODELS.split(",")), recipes=tuple(RECIPES.split(","))
+    ),
+  ).validate()
+  directory = directory_lib.ExperimentDirectory(folder)
+  folder.mkdir()
+  directory.config_path.write_text(config.to_json())
+  directory.dataset_dir.mkdir()
+  info = {"format_version": 1, "num_train": 1500, "files": {}}
+  (directory.dataset_dir / "info.json").write_text(json.dumps(info))
+  units = work_units.plan(config)
+  wanted = work_units.wanted_outputs(config, units)
+  content = b"x" * 512  # read by nobody
+  digest = directory_lib.digest_bytes(content)
+  record = {
+    "format_version": 1,
+    "recipe": {f"setting_{i}": 0.1 for i in range(20)},
+    "versions": {"tensorflow": "2.21.0", "keras": "3.15.0", "numpy": "2.3"},
+    "machine": {"host": "made-up", "cpu": "made-up", "gpu": ""},
+    "parameters": 78_042,
+    "in_accuracy": 0.9,
+    "out_accuracy": 0.8,
+    "test_accuracy": 0.8,
+    "resumed_after_epoch": 0,
+    "seconds": {"training": 10.0, "evaluation": 1.0, "total": 12.0},
+  }
+  for place, unit in enumerate(units):
+    if place % 10 == 9:
+      continue
+    run = directory.run_dir(unit)
+    run.mkdir(parents=True)
+    outputs = {}
+    for name in sorted(wanted[unit]):
+      (run / name).write_bytes(content)
+      outputs[name] = {
+        "bytes": len(content),
+        "digest": digest,
+        "mtime_ns": os.stat(run / name).st_mtime_ns,
+      }
+    text = json.dumps(record | {"unit": unit.name, "outputs": outputs})
+    (run / "run.json").write_text(text)
+  return len(units)
+
+
+def measure(arguments: list[str]) -> tuple[float, float, str]:
+  """Seconds and peak memory in MB of a program, and what it printed."""
+  started = time.perf_counter()
+  process = subprocess.Popen(
+    [sys.executable, *arguments],
+    cwd=ROOT,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+    env={**os.environ, "PYTHONPATH": str(ROOT)},
+  )
+  printed = process.stdout.read()
+  errors = process.stderr.read()
+  _, status, usage = os.wait4(process.pid, 0)
+  if status:
+    raise RuntimeError(errors or printed)
+  return time.perf_counter() - started, usage.ru_maxrss / 1024, printed
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument("--counts", default="1000,10000,100000")
+  parser.add_argument("--rounds", type=int, default=3)
+  parser.add_argument("--dir", default=None, help="where studies are made")
+  arguments = parser.parse_args()
+  programs = {
+    "status": ["-m", "memo_tf.status", "--experiment_dir"],
+    "pending": ["-c", PENDING],
+  }
+  found: dict[str, dict] = {name: {} for name in programs}
+  for count in map(int, arguments.counts.split(",")):
+    with tempfile.TemporaryDirectory(dir=arguments.dir) as folder:
+      study = pathlib.Path(folder) / "study"
+      num_units = make_study(study, count)
+      for name, program in programs.items():
+        rounds = [
+          measure([*program, str(study)]) for _ in range(arguments.rounds)
+        ]
+        seconds = min(taken for taken, _, _ in rounds)
+        megabytes = max(memory for _, memory, _ in rounds)
+        found[name][num_units] = (seconds, megabytes)
+        print(
+          f"{name:8} {num_units:7} units: {seconds:6.2f} s, "
+          f"{megabytes:4.0f} MB",
+          flush=True,
+        )
+  growth = {}
+  for name, rows in found.items():
+    sizes = sorted(rows)
+    growth[name] = {
+      f"{small} to {large}": 1e6
+      * (rows[large][0] - rows[small][0])
+      / (large - small)
+      for small, large in zip(sizes, sizes[1:])
+    }
+    for span, cost in growth[name].items():
+      print(f"{name:8} {span} units: {cost:.0f} us for each further one")
+  print(
+    json.dumps(
+      {
+        "benchmark": "many_units",
+        "seconds and MB": found,
+        "microseconds a further unit": growth,
+        "own peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        // 1024,
+      }
+    )
+  )
+
+
+if __name__ == "__main__":
+  main()

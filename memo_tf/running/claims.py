@@ -1,0 +1,153 @@
+"""Who works on which unit, where several launches share a directory.
+
+    work/launches/<token>.json    one launch: host, process, and a beat that it
+                                  counts up while it lives
+    work/<unit>/claim             the token of the launch that runs the unit
+
+A claim is a courtesy: it moves other units before the claimed one and never
+blocks it for ever, because two workers on one unit waste time and mix nothing.
+No clock is compared with another's, nor with a time on the disk: a launch
+counts as gone when its beat has not changed for `SILENCE_SECONDS` of the
+looker's own steady clock, or at once if it ran here and its process has ended.
+"""
+
+import contextlib
+import json
+import os
+import time
+import uuid
+
+from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import work_units
+
+BEAT_SECONDS = 2.0
+SILENCE_SECONDS = 30.0
+# A unit whose launch lives is waited for this long, or this many times what a
+# run of its group takes, whichever is more; then it is run here, too.
+LONGEST_WAIT_SECONDS = 900.0
+LONGEST_WAIT_RUNS = 4.0
+
+
+class Claims:
+  """The claims of one launch; use as a context manager, which gives them up.
+
+  Args:
+    directory: of the study; it must be there.
+  """
+
+  def __init__(self, directory: directory_lib.ExperimentDirectory):
+    self._directory = directory
+    self._folder = directory.root / "work" / "launches"
+    self._token = uuid.uuid4().hex
+    self._mine: set[work_units.WorkUnit] = set()
+    self._beat, self._next = 0, 0.0
+    # What others' beats were, and when that was first seen.
+    self._seen: dict[str, tuple[int, float]] = {}
+    self._first_seen: dict[tuple[work_units.WorkUnit, str], float] = {}
+
+  def __enter__(self) -> "Claims":
+    self._remove_ended()
+    self.beat()
+    return self
+
+  def __exit__(self, *unused) -> None:
+    for unit in list(self._mine):
+      self.release(unit)
+    with contextlib.suppress(OSError):
+      (self._folder / f"{self._token}.json").unlink(missing_ok=True)
+
+  def beat(self) -> None:
+    """Shows that this launch lives; to be called often, writes seldom."""
+    if time.monotonic() < self._next:
+      return
+    self._next = time.monotonic() + BEAT_SECONDS
+    self._beat += 1
+    content = {
+      "host": directory_lib.host_name(),
+      "pid": os.getpid(),
+      "beat": self._beat,
+    }
+    self._folder.mkdir(parents=True, exist_ok=True)
+    _write(self._folder / f"{self._token}.json", json.dumps(content))
+
+  def take(self, unit: work_units.WorkUnit, usual_seconds: float = 0.0) -> bool:
+    """Claims a unit.
+
+    Args:
+      unit: which.
+      usual_seconds: what a run of its group takes, 0 if that is not known.
+
+    Returns:
+      False if another launch that seems to live has claimed it.
+    """
+    path = self._path(unit)
+    holder = self._holder(path)
+    if holder == self._token:
+      return True
+    if holder and self._lives(holder):
+      now = time.monotonic()
+      since = self._first_seen.setdefault((unit, holder), now)
+      patience = max(LONGEST_WAIT_SECONDS, LONGEST_WAIT_RUNS * usual_seconds)
+      if now - since < patience:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if holder:
+      _write(path, self._token)
+    else:
+      try:
+        with open(path, "x") as file:
+          file.write(self._token)
+      except FileExistsError:  # another one was faster
+        return False
+    self._mine.add(unit)
+    return True
+
+  def release(self, unit: work_units.WorkUnit) -> None:
+    """Gives a claim up: the unit is done, or failed."""
+    self._mine.discard(unit)
+    path = self._path(unit)
+    with contextlib.suppress(OSError):
+      if self._holder(path) == self._token:
+        path.unlink()
+
+  def _path(self, unit):
+    return self._directory.work_dir(unit) / "claim"
+
+  def _holder(self, path) -> str:
+    """The token in a claim; "" without one or for one that cannot be read."""
+    try:
+      token = path.read_text()
+    except (OSError, UnicodeDecodeError):
+      return ""
+    return token if token.isalnum() and len(token) <= 64 else "?"
+
+  def _lives(self, token: str) -> bool:
+    """Whether a launch seems to be at work."""
+    try:
+      content = json.loads((self._folder / f"{token}.json").read_text())
+      host, pid = content["host"], int(content["pid"])
+      beat = int(content["beat"])
+    except FileNotFoundError:
+      return False
+    except (OSError, ValueError, KeyError, TypeError):
+      host, pid, beat = "", 0, -1  # being written, or damaged: time tells
+    if host == directory_lib.host_name() and not directory_lib.is_alive(pid):
+      return False
+    now = time.monotonic()
+    if self._seen.get(token, (None, 0.0))[0] != beat:
+      self._seen[token] = (beat, now)
+    return now - self._seen[token][1] < SILENCE_SECONDS
+
+  def _remove_ended(self) -> None:
+    """Removes the beats of launches of this host that have ended."""
+    for path in self._folder.glob("*.json"):
+      if not self._lives(path.stem):
+        with contextlib.suppress(OSError):
+          path.unlink()
+
+
+def _write(path, content: str) -> None:
+  """Replaces a small file; after a power cut nobody needs it."""
+  private = directory_lib.private_name(path)
+  private.write_text(content)
+  os.replace(private, path)

@@ -1,0 +1,123 @@
+"""Claims put other units first and block none for ever."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+from unittest import mock
+
+from absl.testing import absltest
+
+from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import work_units
+from memo_tf.running import claims
+
+UNIT = work_units.WorkUnit("cifar_resnet-8", "one_hot", "r0.70", 3)
+
+
+class ClaimsTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    self.directory = directory_lib.ExperimentDirectory(root)
+    self.now = 1000.0
+    clock = mock.patch.object(claims.time, "monotonic", lambda: self.now)
+    self.enterContext(clock)
+
+  def launch(self) -> claims.Claims:
+    return self.enterContext(claims.Claims(self.directory))
+
+  def test_a_claimed_unit_is_not_taken_while_its_launch_lives(self):
+    one, other = self.launch(), self.launch()
+
+    self.assertTrue(one.take(UNIT))
+    self.assertTrue(one.take(UNIT))
+    self.assertFalse(other.take(UNIT))
+    for _ in range(20):  # 100 s, with beats
+      self.now += 5
+      one.beat()
+      self.assertFalse(other.take(UNIT))
+
+  def test_a_released_unit_is_free(self):
+    one, other = self.launch(), self.launch()
+    one.take(UNIT)
+
+    one.release(UNIT)
+
+    self.assertTrue(other.take(UNIT))
+
+  def test_releasing_what_another_holds_changes_nothing(self):
+    one, other, third = self.launch(), self.launch(), self.launch()
+    one.take(UNIT)
+
+    other.release(UNIT)
+
+    self.assertFalse(third.take(UNIT))
+
+  def test_a_silent_launch_loses_its_claim(self):
+    one, other = self.launch(), self.launch()
+    one.take(UNIT)
+    self.assertFalse(other.take(UNIT))
+
+    self.now += claims.SILENCE_SECONDS - 1
+    self.assertFalse(other.take(UNIT))
+    self.now += 2
+
+    self.assertTrue(other.take(UNIT))
+    self.assertFalse(one.take(UNIT))
+
+  def test_times_on_the_disk_are_not_looked_at(self):
+    one, other = self.launch(), self.launch()
+    one.take(UNIT)
+    for path in self.directory.root.rglob("*"):
+      if path.is_file():
+        os.utime(path, (0, 0))
+
+    self.assertFalse(other.take(UNIT))
+
+  def test_a_launch_whose_process_has_ended_loses_its_claim_at_once(self):
+    process = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    process.wait()
+    one, other = self.launch(), self.launch()
+    one.take(UNIT)
+    token = (self.directory.work_dir(UNIT) / "claim").read_text()
+    path = self.directory.root / f"work/launches/{token}.json"
+    content = json.loads(path.read_text()) | {"pid": process.pid}
+    path.write_text(json.dumps(content))
+
+    self.assertTrue(other.take(UNIT))
+
+  def test_a_living_launch_is_not_waited_for_for_ever(self):
+    one, other = self.launch(), self.launch()
+    one.take(UNIT)
+    self.assertFalse(other.take(UNIT, 10.0))
+
+    for _ in range(200):
+      self.now += claims.LONGEST_WAIT_SECONDS / 200 + 0.1
+      one.beat()
+      taken = other.take(UNIT, 10.0)
+
+    self.assertTrue(taken)
+
+  def test_a_claim_of_nobody_or_of_nonsense_is_taken(self):
+    for content in ("", "gone", "../../etc/passwd", "\0" * 9):
+      path = self.directory.work_dir(UNIT) / "claim"
+      path.parent.mkdir(parents=True, exist_ok=True)
+      path.write_text(content)
+      one = self.launch()
+      taken = one.take(UNIT)
+      if not taken:  # an empty one: its writer may be at it
+        taken = one.take(UNIT)
+      self.assertTrue(taken, content)
+
+  def test_nothing_is_left_when_launches_end(self):
+    with claims.Claims(self.directory) as one:
+      one.take(UNIT)
+
+    self.assertEmpty([p for p in self.directory.root.rglob("*") if p.is_file()])
+
+
+if __name__ == "__main__":
+  absltest.main()

@@ -1,0 +1,276 @@
+"""Nothing from outside is trusted: names, records, archives, flagfiles, text.
+
+A study's folder may come from someone else. Its names must not lead out of it,
+its files must not run code, and its text must stay text on the page.
+"""
+
+import json
+import pathlib
+import pickle
+import tempfile
+import xml.etree.ElementTree as ElementTree
+
+from absl.testing import absltest
+from absl.testing import parameterized
+import numpy as np
+
+from memo_tf import launch_flags
+from memo_tf.data import own_files
+from memo_tf.experiment import checkup
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import dataset_record
+from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import model_names
+from memo_tf.experiment import predictions
+from memo_tf.experiment import recipes
+from memo_tf.experiment import subsets
+from memo_tf.experiment import work_units
+from memo_tf.interchange import files as interchange_files
+from memo_tf.report import figures
+from memo_tf.running import preparation
+from memo_tf.training import checkpoints
+from tests import made_up
+
+# What would lead out of a folder, or into another part of it.
+PATHS = ("../x", "..", ".", "", "/etc/passwd", "a/../../x", "x\0y", "x\ny", "~")
+
+
+class Bomb:
+  """Unpickled, it would leave a mark."""
+
+  def __init__(self, mark):
+    self.mark = str(mark)
+
+  def __reduce__(self):
+    return (open, (self.mark, "w"))
+
+
+class NamesTest(parameterized.TestCase):
+  @parameterized.parameters(*PATHS)
+  def test_no_name_is_a_path(self, name):
+    training = config_lib.TrainingConfig()
+    for parse in (
+      model_names.parse,
+      lambda n: model_names.parse(f"cifar_resnet-8{n}" if n else n),
+      lambda n: recipes.parse(n, training),
+      lambda n: recipes.parse(f"distilled-{n}-t3", training),
+      subsets.parse_family,
+      lambda n: work_units.parse_unit(f"{n}/one_hot/r0.70/00000"),
+      lambda n: work_units.parse_unit(f"cifar_resnet-8/{n}/r0.70/00000"),
+      lambda n: work_units.parse_unit(f"cifar_resnet-8/one_hot/{n}/00000"),
+      lambda n: work_units.parse_unit(f"cifar_resnet-8/one_hot/r0.70/{n}"),
+    ):
+      with self.assertRaises(ValueError):
+        parse(name)
+
+  def test_digits_of_other_scripts_are_no_digits(self):
+    for name in ("cifar_resnet-٨", "cifar_resnet-8-w٠.٥"):
+      with self.assertRaises(ValueError):
+        model_names.parse(name)
+    for name in ("r0.٧٠", "r0.70-unıform"):
+      with self.assertRaises(ValueError):
+        subsets.parse_family(name)
+    with self.assertRaises(ValueError):
+      work_units.parse_unit("cifar_resnet-8/one_hot/r0.70/٠٠٠٠٠")
+
+  @parameterized.parameters(
+    ("cifar10/..", False),
+    ("cifar10/../../x", False),
+    ("a/b/c", False),
+    ("../cifar10", False),
+    ("eurosat/rgb:2.0.0", True),
+  )
+  def test_data_set_names(self, name, is_name):
+    self.assertEqual(config_lib.is_dataset_name(name), is_name)
+
+
+class RecordsTest(parameterized.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    self.config = made_up.config()
+    self.directory = made_up.make(self.root / "study", self.config)
+
+  @parameterized.parameters(*PATHS)
+  def test_names_in_config_json(self, name):
+    content = json.loads(self.config.to_json())
+    for group, field in (
+      ("models", "models"),
+      ("models", "recipes"),
+      ("subsets", "subset_families"),
+    ):
+      changed = json.loads(json.dumps(content))
+      changed[group][field] = [name]
+      self.directory.config_path.write_text(json.dumps(changed))
+      with self.assertRaises(directory_lib.ExperimentError):
+        preparation.recorded_config(self.directory)
+
+  @parameterized.parameters(
+    '{"format_version": 1, "recipe": {"epochs": "many"}}',
+    '{"format_version": 1, "models": {"models": 3}}',
+    '{"format_version": 1, "models": {"models": [["a"]]}}',
+    '{"format_version": 1, "running": {"seed": null}}',
+    "[" * 100_000,
+    "\ud800",
+  )
+  def test_nonsense_in_config_json_is_one_line(self, text):
+    self.directory.config_path.write_bytes(
+      text.encode("utf-8", "surrogatepass")
+    )
+
+    with self.assertRaises(directory_lib.ExperimentError) as caught:
+      preparation.recorded_config(self.directory)
+
+    self.assertNotIn("\n", str(caught.exception))
+
+  @parameterized.parameters("../../outside", "/etc/passwd", "a/b", "..", "")
+  def test_outputs_in_run_json(self, name):
+    path = self.directory.run_dir(made_up.unit(1)) / "run.json"
+    record = json.loads(path.read_text())
+    record["outputs"][name] = record["outputs"]["history.jsonl"]
+    path.write_text(json.dumps(record))
+
+    state = self.directory.run_state(made_up.unit(1), check_digests=True)
+
+    self.assertRegex(state.problem, "names an output")
+
+  @parameterized.parameters("../outside", "/etc/passwd", "a/../../b")
+  def test_files_in_info_json_and_digests_json(self, name):
+    entry = {"bytes": 1, "digest": "0"}
+    path = self.directory.dataset_dir / "info.json"
+    info = json.loads(path.read_text())
+    info["files"][name] = entry
+    path.write_text(json.dumps(info))
+    with self.assertRaises(directory_lib.ExperimentError):
+      dataset_record.read_info(self.directory)
+
+    digests = {"format_version": 1, "files": {name: entry}}
+    (self.directory.root / checkup.DIGESTS).write_text(json.dumps(digests))
+    found = checkup.findings(self.directory, self.config)
+    self.assertIn(checkup.DIGESTS, [finding.path for finding in found])
+
+  def test_a_table_with_other_columns_is_a_damaged_run(self):
+    unit = made_up.unit(1)
+    path = self.directory.run_dir(unit) / "predictions.parquet"
+    table = predictions.read_run(self.directory, unit).drop_columns(["margin"])
+    path.write_bytes(predictions.table_bytes(table))
+    record = json.loads((path.parent / "run.json").read_text())
+    record["outputs"][path.name] = directory_lib.file_entry(path)
+    (path.parent / "run.json").write_text(json.dumps(record))
+
+    with self.assertRaisesRegex(
+      directory_lib.DamagedRunError, "lacks a column"
+    ):
+      predictions.read_run(self.directory, unit)
+
+
+class PickleTest(parameterized.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    self.mark = self.root / "mark"
+    self.bomb = np.array([Bomb(self.mark)], object)
+
+  def tearDown(self):
+    self.assertFalse(self.mark.exists())
+    super().tearDown()
+
+  def test_own_files(self):
+    path = self.root / "x.npz"
+    np.savez(path, train_images=self.bomb, train_labels=self.bomb)
+    with self.assertRaisesRegex(directory_lib.UsageError, "plain arrays"):
+      own_files.load_npz(path)
+    np.save(self.root / "labels.npy", self.bomb)
+    with self.assertRaises(directory_lib.UsageError):
+      own_files.read_labels(str(self.root / "labels.npy"), 1)
+
+  def test_a_bare_pickle_in_place_of_arrays(self):
+    path = self.root / "x.npz"
+    path.write_bytes(pickle.dumps(Bomb(self.mark)))
+    with self.assertRaises(directory_lib.UsageError):
+      own_files.load_npz(path)
+    with self.assertRaises(interchange_files.InterchangeError):
+      interchange_files.load_npz(path, ["a"])
+    with self.assertRaises(interchange_files.InterchangeError):
+      interchange_files.load_npy(path)
+
+  def test_checkpoints(self):
+    path = self.root / "checkpoint.npz"
+    about = json.dumps({"key": "k", "epoch": 1, "history": []})
+    np.savez(path, about=np.array(about), weight_0=self.bomb)
+
+    self.assertIsNone(checkpoints.load(path, "k"))
+
+  def test_subsets(self):
+    directory = made_up.make(self.root / "study", made_up.config())
+    np.save(directory.in_mask_path("r0.70"), self.bomb)
+
+    with self.assertRaises(directory_lib.ExperimentError):
+      predictions.stack_runs(directory, [made_up.unit(0)])
+    found = [f.path for f in checkup.findings(directory, made_up.config())]
+    self.assertEqual(found, ["subsets/r0.70.npy"])
+
+
+class OwnFilesTest(parameterized.TestCase):
+  def load(self, **changes):
+    path = pathlib.Path(self.create_tempdir().full_path) / "x.npz"
+    arrays = {
+      "train_images": np.zeros((4, 8, 8), np.uint8),
+      "train_labels": np.array([0, 1, 0, 1]),
+      "test_images": np.zeros((2, 8, 8), np.uint8),
+      "test_labels": np.array([0, 1]),
+    }
+    np.savez(path, **{**arrays, **changes})
+    return own_files.load_npz(path)
+
+  @parameterized.parameters("two\nlines", "\x1b[31mred", "", "x" * 300)
+  def test_class_names_are_a_line_of_text(self, name):
+    with self.assertRaisesRegex(directory_lib.UsageError, "class's name"):
+      self.load(class_names=np.array(["a", name]))
+
+  def test_class_names_may_be_in_any_script(self):
+    names = ("猫", "<b>&\"'")
+
+    self.assertEqual(self.load(class_names=np.array(names)).class_names, names)
+
+  def test_one_label_does_not_ask_for_a_billion_classes(self):
+    with self.assertRaisesRegex(directory_lib.UsageError, "label 1000000000"):
+      self.load(train_labels=np.array([0, 1, 0, 10**9]))
+
+
+class PageTest(absltest.TestCase):
+  def test_text_in_figures_stays_text(self):
+    name = '</text><script>alert(1)</script>"$\\frac{1}{0}$ & $x'
+
+    svg = figures.accuracy_by_size([name, "b"], {f"{name} too": [0.1, 0.2]})
+
+    tree = ElementTree.fromstring(svg)
+    texts = "".join(tree.itertext())
+    self.assertIn(name, texts)
+    self.assertEmpty([e for e in tree.iter() if e.tag.endswith("script")])
+
+
+class FlagfileTest(parameterized.TestCase):
+  def test_a_study_s_flags_name_no_other_file(self):
+    path = pathlib.Path(self.create_tempdir().full_path) / "resolved.flags"
+    text = launch_flags.resolved_flags(made_up.config())
+    path.write_text(text)
+    self.assertEqual(
+      launch_flags.config_from_flagfile(path).recipe, made_up.config().recipe
+    )
+
+    path.write_text(text + "--flagfile=/etc/passwd\n")
+    with self.assertRaisesRegex(directory_lib.UsageError, "another flagfile"):
+      launch_flags.config_from_flagfile(path)
+
+  @parameterized.parameters("--no_such_flag=1", "--models=../x", "word", "\0")
+  def test_nonsense_is_refused(self, line):
+    path = pathlib.Path(self.create_tempdir().full_path) / "resolved.flags"
+    path.write_text(line + "\n")
+
+    with self.assertRaises(directory_lib.UsageError):
+      launch_flags.config_from_flagfile(path)
+
+
+if __name__ == "__main__":
+  absltest.main()
