@@ -15,6 +15,7 @@ from absl import flags
 
 from memo_tf import launch_flags
 from memo_tf import scoring
+from memo_tf import size_study
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import survey as survey_lib
@@ -86,9 +87,14 @@ def launch(
   if first and not only:
     _say("Scoring …")
     results = scoring.score_study(directory, config)
+    studies = size_study.study_sizes(directory, config, results)
     settings = launch_flags.resolved_flags(config)
-    path = page.write_page(directory, config, results, failures, settings)
+    path = page.write_page(
+      directory, config, results, failures, settings, studies
+    )
     for line in scoring.summary_lines(results):
+      print(line)
+    for line in size_study.summary_lines(studies):
       print(line)
     print(f"Page: {path}")
   for name, error in failures.items():

@@ -58,6 +58,7 @@ def other_value(field):
     "jit_compile": "off",
     "min_memorization": 0.5,
     "min_influence": 0.3,
+    "min_change": 0.3,
     "interval_width": 0.1,
     "batch_size": 64,
   }

@@ -23,6 +23,7 @@ LEVELS = {
   "training": 3,
   "exporting": 3,
   "scoring": 4,
+  "size_study": 4,
   "report": 4,
   "running": 4,
   "launch_flags": 4,
@@ -37,6 +38,7 @@ WITHOUT_TENSORFLOW = (
   "interchange",
   "experiment",
   "scoring",
+  "size_study",
   "report",
 )
 # These take no flags: they take a config and a directory.

@@ -168,9 +168,7 @@ def _likelihood(values, errors, correlation, atoms) -> np.ndarray:
   """`[N, J]` float32, each row up to a factor."""
   num_sizes, num_examples = values.shape
   inverse = np.linalg.inv(correlation)
-  precision = (
-    inverse[:, :, None] / errors[:, None] / errors[None]
-  )  # [S, S, N]
+  precision = inverse[:, :, None] / errors[:, None] / errors[None]  # [S, S, N]
   flat = precision.reshape(num_sizes**2, num_examples).T
   square = (atoms[:, None] * atoms[None]).reshape(num_sizes**2, -1)
   linear = np.einsum("stn,tn->ns", precision, values)

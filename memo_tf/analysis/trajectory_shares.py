@@ -110,7 +110,7 @@ def shape_shares(
   correct: np.ndarray,
   in_mask: np.ndarray,
   *,
-  block: int = 1,
+  block: int | np.ndarray = 1,
   min_change: float = 0.2,
   rule: str = "default",
   num_simulated: int = NUM_SIMULATED,
@@ -121,7 +121,8 @@ def shape_shares(
   Args:
     correct: `[S, M, N]` bool, of sizes that share their subsets.
     in_mask: `[M, N]` bool.
-    block: consecutive runs that depend on each other.
+    block: how many consecutive runs depend on each other, or `[M]` int, the
+      block that each run belongs to.
     min_change, rule: as in `classify_trajectories`.
     num_simulated: studies that bias and deviation are taken from, at least 4.
     seed: of what is drawn.
@@ -222,8 +223,9 @@ def _blur(law, errors, min_change, rule) -> np.ndarray:
 def _jackknife(correct, in_mask, block, min_change, rule) -> np.ndarray:
   """Deviation `[6]` when groups of blocks are left out; NaN if too few."""
   num_runs = len(in_mask)
-  group = np.arange(num_runs) // block
-  num_blocks = int(group[-1]) + 1
+  group = np.arange(num_runs) // block if np.ndim(block) == 0 else block
+  group = np.unique(group, return_inverse=True)[1]
+  num_blocks = int(group.max()) + 1
   num_groups = min(NUM_GROUPS, num_blocks)
   if num_groups < 4:
     return np.full(len(_NAMES), np.nan)
