@@ -247,7 +247,7 @@ def study_sizes(
   families: dict[tuple[str, str, str], list[scoring.GroupScores]] = {}
   for result in results:
     model, recipe, subsets = result.group
-    key = (model_names.parse(model).family, recipe, subsets)
+    key = (model_names.parse(model).line, recipe, subsets)
     families.setdefault(key, []).append(result)
   studies = []
   for key, members in families.items():

@@ -182,10 +182,10 @@ class ModelsConfig:
 
   models: tuple[str, ...] = _field(
     ("cifar_resnet-8",),
-    "Models, the sizes of a study: cifar_resnet-DEPTH of depth 6n + 2; "
-    "resnet-18, -34, -50, -101, -152 for images of 32 pixels and more; with "
-    "-wWIDTH for another width, as in cifar_resnet-20-w0.5; "
-    "mobilenet_v3_small-WIDTH and mobilenet_v3_large-WIDTH.",
+    "Models, the sizes of a study: cifar_resnet-DEPTH of depth 6n + 2, with -v2 "
+    "for pre-activation blocks and -b for shortcut B; resnet-18, -34, -50, -101, "
+    "-152 for images of 32 pixels and more; with -wWIDTH for another width, as in "
+    "cifar_resnet-20-w0.5; mobilenet_v3_small-WIDTH and mobilenet_v3_large-WIDTH.",
     "union",
     short=True,
   )

@@ -2,6 +2,9 @@
 
     cifar_resnet-20          depth 6n + 2
     cifar_resnet-20-w0.5     the same with half the channels
+    cifar_resnet-20-v2       pre-activation blocks; the default are v1
+    cifar_resnet-20-b        shortcut B, a 1x1 convolution; the default is A
+    cifar_resnet-20-v2-b-w2  all of them, in this order
     resnet-18                18, 34, 50, 101 or 152, for larger images
     mobilenet_v3_small-0.5   small or large, with its width multiplier
 
@@ -27,6 +30,8 @@ class ModelName:
     min_image_size: the smallest height and width that the family takes.
     relative_cost: of a training step, to plan with before anything is measured;
       comparable within a family only.
+    block: of a cifar_resnet, `v1` or `v2`.
+    shortcut: of a cifar_resnet where the shape changes, `A` or `B`.
   """
 
   name: str
@@ -35,13 +40,35 @@ class ModelName:
   width: float
   min_image_size: int
   relative_cost: float
+  block: str = "v1"
+  shortcut: str = "A"
+
+  @property
+  def line(self) -> str:
+    """What the sizes of a study share: family, block and shortcut."""
+    return (
+      self.family
+      + ("-v2" if self.block == "v2" else "")
+      + ("-b" if self.shortcut == "B" else "")
+    )
 
 
 RESNET_DEPTHS = (18, 34, 50, 101, 152)
 
 
 def _cifar_resnet(name: str, rest: str) -> ModelName:
-  depth, width = _depth_and_width("cifar_resnet", name, rest)
+  # The options stand between depth and width.
+  match = re.fullmatch(r"([0-9]+)(-v2)?(-b)?(-w.*)?", rest)
+  if not match:
+    raise ValueError(
+      "A cifar_resnet is named `cifar_resnet-DEPTH`, then `-v2` for "
+      "pre-activation blocks, `-b` for shortcut B, `-wWIDTH` for another width, "
+      f"in this order, as in `cifar_resnet-20-v2-w0.5`. Received: {name!r}"
+    )
+  options = (match[2] or "") + (match[3] or "")
+  depth, width = _depth_and_width(
+    "cifar_resnet", name, match[1] + (match[4] or ""), options
+  )
   if depth < 8 or (depth - 2) % 6:
     raise ValueError(
       "The depth of a cifar_resnet must be 6n + 2 with n at least 1: 8, 14, "
@@ -54,6 +81,8 @@ def _cifar_resnet(name: str, rest: str) -> ModelName:
     width=width,
     min_image_size=8,
     relative_cost=depth * width * max(width, 0.5),
+    block="v2" if match[2] else "v1",
+    shortcut="B" if match[3] else "A",
   )
 
 
@@ -92,12 +121,14 @@ def _mobilenet_v3(name: str, rest: str) -> ModelName:
     family=family,
     size=round(100 * width),
     width=width,
-    min_image_size=16,
+    min_image_size=8,
     relative_cost=width * max(width, 0.5),
   )
 
 
-def _depth_and_width(family: str, name: str, rest: str) -> tuple[int, float]:
+def _depth_and_width(
+  family: str, name: str, rest: str, options: str = ""
+) -> tuple[int, float]:
   """The numbers of `DEPTH` or `DEPTH-wWIDTH`, written in one way only."""
   match = re.fullmatch(
     r"([0-9]{1,4})(?:-w([0-9]{1,2}(?:\.[0-9]{1,3})?))?", rest
@@ -110,7 +141,8 @@ def _depth_and_width(family: str, name: str, rest: str) -> tuple[int, float]:
   depth, width = int(match[1]), float(match[2] or 1)
   if not width > 0:
     raise ValueError(f"A width factor must be above 0. Received: {name!r}")
-  canonical = f"{family}-{depth}" + (f"-w{width:g}" if width != 1 else "")
+  canonical = f"{family}-{depth}{options}"
+  canonical += f"-w{width:g}" if width != 1 else ""
   if name != canonical:  # a name is a folder: one model, one name
     raise ValueError(f"This model is written {canonical!r}. Received: {name!r}")
   return depth, width
