@@ -140,7 +140,7 @@ class SizeStudy:
   def noise_statement(self) -> str:
     carried = size_findings.what_the_runs_carry(
       self.evidence.memorization,
-      self.evidence.standard_error,
+      trajectory_shares.flat_standard_error(self.correct, self.in_mask),
       self.evidence.correlation,
       self.min_change,
       self.shares,

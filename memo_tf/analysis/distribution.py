@@ -4,7 +4,9 @@ Everything is by the runs of S sizes that share their subsets. A bootstrap draws
 whole blocks of runs, the same for all sizes, so that differences between sizes
 are paired. Intervals are the estimate plus and minus t(B - 1) standard errors,
 B blocks, the standard error being that of the bootstrap times sqrt(B / (B - 1)):
-with few blocks a percentile interval is too narrow.
+with few blocks a percentile interval is too narrow. Of fewer than 8 blocks a
+deviation is hardly known: then single runs are drawn, which ignores what a
+balanced block saves in variance.
 
 Mean memorization is mean accuracy in the subset minus that held out, so
 
@@ -30,6 +32,7 @@ from scipy import stats
 from memo_tf.analysis import dip as dip_lib
 
 NUM_RESAMPLES = 200
+MIN_BLOCKS = 8
 NUM_DIP_RESAMPLES = 20
 SATURATED = 0.99
 EDGES = np.round(np.arange(-4, 21) * 0.05, 2)  # -0.2 … 1.0
@@ -72,7 +75,7 @@ def paired_bootstrap(
   num_resamples: int = NUM_RESAMPLES,
   seed: int = 0,
 ) -> PairedBootstrap | None:
-  """Draws blocks of runs; None if there are fewer than two blocks.
+  """Draws blocks of runs, or runs if blocks are few; None of fewer than two.
 
   Args:
     num_runs: M.
@@ -83,6 +86,8 @@ def paired_bootstrap(
   """
   group = np.arange(num_runs) // block if np.ndim(block) == 0 else block
   group = np.unique(group, return_inverse=True)[1]
+  if group.max() + 1 < MIN_BLOCKS:
+    group = np.arange(num_runs)
   num_blocks = int(group.max()) + 1
   if num_blocks < 2:
     return None

@@ -9,6 +9,8 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
+from memo_tf.analysis import trajectory_noise
+from memo_tf.analysis import trajectory_rules
 from memo_tf.analysis import trajectory_shares
 
 
@@ -165,7 +167,7 @@ def _share(share) -> str:
 
 def what_the_runs_carry(
   memorization: np.ndarray,
-  standard_error: np.ndarray,
+  flat_error: np.ndarray,
   correlation: np.ndarray,
   min_change: float,
   shares: list[trajectory_shares.ShapeShare],
@@ -174,66 +176,63 @@ def what_the_runs_carry(
 ) -> dict[str, float]:
   """What the plain rule makes of noise alone, from the measured errors.
 
-  Each example's trajectory is replaced by a flat one and given its own measured
-  noise; what is then called changing is noise.
+  Each example's trajectory is replaced by a flat one with its own measured noise;
+  what is then called changing is noise.
+
+  Args:
+    memorization: `[S, N]`.
+    flat_error: `[N]`, `trajectory_shares.flat_standard_error`.
+    correlation: `[S, S]`, of an example's errors over sizes.
+    min_change: of the rule.
+    shares: of the classes.
+    seed: of the noise.
 
   Returns:
-    `typical_error` (median standard error), `difference_error` (of a difference
-    between two sizes, mean over pairs of sizes, median over examples),
-    `false_changes` (share of all examples that would be called changing if none
-    did), `unsure` (share of the examples whose standard error is at least half
-    of `min_change` / 2, so ambiguous), `false_changes_unsure` (among them), and
-    `measured_constant`, `constant`: the share before and after noise is taken
-    out.
+    `ambiguous` (share of the examples whose mean score over sizes is between 0.2
+    and 0.8), `typical_error` (their median standard error; of all, if there are
+    none), `difference_error` (of a difference between two sizes), `false_changes`
+    (share of all examples that would be called changing if none did),
+    `false_changes_ambiguous` (among those), and `measured_constant`, `constant`:
+    the share before and after the noise is taken out.
   """
-  from memo_tf.analysis import trajectory_noise
-  from memo_tf.analysis import trajectory_rules
-
-  known = ~(np.isnan(memorization) | np.isnan(standard_error)).any(axis=0)
-  errors = standard_error[:, known]
+  constant = next(s for s in shares if s.shape_class == "constant")
   result = dict.fromkeys(
     (
+      "ambiguous",
       "typical_error",
       "difference_error",
       "false_changes",
-      "unsure",
-      "false_changes_unsure",
+      "false_changes_ambiguous",
     ),
     float("nan"),
   )
-  constant = next(s for s in shares if s.shape_class == "constant")
   result["measured_constant"] = constant.measured
   result["constant"] = constant.share
+  known = ~np.isnan(memorization).any(axis=0) & ~np.isnan(flat_error)
   if not known.any():
     return result
+  level, errors = memorization[:, known].mean(axis=0), flat_error[known]
+  ambiguous = (level >= 0.2) & (level <= 0.8)
   correlation = trajectory_noise.positive_definite(correlation)
-  num_sizes = len(errors)
+  num_sizes = len(correlation)
   root = np.linalg.cholesky(correlation)
   rng = np.random.default_rng(seed)
-  changed = np.zeros(errors.shape[1])
-  rounds = max(4, min(50, 200_000 // errors.shape[1]))
+  changed = np.zeros(len(errors))
+  rounds = max(4, min(50, 200_000 // len(errors)))
   for _ in range(rounds):
-    noise = errors * (root @ rng.standard_normal(errors.shape))
+    noise = errors * (root @ rng.standard_normal((num_sizes, len(errors))))
     places = trajectory_rules.default(noise, min_change)
     changed += places != trajectory_rules.CONSTANT
   changed /= rounds
-  pairs = [
-    np.sqrt(
-      errors[s] ** 2
-      + errors[t] ** 2
-      - 2 * correlation[s, t] * errors[s] * errors[t]
-    )
-    for s in range(num_sizes)
-    for t in range(s + 1, num_sizes)
-  ]
-  unsure = errors.mean(axis=0) >= min_change / 4
+  typical = float(np.median(errors[ambiguous] if ambiguous.any() else errors))
+  pairs = correlation[np.triu_indices(num_sizes, 1)]
   result |= {
-    "typical_error": float(np.median(errors)),
-    "difference_error": float(np.median(np.mean(pairs, axis=0))),
+    "ambiguous": float(ambiguous.mean()),
+    "typical_error": typical,
+    "difference_error": typical * float(np.sqrt(2 - 2 * pairs).mean()),
     "false_changes": float(changed.mean()),
-    "unsure": float(unsure.mean()),
-    "false_changes_unsure": (
-      float(changed[unsure].mean()) if unsure.any() else 0.0
+    "false_changes_ambiguous": (
+      float(changed[ambiguous].mean()) if ambiguous.any() else 0.0
     ),
   }
   return result
@@ -245,35 +244,32 @@ def noise_statement(
   """What these runs can and cannot carry, in words."""
   if np.isnan(carried["typical_error"]):
     return "No example has scores at every size: nothing can be said."
+  false = carried["false_changes_ambiguous"]
   text = (
-    f"With {num_runs} runs a size, a score's standard error is "
-    f"{carried['typical_error']:.3f} (median over images and sizes) and that "
-    f"of its change between two sizes {carried['difference_error']:.3f}. If no "
-    f"image changed at all, the plain rule at {min_change:g} would still call "
-    f"{100 * carried['false_changes']:.0f} % of them changing"
+    f"With {num_runs} runs a size, "
+    f"{100 * carried['ambiguous']:.0f} % of the images are ambiguous (mean score "
+    "between 0.2 and 0.8); their scores have a standard error of "
+    f"{carried['typical_error']:.3f} (median), a change between two sizes one "
+    f"of {carried['difference_error']:.3f}. If no image changed at all, the "
+    f"default rule at {min_change:g} would still call "
+    f"{100 * carried['false_changes']:.1f} % of all images changing, and "
+    f"{100 * false:.0f} % of the ambiguous ones. "
   )
-  if carried["unsure"] > 0:
+  if false <= 0.05:
     text += (
-      f"; of the {100 * carried['unsure']:.0f} % that are neither always right "
-      f"nor always wrong (standard error of {min_change / 4:g} or more) "
-      f"{100 * carried['false_changes_unsure']:.0f} %"
+      "So the name of a single image's class can be read as it is, apart from "
+      "changes near the threshold."
     )
-  text += ". "
-  if carried["false_changes"] <= 0.01:
+  elif false <= 0.2:
     text += (
-      "So single trajectories can be read as they are, apart from those near "
-      "the threshold."
-    )
-  elif carried["false_changes_unsure"] <= 0.1:
-    text += (
-      "So most single trajectories can be read as they are; of the ambiguous "
-      "ones trust the probability of a class, not its name."
+      "So most names can be read as they are; of an ambiguous image trust the "
+      "probability of its class, not the name."
     )
   else:
     text += (
       "So the name of a single ambiguous image's class is not to be trusted: "
-      "use the probabilities, and the shares with the noise taken out. Means "
-      "over images are far more certain."
+      "these runs carry probabilities, the shares with the noise taken out, and "
+      "means over images, which are far more certain."
     )
   text += (
     f" Constant: {100 * carried['measured_constant']:.1f} % by the plain rule, "

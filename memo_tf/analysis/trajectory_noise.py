@@ -7,7 +7,9 @@ all sizes share their subsets. The true trajectories are taken to come from a la
 with finitely many atoms, whose weights maximize the likelihood (Kiefer &
 Wolfowitz, 1956; Koenker & Mizera, 2014), by the EM algorithm. The atoms are flat
 trajectories at many levels and least-squares fits of all shapes to measured
-ones: as many simple shapes as the data can ask for.
+ones: as many simple shapes as the data can ask for. Fits to measured ones carry
+their noise, so this is done twice: the second time with fits to the posterior
+means under the first law.
 
 The probability that an example's true trajectory has a shape is then the
 posterior weight of the atoms of that shape, and the share of a shape class, with
@@ -24,7 +26,7 @@ MIN_STANDARD_ERROR = 0.01
 NUM_LEVELS = 61
 MAX_PICKED = 500
 MAX_FITTED = 2000
-EM_STEPS = 40
+EM_STEPS = (20, 30)
 _CHUNK = 4096
 
 
@@ -105,12 +107,17 @@ def fit_law(
   )
   order = rng.permutation(num_examples)[:MAX_FITTED]
   values, errors = memorization[:, order], standard_error[:, order]
-  atoms, weights = _atoms(values, errors, MAX_PICKED)
-  likelihood = _likelihood(values, errors, correlation, atoms)
-  for _ in range(EM_STEPS):
-    ratio = 1 / np.maximum(likelihood @ weights, 1e-30)
-    weights = weights * (likelihood.T @ ratio) / len(ratio)
-    weights /= weights.sum()
+  centres = values
+  for steps in EM_STEPS:
+    atoms, weights = _atoms(centres, errors, MAX_PICKED)
+    likelihood = _likelihood(values, errors, correlation, atoms)
+    for _ in range(steps):
+      ratio = 1 / np.maximum(likelihood @ weights, 1e-30)
+      weights = weights * (likelihood.T @ ratio) / len(ratio)
+      weights /= weights.sum()
+    likelihood *= weights
+    likelihood /= likelihood.sum(axis=1, keepdims=True)
+    centres = (likelihood @ atoms.T.astype(np.float32)).T.astype(np.float64)
   return TrajectoryLaw(
     atoms=atoms, weights=weights.astype(np.float64), correlation=correlation
   )

@@ -106,6 +106,20 @@ def evidence(correct: np.ndarray, in_mask: np.ndarray) -> TrajectoryEvidence:
   )
 
 
+def flat_standard_error(correct: np.ndarray, in_mask: np.ndarray) -> np.ndarray:
+  """Standard error of a score if an example is the same at every size, `[N]`.
+
+  Plug-in, from the runs of all sizes together, for the runs of one size.
+  """
+  variance = 0.0
+  for mask in (in_mask, ~in_mask):
+    count = mask.sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+      mean = np.mean([(c & mask).sum(axis=0) / count for c in correct], axis=0)
+      variance = variance + mean * (1 - mean) / count
+  return np.sqrt(variance)
+
+
 def shape_shares(
   correct: np.ndarray,
   in_mask: np.ndarray,
