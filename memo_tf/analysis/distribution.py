@@ -63,7 +63,10 @@ class PairedBootstrap:
   def intervals(self, values: np.ndarray) -> np.ndarray:
     """`[R + 1, K]` of a statistic to `[K, 3]`: value, ends of its interval."""
     blocks = self.num_blocks
-    error = values[1:].std(axis=0, ddof=1) * np.sqrt(blocks / (blocks - 1))
+    # A replicate may lack a group altogether: it is left out.
+    known = ~np.isnan(values[1:]).any(axis=1)
+    drawn = values[1:][known] if known.sum() >= 2 else values[1:]
+    error = drawn.std(axis=0, ddof=1) * np.sqrt(blocks / (blocks - 1))
     half = stats.t.ppf(0.975, blocks - 1) * error
     return np.stack([values[0], values[0] - half, values[0] + half], axis=-1)
 
@@ -175,9 +178,7 @@ def mean_trends(
   """
 
   def means(inside, outside):
-    return np.array(
-      [np.nanmean(inside - outside), np.nanmean(inside), np.nanmean(outside)]
-    )
+    return np.array([_mean(inside - outside), _mean(inside), _mean(outside)])
 
   values = statistic_by_size(correct, in_mask, bootstrap, means)
   names = ("memorization", "in_accuracy", "out_accuracy")
@@ -281,9 +282,12 @@ def bimodality(
   by_size["dip_p"] = [
     dip_lib.dip_p_value(d, num_known, seed=seed) for d in dips[0, :, 0]
   ]
+  for name in ("low_mass", "high_mass"):
+    for end in ("low", "high"):
+      by_size[f"{name}_{end}"] = by_size[f"{name}_{end}"].clip(0, 1)
   rows = []
   for size in range(len(correct)):
-    ends = bootstrap.intervals(values[:, size, 3:])
+    ends = np.clip(bootstrap.intervals(values[:, size, 3:]), 0, 1)
     for b in range(len(EDGES) - 1):
       rows.append(
         {
@@ -356,6 +360,12 @@ def run_accuracies(
       row[f"{name}_sd"] = float(values.std(ddof=1)) if len(values) > 1 else 0.0
     rows.append(row)
   return pd.DataFrame(rows)
+
+
+def _mean(values: np.ndarray) -> float:
+  """Mean of what is known; NaN of nothing, which a replicate may have."""
+  known = _known(values)
+  return known.mean() if len(known) else float("nan")
 
 
 def _known(scores: np.ndarray) -> np.ndarray:
