@@ -16,6 +16,7 @@ import pandas as pd
 from memo_tf import scoring
 from memo_tf.analysis import distribution
 from memo_tf.analysis import size_findings
+from memo_tf.analysis import size_trends
 from memo_tf.analysis import trajectories
 from memo_tf.analysis import trajectory_planted
 from memo_tf.analysis import trajectory_shares
@@ -86,12 +87,12 @@ class SizeStudy:
     )
 
   @functools.cached_property
-  def bootstrap(self) -> distribution.PairedBootstrap | None:
-    return distribution.paired_bootstrap(len(self.in_mask), block=self.block)
+  def bootstrap(self) -> size_trends.PairedBootstrap | None:
+    return size_trends.paired_bootstrap(len(self.in_mask), block=self.block)
 
   @functools.cached_property
   def trends(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return distribution.mean_trends(self.correct, self.in_mask, self.bootstrap)
+    return size_trends.mean_trends(self.correct, self.in_mask, self.bootstrap)
 
   @functools.cached_property
   def modes(self) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -99,7 +100,7 @@ class SizeStudy:
 
   @functools.cached_property
   def class_means(self) -> pd.DataFrame:
-    return distribution.class_means(
+    return size_trends.class_means(
       self.correct,
       self.in_mask,
       self.classes.shape_class,
@@ -109,7 +110,7 @@ class SizeStudy:
 
   @functools.cached_property
   def accuracies(self) -> pd.DataFrame:
-    return distribution.run_accuracies(
+    return size_trends.run_accuracies(
       self.correct, self.in_mask, self.test_correct
     )
 
@@ -198,7 +199,7 @@ class SizeStudy:
     ones = np.ones((1, len(self.in_mask)))
     inside, outside = [], []
     for outcome in self.correct:
-      a, b = distribution.replicates(outcome, self.in_mask, ones)
+      a, b = size_trends.replicates(outcome, self.in_mask, ones)
       inside.append(a[0])
       outside.append(b[0])
     return self._with_models(

@@ -40,7 +40,7 @@ def findings(
 
   Args:
     names: of the S models, ascending.
-    by_size, changes: `distribution.mean_trends`.
+    by_size, changes: `size_trends.mean_trends`.
     modes: `distribution.bimodality`, by size.
     shares: `trajectory_shares.shape_shares`.
   """

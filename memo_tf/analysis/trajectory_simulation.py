@@ -9,8 +9,8 @@ shares of the shape classes are chosen:
   size, at least `clear_change` apart; between them at random, monotone;
 * cap, u: both ends and an inner peak from the laws of their sizes, the peak at
   least `clear_change` beyond both; monotone on either side;
-* other: up, down and up again (or the mirror image) with swings of at least
-  `clear_change` whose ends are closer than half of that; of four sizes on.
+* other: up, down and up again (or the mirror image) by at least
+  `clear_change`, from one level to another and back; of four sizes on.
 
 Runs of all sizes share their subsets. With `run_correlation` above 0, an
 example's outcomes at all sizes also share what is peculiar to a run (a Gaussian
@@ -212,16 +212,14 @@ def _candidates(name, laws, change, last, count, rng):
       path[k:, here] = _between(peak[here], final[here], last + 1 - k, rng)
     beyond = turn * (peak - first), turn * (peak - final)
     return path, np.minimum(*beyond) >= change
-  # other: two swings; the ends close together, neither inner turn beyond both
-  # ends by what counts is impossible with swings this large, so the turns lie
-  # on either side of the middle and the ends beyond them.
+  # other: a swing between two inner turns, from and to an end beside the other
+  # turn, so that neither turn stands out above or below both ends.
   high = np.maximum(anchors[1], anchors[-2])
   low = np.minimum(anchors[1], anchors[-2])
   flip = rng.random(count) < 0.5
   path = np.empty_like(anchors)
   middle = _between(high, low, len(laws) - 2, rng)
   path[1:-1] = middle
-  # first <= low + a little, final >= high - a little: a rise with a deep fall.
   path[0] = low + rng.uniform(-0.05, 0.05, count)
   path[-1] = high + rng.uniform(-0.05, 0.05, count)
   good = (high - low >= change) & (path[0] >= 0) & (path[-1] <= 1)

@@ -7,6 +7,7 @@ import numpy as np
 from memo_tf.analysis import dip
 from memo_tf.analysis import distribution
 from memo_tf.analysis import size_findings
+from memo_tf.analysis import size_trends
 from memo_tf.analysis import trajectory_planted
 from memo_tf.analysis import trajectory_shares
 from memo_tf.analysis import trajectory_simulation
@@ -30,9 +31,9 @@ class MeanTrendsTest(absltest.TestCase):
     second = in_mask.copy()
     second[:, 0] = True
     correct = np.stack([first, second])
-    bootstrap = distribution.paired_bootstrap(4, num_resamples=20)
+    bootstrap = size_trends.paired_bootstrap(4, num_resamples=20)
 
-    by_size, changes = distribution.mean_trends(correct, in_mask, bootstrap)
+    by_size, changes = size_trends.mean_trends(correct, in_mask, bootstrap)
 
     np.testing.assert_allclose(by_size["memorization"], [1, 0.5])
     np.testing.assert_allclose(by_size["out_accuracy"], [0, 0.5])
@@ -43,9 +44,9 @@ class MeanTrendsTest(absltest.TestCase):
 
   def test_change_is_that_of_in_less_that_of_out(self):
     study = simulate()
-    bootstrap = distribution.paired_bootstrap(100, block=10, num_resamples=50)
+    bootstrap = size_trends.paired_bootstrap(100, block=10, num_resamples=50)
 
-    by_size, changes = distribution.mean_trends(
+    by_size, changes = size_trends.mean_trends(
       study.correct, study.in_mask, bootstrap
     )
 
@@ -66,10 +67,10 @@ class MeanTrendsTest(absltest.TestCase):
     held = []
     for seed in range(30):
       study = simulate(seed=seed, num_examples=100)
-      bootstrap = distribution.paired_bootstrap(
+      bootstrap = size_trends.paired_bootstrap(
         100, block=10, num_resamples=60, seed=seed
       )
-      by_size, changes = distribution.mean_trends(
+      by_size, changes = size_trends.mean_trends(
         study.correct, study.in_mask, bootstrap
       )
       true = study.memorization.mean(axis=1)
@@ -85,9 +86,9 @@ class MeanTrendsTest(absltest.TestCase):
     study = simulate(num_sizes=2, shares={"constant": 1.0})
     correct = study.correct.copy()
     correct[1] = correct[0]  # the second size repeats the first
-    bootstrap = distribution.paired_bootstrap(100, block=10)
+    bootstrap = size_trends.paired_bootstrap(100, block=10)
 
-    by_size, changes = distribution.mean_trends(
+    by_size, changes = size_trends.mean_trends(
       correct, study.in_mask, bootstrap
     )
 
@@ -99,18 +100,16 @@ class MeanTrendsTest(absltest.TestCase):
     )
 
   def test_few_blocks_give_single_runs(self):
-    self.assertEqual(
-      distribution.paired_bootstrap(100, block=10).num_blocks, 10
-    )
-    self.assertEqual(distribution.paired_bootstrap(40, block=10).num_blocks, 40)
-    self.assertIsNone(distribution.paired_bootstrap(1))
+    self.assertEqual(size_trends.paired_bootstrap(100, block=10).num_blocks, 10)
+    self.assertEqual(size_trends.paired_bootstrap(40, block=10).num_blocks, 40)
+    self.assertIsNone(size_trends.paired_bootstrap(1))
 
   def test_accuracies_of_runs_by_hand(self):
     in_mask = np.array([[1, 1, 0], [0, 1, 1]], bool)
     correct = np.array([[[1, 0, 1], [1, 1, 1]]], bool)
     test = np.array([[[1, 0], [1, 1]]], bool)
 
-    table = distribution.run_accuracies(correct, in_mask, test)
+    table = size_trends.run_accuracies(correct, in_mask, test)
 
     self.assertEqual(table.loc[0, "in_accuracy"], 0.75)  # 1/2 and 2/2
     self.assertEqual(table.loc[0, "out_accuracy"], 1.0)
@@ -119,9 +118,9 @@ class MeanTrendsTest(absltest.TestCase):
 
   def test_class_means_are_means_of_the_class(self):
     study = simulate(num_subsets=20)
-    bootstrap = distribution.paired_bootstrap(20, num_resamples=5)
+    bootstrap = size_trends.paired_bootstrap(20, num_resamples=5)
 
-    table = distribution.class_means(
+    table = size_trends.class_means(
       study.correct,
       study.in_mask,
       study.shape_class,
@@ -173,7 +172,7 @@ class BimodalityTest(parameterized.TestCase):
 
   def test_by_size(self):
     study = simulate(beta=(0.2, 0.2), shares={"constant": 1.0})
-    bootstrap = distribution.paired_bootstrap(100, block=10, num_resamples=20)
+    bootstrap = size_trends.paired_bootstrap(100, block=10, num_resamples=20)
 
     modes, bins = distribution.bimodality(
       study.correct, study.in_mask, bootstrap
@@ -245,11 +244,11 @@ class BimodalityTest(parameterized.TestCase):
 class FindingsTest(absltest.TestCase):
   def findings(self, **options):
     study = simulate(**options)
-    bootstrap = distribution.paired_bootstrap(100, block=10, num_resamples=60)
+    bootstrap = size_trends.paired_bootstrap(100, block=10, num_resamples=60)
     shares = trajectory_shares.shape_shares(
       study.correct, study.in_mask, block=10, num_simulated=4
     )
-    trends = distribution.mean_trends(study.correct, study.in_mask, bootstrap)
+    trends = size_trends.mean_trends(study.correct, study.in_mask, bootstrap)
     modes, _ = distribution.bimodality(study.correct, study.in_mask, bootstrap)
     found = size_findings.findings(["a", "b", "c"], *trends, modes, shares)
     evidence = trajectory_shares.evidence(study.correct, study.in_mask)
