@@ -23,7 +23,7 @@ RECIPE = f"distilled-{small_study.MODEL}-t3"
 SUBSETS = "r0.70"
 # A small model of each family that there is.
 FAMILIES = {
-  "cifar_resnet": ("cifar_resnet-8-w0.5", 8),
+  "cifar_resnet": ("cifar_resnet-8-v2-b-w0.5", 8),  # v1: the study's own
   "resnet": ("resnet-18", 32),
   "mobilenet_v3_small": ("mobilenet_v3_small-0.5", 32),
   "mobilenet_v3_large": ("mobilenet_v3_large-0.5", 32),

@@ -70,11 +70,13 @@ def histograms(labels: list[str], bins: pd.DataFrame) -> str:
       edges = [*rows["bin_low"], rows["bin_high"].iloc[-1]]
       line = axes.stairs(rows["share"], edges, label=label, linewidth=1.3)
       middle = (rows["bin_low"] + rows["bin_high"]) / 2
-      half = (rows["share_high"] - rows["share_low"]) / 2
       axes.errorbar(
         middle,
         rows["share"],
-        yerr=half,
+        yerr=[
+          rows["share"] - rows["share_low"],
+          rows["share_high"] - rows["share"],
+        ],
         fmt="none",
         ecolor=line.get_edgecolor(),
         elinewidth=0.6,
