@@ -27,6 +27,7 @@ _SUBMODULES = (
   "report",
   "running",
   "scoring",
+  "size_study",
   "training",
 )
 

@@ -15,6 +15,7 @@ from absl import flags
 
 from memo_tf import launch_flags
 from memo_tf import scoring
+from memo_tf import size_study
 from memo_tf.experiment import checkup
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
@@ -119,11 +120,16 @@ def score_and_show(
 
 
 def _show(directory, config, results, failures) -> None:
-  """Writes the page and prints the summary."""
+  """What is made of the scores: sizes compared, the page, the summary."""
+  studies = size_study.study_sizes(directory, config, results)
   settings = launch_flags.resolved_flags(config)
-  path = page.write_page(directory, config, results, failures, settings)
+  path = page.write_page(
+    directory, config, results, failures, settings, studies
+  )
   checkup.record_digests(directory)
   for line in scoring.summary_lines(results):
+    print(line)
+  for line in size_study.summary_lines(studies):
     print(line)
   print(f"Page: {path}")
 

@@ -59,6 +59,7 @@ def other_value(field):
     "outcomes": ("correctness", "margin"),
     "min_memorization": 0.5,
     "min_influence": 0.3,
+    "min_change": 0.3,
     "interval_width": 0.1,
     "jpeg_quality": 90,
     "memory_budget_gb": 0.5,

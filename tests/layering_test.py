@@ -24,6 +24,7 @@ LEVELS = {
   "exporting": 3,
   "score_files": 4,
   "scoring": 4,
+  "size_study": 4,
   "report": 4,
   "running": 4,
   "launch_flags": 4,
@@ -41,6 +42,7 @@ WITHOUT_TENSORFLOW = (
   "experiment",
   "score_files",
   "scoring",
+  "size_study",
   "report",
 )
 # These take no flags: they take a config and a directory.

@@ -394,6 +394,19 @@ class OutputsConfig:
     "Pairs are kept from this influence on (Feldman & Zhang, 2020).",
     "free",
   )
+  trajectory_rule: str = _field(
+    "default",
+    "How an example's memorization over sizes is given a shape class; "
+    "docs/method.md has the formulas.",
+    "free",
+    choices=("default", "endpoints", "argmax", "z", "template"),
+  )
+  min_change: float = _field(
+    0.2,
+    "Least change of memorization over sizes that counts for its shape class; in "
+    "(0, 1].",
+    "free",
+  )
   interval_width: float = _field(
     0.2,
     "Width of a score's 95 % interval that one would like; page and status say "

@@ -245,6 +245,12 @@ def check(config: config_lib.ExperimentConfig) -> None:
       config.outputs.min_influence,
     ),
     (
+      0 < config.outputs.min_change <= 1,
+      "must be in (0, 1]",
+      "min_change",
+      config.outputs.min_change,
+    ),
+    (
       0 < config.outputs.interval_width <= 2,
       "must be in (0, 2]",
       "interval_width",

@@ -24,7 +24,7 @@ _STYLE = {
 
 def accuracy_by_size(labels: list[str], series: dict[str, list[float]]) -> str:
   """Lines over model sizes: accuracies, or mean memorization."""
-  with plt.rc_context(_STYLE):
+  with style():
     figure, axes = plt.subplots(figsize=(5.6, 3.0), layout="constrained")
     places = np.arange(len(labels))
     for name, values in series.items():
@@ -33,7 +33,7 @@ def accuracy_by_size(labels: list[str], series: dict[str, list[float]]) -> str:
     axes.set_xlim(-0.3, len(labels) - 0.7)
     axes.legend(frameon=False, fontsize=8)
     axes.grid(axis="y", alpha=0.3)
-    return _svg(figure)
+    return svg(figure)
 
 
 def reliability_by_runs(
@@ -61,7 +61,7 @@ def memorization_histogram(
   known = ~np.isnan(memorization)
   low = min(0.0, np.floor(memorization[known].min(initial=0.0) / 0.05) * 0.05)
   edges = np.arange(round(low / 0.05), 21) * 0.05
-  with plt.rc_context(_STYLE):
+  with style():
     figure, axes = plt.subplots(figsize=(4.2, 2.6), layout="constrained")
     parts, names = [memorization[known & ~is_noisy]], ["given label right"]
     if is_noisy.any():
@@ -74,7 +74,7 @@ def memorization_histogram(
     axes.set_xlabel("memorization")
     axes.set_ylabel("examples (log scale)")
     axes.legend(frameon=False, fontsize=8)
-    return _svg(figure)
+    return svg(figure)
 
 
 def image_uri(image: np.ndarray, max_pixel: int) -> str:
@@ -89,7 +89,13 @@ def image_uri(image: np.ndarray, max_pixel: int) -> str:
   return f"data:image/png;base64,{content}"
 
 
-def _svg(figure) -> str:
+def style():
+  """The look of all figures, as a context."""
+  return plt.rc_context(_STYLE)
+
+
+def svg(figure) -> str:
+  """A figure as SVG text to stand in HTML; closes it."""
   sink = io.StringIO()
   figure.savefig(sink, format="svg", metadata={"Date": None})
   plt.close(figure)

@@ -9,11 +9,13 @@ import numpy as np
 
 import memo_tf
 from memo_tf import scoring
+from memo_tf import size_study
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import dataset_record
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import survey
 from memo_tf.report import figures
+from memo_tf.report import size_page
 
 GALLERY_SIZE = 40
 
@@ -24,6 +26,7 @@ def write_page(
   results: list[scoring.GroupScores],
   failures: dict[str, str],
   settings: str,
+  studies: list[size_study.SizeStudy] | tuple = (),
 ) -> pathlib.Path:
   """Writes the page and returns its path.
 
@@ -33,6 +36,7 @@ def write_page(
     results: `scoring.score_study`, smallest model first.
     failures: error by unit name, of the runs that failed just now.
     settings: the flagfile that gives this study again, to be shown.
+    studies: `size_study.study_sizes`.
   """
   # A data set from before duplicates were looked for says nothing of them.
   info = {"duplicates": {}, **dataset_record.read_info(directory)}
@@ -64,6 +68,7 @@ def write_page(
     ],
     sizes=_sizes(results),
     reliability=_reliability(results),
+    size_sections=size_page.sections(studies, info, images),
     failures=failures,
     origins=_origins(directory, results),
     gallery_size=GALLERY_SIZE,

@@ -19,6 +19,7 @@ class CifarResnetTest(parameterized.TestCase):
     (44, 658_586),
     (56, 853_018),
     (110, 1_727_962),
+    ("20-shortcutB", 272_474),
   )
   def test_published_parameter_counts(self, depth, parameters):
     model = models.build_model(

@@ -1,0 +1,93 @@
+"""The part of the page about sizes: what its template needs."""
+
+import numpy as np
+
+from memo_tf import size_study
+from memo_tf.analysis import trajectories
+from memo_tf.report import figures
+from memo_tf.report import size_figures
+
+TILES_A_CLASS = 12
+
+
+def sections(
+  studies: list[size_study.SizeStudy], info: dict, images: np.ndarray | None
+) -> list[dict]:
+  """What `size_page.html` shows of each study over sizes.
+
+  Args:
+    studies: of `size_study.study_sizes`.
+    info: of the data set.
+    images: `[N + T, H, W, channels]`, or None: the page holds none.
+  """
+  return [_section(study, info, images) for study in studies]
+
+
+def _section(study, info, images) -> dict:
+  labels = list(study.models)
+  by_size, changes = study.trends
+  modes, bins = study.modes
+  return {
+    "name": study.name,
+    "num_runs": len(study.in_mask),
+    "min_change": study.min_change,
+    "rule": study.rule,
+    "findings": study.findings,
+    "noise": study.noise_statement,
+    "means": size_figures.means(labels, by_size),
+    "decomposition": size_figures.decomposition(labels, changes),
+    "histograms": size_figures.histograms(labels, bins),
+    "shares_chart": size_figures.shares(study.shares),
+    "curves": (
+      size_figures.class_curves(labels, study.class_means)
+      if len(study.class_means)
+      else ""
+    ),
+    "sizes": [
+      {"model": model, "parameters": count} | row | spread
+      for model, count, row, spread in zip(
+        study.models,
+        study.parameters,
+        by_size.join(modes).to_dict("records"),
+        study.accuracies.to_dict("records"),
+      )
+    ],
+    "shares": study.shares,
+    "sensitivity": study.sensitivity.to_dict("records"),
+    "classes": trajectories.SHAPE_CLASSES,
+    "planted": study.planted.to_dict("records"),
+    "galleries": _galleries(study, info, images),
+  }
+
+
+def _galleries(study, info, images) -> list[dict]:
+  """The images of each class that change most, with their trajectories."""
+  scores, names = study.evidence.memorization, info["class_names"]
+  span, classes = np.ptp(scores, axis=0), study.classes
+  found = []
+  for place, name in enumerate(trajectories.SHAPE_CLASSES):
+    member = np.flatnonzero(classes.shape_class == name)
+    # Of the constant ones those that are memorized most.
+    value = scores.mean(axis=0) if name == "constant" else span
+    order = member[np.argsort(-value[member], kind="stable")][:TILES_A_CLASS]
+    tiles = []
+    for n in order:
+      row = study.examples.iloc[n]
+      tiles.append(
+        {
+          "id": int(n),
+          "image": (
+            figures.image_uri(images[n], info["max_pixel"])
+            if images is not None
+            else ""
+          ),
+          "label": names[row["label"]],
+          "clean_label": names[row["clean_label"]],
+          "is_noisy": bool(row["is_noisy"]),
+          "trajectory": [float(v) for v in scores[:, n]],
+          "probability": float(classes.probability[n, place]),
+        }
+      )
+    if tiles:
+      found.append({"name": name, "count": len(member), "tiles": tiles})
+  return found
