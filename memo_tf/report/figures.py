@@ -48,7 +48,7 @@ def reliability_by_runs(
     axes.set_ylabel("reliability")
     axes.legend(frameon=False, fontsize=8)
     axes.grid(alpha=0.3)
-    return _svg(figure)
+    return svg(figure)
 
 
 def memorization_histogram(
