@@ -7,7 +7,6 @@ for a correlation: replicates carry the noise of the draw on top of that of the
 runs, and so correlate less than the estimate does.
 """
 
-from collections.abc import Callable
 import dataclasses
 
 import numpy as np
@@ -193,20 +192,18 @@ def interval(
   known = replicates[~np.isnan(replicates)]
   if np.isnan(estimate) or len(known) < 2 or 2 * len(known) < len(replicates):
     return float("nan"), float("nan")
-  forth: Callable = lambda x: x
-  back: Callable = lambda x: x
-  if bounds is not None:
-    middle, half = (bounds[0] + bounds[1]) / 2, (bounds[1] - bounds[0]) / 2
-
-    def forth(x):
-      return np.arctanh(np.clip((x - middle) / half, -1 + 1e-6, 1 - 1e-6))
-
-    def back(x):
-      return middle + half * np.tanh(x)
-
-  reach = stats.norm.ppf(0.5 + confidence / 2) * forth(known).std(ddof=1)
-  centre = forth(np.float64(estimate))
-  return float(back(centre - reach)), float(back(centre + reach))
+  reach = stats.norm.ppf(0.5 + confidence / 2)
+  if bounds is None:
+    reach *= known.std(ddof=1)
+    return float(estimate - reach), float(estimate + reach)
+  middle, half = (bounds[0] + bounds[1]) / 2, (bounds[1] - bounds[0]) / 2
+  inner = 1 - 1e-6  # arctanh of an end is infinite
+  scaled = np.arctanh(np.clip((known - middle) / half, -inner, inner))
+  centre = np.arctanh(np.clip((estimate - middle) / half, -inner, inner))
+  reach *= scaled.std(ddof=1)
+  low, high = middle + half * np.tanh([centre - reach, centre + reach])
+  # An estimate at an end stays within its own interval.
+  return float(min(low, estimate)), float(max(high, estimate))
 
 
 def _of_runs(runs: np.ndarray, kind: str) -> float:

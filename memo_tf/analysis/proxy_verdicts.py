@@ -97,12 +97,13 @@ def _ranking(table: pd.DataFrame, settings) -> tuple[bool, str]:
   if not len(low) or np.isnan(low).any():
     return False, "Spearman's correlation has no interval at some size"
   worst = found.iloc[int(low.argmin())]
-  where = f"{worst['estimate']:.2f}, from {worst['ci_low']:.2f}"
-  return bool(low.min() >= settings.min_ranking), (
-    f"Spearman's correlation is {where}, at {worst['size']}, the least certain"
-    if len(low) > 1
-    else f"Spearman's correlation is {where}"
+  text = (
+    f"Spearman's correlation is {worst['estimate']:.2f}, "
+    f"at least {worst['ci_low']:.2f}"
   )
+  if len(low) > 1:
+    text += f", at {worst['size']}, the lowest of {len(low)} sizes"
+  return bool(low.min() >= settings.min_ranking), text
 
 
 def _trend(memorization, proxy, changes, settings) -> tuple[bool | None, str]:
@@ -134,7 +135,9 @@ def _trend(memorization, proxy, changes, settings) -> tuple[bool | None, str]:
   if np.isnan(low):
     moved = "changes have no interval"
   else:
-    moved = f"changes correlate {row['estimate'].iloc[0]:.2f}, from {low:.2f}"
+    moved = (
+      f"changes correlate {row['estimate'].iloc[0]:.2f}, at least {low:.2f}"
+    )
   if missed:
     means = "; ".join(missed)
   elif same:
