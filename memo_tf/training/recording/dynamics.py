@@ -1,0 +1,157 @@
+"""Training dynamics: how each example is predicted as training goes on.
+
+    label_prob   softmax probability of the given label
+    max_prob     largest softmax probability
+    entropy      of the softmax, in nats
+    loss         cross-entropy with the given label, in nats
+    margin       logit of the label minus the largest other logit
+    el2n         L2 norm of the softmax minus the one-hot label
+    correct      whether the label is predicted; among equals the lowest class
+
+`CleanDynamics` looks at every example, without augmentation and in evaluation
+mode, after each recorded epoch. `BatchDynamics` takes what the training step
+itself computed: in training mode, augmented, before the step; an example that
+was not presented in an epoch is NaN there.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+FIELDS = (
+  "label_prob",
+  "max_prob",
+  "entropy",
+  "loss",
+  "margin",
+  "el2n",
+  "correct",
+)
+CHUNK = 8192  # rows at a time: float64 copies of all logits would be large
+
+
+def from_logits(
+  logits: np.ndarray, labels: np.ndarray
+) -> dict[str, np.ndarray]:
+  """The `FIELDS` of predictions.
+
+  Args:
+    logits: `[n, C]` finite, C at least 2.
+    labels: `[n]` int, the given labels.
+
+  Returns:
+    float32 `[n]` arrays by name, computed in float64; `correct` is bool.
+  """
+  found = {
+    name: np.empty(len(labels), bool if name == "correct" else np.float32)
+    for name in FIELDS
+  }
+  for start in range(0, len(labels), CHUNK):
+    part = slice(start, start + CHUNK)
+    for name, values in _of_chunk(logits[part], labels[part]).items():
+      found[name][part] = values
+  return found
+
+
+def _of_chunk(logits, labels):
+  logits = logits.astype(np.float64)
+  rows = np.arange(len(labels))
+  predicted = logits.argmax(axis=1)
+  shifted = logits - logits[rows, predicted][:, None]
+  weights = np.exp(shifted)
+  total = weights.sum(axis=1)
+  probs = weights / total[:, None]
+  own = shifted[rows, labels]
+  largest = shifted.copy()
+  largest[rows, labels] = -np.inf
+  residual = probs.copy()
+  residual[rows, labels] -= 1.0
+  return {
+    "label_prob": probs[rows, labels],
+    "max_prob": 1.0 / total,
+    # -sum p log p with log p = shifted - log(total); 0 log 0 is 0.
+    "entropy": np.log(total) - (probs * shifted).sum(axis=1),
+    "loss": np.log(total) - own,
+    "margin": own - largest.max(axis=1),
+    "el2n": np.sqrt(np.square(residual).sum(axis=1)),
+    "correct": predicted == labels,
+  }
+
+
+def recorded_epochs(epochs: int, every: int) -> list[int]:
+  """The epochs, from 1, after which dynamics are recorded: the last always."""
+  return [e for e in range(1, epochs + 1) if e % every == 0 or e == epochs]
+
+
+class _Dynamics:
+  """Arrays `[E, N]` of the `FIELDS`, filled epoch by epoch."""
+
+  def __init__(self, labels: np.ndarray, epochs: list[int]):
+    self._labels = labels
+    self._epochs = np.array(epochs, np.int32)
+    shape = (len(epochs), len(labels))
+    self._arrays = {n: np.full(shape, np.nan, np.float32) for n in FIELDS}
+
+  def records(self, epoch: int) -> bool:
+    """Whether this epoch, from 1, is one of those recorded."""
+    return epoch in self._epochs
+
+  def state(self) -> dict[str, np.ndarray]:
+    return dict(self._arrays)
+
+  def set_state(self, state: dict[str, np.ndarray]) -> None:
+    self._arrays = {name: state[name].copy() for name in FIELDS}
+
+  def _enter(self, epoch, ids, logits):
+    row = int(np.flatnonzero(self._epochs == epoch)[0])
+    found = from_logits(logits, self._labels[ids])
+    for name, values in found.items():
+      self._arrays[name][row, ids] = values
+
+
+class CleanDynamics(_Dynamics):
+  """Every example after each recorded epoch, in evaluation mode.
+
+  Args:
+    predict: gives the logits `[N, C]` of all examples as they are now.
+    labels: `[N]` int, the given labels.
+    epochs: those recorded, from 1.
+  """
+
+  def __init__(
+    self,
+    predict: Callable[[], np.ndarray],
+    labels: np.ndarray,
+    epochs: list[int],
+  ):
+    super().__init__(labels, epochs)
+    self._predict = predict
+    self._ids = np.arange(len(labels))
+
+  def after_epoch(self, epoch: int) -> None:
+    if self.records(epoch):
+      self._enter(epoch, self._ids, self._predict())
+
+  def arrays(self) -> dict[str, np.ndarray]:
+    """`FIELDS` `[E, N]` and `epochs` `[E]`; `correct` is bool."""
+    correct = self._arrays["correct"].astype(bool)
+    return {**self._arrays, "correct": correct, "epochs": self._epochs}
+
+
+class BatchDynamics(_Dynamics):
+  """Examples as they are presented, in the training batch."""
+
+  def after_epoch(self, epoch: int) -> None:
+    del epoch  # fed from the training loop
+
+  def presented(self, epoch: int, ids: np.ndarray, logits: np.ndarray) -> None:
+    """Takes the logits `[n, C]` of the examples `ids` `[n]` of one epoch."""
+    self._enter(epoch, ids, logits)
+
+  def arrays(self) -> dict[str, np.ndarray]:
+    """`batch_` and a field's name, float32 `[E, N]`; and `batch_epochs`.
+
+    NaN where an example was not presented; `batch_correct` is 0, 1 or NaN.
+    """
+    found = {f"batch_{name}": a for name, a in self._arrays.items()}
+    return {**found, "batch_epochs": self._epochs}
