@@ -14,6 +14,7 @@ PACKAGE = ROOT / "memo_tf"
 # The level of each part of memo_tf; a file may import its own level and below.
 LEVELS = {
   "estimators": 0,
+  "proxies": 0,
   "analysis": 0,
   "interchange": 0,
   "experiment": 1,

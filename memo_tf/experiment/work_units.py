@@ -132,14 +132,20 @@ def wanted_outputs(
   """Which outputs somebody wants of each unit (done is per output).
 
   Predictions and history always; logits and weights if asked for; weights of
-  whatever another unit requires.
+  whatever another unit requires; what proxies need of the runs that record.
   """
+  from memo_tf.experiment import records  # which imports this module
+
   always = {"predictions.parquet", "history.jsonl"}
   if config.outputs.keep_logits:
     always.add("logits.npy")
   if config.outputs.keep_weights:
     always.add("weights.weights.h5")
   wanted = {unit: set(always) for unit in units}
+  recorded = records.outputs(config)
+  for unit in units:
+    if recorded and records.does_record(config, unit):
+      wanted[unit] |= recorded
   for unit in units:
     for needed in requires(unit, config.recipe):
       if needed in wanted:

@@ -78,11 +78,6 @@ def _of_chunk(logits, labels):
   }
 
 
-def recorded_epochs(epochs: int, every: int) -> list[int]:
-  """The epochs, from 1, after which dynamics are recorded: the last always."""
-  return [e for e in range(1, epochs + 1) if e % every == 0 or e == epochs]
-
-
 class _Dynamics:
   """Arrays `[E, N]` of the `FIELDS`, filled epoch by epoch."""
 
@@ -139,7 +134,12 @@ class CleanDynamics(_Dynamics):
 
 
 class BatchDynamics(_Dynamics):
-  """Examples as they are presented, in the training batch."""
+  """Examples as they are presented, in the training batch.
+
+  Args:
+    labels: `[N]` int, the given labels.
+    epochs: those recorded, from 1.
+  """
 
   def after_epoch(self, epoch: int) -> None:
     del epoch  # fed from the training loop
@@ -149,9 +149,9 @@ class BatchDynamics(_Dynamics):
     self._enter(epoch, ids, logits)
 
   def arrays(self) -> dict[str, np.ndarray]:
-    """`batch_` and a field's name, float32 `[E, N]`; and `batch_epochs`.
+    """`batch_` and a field's name, float32 `[E, N]`; and `epochs`.
 
     NaN where an example was not presented; `batch_correct` is 0, 1 or NaN.
     """
     found = {f"batch_{name}": a for name, a in self._arrays.items()}
-    return {**found, "batch_epochs": self._epochs}
+    return {**found, "epochs": self._epochs}

@@ -11,16 +11,6 @@ import keras
 import numpy as np
 
 
-def checkpoint_epochs(epochs: int, count: int) -> list[int]:
-  """`count` epochs, evenly spaced, the last one of the run being the last.
-
-  Epoch `round(j * epochs / count)` for j = 1 … count; fewer if the run has
-  fewer epochs.
-  """
-  count = min(count, epochs)
-  return [round(j * epochs / count) for j in range(1, count + 1)]
-
-
 class Snapshots:
   """Keeps a model's weights (statistics included) at some epochs.
 
