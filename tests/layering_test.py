@@ -24,6 +24,7 @@ LEVELS = {
   "training": 3,
   "exporting": 3,
   "scoring": 4,
+  "proxy_scoring": 4,
   "report": 4,
   "running": 4,
   "launch_flags": 4,
@@ -37,7 +38,9 @@ WITHOUT_TENSORFLOW = (
   "analysis",
   "interchange",
   "experiment",
+  "proxies",
   "scoring",
+  "proxy_scoring",
   "report",
 )
 # These take no flags: they take a config and a directory.

@@ -196,7 +196,16 @@ class ExperimentDirectory:
   def clean_private(self) -> None:
     """Removes what dead processes of this host left half-written."""
     mine = private_name(pathlib.Path("x")).name.split("~")[1]
-    for top in ("runs", "subsets", "scores", "report", "work", "."):
+    for top in (
+      "runs",
+      "subsets",
+      "scores",
+      "proxies",
+      "comparison",
+      "report",
+      "work",
+      ".",
+    ):
       folder = self.root / top
       entries = (
         folder.glob(".*~*~*~*") if top == "." else folder.rglob(".*~*~*~*")

@@ -8,7 +8,6 @@ files, each of which is recorded, and known to be done, on its own:
     grand.npz, grand_last.npz, loss_sensitivity.npz, curvature.npz  [K, N]
     vog.npz, prediction_depth.npz, knn_label_agreement.npz          [N]
     probabilities.npz      of the finished model                    [N, C]
-    second_split.npz       right while trained on the other half    [E, N]
 
 What needs representations is computed in the run, which keeps the proxy's
 values only: the representations of one run can be gigabytes. Records that are
@@ -87,6 +86,18 @@ def outputs(config: config_lib.ExperimentConfig) -> frozenset[str]:
     else:
       found |= {OUTPUTS[n] for n in proxy.needs if n in OUTPUTS}
   return frozenset(found)
+
+
+def check_subset_size(config: config_lib.ExperimentConfig, size: int) -> None:
+  """Raises a `ValueError` if a subset has too few neighbours to look at."""
+  neighbours = config.proxies.probe_neighbours
+  if neighbours >= size and any(
+    is_computed_in_run(proxy) for proxy in chosen(config).values()
+  ):
+    raise ValueError(
+      f"--probe_neighbours must be below the size of a subset, {size}. "
+      f"Received: --probe_neighbours={neighbours}"
+    )
 
 
 def is_recorded(output: str) -> bool:
