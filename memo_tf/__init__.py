@@ -24,6 +24,7 @@ _SUBMODULES = (
   "exporting",
   "interchange",
   "models",
+  "proxies",
   "report",
   "running",
   "scoring",

@@ -252,8 +252,6 @@ _TABLE = (
 )
 
 PROXIES: dict[str, Proxy] = {
-  name: Proxy(
-    name=name, needs=needs, sign=sign, paper=paper, function=function
-  )
+  name: Proxy(name=name, needs=needs, sign=sign, paper=paper, function=function)
   for name, needs, sign, paper, function in _TABLE
 }

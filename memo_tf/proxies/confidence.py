@@ -59,8 +59,10 @@ def dynamics_from_logits(
   """
   logits = np.asarray(logits, np.float64)
   labels = np.asarray(labels)
-  if logits.ndim < 2 or logits.shape[-1] < 2 or labels.shape != (
-    logits.shape[-2],
+  if (
+    logits.ndim < 2
+    or logits.shape[-1] < 2
+    or labels.shape != (logits.shape[-2],)
   ):
     raise ValueError(
       "`logits` must be [..., N, C] with C of at least 2, and `labels` [N]. "

@@ -66,9 +66,7 @@ def cartography_correctness(*, correct: np.ndarray) -> np.ndarray:
   return np.where(known.any(axis=0), count, np.nan)
 
 
-def forgetting_events(
-  *, correct: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def forgetting_events(*, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """How often an example is right, and wrong at its next presentation.
 
   Toneva et al. (2019, arXiv:1812.05159). Their code counts an example that was

@@ -38,9 +38,7 @@ def grand_last_layer(
   return dynamics.at_part(grand_last, checkpoint_epochs, at)
 
 
-def tracin_self(
-  *, grand: np.ndarray, learning_rate: np.ndarray
-) -> np.ndarray:
+def tracin_self(*, grand: np.ndarray, learning_rate: np.ndarray) -> np.ndarray:
   """Self-influence: the sum over checkpoints of learning rate * norm^2.
 
   TracInCP of Pruthi et al. (2020, arXiv:2002.08484) with an example's own loss.

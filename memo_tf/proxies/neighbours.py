@@ -103,7 +103,8 @@ class _Space:
     # y and |y|^2 / 2, so that (-x, 1) times it is s(x, y).
     self.right = np.empty((count, depth + 1), np.float32)
     centred = self.right[:, :depth]
-    np.subtract(self.features, self.mean, out=centred)
+    with np.errstate(invalid="ignore"):
+      np.subtract(self.features, self.mean, out=centred)
     square = np.einsum("nd,nd->n", centred, centred, dtype=np.float64)
     if not np.isfinite(square).all():
       raise ValueError("`features` must be finite. Received: a NaN or infinity")
@@ -203,21 +204,21 @@ class _Space:
     # where all of them are needed any order does.
     ranked = open_ & (num_sure + num_open > k)[row] & ~left[row]
     distance = np.zeros(len(place))
-    distance[ranked] = self._distances(rows[place[ranked]], column[ranked])
+    distance[ranked] = self._distances(
+      rows[place[ranked]], column[ranked], twins=final
+    )
     order = np.lexsort((column, distance, ~sure, row))
     order = order[(sure | open_)[order]]
     counts = num_sure + num_open
-    rank = np.arange(len(order)) - np.repeat(
-      np.cumsum(counts) - counts, counts
-    )
+    rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
     order = order[(rank < k) & ~left[row[order]]]
     found[places[~left]] = column[order].reshape(-1, k)
     return places[left]
 
-  def _distances(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+  def _distances(self, one, other, *, twins: bool) -> np.ndarray:
     """Squared distances of pairs of examples, from differences in float64."""
-    if len(one) > len(self.features):
-      # So many ties are mostly twins: one distance serves all of them.
+    if twins:
+      # What float64 leaves open is mostly twins: one distance serves them all.
       pairs, inverse = np.unique(
         one * len(self.features) + self._twin()[other], return_inverse=True
       )

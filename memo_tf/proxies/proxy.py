@@ -54,7 +54,9 @@ class Proxy:
     Raises:
       ValueError: if there is no such source, or the proxy needs no dynamics.
     """
-    if source not in SOURCES or not any(_plain(n) in DYNAMICS for n in self.needs):
+    if source not in SOURCES or not any(
+      _plain(n) in DYNAMICS for n in self.needs
+    ):
       raise ValueError(
         "`source` is `clean` or `batch`, of a proxy that needs training "
         f"dynamics. Received: {source!r} for {self.name}"
