@@ -14,7 +14,7 @@ from absl import app
 from absl import flags
 
 from memo_tf import launch_flags
-from memo_tf import proxy_scoring
+from memo_tf import proxy_findings
 from memo_tf import scoring
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
@@ -87,10 +87,14 @@ def launch(
   if first and not only:
     _say("Scoring …")
     results = scoring.score_study(directory, config)
-    proxy_scoring.proxies_of_study(directory, config, results)
+    compared = proxy_findings.compare_study(directory, config, results)
     settings = launch_flags.resolved_flags(config)
-    path = page.write_page(directory, config, results, failures, settings)
+    path = page.write_page(
+      directory, config, results, failures, settings, compared
+    )
     for line in scoring.summary_lines(results):
+      print(line)
+    for line in proxy_findings.summary_lines(compared):
       print(line)
     print(f"Page: {path}")
   for name, error in failures.items():

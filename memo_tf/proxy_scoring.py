@@ -1,7 +1,6 @@
-"""From what runs recorded to proxies, and how they compare with memorization.
+"""From what runs recorded to proxies of examples.
 
     proxies/<model>/<recipe>.parquet     example_id, a column a proxy
-    comparison/…                         `analysis.proxy_comparison`'s tables
 
 A proxy of one run is computed from that run's records; a proxy of an example is
 the mean over the recording runs that had it in their subset
@@ -40,6 +39,7 @@ class ProxyValues:
       learned, being forgotten) never came.
     per_run: (values `[N]`, never `[N]`) of each recording run, NaN where the
       run does not count; empty if it does not come from single runs.
+    is_own: whether it comes from a file of one's own.
   """
 
   name: str
@@ -48,10 +48,22 @@ class ProxyValues:
   values: np.ndarray
   never: np.ndarray
   per_run: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
+  is_own: bool = False
 
   def ranked(self) -> np.ndarray:
     """`[N]`: the values with `never` counted as above all."""
-    return proxies.with_never(self.values, self.never)
+    return proxies.with_never(self.values, self.never, self._bound())
+
+  def ranked_runs(self) -> np.ndarray:
+    """`[P, N]`: the same of each recording run."""
+    bound = self._bound()
+    return np.stack([proxies.with_never(v, n, bound) for v, n in self.per_run])
+
+  def _bound(self) -> float | None:
+    """What `never` counts as: one more than the largest of any run."""
+    parts = [v for v, _ in self.per_run] or [self.values]
+    known = np.concatenate([v[~np.isnan(v)] for v in parts])
+    return float(known.max()) + 1 if len(known) else None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -114,6 +126,7 @@ def proxies_of_study(
             paper="",
             values=values,
             never=np.zeros(len(values)),
+            is_own=True,
           )
         )
     if found:

@@ -24,6 +24,7 @@ LEVELS = {
   "training": 3,
   "exporting": 3,
   "scoring": 4,
+  "proxy_findings": 4,
   "proxy_scoring": 4,
   "report": 4,
   "running": 4,
@@ -40,6 +41,7 @@ WITHOUT_TENSORFLOW = (
   "experiment",
   "proxies",
   "scoring",
+  "proxy_findings",
   "proxy_scoring",
   "report",
 )

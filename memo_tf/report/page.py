@@ -1,6 +1,7 @@
 """`report/index.html`: what a study found, in one file that needs nothing else."""
 
 import collections
+from collections.abc import Sequence
 import json
 import pathlib
 
@@ -8,12 +9,14 @@ import jinja2
 import numpy as np
 
 import memo_tf
+from memo_tf import proxy_findings
 from memo_tf import scoring
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import dataset_record
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import survey
 from memo_tf.report import figures
+from memo_tf.report import proxy_page
 
 GALLERY_SIZE = 40
 
@@ -24,6 +27,7 @@ def write_page(
   results: list[scoring.GroupScores],
   failures: dict[str, str],
   settings: str,
+  compared: Sequence[proxy_findings.RecipeFindings] = (),
 ) -> pathlib.Path:
   """Writes the page and returns its path.
 
@@ -33,6 +37,7 @@ def write_page(
     results: `scoring.score_study`, smallest model first.
     failures: error by unit name, of the runs that failed just now.
     settings: the flagfile that gives this study again, to be shown.
+    compared: `proxy_findings.compare_study`, if there are proxies.
   """
   # A data set from before duplicates were looked for says nothing of them.
   info = {"duplicates": {}, **dataset_record.read_info(directory)}
@@ -61,6 +66,7 @@ def write_page(
       for result in results
     ],
     sizes=_sizes(results),
+    proxies=proxy_page.sections(list(compared)),
     failures=failures,
     origins=_origins(directory, results),
     gallery_size=GALLERY_SIZE,
