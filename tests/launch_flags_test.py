@@ -60,6 +60,8 @@ def other_value(field):
     "min_influence": 0.3,
     "interval_width": 0.1,
     "batch_size": 64,
+    "proxies": ("el2n", "curvature"),
+    "curvature_step": 0.01,
   }
   if field.name in special:
     return special[field.name]
