@@ -18,6 +18,7 @@ from memo_tf import proxy_findings
 from memo_tf import scoring
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import records
 from memo_tf.experiment import survey as survey_lib
 from memo_tf.experiment import work_units
 from memo_tf.report import page
@@ -82,7 +83,10 @@ def launch(
       _say(f"{unit.name} is damaged: {problem}. Moved to {place}; run again.")
     planning.check_requirements(directory, found.pending, config)
     known = survey_lib.seconds_a_run(found.done)
-    _say(_opening(found, known, workers))
+    more = records.seconds_beside(
+      config, found.pending, survey_lib.seconds_of_recording(found.done)
+    )
+    _say(_opening(found, known, workers, more))
     failures = _run(directory, config, found, wanted, known, workers, pool)
   if first and not only:
     _say("Scoring …")
@@ -155,12 +159,12 @@ def _run(directory, config, found, wanted, known, workers, pool):
   return failures
 
 
-def _opening(found, known, workers) -> str:
+def _opening(found, known, workers, more) -> str:
   """The first line: what there is to do."""
   total = len(found.done) + len(found.pending)
   text = f"{total} runs: {len(found.done)} done, {len(found.pending)} to run"
   text += f" on {workers} worker{'s' if workers > 1 else ''}"
-  left = survey_lib.remaining_seconds(found.pending, known, workers)
+  left = survey_lib.remaining_seconds(found.pending, known, workers, more)
   if found.pending and left is not None:
     text += f", about {survey_lib.duration(left)}"
   return text + "."

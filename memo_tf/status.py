@@ -14,6 +14,7 @@ from absl import flags
 from memo_tf import launch_flags
 from memo_tf.experiment import dataset_record
 from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import records
 from memo_tf.experiment import survey as survey_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import preparation
@@ -55,7 +56,10 @@ def status(directory: directory_lib.ExperimentDirectory) -> int:
       f"{'/'.join(group):44} {len(members):6} {done:6} "
       f"{len(members) - done:8} {damaged:8} {broken:7} {seconds}"
     )
-  left = survey_lib.remaining_seconds(found.pending, known, workers)
+  more = records.seconds_beside(
+    config, found.pending, survey_lib.seconds_of_recording(found.done)
+  )
+  left = survey_lib.remaining_seconds(found.pending, known, workers, more)
   if not found.pending:
     print("All done.")
   elif left is None:

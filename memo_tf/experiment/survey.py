@@ -48,21 +48,46 @@ def survey(
 
 
 def seconds_a_run(done: dict[work_units.WorkUnit, dict]) -> dict[Group, float]:
-  """Median seconds of the finished runs of each group."""
-  seconds: dict[Group, list[float]] = {}
+  """Median seconds of the finished runs of each group, without recording."""
+  return _medians(
+    done,
+    lambda seconds: seconds["total"] - seconds.get("recording", 0.0),
+  )
+
+
+def seconds_of_recording(
+  done: dict[work_units.WorkUnit, dict],
+) -> dict[Group, float]:
+  """Median seconds that recording took in the runs of each group that do."""
+  return _medians(done, lambda seconds: seconds.get("recording"))
+
+
+def _medians(done, part) -> dict[Group, float]:
+  """Medians over the runs that were not resumed, of a part of their seconds."""
+  found: dict[Group, list[float]] = {}
   for unit, record in done.items():
-    if not record.get("resumed_after_epoch"):
-      seconds.setdefault(unit.group, []).append(record["seconds"]["total"])
-  return {group: statistics.median(values) for group, values in seconds.items()}
+    value = part(record["seconds"])
+    if value is not None and not record.get("resumed_after_epoch"):
+      found.setdefault(unit.group, []).append(value)
+  return {group: statistics.median(values) for group, values in found.items()}
 
 
 def remaining_seconds(
-  pending: list[work_units.WorkUnit], known: dict[Group, float], workers: int
+  pending: list[work_units.WorkUnit],
+  known: dict[Group, float],
+  workers: int,
+  more: dict[work_units.WorkUnit, float] | None = None,
 ) -> float | None:
   """Seconds until the pending units are done, or None if nothing is known.
 
   A group without a finished run is taken to cost what another does, scaled by
   the models' relative cost.
+
+  Args:
+    pending: the units.
+    known: seconds of a run, by group.
+    workers: how many run at a time.
+    more: seconds that some units take beside: what they record.
   """
   if not known:
     return None
@@ -75,7 +100,12 @@ def remaining_seconds(
     known.get(unit.group, rate * model_names.parse(unit.model).relative_cost)
     for unit in pending
   )
-  longest = max((known.get(unit.group, 0.0) for unit in pending), default=0.0)
+  more = more or {}
+  total += sum(more.get(unit, 0.0) for unit in pending)
+  longest = max(
+    (known.get(unit.group, 0.0) + more.get(unit, 0.0) for unit in pending),
+    default=0.0,
+  )
   return max(total / max(workers, 1), longest)
 
 

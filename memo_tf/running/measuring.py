@@ -5,9 +5,12 @@ import time
 import numpy as np
 
 from memo_tf.experiment import recipes
+from memo_tf.experiment import records
+from memo_tf.running import recording as recording_lib
 from memo_tf.running import run
 
 SLICE_SECONDS, TOTAL_SECONDS = 0.3, 1.5
+RECORDED = 256  # examples of which what is recorded is timed
 
 
 def measure(
@@ -17,7 +20,8 @@ def measure(
 
   Returns:
     `trace`: once a worker; `step`: each; `fixed`: what every run costs beside
-    its steps (initial weights, evaluation of all N + T examples).
+    its steps (initial weights, evaluation of all N + T examples); `recording`,
+    if a proxy is asked for: what a run that records costs more.
   """
   recipe = recipes.parse(recipe_name, session.config.recipe)
   data, size = session.data, recipe.batch_size
@@ -42,11 +46,19 @@ def measure(
   # As many steps a call as in an epoch, where that does not take too long.
   epoch = max(1, int(0.7 * len(data.train_labels)) // size)
   steps = int(np.clip(SLICE_SECONDS / _seconds(train, 1), 1, epoch))
-  return {
-    "trace": traced - started,
+  found = {
     "step": _median(lambda: train(steps)) / steps,
     "fixed": _median(begin_and_end),
   }
+  outputs = records.outputs(session.config)
+  if outputs:
+    subset = int(session.config.subsets.subset_ratio * len(data.train_labels))
+    recording = recording_lib.RunRecording(
+      session, trainer, recipe, "measure", np.arange(subset), outputs
+    )
+    found["recording"], tracing = recording.estimated_seconds(RECORDED)
+    traced += tracing
+  return {"trace": traced - started, **found}
 
 
 def _median(action) -> float:

@@ -179,9 +179,63 @@ class RunRecording:
     )
     return self._traced("input_gradients").curvature(images, labels, seed)
 
-  def _from_representations(self, name, logits) -> np.ndarray:
+  def estimated_seconds(self, count: int) -> tuple[float, float]:
+    """What recording costs a run, from timing it on a few examples.
+
+    Nearest neighbours are taken to cost the square of the examples, all else
+    is linear in them; batch dynamics cost next to nothing.
+
+    Args:
+      count: how many examples.
+
+    Returns:
+      Seconds a run, and the seconds that tracing took.
+    """
+    session, whole = self._session, len(self._session.data.train_labels)
+    count = min(count, whole, len(self._members))
+    images, labels = session.images[:count], session.labels[:count]
+    places, some = np.arange(count), self._members[:count]
+    linear = whole / count
+    own = len(self._members) / len(some)
+    zeros = np.zeros((whole, 2), np.float32)
+    # What is done, and how many times it is done in a run.
+    costs: list[tuple[Callable, float]] = []
+    if _CLEAN in self.outputs:
+      number = len(self._recorders[_CLEAN].epochs)
+      costs.append((lambda: self._trainer.predict(images), linear * number))
+    for output in sorted(self.outputs):
+      name = output.removesuffix(".npz")
+      rows = linear * len(self._checkpoints)
+      if name == "vog":
+        derive = self._traced("input_gradients").logit_gradients
+        costs.append((lambda d=derive: d(images, labels, places), rows))
+      elif name in records.CHECKPOINT_RECORDS:
+        costs.append(
+          (lambda n=name: self.of_weights(n, images, labels, 0), rows)
+        )
+      elif (
+        name in proxies.PROXIES and len(some) > self._config.probe_neighbours
+      ):
+        layers = Layers(self._traced("representations"), session.images, some)
+        # Twice, as prediction depth asks for them; the rest is quadratic.
+        costs.append((lambda ls=layers: list(ls), 2 * own - 2 * own**2))
+        costs.append(
+          (
+            lambda n=name: self._from_representations(n, zeros, some),
+            own**2,
+          )
+        )
+    total = tracing = 0.0
+    for action, times in costs:
+      first, second = _seconds(action), _seconds(action)
+      tracing += max(0.0, first - second)
+      total += times * second
+    return max(total, 0.0), tracing
+
+  def _from_representations(self, name, logits, members=None) -> np.ndarray:
     """A proxy of the run's own examples among themselves, NaN elsewhere."""
-    session, members = self._session, self._members
+    session = self._session
+    members = self._members if members is None else members
     proxy = proxies.PROXIES[name]
     given = {
       "representations": Layers(
@@ -246,6 +300,12 @@ def _make(kind: str, trainer: trainer_lib.Trainer, session):
     ),
   }
   return makers[kind]()
+
+
+def _seconds(action: Callable) -> float:
+  before = time.perf_counter()
+  action()
+  return time.perf_counter() - before
 
 
 class _Timer:

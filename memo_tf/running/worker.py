@@ -151,6 +151,7 @@ class Worker:
       "session": self._start_up,
       "num_train": len(self._session.data.train_labels),
       "num_test": len(self._session.data.test_labels),
+      "num_classes": self._session.data.num_classes,
     }
 
 

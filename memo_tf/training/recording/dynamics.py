@@ -83,13 +83,13 @@ class _Dynamics:
 
   def __init__(self, labels: np.ndarray, epochs: list[int]):
     self._labels = labels
-    self._epochs = np.array(epochs, np.int32)
+    self.epochs = np.array(epochs, np.int32)
     shape = (len(epochs), len(labels))
     self._arrays = {n: np.full(shape, np.nan, np.float32) for n in FIELDS}
 
   def records(self, epoch: int) -> bool:
     """Whether this epoch, from 1, is one of those recorded."""
-    return epoch in self._epochs
+    return epoch in self.epochs
 
   def state(self) -> dict[str, np.ndarray]:
     return dict(self._arrays)
@@ -98,7 +98,7 @@ class _Dynamics:
     self._arrays = {name: state[name].copy() for name in FIELDS}
 
   def _enter(self, epoch, ids, logits):
-    row = int(np.flatnonzero(self._epochs == epoch)[0])
+    row = int(np.flatnonzero(self.epochs == epoch)[0])
     found = from_logits(logits, self._labels[ids])
     for name, values in found.items():
       self._arrays[name][row, ids] = values
@@ -130,7 +130,7 @@ class CleanDynamics(_Dynamics):
   def arrays(self) -> dict[str, np.ndarray]:
     """`FIELDS` `[E, N]` and `epochs` `[E]`; `correct` is bool."""
     correct = self._arrays["correct"].astype(bool)
-    return {**self._arrays, "correct": correct, "epochs": self._epochs}
+    return {**self._arrays, "correct": correct, "epochs": self.epochs}
 
 
 class BatchDynamics(_Dynamics):
@@ -154,4 +154,4 @@ class BatchDynamics(_Dynamics):
     NaN where an example was not presented; `batch_correct` is 0, 1 or NaN.
     """
     found = {f"batch_{name}": a for name, a in self._arrays.items()}
-    return {**found, "epochs": self._epochs}
+    return {**found, "epochs": self.epochs}
