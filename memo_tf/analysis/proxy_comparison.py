@@ -79,11 +79,12 @@ def compare_at_size(
   settings = settings or ComparisonSettings()
   known, one, other = measured.replicate_rows(memorization, proxy)
   count = int(known.sum())
-  found = _by_rows(one, other, settings)
-  if planted is not None:
+  rank = _ranks(other)
+  found = _by_rows(one, other, rank, settings)
+  if planted is not None and count:
     flags = np.asarray(planted, bool)[known][None]
     found["auroc_planted"] = (
-      _rows(other, lambda p: comparison.auroc_rows(comparison.ranks(p), flags)),
+      _rows(rank, lambda r: comparison.auroc_rows(r, flags)),
       count,
     )
   drawn = ", ".join(d for d in (memorization.drawn, proxy.drawn) if d)
@@ -176,25 +177,32 @@ def corrected(
 
 
 def correlations(
-  one: np.ndarray, other: np.ndarray, settings: ComparisonSettings
+  one: np.ndarray,
+  other: np.ndarray,
+  settings: ComparisonSettings,
+  rank: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-  """Spearman, Pearson and Kendall of each row of `[R, N]`."""
+  """Spearman, Pearson and Kendall of each row of `[R, N]`.
+
+  `rank` has the ranks of `other`, if they are known.
+  """
   some = slice(0, settings.kendall_resamples + 1)
+  rank = _ranks(other) if rank is None else rank
   return {
-    "spearman": _rows(one, _spearman, other),
+    "spearman": _rows(_ranks(one), comparison.pearson_rows, rank),
     "pearson": _rows(one, comparison.pearson_rows, other),
     "kendall": _rows(one[some], _kendall, other[some]),
   }
 
 
-def _by_rows(one, other, settings) -> dict[str, tuple[np.ndarray, int]]:
+def _by_rows(one, other, rank, settings) -> dict[str, tuple[np.ndarray, int]]:
   """Each criterion's `[R + 1]` values and its number of examples."""
   count = one.shape[1]
   if count < 2:
     return {}
   found = {
     name: (values, count)
-    for name, values in correlations(one, other, settings).items()
+    for name, values in correlations(one, other, settings, rank).items()
   }
   top = max(1, round(settings.top_fraction * count))
   found["top_overlap"] = (
@@ -204,10 +212,8 @@ def _by_rows(one, other, settings) -> dict[str, tuple[np.ndarray, int]]:
   found["auroc_memorized"] = (
     _rows(
       one,
-      lambda m, p: comparison.auroc_rows(
-        comparison.ranks(p), m >= settings.memorized
-      ),
-      other,
+      lambda m, r: comparison.auroc_rows(r, m >= settings.memorized),
+      rank,
     ),
     count,
   )
@@ -245,6 +251,17 @@ def _rows(one, statistic, other=None) -> np.ndarray:
     for s in range(0, rows, step)
   ]
   return np.concatenate(found)
+
+
+def _ranks(rows: np.ndarray) -> np.ndarray:
+  """Ranks within rows, some rows at a time."""
+  step = max(1, _AT_ONCE // max(1, rows.shape[1]))
+  return np.concatenate(
+    [
+      comparison.ranks(rows[start : start + step])
+      for start in range(0, len(rows), step)
+    ]
+  )
 
 
 def _spearman(one: np.ndarray, other: np.ndarray) -> np.ndarray:

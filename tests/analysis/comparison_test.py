@@ -125,5 +125,93 @@ class PrecisionTest(absltest.TestCase):
     )
 
 
+class CorrelationTest(parameterized.TestCase):
+  def test_by_hand(self):
+    one = np.array([1.0, 2.0, 3.0, 4.0])
+    other = np.array([1.0, 2.0, 2.0, 10.0])
+
+    # Ranks 1, 2.5, 2.5, 4: products of differences 4.5, squares 5 and 4.5.
+    self.assertAlmostEqual(
+      comparison.correlation(one, other, "spearman"), 4.5 / math.sqrt(5 * 4.5)
+    )
+    # Differences from 3.75: -2.75, -1.75, -1.75, 6.25; products sum to 13.5.
+    self.assertAlmostEqual(
+      comparison.correlation(one, other, "pearson"),
+      13.5 / math.sqrt(5 * (2.75**2 + 2 * 1.75**2 + 6.25**2)),
+    )
+    # 5 pairs go together, 1 is tied in one of them: 5 / sqrt(6 * 5).
+    self.assertAlmostEqual(
+      comparison.correlation(one, other, "kendall"), 5 / math.sqrt(30)
+    )
+
+  @parameterized.parameters(*comparison.CORRELATIONS)
+  def test_missing_constant_and_far_scores(self, kind):
+    one = np.array([1.0, np.nan, 2.0, 3.0])
+    other = np.array([3.0, 9.0, 2.0, np.nan])
+
+    self.assertAlmostEqual(comparison.correlation(one, other, kind), -1)
+    self.assertTrue(math.isnan(comparison.correlation(one, np.ones(4), kind)))
+    self.assertAlmostEqual(
+      comparison.correlation(1e200 * one[[0, 2]], 1e-200 * other[[0, 2]], kind),
+      -1,
+    )
+
+  def test_rejects(self):
+    with self.assertRaisesRegex(ValueError, "`kind`"):
+      comparison.correlation(np.ones(2), np.ones(2), "cosine")
+    with self.assertRaisesRegex(ValueError, r"\[N\]"):
+      comparison.correlation(np.ones(2), np.ones(3), "pearson")
+
+
+class TopOverlapTest(absltest.TestCase):
+  def test_by_hand(self):
+    one = np.array([4.0, 3.0, 2.0, 1.0])
+    other = np.array([4.0, 1.0, 3.0, 2.0])
+
+    self.assertEqual(comparison.top_overlap(one, other, 1), 1)
+    self.assertEqual(comparison.top_overlap(one, other, 2), 0.5)
+    self.assertAlmostEqual(comparison.top_overlap(one, other, 3), 2 / 3)
+    self.assertTrue(math.isnan(comparison.top_overlap(one, other, 5)))
+
+  def test_ties_are_in_random_order(self):
+    # The second place of one is any of three; of the other it is example 1.
+    one = np.array([9.0, 5.0, 5.0, 5.0])
+    other = np.array([9.0, 8.0, 1.0, 1.0])
+
+    self.assertAlmostEqual(
+      comparison.top_overlap(one, other, 2), (1 + 1 / 3) / 2
+    )
+    # Without any information it is chance, k / N.
+    self.assertAlmostEqual(
+      comparison.top_overlap(np.ones(8), np.ones(8), 2), 0.25
+    )
+
+
+class RowsTest(absltest.TestCase):
+  def test_rows_are_what_each_alone_is(self):
+    rng = np.random.default_rng(0)
+    one, other = rng.integers(0, 5, size=(2, 6, 40)).astype(float)
+    positive = one > 2
+    rank = comparison.ranks(other)
+
+    for r in range(6):
+      self.assertAlmostEqual(
+        comparison.auroc_rows(rank, positive)[r],
+        slow_auroc(other[r], positive[r]),
+      )
+      self.assertAlmostEqual(
+        comparison.pearson_rows(one, other)[r],
+        np.corrcoef(one[r], other[r])[0, 1],
+      )
+      self.assertAlmostEqual(
+        comparison.pearson_rows(one[:1], other)[r],
+        np.corrcoef(one[0], other[r])[0, 1],
+      )
+      self.assertAlmostEqual(
+        comparison.top_overlap_rows(one[:1], other, 7)[r],
+        comparison.top_overlap(one[0], other[r], 7),
+      )
+
+
 if __name__ == "__main__":
   absltest.main()

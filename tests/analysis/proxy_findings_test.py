@@ -1,0 +1,377 @@
+"""Proxies against memorization: criteria, trends, shapes and verdicts."""
+
+import math
+
+from absl.testing import absltest
+from absl.testing import parameterized
+import numpy as np
+import pandas as pd
+
+from memo_tf import analysis
+from memo_tf.analysis import comparison
+from memo_tf.analysis import measured
+from memo_tf.analysis import proxy_comparison
+from memo_tf.analysis import proxy_shapes
+from memo_tf.analysis import proxy_trends
+from memo_tf.analysis import proxy_verdicts
+
+NUM_EXAMPLES = 600
+SIZES = ("small", "medium", "large")
+
+
+def noisy(values, rng, noise, runs=4):
+  """What `runs` runs make of true values."""
+  return measured.from_recording_runs(
+    values + noise * rng.normal(size=(runs, len(values))), num_resamples=60
+  )
+
+
+def study():
+  """Memorization that falls with size, and proxies whose faults are known."""
+  rng = np.random.default_rng(0)
+  start = rng.beta(0.4, 0.4, NUM_EXAMPLES)
+  # Each example falls by an amount of its own, 0 to 0.3 a size.
+  fall = 0.3 * rng.random(NUM_EXAMPLES)
+  elsewhere = 3 * rng.random(NUM_EXAMPLES)
+  memorization, proxies = {}, {}
+  for s, size in enumerate(SIZES):
+    truth = start - s * fall
+    memorization[size] = noisy(truth, rng, 0.05)
+    for name, values in {
+      "faithful": 5 * truth,
+      "easy": -truth,
+      # Ranks as memorization does at each size; rises.
+      "ranking_only": start + s * 0.3 * rng.random(NUM_EXAMPLES),
+      # Moves as memorization does, from another place.
+      "trend_only": elsewhere - s * fall,
+      "noise": rng.normal(size=NUM_EXAMPLES),
+    }.items():
+      proxies.setdefault(name, {})[size] = noisy(values, rng, 0.05)
+  signs = dict.fromkeys(proxies, 1) | {"easy": -1, "noise": None}
+  return start > 0.9, memorization, proxies, signs
+
+
+class CompareProxiesTest(parameterized.TestCase):
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    planted, memorization, proxies, signs = study()
+    cls.memorization, cls.proxies, cls.signs = memorization, proxies, signs
+    cls.planted = planted
+    values = np.stack([memorization[size].values for size in SIZES])
+    cls.found = analysis.compare_proxies(
+      memorization,
+      proxies,
+      signs,
+      planted=planted,
+      memorization_classes=np.where(
+        values[0] - values[2] > 0.2, "decreasing", "constant"
+      ),
+      classify=lambda v: np.select(
+        [v[0] - v[2] > 0.2, v[2] - v[0] > 0.2],
+        ["decreasing", "increasing"],
+        "constant",
+      ),
+    )
+
+  def row(self, proxy, criterion, size="small"):
+    table = self.found.criteria
+    found = table[
+      (table["proxy"] == proxy)
+      & (table["criterion"] == criterion)
+      & (table["size"] == size)
+    ]
+    self.assertLen(found, 1)
+    return found.iloc[0]
+
+  @parameterized.parameters(
+    ("faithful", proxy_verdicts.BOTH),
+    ("easy", proxy_verdicts.BOTH),
+    ("ranking_only", proxy_verdicts.RANKING),
+    ("trend_only", proxy_verdicts.TREND),
+    ("noise", proxy_verdicts.NEITHER),
+  )
+  def test_verdicts_say_what_was_built_in(self, name, expected):
+    table = self.found.verdicts.set_index("proxy")
+
+    self.assertEqual(table.loc[name, "verdict"], expected)
+    self.assertIn("Spearman", table.loc[name, "reason"])
+
+  def test_the_reason_names_the_fault(self):
+    reason = self.found.verdicts.set_index("proxy").loc["ranking_only"].reason
+
+    self.assertIn(
+      "from small to medium mean memorization falls and the proxy's rises",
+      reason,
+    )
+
+  @parameterized.parameters("faithful", "easy", "noise")
+  def test_estimates_are_those_of_the_scores(self, name):
+    one = self.memorization["small"].values
+    other = (self.signs[name] or 1) * self.proxies[name]["small"].values
+
+    for kind in comparison.CORRELATIONS:
+      self.assertAlmostEqual(
+        self.row(name, kind).estimate, comparison.correlation(one, other, kind)
+      )
+    for criterion, positive in (
+      ("auroc_memorized", one >= 0.25),
+      ("auroc_planted", self.planted),
+    ):
+      self.assertAlmostEqual(
+        self.row(name, criterion).estimate, comparison.auroc(other, positive)
+      )
+    self.assertAlmostEqual(
+      self.row(name, "top_overlap").estimate,
+      comparison.top_overlap(one, other, 60),
+    )
+    middle = (one >= 0.25) & (one < 0.5)
+    self.assertAlmostEqual(
+      self.row(name, "spearman_within_0.25_0.50").estimate,
+      comparison.correlation(one[middle], other[middle], "spearman"),
+    )
+    self.assertEqual(
+      self.row(name, "spearman_within_0.25_0.50").num_examples, middle.sum()
+    )
+
+  def test_within_bins_is_the_mean_over_examples(self):
+    table = self.found.criteria
+    bins = table[
+      (table["proxy"] == "faithful")
+      & (table["size"] == "small")
+      & table["criterion"].str.startswith("spearman_within_")
+    ]
+
+    self.assertLen(bins, 4)
+    self.assertAlmostEqual(
+      self.row("faithful", "spearman_within").estimate,
+      np.average(bins["estimate"], weights=bins["num_examples"]),
+    )
+    self.assertEqual(bins["num_examples"].sum(), NUM_EXAMPLES)
+
+  def test_every_interval_holds_its_estimate(self):
+    table = self.found.criteria
+
+    self.assertFalse(table["ci_low"].isna().any())
+    self.assertTrue((table["ci_low"] <= table["estimate"]).all())
+    self.assertTrue((table["estimate"] <= table["ci_high"]).all())
+
+  def test_corrected_for_the_noise_of_both(self):
+    row = self.row("faithful", "pearson")
+    parts = self.memorization["small"], self.proxies["faithful"]["small"]
+    product = math.sqrt(parts[0].reliability * parts[1].reliability)
+
+    self.assertAlmostEqual(row.corrected, row.estimate / product)
+    self.assertAlmostEqual(row.corrected_low, row.ci_low / product)
+    self.assertAlmostEqual(row.corrected, 1, 2)
+    # There is no such correction for these.
+    self.assertTrue(math.isnan(self.row("faithful", "kendall").corrected))
+    self.assertTrue(math.isnan(self.row("faithful", "top_overlap").corrected))
+
+  def test_changes(self):
+    one = self.memorization["large"].values - self.memorization["small"].values
+    by_size = self.proxies["easy"]
+    other = by_size["small"].values - by_size["large"].values
+
+    row = self.row("easy", "change_spearman", "large - small")
+
+    self.assertAlmostEqual(
+      row.estimate, comparison.correlation(one, other, "spearman")
+    )
+    self.assertGreater(row.ci_low, 0.8)
+    noise = self.row("noise", "change_pearson", "large - small")
+    self.assertBetween(noise.estimate, -0.2, 0.2)
+
+  def test_means_and_steps(self):
+    table = self.found.distributions.set_index(["score", "size"])
+    steps = self.found.steps.set_index(["score", "from_size"])
+
+    self.assertLen(table, 6 * 3)
+    self.assertAlmostEqual(
+      table.loc[("easy", "small"), "mean"],
+      self.proxies["easy"]["small"].values.mean(),
+    )
+    # The mean is raw; what is compared is oriented.
+    self.assertLess(table.loc[("easy", "small"), "mean"], 0)
+    self.assertEqual(steps.loc[("easy", "small"), "direction"], "falls")
+    self.assertEqual(steps.loc[("ranking_only", "small"), "direction"], "rises")
+    self.assertEqual(set(table.loc["easy"]["drawn"]), {"4 recording runs"})
+
+  def test_forms(self):
+    table = self.found.distributions.set_index(["score", "size"])
+    uniform = 5 / 9
+
+    self.assertGreater(table.loc[("memorization", "small"), "bimodality"], 0.65)
+    self.assertLess(table.loc[("noise", "small"), "bimodality"], uniform)
+    values = self.memorization["small"].values
+    self.assertAlmostEqual(
+      table.loc[("memorization", "small"), "mass_high"], (values >= 0.9).mean()
+    )
+
+  def test_shapes(self):
+    agreement = self.found.shape_agreement.set_index("proxy")
+
+    self.assertEqual(
+      self.found.shapes.groupby("proxy")["num_examples"].sum().unique(),
+      NUM_EXAMPLES,
+    )
+    self.assertGreater(
+      agreement.loc["faithful", "kappa"], agreement.loc["noise", "kappa"] + 0.3
+    )
+    # All rise where memorization falls.
+    self.assertLess(agreement.loc["ranking_only", "agreement_moving"], 0.1)
+
+
+class EdgesTest(absltest.TestCase):
+  def score(self, *values, **others):
+    return measured.Measured(values=np.array(values, np.float64), **others)
+
+  def test_one_size_one_run_and_nothing_known(self):
+    rng = np.random.default_rng(0)
+    one = measured.Measured(values=rng.random(50))
+
+    found = analysis.compare_proxies(
+      {"only": one}, {"same": {"only": one}, "none": {}}, {"same": 1, "none": 1}
+    )
+
+    row = found.criteria.set_index("criterion").loc["spearman"]
+    self.assertAlmostEqual(row.estimate, 1)
+    self.assertTrue(np.isnan([row.ci_low, row.corrected]).all())
+    verdict = found.verdicts.iloc[0]
+    # No interval, nothing tracked; one size, no trend.
+    self.assertEqual(verdict.verdict, proxy_verdicts.NEITHER)
+    self.assertIsNone(verdict.tracks_trend)
+    self.assertIn("no interval", verdict.reason)
+    self.assertEmpty(found.steps)
+    self.assertEmpty(found.shapes)
+    self.assertEmpty(found.shape_agreement)
+
+  def test_no_proxies(self):
+    found = analysis.compare_proxies(
+      {"only": self.score(0.1, 0.5, 0.3)}, {}, {}
+    )
+
+    self.assertEmpty(found.criteria)
+    self.assertEmpty(found.verdicts)
+
+  def test_a_proxy_without_values(self):
+    one = self.score(0.1, 0.5, 0.3)
+    found = analysis.compare_proxies(
+      {"a": one, "b": one},
+      {"p": {"a": self.score(*[np.nan] * 3), "b": self.score(*[np.nan] * 3)}},
+      {"p": 1},
+      planted=np.array([True, False, False]),
+      memorization_classes=np.repeat("constant", 3),
+      classify=lambda v: np.repeat("constant", v.shape[1]),
+    )
+
+    self.assertEmpty(found.criteria)
+
+  def test_scores_of_the_same_runs_are_not_corrected(self):
+    rng = np.random.default_rng(0)
+    values = rng.random(30)
+    known = {"reliability": 0.5, "rank_reliability": 0.5}
+    one = measured.Measured(values=values, **known)
+    for shares, expected in ((False, 2.0), (True, math.nan)):
+      other = measured.Measured(values=values, shares_runs=shares, **known)
+      table = proxy_comparison.compare_at_size(one, other)
+      row = table.set_index("criterion").loc["pearson"]
+
+      # 1 / sqrt(0.5 * 0.5): it may exceed 1.
+      np.testing.assert_allclose(row.corrected, expected)
+      self.assertEqual(row.shares_runs, shares)
+
+  def test_a_reliability_that_is_none(self):
+    values = np.random.default_rng(0).random(30)
+    one = measured.Measured(values=values, reliability=0.5)
+    for reliability in (0.0, -0.2, math.nan):
+      other = measured.Measured(values=values, reliability=reliability)
+      table = proxy_comparison.compare_at_size(one, other)
+
+      self.assertTrue(table["corrected"].isna().all())
+
+  def test_rejects(self):
+    one, short = self.score(1, 2, 3), self.score(1, 2)
+    for proxies, signs, message in (
+      ({"p": {"a": one}}, {}, "Missing: p"),
+      ({"p": {"b": one}}, {"p": 1}, "has not"),
+      ({"p": {"a": short}}, {"p": 1}, "same examples"),
+    ):
+      with self.assertRaisesRegex(ValueError, message):
+        analysis.compare_proxies({"a": one}, proxies, signs)
+
+
+class NormalizedTest(absltest.TestCase):
+  def test_min_max_keeps_the_trend_and_ranks_do_not(self):
+    values = np.array([[0.0, 1.0, np.nan], [2.0, 4.0, 3.0]])
+
+    np.testing.assert_allclose(
+      proxy_shapes.normalized(values), [[0, 0.25, np.nan], [0.5, 1, 0.75]]
+    )
+    np.testing.assert_allclose(
+      proxy_shapes.normalized(values, "rank"), [[0, 1, np.nan], [0, 1, 0.5]]
+    )
+
+  def test_constant_and_missing(self):
+    np.testing.assert_array_equal(proxy_shapes.normalized(np.ones((2, 3))), 0)
+    self.assertTrue(
+      np.isnan(proxy_shapes.normalized(np.full((1, 2), np.nan))).all()
+    )
+    with self.assertRaisesRegex(ValueError, "`how`"):
+      proxy_shapes.normalized(np.ones((1, 2)), "z")
+
+
+class BimodalityTest(absltest.TestCase):
+  def test_known_distributions(self):
+    rng = np.random.default_rng(0)
+    two = np.repeat([0.0, 1.0], 5000)
+
+    self.assertAlmostEqual(proxy_trends.bimodality(two), 1, 2)
+    self.assertAlmostEqual(
+      proxy_trends.bimodality(rng.random(100_000)), 5 / 9, 2
+    )
+    self.assertAlmostEqual(
+      proxy_trends.bimodality(rng.normal(size=100_000)), 1 / 3, 2
+    )
+
+  def test_undefined(self):
+    self.assertTrue(math.isnan(proxy_trends.bimodality(np.ones(9))))
+    self.assertTrue(math.isnan(proxy_trends.bimodality(np.arange(3.0))))
+
+
+class ShapeAgreementTest(absltest.TestCase):
+  def test_kappa_by_hand(self):
+    table = pd.DataFrame(
+      {
+        "proxy": "p",
+        "memorization_class": ["constant", "constant", "cap", "cap"],
+        "proxy_class": ["constant", "u", "constant", "cap"],
+        "num_examples": [5, 1, 1, 3],
+      }
+    )
+
+    row = proxy_shapes.shape_agreement(table).iloc[0]
+
+    # 8 of 10 agree; by chance 0.6 * 0.6 + 0.4 * 0.3 = 0.48. Of the 4 caps 3.
+    self.assertAlmostEqual(row.agreement, 0.8)
+    self.assertAlmostEqual(row.kappa, (0.8 - 0.48) / (1 - 0.48))
+    self.assertAlmostEqual(row.agreement_moving, 0.75)
+
+  def test_one_class_only(self):
+    table = pd.DataFrame(
+      {
+        "proxy": ["p"],
+        "memorization_class": ["constant"],
+        "proxy_class": ["constant"],
+        "num_examples": [7],
+      }
+    )
+
+    row = proxy_shapes.shape_agreement(table).iloc[0]
+
+    self.assertEqual(row.agreement, 1)
+    self.assertTrue(np.isnan([row.kappa, row.agreement_moving]).all())
+
+
+if __name__ == "__main__":
+  absltest.main()
