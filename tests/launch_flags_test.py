@@ -331,7 +331,10 @@ class ResolvedFlagsTest(parameterized.TestCase):
       if getattr(getattr(config, g), f.name) == f.default
     }
 
-    self.assertEqual(same, {"recipes", "data_dir", "labels_file", "test_split"})
+    self.assertEqual(
+      same,
+      {"recipes", "data_dir", "labels_file", "test_split", "proxy_files"},
+    )
 
   def test_parsed_again_gives_the_same_config(self):
     for config in (config_lib.ExperimentConfig(), other_config()):
@@ -354,7 +357,8 @@ class ResolvedFlagsTest(parameterized.TestCase):
     text = launch_flags.resolved_flags(other_config())
 
     lines = [line for line in text.splitlines() if not line.startswith("#")]
-    self.assertLen(lines, len(FIELDS) - 1)  # --data_dir is this machine's
+    # --data_dir and --proxy_files are this machine's.
+    self.assertLen(lines, len(FIELDS) - 2)
     self.assertIn("--nonesterov", lines)
     self.assertIn("--keep_logits", lines)
     self.assertIn("--decay_epochs=1.5,3.0", lines)

@@ -18,6 +18,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from memo_tf.proxies import confidence
+
 FIELDS = (
   "label_prob",
   "max_prob",
@@ -48,34 +50,10 @@ def from_logits(
   }
   for start in range(0, len(labels), CHUNK):
     part = slice(start, start + CHUNK)
-    for name, values in _of_chunk(logits[part], labels[part]).items():
+    values_of = confidence.dynamics_from_logits(logits[part], labels[part])
+    for name, values in values_of.items():
       found[name][part] = values
   return found
-
-
-def _of_chunk(logits, labels):
-  logits = logits.astype(np.float64)
-  rows = np.arange(len(labels))
-  predicted = logits.argmax(axis=1)
-  shifted = logits - logits[rows, predicted][:, None]
-  weights = np.exp(shifted)
-  total = weights.sum(axis=1)
-  probs = weights / total[:, None]
-  own = shifted[rows, labels]
-  largest = shifted.copy()
-  largest[rows, labels] = -np.inf
-  residual = probs.copy()
-  residual[rows, labels] -= 1.0
-  return {
-    "label_prob": probs[rows, labels],
-    "max_prob": 1.0 / total,
-    # -sum p log p with log p = shifted - log(total); 0 log 0 is 0.
-    "entropy": np.log(total) - (probs * shifted).sum(axis=1),
-    "loss": np.log(total) - own,
-    "margin": own - largest.max(axis=1),
-    "el2n": np.sqrt(np.square(residual).sum(axis=1)),
-    "correct": predicted == labels,
-  }
 
 
 class _Dynamics:
