@@ -9,8 +9,6 @@ pixels until a layer has at most `max_dimensions`; the papers flatten it as it
 is, which for 50,000 images of 32x32 is 3 GB a block.
 """
 
-from collections.abc import Iterator
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -23,7 +21,7 @@ BATCH_SIZE = 256
 
 
 class Representations:
-  """The layers of a model as it is now, each traced on first use.
+  """The layers of a model as it is now; traced once.
 
   Args:
     model: images to logits.
@@ -42,48 +40,37 @@ class Representations:
     jit_compile: bool = False,
   ):
     self._mean, self._std = tf.constant(mean), tf.constant(std)
-    self._model, self._jit_compile = model, jit_compile
+    blocks = models.block_outputs(model)
+    self.names = ["input", *blocks, "softmax"]
     self._max_dimensions = max_dimensions
-    self.names = ["input", *models.block_outputs(model), "softmax"]
-    self._functions: dict[str, tf.types.experimental.PolymorphicFunction] = {}
+    outputs = [model.get_layer(name).output for name in blocks]
+    self._model = keras.Model(model.inputs, [*outputs, model.output])
+    # One trace for all layers: a batch passes through the whole model for each
+    # layer that is asked for, but a trace of a deep model's every prefix would
+    # take longer.
+    self._function = tf.function(self._layers, jit_compile=jit_compile)
 
   def __len__(self) -> int:
     return len(self.names)
-
-  def layers(self, images: tf.Tensor, places: np.ndarray) -> Iterator:
-    """Yields float32 `[k, D]` of the images at `places` `[k]`, layer by layer."""
-    for name in self.names:
-      yield self.layer(name, images, places)
 
   def layer(
     self, name: str, images: tf.Tensor, places: np.ndarray
   ) -> np.ndarray:
     """float32 `[k, D]`: one layer, of the images at `places` `[k]`."""
-    if name not in self._functions:
-      self._functions[name] = self._traced(name)
-    function = self._functions[name]
+    number = self.names.index(name)
     return batches.over_batches(
-      lambda batch: function(images, batch),
+      lambda batch: self._function(images, batch)[number],
       np.asarray(places),
       min(BATCH_SIZE, len(places)),
     )
 
-  def _traced(self, name):
-    inner = None
-    if name not in ("input", "softmax"):
-      output = self._model.get_layer(name).output
-      inner = keras.Model(self._model.inputs, output)
-
-    def run(images, places):
-      batch = tf.gather(images, places)
-      x = pipeline.normalize(batch, self._mean, self._std)
-      if name == "softmax":
-        logits = self._model(x, training=False)
-        return tf.nn.softmax(tf.cast(logits, tf.float32))
-      x = x if inner is None else inner(x, training=False)
-      return flatten(tf.cast(x, tf.float32), self._max_dimensions)
-
-    return tf.function(run, jit_compile=self._jit_compile)
+  def _layers(self, images, places):
+    batch = tf.gather(images, places)
+    x = pipeline.normalize(batch, self._mean, self._std)
+    *blocks, logits = self._model(x, training=False)
+    maps = [tf.cast(m, tf.float32) for m in (x, *blocks)]
+    softmax = tf.nn.softmax(tf.cast(logits, tf.float32))
+    return [*(flatten(m, self._max_dimensions) for m in maps), softmax]
 
 
 def flatten(maps: tf.Tensor, max_dimensions: int) -> tf.Tensor:

@@ -20,7 +20,6 @@ class RepresentationsTest(parameterized.TestCase):
     ("cifar_resnet-14-w0.25", 16, 6),
     ("resnet-18-w0.05", 32, 8),
     ("mobilenet_v3_small-0.25", 16, 11),
-    ("mobilenet_v3_large-0.25", 16, 15),
   )
   def test_prediction_depth_of_a_family(self, name, size, blocks):
     model = models.build_model(name, image_shape=(size, size, 1), num_classes=3)
