@@ -1,0 +1,98 @@
+"""Nearest neighbours of simulated features, for prediction_depth.py."""
+
+import argparse
+import time
+
+import numpy as np
+import pairing
+
+from memo_tf.proxies import neighbours
+
+QUERIES = 2048  # at once; enough that every peer works in its own blocks
+
+
+def simulate(examples: int, width: int, seed: int) -> np.ndarray:
+  """`[N, D]` float32 after a rectifier, in ten loose classes."""
+  rng = np.random.default_rng(seed)
+  centres = rng.standard_normal((10, width), np.float32)
+  features = np.empty((examples, width), np.float32)
+  for start in range(0, examples, 4096):
+    part = features[start : start + 4096]
+    classes = np.arange(start, start + len(part)) % 10
+    part[:] = rng.standard_normal(part.shape, np.float32)
+    part += 0.3 * centres[classes]
+    np.maximum(part, 0, out=part)
+  return features
+
+
+def ours(features: np.ndarray, k: int):
+  block_bytes = 4 * len(features) * QUERIES
+  while True:
+    for rows, _ in neighbours.nearest(features, k, block_bytes=block_bytes):
+      yield len(rows)
+
+
+def product(features: np.ndarray, k: int):
+  """What every way has to do at least: all inner products, in float32."""
+  del k
+  found = np.empty((QUERIES, len(features)), np.float32)
+  while True:
+    for start in range(0, len(features), QUERIES):
+      some = features[start : start + QUERIES]
+      np.matmul(some, features.T, out=found[: len(some)])
+      yield len(some)
+
+
+def faiss(features: np.ndarray, k: int):
+  import faiss as library
+
+  index = library.IndexFlatL2(features.shape[1])
+  index.add(features)
+  while True:
+    for start in range(0, len(features), QUERIES):
+      some = features[start : start + QUERIES]
+      index.search(some, k + 1)  # it finds itself too
+      yield len(some)
+
+
+def scikit_learn(features: np.ndarray, k: int):
+  from sklearn import neighbors
+
+  index = neighbors.NearestNeighbors(n_neighbors=k + 1, algorithm="brute")
+  index.fit(features)
+  while True:
+    for start in range(0, len(features), QUERIES):
+      some = features[start : start + QUERIES]
+      index.kneighbors(some, return_distance=False)
+      yield len(some)
+
+
+WAYS = {
+  "ours": ours,
+  "product": product,
+  "faiss": faiss,
+  "scikit_learn": scikit_learn,
+}
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser()
+  parser.add_argument("--way", choices=WAYS, required=True)
+  for name in ("examples", "width", "neighbours"):
+    parser.add_argument(f"--{name}", type=int, required=True)
+  arguments = parser.parse_args()
+  features = simulate(arguments.examples, arguments.width, 0)
+  queries = WAYS[arguments.way](features, arguments.neighbours)
+
+  def work(seconds: float) -> tuple[float, float]:
+    """Examples whose neighbours were found, and seconds."""
+    count, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+      count += next(queries)
+    return count, time.perf_counter() - started
+
+  pairing.serve(work)
+
+
+if __name__ == "__main__":
+  main()
