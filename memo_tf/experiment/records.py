@@ -54,8 +54,15 @@ FROM_PREDICTIONS = frozenset(
 
 
 def known_names() -> list[str]:
-  """What `--proxies` may name."""
-  return [ALL, *proxies.PROXIES]
+  """What `--proxies` may name.
+
+  Not second-split forgetting: no run is trained on one half and then on the
+  other; who has such records gives them to `proxies.evaluate`.
+  """
+  return [
+    ALL,
+    *(n for n, p in proxies.PROXIES.items() if "second_correct" not in p.needs),
+  ]
 
 
 def chosen(config: config_lib.ExperimentConfig) -> dict[str, proxies.Proxy]:
@@ -192,7 +199,7 @@ def _has_dynamics(proxy: proxies.Proxy) -> bool:
 def _can_have(
   config: config_lib.ExperimentConfig, proxy: proxies.Proxy
 ) -> bool:
-  if "second_correct" in proxy.needs:
+  if proxy.name not in known_names():
     return False
   ratios = sum(name != "full" for name in config.family_names())
   return "family_correct" not in proxy.needs or ratios > 1

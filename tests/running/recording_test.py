@@ -234,11 +234,15 @@ class WantedTest(absltest.TestCase):
 
   def test_each_proxy_has_its_records(self):
     for name in records.known_names():
-      if name in ("second_split_forgetting", "all"):
+      if name == "all":
         continue
       files = records.outputs(self.config(proxies=(name,)))
       of_runs = name in ("cscore", "cscore_profile", "self_confidence")
       self.assertEqual(not files, of_runs, name)
+
+  def test_what_no_run_records_is_refused(self):
+    with self.assertRaisesRegex(ValueError, "--proxies must be of: all, "):
+      self.config(proxies=("second_split_forgetting",))
 
   def test_dynamics_from_another_source(self):
     clean = self.config(proxies=("forgetting_events",), proxy_dynamics="clean")
