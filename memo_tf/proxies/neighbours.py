@@ -5,10 +5,10 @@ Euclidean distance, evaluated in float64 from the features' differences; among
 equal distances the lower id. This set is found from blocks of float32 matrix
 products and bounds on what rounding can do to them:
 
-    s(x, y) = |y|^2 / 2 - x.y        orders y as the distance to x does,
+    s(x, y) = |x|^2 / 2 + |y|^2 / 2 - x.y
 
-and its float32 value is off by at most e = g (|x| + R)^2, with R the largest
-norm and g of order D 2^-24. So whoever is more than 2 e below the k-th least
+is half of the squared distance, and its float32 value off by at most
+e = g (|x| + R)^2, with R the largest norm and g of order D 2^-24. So whoever is more than 2 e below the k-th least
 value is in, more than 2 e above it is out, and only those between are
 evaluated in float64. Rows where too many are between (features that hardly
 differ) are multiplied again in float64, where g is of order D 2^-53.
@@ -19,10 +19,15 @@ import math
 
 import numpy as np
 
+from memo_tf.proxies import all_pairs
+
 # Columns that share one minimum; the k-th least minimum bounds the k-th value.
 _GROUP = 16
 # A row with more undecided than this is multiplied again in float64.
 _UNDECIDED = 256
+# From where on it pays to use each product for both of its examples.
+_HALVED_WIDTH = 128
+_HALVED_EXAMPLES = 8192
 # Pairs whose differences are taken at once.
 _PAIR_BYTES = 2**25
 
@@ -84,15 +89,31 @@ def nearest(
       "`features` must be [N, D] with more than `num_neighbours` examples, "
       f"itself not counted. Received: {features.shape}, {num_neighbours}"
     )
-  queries = np.arange(len(features)) if queries is None else np.asarray(queries)
-  rows = max(1, block_bytes // (4 * len(features)))
-  space = _Space(features, min(rows, len(queries)))
+  count = len(features)
+  queries = np.arange(count) if queries is None else np.asarray(queries)
+  rows = max(1, block_bytes // (4 * count))
+  halved = _worth_halving(features.shape, len(queries), num_neighbours, rows)
+  space = Space(features, min(rows, count if halved else len(queries)))
+  if halved:
+    found = all_pairs.nearest(space, num_neighbours)
   for start in range(0, len(queries), rows):
     some = queries[start : start + rows]
-    yield some, space.nearest(some, num_neighbours)
+    yield some, found[some] if halved else space.nearest(some, num_neighbours)
 
 
-class _Space:
+def _worth_halving(shape, num_queries: int, k: int, rows: int) -> bool:
+  """Whether each pair's product should serve both of its examples."""
+  count, width = shape
+  return (
+    width >= _HALVED_WIDTH
+    and count >= _HALVED_EXAMPLES
+    and count > 2 * all_pairs.SAMPLE_PART * k
+    and count > 2 * rows
+    and num_queries > 0.6 * count
+  )
+
+
+class Space:
   """Features, prepared for products with all others."""
 
   def __init__(self, features: np.ndarray, rows: int):
@@ -100,8 +121,8 @@ class _Space:
     count, depth = self.features.shape
     # Distances do not see the mean; rounding does.
     self.mean = self.features.mean(axis=0, dtype=np.float64).astype(np.float32)
-    # y and |y|^2 / 2, so that (-x, 1) times it is s(x, y).
-    self.right = np.empty((count, depth + 1), np.float32)
+    # (y, |y|^2 / 2, 1), so that (-x, 1, |x|^2 / 2) times it is s(x, y).
+    self.right = np.empty((count, depth + 2), np.float32)
     centred = self.right[:, :depth]
     with np.errstate(invalid="ignore"):
       np.subtract(self.features, self.mean, out=centred)
@@ -114,15 +135,14 @@ class _Space:
     centred *= np.float32(self.scale)
     self.norm = np.sqrt(square) * self.scale
     self.right[:, depth] = np.square(self.norm) / 2
+    self.right[:, depth + 1] = 1
     self.products = np.empty((rows, count), np.float32)
     self._twins: np.ndarray | None = None
 
   def nearest(self, rows: np.ndarray, k: int) -> np.ndarray:
     """`[B, k]` ids of some rows' neighbours, ascending."""
-    left = -self.right[rows]
-    left[:, -1] = 1
     products = self.products[: len(rows)]
-    np.matmul(left, self.right.T, out=products)
+    np.matmul(left_factor(self.right[rows]), self.right.T, out=products)
     found = np.empty((len(rows), k), np.int64)
     again = self._select(products, rows, k, 2.0**-24, found)
     step = max(1, len(self.products) // 4)
@@ -135,6 +155,14 @@ class _Space:
       found[places] = part
     found.sort(axis=1)
     return found
+
+  def error(self, rows: np.ndarray, unit: float) -> np.ndarray:
+    """Twice the most by which some rows' products may be off: 2 e.
+
+    Rounding of a sum of D + 2 products, of the squares and of centring.
+    """
+    share = (self.features.shape[1] / 2 + 4) * 1.05 * unit
+    return 2 * share * np.square(self.norm[rows] + self.norm.max())
 
   def _float64(self, part) -> np.ndarray:
     """Some features, centred and scaled, in float64."""
@@ -156,30 +184,21 @@ class _Space:
 
     With s in float64 (unit 2^-53) none is left.
     """
-    depth = self.features.shape[1]
-    # Rounding of a sum of D + 1 products, of |y|^2 / 2 and of centring.
-    error = (depth / 2 + 4) * 1.05 * unit
-    error = 2 * error * np.square(self.norm[rows] + self.norm.max())
+    error = self.error(rows, unit)
     s[np.arange(len(rows)), rows] = np.inf  # never its own neighbour
-    minima, members = _minima(s, k)
-    bound = np.partition(minima, k - 1, axis=1)[:, k - 1]
-    bound = np.nextafter((bound + error).astype(s.dtype), np.inf, dtype=s.dtype)
-    near = minima <= bound[:, None]
-    wide = near.sum(axis=1) > k + _UNDECIDED
+    near, wide, bound, members = candidates(s, k, error)
     final = unit < 2.0**-24
     again = np.flatnonzero(wide) if not final else np.zeros(0, np.int64)
-    near[wide] = False
-    place, group = np.nonzero(near)
-    place, column, value = members(place, group, bound)
-    left = self._decide(place, column, value, rows, k, error, found, final)
+    place, column, value = members(*np.nonzero(near), bound)
+    left = self.decide(place, column, value, rows, k, error, found, final)
     if final:
       for b in np.flatnonzero(wide):
         column = np.flatnonzero(s[b] <= bound[b])
         place = np.full(len(column), b)
-        self._decide(place, column, s[b, column], rows, k, error, found, final)
+        self.decide(place, column, s[b, column], rows, k, error, found, final)
     return np.concatenate([again, left])
 
-  def _decide(self, place, column, value, rows, k, error, found, final):
+  def decide(self, place, column, value, rows, k, error, found, final):
     """Of candidates (place, column, value), sorted by place, takes the k least.
 
     Returns:
@@ -245,6 +264,31 @@ class _Space:
       )
       self._twins = first[inverse]
     return self._twins
+
+
+def left_factor(right: np.ndarray) -> np.ndarray:
+  """(-x, 1, |x|^2 / 2) of rows (x, |x|^2 / 2, 1)."""
+  left = -right
+  left[:, -2] = 1
+  left[:, -1] = right[:, -2]
+  return left
+
+
+def candidates(s: np.ndarray, k: int, error: np.ndarray):
+  """Who may be among the k least of each row of s, that is off by error / 2.
+
+  Returns:
+    For groups of columns whether they have such, `[B, G]`; the rows with too
+    many, `[B]`, none of which are in the first; the bound that they keep to,
+    `[B]`; and the function of `_minima`.
+  """
+  minima, members = _minima(s, k)
+  bound = np.partition(minima, k - 1, axis=1)[:, k - 1]
+  bound = np.nextafter((bound + error).astype(s.dtype), np.inf, dtype=s.dtype)
+  near = minima <= bound[:, None]
+  wide = near.sum(axis=1) > k + _UNDECIDED
+  near[wide] = False
+  return near, wide, bound, members
 
 
 def _minima(s: np.ndarray, k: int):

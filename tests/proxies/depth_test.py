@@ -1,11 +1,13 @@
 """Exact neighbours, votes and prediction depth, against slow definitions."""
 
 import tracemalloc
+from unittest import mock
 
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
+from memo_tf.proxies import all_pairs
 from memo_tf.proxies import depth
 from memo_tf.proxies import neighbours
 
@@ -75,6 +77,26 @@ class NeighboursTest(parameterized.TestCase):
 
     np.testing.assert_array_equal(
       nearest(features, 3), slow_neighbours(features, 3)
+    )
+
+  @parameterized.product(kind=KINDS, rows=(64, 200))
+  def test_exact_where_products_serve_both(self, kind, rows):
+    self.enterContext(mock.patch.object(neighbours, "_HALVED_WIDTH", 1))
+    self.enterContext(mock.patch.object(neighbours, "_HALVED_EXAMPLES", 1))
+    features = hard_features(kind, 701, 33)
+    used = self.enterContext(
+      mock.patch.object(all_pairs, "nearest", wraps=all_pairs.nearest)
+    )
+
+    found = nearest(features, 3, block_bytes=4 * 701 * rows)
+
+    used.assert_called_once()
+    np.testing.assert_array_equal(found, slow_neighbours(features, 3))
+    # Most of the examples, in another order.
+    some = np.random.default_rng(0).permutation(701)[:500]
+    np.testing.assert_array_equal(
+      nearest(features, 3, queries=some, block_bytes=4 * 701 * rows),
+      found[some],
     )
 
   def test_many_ties_beyond_what_is_sorted_at_once(self):
