@@ -13,6 +13,7 @@ import dataclasses
 import io
 
 import numpy as np
+import pandas as pd
 
 from memo_tf import proxy_scoring
 from memo_tf import scoring
@@ -35,7 +36,7 @@ class RecipeFindings:
     recipe: its name.
     groups: the proxies behind it, smallest model first.
     memorization: by model.
-    proxies: by name, then by model.
+    proxies: float64 `[N]` by name, then by model; `never` above all.
     signs, papers: by name.
     tables: of `analysis.proxy_findings`.
   """
@@ -43,7 +44,7 @@ class RecipeFindings:
   recipe: str
   groups: tuple[proxy_scoring.ProxyGroup, ...]
   memorization: dict[str, measured.Measured]
-  proxies: dict[str, dict[str, measured.Measured]]
+  proxies: dict[str, dict[str, np.ndarray]]
   signs: dict[str, int | None]
   papers: dict[str, str]
   tables: proxy_findings.ProxyFindings
@@ -70,7 +71,7 @@ def compare_study(
 
   Raises:
     ExperimentError: if a run's records are damaged.
-    ValueError: if a file of one's own proxies is wrong.
+    UsageError: if a file of one's own proxies is wrong.
   """
   groups = proxy_scoring.proxies_of_study(directory, config, results)
   recipes: dict[str, list[proxy_scoring.ProxyGroup]] = {}
@@ -85,27 +86,37 @@ def compare_study(
 
 
 def _compare(recipe, groups, classify) -> RecipeFindings:
-  memorization, proxies, signs, papers = {}, {}, {}, {}
+  """Compares proxy by proxy: the replicates of all of them would be large."""
+  memorization = {g.result.group[0]: _memorization(g.result) for g in groups}
+  found: dict[str, dict[str, proxy_scoring.ProxyGroup]] = {}
   for group in groups:
-    model = group.result.group[0]
-    memorization[model] = _memorization(group.result)
     for proxy in group.found:
-      signs[proxy.name], papers[proxy.name] = proxy.sign, proxy.paper
-      by_size = proxies.setdefault(proxy.name, {})
-      by_size[model] = _measured(proxy, group.result)
+      found.setdefault(proxy.name, {})[group.result.group[0]] = group
   kind, _ = groups[0].result.kinds()
   wrong = kind == scoring.planted_truth.WRONG
   classes = None
   if classify is not None and len(memorization) > 1:
     classes = classify(np.stack([m.values for m in memorization.values()]))
-  tables = proxy_findings.compare_proxies(
-    memorization,
-    proxies,
-    signs,
-    planted=wrong if wrong.any() else None,
-    memorization_classes=classes,
-    classify=classify if classes is not None else None,
-  )
+  proxies, signs, papers, tables = {}, {}, {}, []
+  for name, by_model in found.items():
+    own = {model: _of_name(group, name) for model, group in by_model.items()}
+    first = next(iter(own.values()))
+    signs[name], papers[name] = first.sign, first.paper
+    scores = {
+      model: _measured(proxy, by_model[model].result)
+      for model, proxy in own.items()
+    }
+    proxies[name] = {model: score.values for model, score in scores.items()}
+    tables.append(
+      proxy_findings.compare_proxies(
+        memorization,
+        {name: scores},
+        {name: first.sign},
+        planted=wrong if wrong.any() else None,
+        memorization_classes=classes,
+        classify=classify if classes is not None else None,
+      )
+    )
   return RecipeFindings(
     recipe=recipe,
     groups=tuple(groups),
@@ -113,8 +124,23 @@ def _compare(recipe, groups, classify) -> RecipeFindings:
     proxies=proxies,
     signs=signs,
     papers=papers,
-    tables=tables,
+    tables=_joined(tables),
   )
+
+
+def _of_name(group, name) -> proxy_scoring.ProxyValues:
+  return next(proxy for proxy in group.found if proxy.name == name)
+
+
+def _joined(tables) -> proxy_findings.ProxyFindings:
+  """The tables of all proxies; memorization's own rows, in each, once."""
+  parts = {}
+  for field in dataclasses.fields(tables[0]):
+    rows = [getattr(table, field.name) for table in tables]
+    parts[field.name] = pd.concat(
+      [part for part in rows if len(part)] or rows[:1], ignore_index=True
+    ).drop_duplicates(ignore_index=True)
+  return proxy_findings.ProxyFindings(**parts)
 
 
 def _memorization(result: scoring.GroupScores) -> measured.Measured:

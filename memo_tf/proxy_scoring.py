@@ -94,16 +94,19 @@ def proxies_of_study(
 
   Raises:
     ExperimentError: if a run's records are damaged.
-    ValueError: if a file of one's own proxies is wrong.
+    UsageError: if a file of one's own proxies is wrong.
   """
   chosen = records.chosen(config)
   if not chosen and not config.proxies.proxy_files or not results:
     return []
-  own = proxy_files.read(
-    config.proxies.proxy_files,
-    len(results[0].stack.labels),
-    config.models.models,
-  )
+  try:
+    own = proxy_files.read(
+      config.proxies.proxy_files,
+      len(results[0].stack.labels),
+      config.models.models,
+    )
+  except ValueError as error:  # it was right when the runs began
+    raise directory_lib.UsageError(str(error)) from error
   groups = []
   for result in results:
     model, recipe, family = result.group

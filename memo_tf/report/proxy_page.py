@@ -115,7 +115,7 @@ def _plots(found: proxy_findings.RecipeFindings) -> list[dict]:
         "proxy": name,
         "model": model,
         "figure": figures.proxy_scatter(
-          by_size[model].values,
+          by_size[model],
           found.memorization[model].values,
           name.replace("_", " "),
           MAX_POINTS,
