@@ -2,7 +2,7 @@
 
     python benchmarks/run_all.py [--output_dir=DIR] [--rounds=15]
 
-Takes about 105 minutes on 2 cores that do nothing else. With `--output_dir` what
+Takes about 2 hours on 2 cores that do nothing else. With `--output_dir` what
 each one prints is kept there, what is there already is not run again, and
 `benchmarks/charts.py` draws from it. `benchmarks/requirements.txt` installs the
 peers.
