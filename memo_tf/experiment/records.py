@@ -113,7 +113,10 @@ def check_subset_size(config: config_lib.ExperimentConfig, size: int) -> None:
 
 def is_recorded(output: str) -> bool:
   """Whether an output file of a run is one of those listed above."""
-  return output.endswith(".npz")
+  name = output.removesuffix(".npz")
+  return output in OUTPUTS.values() or (
+    name in proxies.PROXIES and is_computed_in_run(proxies.PROXIES[name])
+  )
 
 
 def does_record(
