@@ -14,11 +14,13 @@ from absl import app
 from absl import flags
 
 from memo_tf import launch_flags
+from memo_tf import proxy_findings
 from memo_tf import scoring
 from memo_tf import size_study
 from memo_tf.experiment import checkup
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import records
 from memo_tf.experiment import survey as survey_lib
 from memo_tf.experiment import work_units
 from memo_tf.report import page
@@ -122,14 +124,17 @@ def score_and_show(
 def _show(directory, config, results, failures) -> None:
   """What is made of the scores: sizes compared, the page, the summary."""
   studies = size_study.study_sizes(directory, config, results)
+  compared = proxy_findings.compare_study(directory, config, results)
   settings = launch_flags.resolved_flags(config)
   path = page.write_page(
-    directory, config, results, failures, settings, studies
+    directory, config, results, failures, settings, studies, compared
   )
   checkup.record_digests(directory)
   for line in scoring.summary_lines(results):
     print(line)
   for line in size_study.summary_lines(studies):
+    print(line)
+  for line in proxy_findings.summary_lines(compared):
     print(line)
   print(f"Page: {path}")
 
@@ -148,7 +153,10 @@ def _rounds(directory, config, wanted, pool, workers, first, *, scores):
       _say(f"{unit.name} has lost {', '.join(names)}: run again for it.")
     planning.check_requirements(directory, found.pending, config)
     known = survey_lib.seconds_a_run(found.done)
-    _say(_opening(found, known, workers))
+    more = records.seconds_beside(
+      config, found.pending, survey_lib.seconds_of_recording(found.done)
+    )
+    _say(_opening(found, known, workers, more))
     outcome = dispatch.run_units(
       directory, config, found, wanted, pool, workers
     )
@@ -171,12 +179,12 @@ def _rounds(directory, config, wanted, pool, workers, first, *, scores):
       raise directory_lib.DamagedRunError(*next(iter(damaged.items())))
 
 
-def _opening(found, known, workers) -> str:
+def _opening(found, known, workers, more) -> str:
   """The first line: what there is to do."""
   total = len(found.done) + len(found.pending)
   text = f"{total} runs: {len(found.done)} done, {len(found.pending)} to run"
   text += f" on {workers} worker{'s' if workers > 1 else ''}"
-  left = survey_lib.remaining_seconds(found.pending, known, workers)
+  left = survey_lib.remaining_seconds(found.pending, known, workers, more)
   if found.pending and left is not None:
     text += f", about {survey_lib.duration(left)}"
   return text + "."

@@ -26,6 +26,7 @@ _GROUPS = {
   "recipe": "recipe: how a model is trained",
   "running": "running",
   "outputs": "outputs",
+  "proxies": "proxies",
 }
 FLAGFILE_DIR = pathlib.Path(__file__).resolve().parents[1] / "flags"
 

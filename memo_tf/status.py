@@ -19,6 +19,7 @@ from memo_tf import launch_flags
 from memo_tf.experiment import checkup
 from memo_tf.experiment import dataset_record
 from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import records
 from memo_tf.experiment import survey as survey_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import preparation
@@ -70,7 +71,10 @@ def status(
       f"{'/'.join(group):44} {total[group]:6} {done[group]:6} "
       f"{pending[group]:8} {damaged[group]:8} {broken[group]:7} {seconds}"
     )
-  left = survey_lib.remaining_seconds(pending, known, workers)
+  more = records.seconds_beside(
+    config, found.pending, survey_lib.seconds_of_recording(found.done)
+  )
+  left = survey_lib.remaining_seconds(pending, known, workers, more)
   if not found.pending:
     print("All done.")
   elif left is None:

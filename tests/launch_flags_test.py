@@ -65,6 +65,8 @@ def other_value(field):
     "memory_budget_gb": 0.5,
     "storage": "memory",
     "batch_size": 64,
+    "proxies": ("el2n", "curvature"),
+    "curvature_step": 0.01,
   }
   if field.name in special:
     return special[field.name]
@@ -334,7 +336,10 @@ class ResolvedFlagsTest(parameterized.TestCase):
       if getattr(getattr(config, g), f.name) == f.default
     }
 
-    self.assertEqual(same, {"recipes", "data_dir", "labels_file", "test_split"})
+    self.assertEqual(
+      same,
+      {"recipes", "data_dir", "labels_file", "test_split", "proxy_files"},
+    )
 
   def test_parsed_again_gives_the_same_config(self):
     for config in (config_lib.ExperimentConfig(), other_config()):
@@ -357,7 +362,8 @@ class ResolvedFlagsTest(parameterized.TestCase):
     text = launch_flags.resolved_flags(other_config())
 
     lines = [line for line in text.splitlines() if not line.startswith("#")]
-    self.assertLen(lines, len(FIELDS) - 1)  # --data_dir is this machine's
+    # --data_dir and --proxy_files are this machine's.
+    self.assertLen(lines, len(FIELDS) - 2)
     self.assertIn("--nonesterov", lines)
     self.assertIn("--keep_logits", lines)
     self.assertIn("--decay_epochs=1.5,3.0", lines)

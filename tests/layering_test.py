@@ -14,9 +14,9 @@ PACKAGE = ROOT / "memo_tf"
 # The level of each part of memo_tf; a file may import its own level and below.
 LEVELS = {
   "estimators": 0,
+  "proxies": 0,
   "analysis": 0,
   "interchange": 0,
-  "proxies": 0,
   "experiment": 1,
   "data": 2,
   "models": 2,
@@ -26,6 +26,8 @@ LEVELS = {
   "score_files": 4,
   "scoring": 4,
   "size_study": 4,
+  "proxy_findings": 4,
+  "proxy_scoring": 4,
   "report": 4,
   "running": 4,
   "launch_flags": 4,
@@ -40,11 +42,13 @@ WITHOUT_TENSORFLOW = (
   "estimators",
   "analysis",
   "interchange",
-  "proxies",
   "experiment",
+  "proxies",
   "score_files",
   "scoring",
   "size_study",
+  "proxy_findings",
+  "proxy_scoring",
   "report",
 )
 # These take no flags: they take a config and a directory.

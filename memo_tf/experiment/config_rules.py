@@ -5,6 +5,7 @@ import dataclasses
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import model_names
 from memo_tf.experiment import recipes as recipes_lib
+from memo_tf.experiment import records
 from memo_tf.experiment import subsets as subsets_lib
 
 
@@ -257,6 +258,7 @@ def check(config: config_lib.ExperimentConfig) -> None:
       config.outputs.interval_width,
     ),
   ]
+  checks += _proxy_checks(config)
   for holds, rule, name, value in checks:
     _require(holds, rule, name, value)
   for group, kind in config_lib.groups().items():
@@ -274,6 +276,8 @@ def check(config: config_lib.ExperimentConfig) -> None:
     ("models", config.models.models),
     ("recipes", config.models.recipes),
     ("subset_families", subsets.subset_families),
+    ("proxies", config.proxies.proxies),
+    ("proxy_files", config.proxies.proxy_files),
   ):
     _require(
       len(set(values)) == len(values), "names something twice", name, values
@@ -294,3 +298,45 @@ def check(config: config_lib.ExperimentConfig) -> None:
       subsets_lib.parse_family(value)
   except ValueError as error:
     raise ValueError(f"--{name}: {error}") from error
+
+
+def _proxy_checks(config: config_lib.ExperimentConfig) -> list[tuple]:
+  """Rules of the group of proxies, as (holds, rule, name, value)."""
+  settings, known = config.proxies, records.known_names()
+  checks = [
+    (
+      name in known,
+      f"must be of: {', '.join(known)}",
+      "proxies",
+      (name,),
+    )
+    for name in settings.proxies
+  ]
+  for name in (
+    "proxy_runs",
+    "record_epochs",
+    "record_checkpoints",
+    "curvature_draws",
+    "probe_neighbours",
+  ):
+    value = getattr(settings, name)
+    checks.append((value >= 1, "must be at least 1", name, value))
+  step = settings.curvature_step
+  checks += [
+    (0 < step < float("inf"), "must be above 0", "curvature_step", step),
+    (
+      settings.probe_dimensions >= 0,
+      "must be 0 or more",
+      "probe_dimensions",
+      settings.probe_dimensions,
+    ),
+    (
+      "cscore_profile" not in settings.proxies
+      or sum(name != "full" for name in config.family_names()) > 1,
+      "names cscore_profile, which takes another subset ratio as well: give "
+      "--subset_families=r0.50",
+      "proxies",
+      settings.proxies,
+    ),
+  ]
+  return checks

@@ -7,6 +7,7 @@ import pathlib
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import records
 
 ADVICE = (
   "move the folder {folder} away and give the launch command again: it is "
@@ -79,6 +80,14 @@ def decoded_bytes(info: dict) -> int:
 
 def check_storage(config: config_lib.ExperimentConfig, size: int) -> None:
   """Raises a `UsageError` if data of so many bytes cannot be used as asked."""
+  if records.outputs(config) and is_streamed(config.running, size):
+    raise directory_lib.UsageError(
+      "--proxies that runs record take data in memory, and these are streamed: "
+      f"they take {size / 1e9:.1f} GB (--memory_budget_gb="
+      f"{config.running.memory_budget_gb:g}); raise that or give "
+      "--storage=memory. Received: --proxies="
+      + ",".join(config.proxies.proxies)
+    )
   if config.outputs.materialize_subsets and is_streamed(config.running, size):
     raise directory_lib.UsageError(
       "--materialize_subsets is for data in memory: of those that are streamed a "

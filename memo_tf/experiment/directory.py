@@ -262,7 +262,17 @@ class ExperimentDirectory:
   def private_leftovers(self) -> list[pathlib.Path]:
     """What dead processes of this host left half-written."""
     found = []
-    for top in ("runs", "subsets", "scores", "report", "work", "."):
+    for top in (
+      "runs",
+      "subsets",
+      "scores",
+      "trajectories",
+      "proxies",
+      "comparison",
+      "report",
+      "work",
+      ".",
+    ):
       folder = self.root / top
       entries = (
         folder.glob(".*~*~*~*") if top == "." else folder.rglob(".*~*~*~*")

@@ -12,6 +12,7 @@ import statistics
 
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import model_names
+from memo_tf.experiment import records
 from memo_tf.experiment import work_units
 
 Group = tuple[str, str, str]
@@ -22,13 +23,17 @@ class FinishedRun:
   """What a plan needs to know of a finished run; small, for there are many.
 
   Attributes:
-    seconds: that it took; None if that is not known, or if it was resumed and
-      tells nothing of a whole run.
-    num_bytes: of its outputs.
+    seconds: that it took without recording for proxies; None if that is not
+      known, or if it was resumed and tells nothing of a whole run.
+    num_bytes: of its outputs but for what it recorded.
+    recording: seconds that recording took; None if it did not record.
+    recorded_bytes: of what it recorded.
   """
 
   seconds: float | None
   num_bytes: int
+  recording: float | None = None
+  recorded_bytes: int = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,31 +94,47 @@ def _entries(folder: pathlib.Path) -> set[str]:
 
 
 def _finished(record: dict) -> FinishedRun:
-  seconds = None
+  seconds = recording = None
   if not record.get("resumed_after_epoch"):
     try:
-      seconds = float(record["seconds"]["total"])
+      recording = float(record["seconds"].get("recording", 0.0)) or None
+      seconds = float(record["seconds"]["total"]) - (recording or 0.0)
     except (KeyError, TypeError, ValueError):
       pass
-  num_bytes = sum(entry["bytes"] for entry in record["outputs"].values())
-  return FinishedRun(seconds, num_bytes)
+  sizes = {True: 0, False: 0}
+  for name, entry in record["outputs"].items():
+    sizes[records.is_recorded(name)] += entry["bytes"]
+  return FinishedRun(seconds, sizes[False], recording, sizes[True])
 
 
 def seconds_a_run(
   done: dict[work_units.WorkUnit, FinishedRun],
 ) -> dict[Group, float]:
-  """Median seconds of the finished runs of each group."""
-  seconds: dict[Group, list[float]] = {}
+  """Median seconds of the finished runs of each group, without recording."""
+  return _medians(done, lambda finished: finished.seconds)
+
+
+def seconds_of_recording(
+  done: dict[work_units.WorkUnit, FinishedRun],
+) -> dict[Group, float]:
+  """Median seconds that recording took in the runs of each group that do."""
+  return _medians(done, lambda finished: finished.recording)
+
+
+def _medians(done, part) -> dict[Group, float]:
+  found: dict[Group, list[float]] = {}
   for unit, finished in done.items():
-    if finished.seconds is not None:
-      seconds.setdefault(unit.group, []).append(finished.seconds)
-  return {group: statistics.median(values) for group, values in seconds.items()}
+    value = part(finished)
+    if value is not None:
+      found.setdefault(unit.group, []).append(value)
+  return {group: statistics.median(values) for group, values in found.items()}
 
 
 def remaining_seconds(
   pending: Iterable[work_units.WorkUnit] | collections.Counter,
   known: dict[Group, float],
   workers: int,
+  more: dict[work_units.WorkUnit, float] | None = None,
 ) -> float | None:
   """Seconds until the pending units are done, or None if nothing is known.
 
@@ -122,8 +143,9 @@ def remaining_seconds(
 
   Args:
     pending: the units, or how many of each group.
-    known: seconds a run by group.
+    known: seconds of a run, by group.
     workers: how many run at a time.
+    more: seconds that some units take beside: what they record.
   """
   if not known:
     return None
@@ -139,6 +161,8 @@ def remaining_seconds(
     cost = rate * model_names.parse(group[0]).relative_cost
     total += count * known.get(group, cost)
     longest = max(longest, known.get(group, 0.0) if count else 0.0)
+  beside = (more or {}).values()
+  total, longest = total + sum(beside), longest + max(beside, default=0.0)
   return max(total / max(workers, 1), longest)
 
 

@@ -137,20 +137,27 @@ def wanted_outputs(
   """Which outputs somebody wants of each unit (done is per output).
 
   Predictions and history always; logits and weights if asked for; weights of
-  whatever another unit requires.
+  whatever another unit requires; what proxies need of the runs that record.
   """
+  from memo_tf.experiment import records  # which imports this module
+
   always = {"predictions.parquet", "history.jsonl"}
   if config.outputs.keep_logits:
     always.add("logits.npy")
   if config.outputs.keep_weights:
     always.add("weights.weights.h5")
-  # Two sets for all units: there may be many.
-  usual, also = frozenset(always), frozenset({*always, "weights.weights.h5"})
+  # A few sets for all units: there may be many.
+  usual, weights = frozenset(always), frozenset({"weights.weights.h5"})
+  recorded = usual | records.outputs(config)
   wanted = dict.fromkeys(units, usual)
+  for unit in units if recorded != usual else ():
+    if records.does_record(config, unit):
+      wanted[unit] = recorded
+  with_weights = {usual: usual | weights, recorded: recorded | weights}
   for unit in units:
     for needed in requires(unit, config.recipe):
       if needed in wanted:
-        wanted[needed] = also
+        wanted[needed] = with_weights.get(wanted[needed], wanted[needed])
   return wanted
 
 

@@ -1,5 +1,7 @@
 """Models by name: images `[B, H, W, channels]` to logits `[B, C]`."""
 
+import re
+
 import keras
 
 from memo_tf.experiment import model_names
@@ -45,6 +47,10 @@ POLICIES = {
   "bfloat16": "mixed_bfloat16",
   "float64": "float64",
 }
+
+
+# How builders name the layers of a block; the block's last layer is its output.
+_BLOCK = re.compile(r"(?:stage\d+_)?block\d+(?=_)")
 
 
 def list_models() -> list[str]:
@@ -99,3 +105,17 @@ def build_model(
     )
   finally:
     keras.config.set_dtype_policy(before)
+
+
+def block_outputs(model: keras.Model) -> list[str]:
+  """The layers that are outputs of a model's blocks, in order, by name.
+
+  A block's layers share a prefix, `stage1_block2` or `block3`; the last of
+  them, in the order in which the model computes, is the block's output.
+  """
+  last: dict[str, str] = {}
+  for layer in model.layers:
+    match = _BLOCK.match(layer.name)
+    if match:
+      last[match[0]] = layer.name
+  return list(last.values())

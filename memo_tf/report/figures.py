@@ -77,6 +77,33 @@ def memorization_histogram(
     return svg(figure)
 
 
+def proxy_scatter(
+  proxy: np.ndarray, memorization: np.ndarray, name: str, max_points: int
+) -> str:
+  """Memorization over a proxy, at most `max_points` examples, as a picture.
+
+  The points are one embedded image: a thousand of them in SVG for each proxy
+  would make the page large.
+  """
+  known = np.flatnonzero(~np.isnan(proxy) & ~np.isnan(memorization))
+  rng = np.random.default_rng(0)
+  if len(known) > max_points:
+    known = np.sort(rng.choice(known, max_points, replace=False))
+  with plt.rc_context(_STYLE):
+    figure, axes = plt.subplots(figsize=(2.5, 2.1), layout="constrained")
+    axes.scatter(
+      proxy[known],
+      memorization[known],
+      s=5,
+      alpha=0.35,
+      linewidths=0,
+      rasterized=True,
+    )
+    axes.set_xlabel(name)
+    axes.set_ylabel("memorization")
+    return svg(figure)
+
+
 def image_uri(image: np.ndarray, max_pixel: int) -> str:
   """A PNG data URI of a uint8 image `[H, W, 1, 3 or 4 channels]`."""
   pixels = image.astype(np.float64) * (255.0 / max_pixel)

@@ -1,6 +1,7 @@
 """`report/index.html`: what a study found, in one file that needs nothing else."""
 
 import collections
+from collections.abc import Sequence
 import json
 import pathlib
 
@@ -8,6 +9,7 @@ import jinja2
 import numpy as np
 
 import memo_tf
+from memo_tf import proxy_findings
 from memo_tf import scoring
 from memo_tf import size_study
 from memo_tf.experiment import config as config_lib
@@ -15,6 +17,7 @@ from memo_tf.experiment import dataset_record
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import survey
 from memo_tf.report import figures
+from memo_tf.report import proxy_page
 from memo_tf.report import size_page
 
 GALLERY_SIZE = 40
@@ -27,6 +30,7 @@ def write_page(
   failures: dict[str, str],
   settings: str,
   studies: list[size_study.SizeStudy] | tuple = (),
+  compared: Sequence[proxy_findings.RecipeFindings] = (),
 ) -> pathlib.Path:
   """Writes the page and returns its path.
 
@@ -37,6 +41,7 @@ def write_page(
     failures: error by unit name, of the runs that failed just now.
     settings: the flagfile that gives this study again, to be shown.
     studies: `size_study.study_sizes`.
+    compared: `proxy_findings.compare_study`, if there are proxies.
   """
   # A data set from before duplicates were looked for says nothing of them.
   info = {"duplicates": {}, **dataset_record.read_info(directory)}
@@ -69,6 +74,7 @@ def write_page(
     sizes=_sizes(results),
     reliability=_reliability(results),
     size_sections=size_page.sections(studies, info, images),
+    proxies=proxy_page.sections(list(compared)),
     failures=failures,
     origins=_origins(directory, results),
     gallery_size=GALLERY_SIZE,

@@ -16,9 +16,12 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import dataset_record
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import recipes
+from memo_tf.experiment import records
+from memo_tf.running import recording as recording_lib
 from memo_tf.running import run
 
 SLICE_SECONDS, TOTAL_SECONDS = 0.3, 1.5
+RECORDED = 256  # examples of which what is recorded is timed
 # Of each split of data that are streamed: enough to time decoding with.
 SAMPLE_SIZE = 512
 
@@ -110,7 +113,8 @@ def measure(
 
   Returns:
     `trace`: once a worker; `step`: each; `fixed`: what every run costs beside
-    its steps (initial weights, evaluation of all N + T examples).
+    its steps (initial weights, evaluation of all N + T examples); `recording`,
+    if a proxy is asked for: what a run that records costs more.
   """
   recipe = recipes.parse(recipe_name, session.config.recipe)
   data, size = session.data, recipe.batch_size
@@ -142,11 +146,19 @@ def measure(
   if share < 1:
     beginning = _median(begin)
     fixed = beginning + (fixed - beginning) / share
-  return {
-    "trace": traced - started,
+  found = {
     "step": _median(lambda: train(steps)) / steps,
     "fixed": fixed,
   }
+  outputs = records.outputs(session.config)
+  if outputs:
+    subset = int(session.config.subsets.subset_ratio * len(data.train_labels))
+    recording = recording_lib.RunRecording(
+      session, trainer, recipe, "measure", np.arange(subset), outputs
+    )
+    found["recording"], tracing = recording.estimated_seconds(RECORDED)
+    traced += tracing
+  return {"trace": traced - started, **found}
 
 
 def _median(action) -> float:

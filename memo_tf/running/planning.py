@@ -9,6 +9,7 @@ import numpy as np
 from memo_tf.estimators import memorization
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import records
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import survey as survey_lib
 from memo_tf.experiment import work_units
@@ -87,6 +88,7 @@ def dry_run(
     found = survey_lib.Survey(done={}, pending=list(wanted), damaged={})
   workers = worker_pool.number_of_workers(config.running)
   known = survey_lib.seconds_a_run(found.done)
+  beside = survey_lib.seconds_of_recording(found.done)
   groups = list(dict.fromkeys(unit.group for unit in wanted))
   pending_groups = {unit.group for unit in found.pending}
   missing = [g for g in groups if g not in known and g in pending_groups]
@@ -97,8 +99,10 @@ def dry_run(
       "--strategy=one_device. Received: --strategy=multi_worker"
     )
   if missing:
-    start_up, sizes, measured = _measure(config, missing, workers)
+    start_up, sizes, measured, recording = _measure(config, missing, workers)
     known |= measured
+    beside |= recording
+  more = records.seconds_beside(config, found.pending, beside)
 
   print(
     f"{'model/recipe/subsets':44} {'runs':>6} {'done':>6} {'s a run':>8}  from"
@@ -112,21 +116,27 @@ def dry_run(
       f"{'/'.join(group):44} {counts[group]:6} {done[group]:6} {seconds}  "
       f"{source}"
     )
-  left = survey_lib.remaining_seconds(found.pending, known, workers) or 0.0
+  if more:
+    print(
+      f"{len(more)} of the pending runs record for proxies, which takes about "
+      f"{survey_lib.duration(sum(more.values()))} of one worker's time."
+    )
+  left = survey_lib.remaining_seconds(found.pending, known, workers, more)
+  left = left or 0.0
   print(
     f"{len(found.pending)} runs pending on {workers} "
     f"worker{'s' if workers > 1 else ''}: about "
     f"{survey_lib.duration(left + start_up)}"
     + (f", {survey_lib.duration(start_up)} of it to start" if missing else "")
   )
-  print(f"Disk: about {_disk(found, sizes)}.")
+  print(f"Disk: about {_disk(config, found, sizes)}.")
   print(_precision(config))
   for unit, problem in found.damaged.items():
     print(f"{unit.name} is damaged ({problem}) and would be run again.")
 
 
 def _measure(config, groups, workers):
-  """Start-up seconds, (N, T, subset size) and seconds a run of each group."""
+  """Start-up seconds, (N, T, C), seconds a run and of recording, by group."""
   distinct = list(dict.fromkeys((model, recipe) for model, recipe, _ in groups))
   tasks = [
     {"task": "measure", "model": model, "recipe": recipe, "copy": copy}
@@ -164,7 +174,11 @@ def _measure(config, groups, workers):
       round(sample["num_train"] * _ratio(group[2])) // config.recipe.batch_size
     )
     seconds[group] = steps * mean(key, "step") + mean(key, "fixed")
-  return start_up, (sample["num_train"], sample["num_test"]), seconds
+  recording = {}
+  if "recording" in sample:
+    recording = {group: mean(group[:2], "recording") for group in groups}
+  sizes = sample["num_train"], sample["num_test"], sample["num_classes"]
+  return start_up, sizes, seconds, recording
 
 
 def _ratio(family: str) -> float:
@@ -192,14 +206,26 @@ def _precision(config: config_lib.ExperimentConfig) -> str:
   )
 
 
-def _disk(found: survey_lib.Survey, sizes: tuple[int, int] | None) -> str:
+def _disk(
+  config: config_lib.ExperimentConfig,
+  found: survey_lib.Survey,
+  sizes: tuple[int, int, int] | None,
+) -> str:
   """What the pending runs will take, from finished ones where there are any."""
   if found.done:
     totals = [finished.num_bytes for finished in found.done.values()]
     one = sum(totals) / len(totals)
   elif sizes:
-    one = BYTES_A_PREDICTION * sum(sizes)
+    one = BYTES_A_PREDICTION * sum(sizes[:2])
   else:
     one = 0.0
-  megabytes = one * len(found.pending) / 1e6
+  recorded = 0
+  if sizes and records.outputs(config):
+    recorded = records.estimated_bytes(config, sizes[0], sizes[2])
+  else:  # what another run's records take
+    recorded = max(
+      (finished.recorded_bytes for finished in found.done.values()), default=0
+    )
+  number = sum(records.does_record(config, unit) for unit in found.pending)
+  megabytes = (one * len(found.pending) + recorded * number) / 1e6
   return f"{megabytes:.1f} MB for the pending runs"

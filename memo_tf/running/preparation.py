@@ -24,7 +24,9 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import dataset_record
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import model_names
+from memo_tf.experiment import proxy_files
 from memo_tf.experiment import recipes
+from memo_tf.experiment import records
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.running import worker_pool
 
@@ -164,6 +166,10 @@ def prepare(
       recipe.check_subset_size(smallest)
       for teacher, _ in recipe.required:
         model_names.check_image(model_names.parse(teacher), info["image_shape"])
+    records.check_subset_size(config, smallest)
+    proxy_files.read(
+      config.proxies.proxy_files, info["num_train"], config.models.models
+    )
     if config.outputs.materialize_subsets:
       tasks = [
         {"task": "materialize", "family": family}

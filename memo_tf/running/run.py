@@ -22,9 +22,11 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import predictions
 from memo_tf.experiment import recipes
+from memo_tf.experiment import records
 from memo_tf.experiment import work_units
 from memo_tf.running import peers
 from memo_tf.running import publishing
+from memo_tf.running import recording as recording_lib
 from memo_tf.running import teachers
 from memo_tf.training import checkpoints
 from memo_tf.training import distribution
@@ -122,8 +124,13 @@ def run_unit(
   recipe.check_subset_size(len(members))
   trainer = session.trainer(unit.model, recipe)
   taught = teachers.prepare(directory, trainer, unit, recipe, mask, data.digest)
+  recording = None
+  if any(map(records.is_recorded, outputs)):
+    recording = recording_lib.RunRecording(
+      session, trainer, recipe, unit.name, members, outputs
+    )
   history, resumed, seconds = _fit(
-    session, trainer, unit, recipe, members, on_epoch, taught
+    session, trainer, unit, recipe, members, on_epoch, taught, recording
   )
 
   if not trainer.is_finite():
@@ -141,6 +148,13 @@ def run_unit(
     raise DivergedError(f"after the last epoch {error}") from error
 
   written = time.perf_counter()
+  recorded, aside = {}, {}
+  if recording:
+    recorded = recording.finish(
+      _learning_rates(recipe, len(members)), train_logits
+    )
+    aside = {"recording": recording.seconds}
+  finished = time.perf_counter()
   record = {
     "format_version": config_lib.FORMAT_VERSION,
     "unit": unit.name,
@@ -160,7 +174,8 @@ def run_unit(
     "seconds": {
       "training": seconds,
       "evaluation": written - evaluated,
-      "total": written - started,
+      **aside,
+      "total": finished - started,
     },
     "finished": datetime.datetime.now(datetime.UTC).isoformat("T", "seconds"),
     "outputs": {},
@@ -175,7 +190,9 @@ def run_unit(
     {
       name: publishing.output_bytes(name, table, history, logits, trainer.model)
       for name in outputs
-    },
+      if name not in recorded
+    }
+    | recorded,
     table,
   )
   for name in ("checkpoint.npz", "traceback.txt"):
@@ -183,8 +200,16 @@ def run_unit(
   return record
 
 
-def _fit(session, trainer, unit, recipe, members, on_epoch, taught):
-  """Trains through all epochs; returns history, where it resumed, seconds."""
+def _learning_rates(recipe, subset_size):
+  """float32 `[epochs, steps]`."""
+  return schedule.learning_rates(recipe, subset_size // recipe.batch_size)
+
+
+def _fit(session, trainer, unit, recipe, members, on_epoch, taught, recording):
+  """Trains through all epochs; returns history, where it resumed, seconds.
+
+  The seconds are those of training, without what `recording` takes.
+  """
   config, directory = session.config, session.directory
   if config.outputs.materialize_subsets:
     images, labels = pipeline.read_subset(
@@ -211,6 +236,7 @@ def _fit(session, trainer, unit, recipe, members, on_epoch, taught):
       str(config.running.seed),
       str(config.running.threads_per_unit),
       *(taught["teacher"].values() if taught else ()),
+      *([recording.key()] if recording else ()),
     ]
   )
   found = checkpoints.load(path, key)
@@ -218,6 +244,8 @@ def _fit(session, trainer, unit, recipe, members, on_epoch, taught):
   if found:
     try:
       trainer.set_state(found[2])
+      if recording:
+        recording.set_state(found[2])
       first, history = found[:2]
       logging.info("goes on after epoch %d", first)
     except (KeyError, ValueError) as error:
@@ -225,7 +253,7 @@ def _fit(session, trainer, unit, recipe, members, on_epoch, taught):
   if not first:
     trainer.initialize(config.running.seed, unit.name)
 
-  rates = schedule.learning_rates(recipe, len(members) // recipe.batch_size)
+  rates = _learning_rates(recipe, len(members))
   started = time.perf_counter()
   for epoch in range(first, recipe.epochs):
     order = pipeline.epoch_order(
@@ -245,9 +273,11 @@ def _fit(session, trainer, unit, recipe, members, on_epoch, taught):
         index=unit.index,
         epoch=epoch,
       )[members[order]]
-    loss, accuracy = trainer.train_epoch(
-      images, labels, places[order], rates[epoch], views
-    )
+    logits, arguments = None, (images, labels, places[order], rates[epoch])
+    if recording and recording.wants_batches(epoch + 1):
+      loss, accuracy, logits = trainer.train_recorded_epoch(*arguments, views)
+    else:
+      loss, accuracy = trainer.train_epoch(*arguments, views)
     if not np.isfinite(loss):
       # What led here is in the checkpoint: another attempt begins anew.
       path.unlink(missing_ok=True)
@@ -266,12 +296,18 @@ def _fit(session, trainer, unit, recipe, members, on_epoch, taught):
     logging.info(
       "epoch %d: loss %.4f, accuracy %.4f", epoch + 1, loss, accuracy
     )
+    if logits is not None:
+      recording.presented(epoch + 1, order, logits)
+    if recording:
+      recording.after_epoch(epoch + 1)
     on_epoch(epoch + 1, recipe.epochs)
     every = config.running.checkpoint_epochs
     is_due = every and (epoch + 1) % every == 0 and epoch + 1 < recipe.epochs
     if is_due and session.writes:
-      checkpoints.save(path, key, epoch + 1, history, trainer.state())
-  return history, first, time.perf_counter() - started
+      state = trainer.state() | (recording.state() if recording else {})
+      checkpoints.save(path, key, epoch + 1, history, state)
+  seconds = time.perf_counter() - started
+  return history, first, seconds - (recording.seconds if recording else 0.0)
 
 
 def keras_backend_is_tensorflow() -> bool:

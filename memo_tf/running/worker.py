@@ -134,6 +134,7 @@ class Worker:
       "session": self._start_up,
       "num_train": self._sample.num_train,
       "num_test": self._sample.num_test,
+      "num_classes": self._sample.data.num_classes,
     }
 
 

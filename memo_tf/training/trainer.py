@@ -118,6 +118,12 @@ class Trainer:
       input_signature=signature,
       jit_compile=jit_compile,
     )
+    # Traced only where a proxy asks for what batches were predicted.
+    self._recorded_epoch = tf.function(
+      self._run_recorded_epoch,
+      input_signature=signature,
+      jit_compile=jit_compile,
+    )
 
     self._average = tf.function(
       lambda: strategy.run(self._average_statistics), jit_compile=jit_compile
@@ -168,12 +174,46 @@ class Trainer:
       training mode, each before its own step.
     """
     sums = tf.zeros([2])
+    for batches, seen in self._calls(images, labels, order, rates, views):
+      sums = self._epoch(*batches, sums, *seen)
+    return self._end_of_epoch(sums, order)
+
+  def train_recorded_epoch(
+    self,
+    images: tf.Tensor,
+    labels: tf.Tensor,
+    order: np.ndarray,
+    rates: np.ndarray,
+    views: np.ndarray | None = None,
+  ) -> tuple[float, float, np.ndarray]:
+    """`train_epoch`, to the bit, that also tells what it predicted.
+
+    Returns:
+      Mean loss, accuracy, and float32 `[steps, B, C]`: the logits of each
+      batch in training mode, before its own step.
+    """
+    sums, logits = tf.zeros([2]), []
+    for batches, seen in self._calls(images, labels, order, rates, views):
+      sums, some = self._recorded_epoch(*batches, sums, *seen)
+      logits.append(some.numpy())
+    return *self._end_of_epoch(sums, order), np.concatenate(logits)
+
+  def _calls(self, images, labels, order, rates, views):
+    """The arguments of each call of an epoch before and behind the sums."""
     for steps, some, some_labels, places in parts(images, labels, order):
-      arguments = [some, some_labels, tf.constant(places)]
-      arguments += [tf.constant(rates[steps]), sums]
+      seen = []
       if self.recipe.augmentation != "none":
-        arguments.append(tf.constant(views[steps]))
-      sums = self._epoch(*arguments)
+        seen = [tf.constant(views[steps])]
+      batches = (
+        some,
+        some_labels,
+        tf.constant(places),
+        tf.constant(rates[steps]),
+      )
+      yield batches, seen
+
+  def _end_of_epoch(self, sums, order) -> tuple[float, float]:
+    """Mean loss and accuracy, of an epoch that is over on every replica."""
     if self._replicas > 1:
       self._average()
     loss, correct = sums.numpy()
@@ -242,8 +282,47 @@ class Trainer:
     )
     return tf.stack([loss, correct])
 
-  def _share_of_step(self, images, labels, places, rate, views=None):
-    """One step on this replica's share of a batch."""
+  def _run_recorded_epoch(self, images, labels, order, rates, sums, views=None):
+    """`_run_epoch` that keeps every batch's logits."""
+    steps = tf.shape(order)[0]
+    size, classes = self.recipe.batch_size, self.model.output_shape[-1]
+
+    def body(step, loss, correct, logits):
+      batch = (order[step], rates[step])
+      if views is not None:
+        batch += (views[step],)
+      found = self._strategy.run(
+        self._share_of_step,
+        args=(images, labels, *batch),
+        kwargs={"with_logits": True},
+      )
+      if self._replicas > 1:
+        total = tf.distribute.ReduceOp.SUM
+        found = [self._strategy.reduce(total, x, axis=None) for x in found]
+      step_loss, step_correct, step_logits = found
+      return (
+        step + 1,
+        loss + step_loss,
+        correct + step_correct,
+        logits.write(step, step_logits),
+      )
+
+    logits = tf.TensorArray(tf.float32, steps, element_shape=[size, classes])
+    _, loss, correct, logits = tf.while_loop(
+      lambda step, *_: step < steps,
+      body,
+      [tf.constant(0), sums[0], sums[1], logits],
+      parallel_iterations=1,
+    )
+    return tf.stack([loss, correct]), logits.stack()
+
+  def _share_of_step(
+    self, images, labels, places, rate, views=None, with_logits=False
+  ):
+    """One step on this replica's share of a batch.
+
+    With logits: those of the whole batch, 0 where they are another replica's.
+    """
     if self._replicas > 1:
       share = self.recipe.batch_size // self._replicas
       replica = tf.distribute.get_replica_context().replica_id_in_sync_group
@@ -253,7 +332,12 @@ class Trainer:
     pixels = tf.gather(images, places)
     if views is not None:
       pixels = augmentation.pad_crop_flip(pixels, views)
-    return self._step(pixels, tf.gather(labels, places), rate)
+    found = self._step(pixels, tf.gather(labels, places), rate, with_logits)
+    if with_logits and self._replicas > 1:
+      rest = self.recipe.batch_size - share - start
+      logits = tf.pad(found[2], [[start, rest], [0, 0]])
+      found = (*found[:2], logits)
+    return found
 
   def _average_statistics(self):
     """Makes the moving statistics of all replicas their mean.
@@ -267,10 +351,11 @@ class Trainer:
       mean = context.all_reduce(tf.distribute.ReduceOp.MEAN, own)
       variable.assign(mean)
 
-  def _step(self, images, labels, rate):
+  def _step(self, images, labels, rate, with_logits=False):
     """One step of SGD on a batch; its mean loss and number correct.
 
-    On several replicas: this one's part of both.
+    On several replicas: this one's part of both. With logits: float32, before
+    the step, as well.
     """
     inputs = pipeline.normalize(images, self._mean, self._std)
     if self.teacher is not None:
@@ -292,7 +377,8 @@ class Trainer:
       gradients = context.all_reduce(total, gradients)
     self._update(gradients, rate)
     hits = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
-    return tf.cast(loss, tf.float32), tf.reduce_sum(tf.cast(hits, tf.float32))
+    found = tf.cast(loss, tf.float32), tf.reduce_sum(tf.cast(hits, tf.float32))
+    return (*found, tf.cast(logits, tf.float32)) if with_logits else found
 
   def _distilled(self, label_losses, logits, teacher_logits):
     """`[B]` losses of a student: the label's and the teacher's, weighed."""

@@ -77,6 +77,7 @@ class JsonTest(parameterized.TestCase):
         "recipe",
         "running",
         "outputs",
+        "proxies",
       },
     )
 
@@ -111,9 +112,9 @@ class JsonTest(parameterized.TestCase):
       config_lib.from_json(text)
 
   def test_unknown_group_is_refused(self):
-    text = json.dumps({"format_version": 1, "proxies": {}})
+    text = json.dumps({"format_version": 1, "cloud": {}})
 
-    with self.assertRaisesRegex(ValueError, "unknown groups: .*proxies"):
+    with self.assertRaisesRegex(ValueError, "unknown groups: .*cloud"):
       config_lib.from_json(text)
 
 
@@ -159,7 +160,8 @@ class MergeTest(parameterized.TestCase):
     *[(group, f.name) for group, f in FIELDS if f.metadata["policy"] == "fixed"]
   )
   def test_fixed_field_shows_both_values(self, group, name):
-    recorded = config_lib.ExperimentConfig()
+    # What is recorded for proxies is fixed once there is one.
+    recorded = config_of(proxies=("el2n",))
     old = getattr(getattr(recorded, group), name)
     new = ("7.5",) if name == "decay_epochs" else other_value(old)
 
@@ -172,6 +174,13 @@ class MergeTest(parameterized.TestCase):
       str(caught.exception),
     )
     self.assertIn("another --experiment_dir", str(caught.exception))
+
+  def test_settings_of_proxies_are_free_until_there_is_one(self):
+    given = config_of(proxies=("el2n",), record_epochs=3, proxy_runs=2)
+
+    self.assertEqual(config_lib.merge(config_of(), given), given)
+    with self.assertRaisesRegex(ValueError, "--record_epochs: recorded 3"):
+      config_lib.merge(given, config_of())
 
   def test_every_conflict_is_shown_and_nothing_else(self):
     recorded = config_of(num_subsets=40)

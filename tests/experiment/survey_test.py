@@ -8,7 +8,9 @@ import tempfile
 from absl.testing import absltest
 from absl.testing import parameterized
 
+from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import records
 from memo_tf.experiment import survey
 from memo_tf.experiment import work_units
 
@@ -203,6 +205,29 @@ class TimeTest(parameterized.TestCase):
     pending = [unit(5), unit(0, LARGE), unit(1, LARGE)]
 
     self.assertEqual(survey.remaining_seconds(pending, known, 1), 90.0)
+
+  def test_recording_is_reckoned_apart(self):
+    done = {
+      unit(0): survey.FinishedRun(10.0, 0, recording=5.0),
+      unit(2): finished(10.0),
+    }
+    config = config_lib.ExperimentConfig(
+      models=config_lib.ModelsConfig(models=(SMALL, LARGE)),
+      subsets=config_lib.SubsetsConfig(num_subsets=4),
+      proxies=config_lib.ProxiesConfig(proxies=("el2n",), proxy_runs=2),
+    )
+    pending = [unit(1), unit(3), unit(0, LARGE)]
+
+    known = survey.seconds_a_run(done)
+    beside = survey.seconds_of_recording(done)
+    more = records.seconds_beside(config, pending, beside)
+
+    self.assertEqual(known, {unit(0).group: 10.0})
+    # Runs 0 and 1 of each model record; depth 32 costs four times depth 8.
+    self.assertEqual(more, {unit(1): 5.0, unit(0, LARGE): 20.0})
+    # 10 + 10 + 40 of running and 25 of recording.
+    left = survey.remaining_seconds(pending, known, 1, more)
+    self.assertEqual(left, 85.0)
 
   def test_nothing_pending_takes_no_time(self):
     self.assertEqual(

@@ -1,0 +1,150 @@
+"""Proxies of one's own, from Parquet files (`--proxy_files`).
+
+    example_id   0 … N - 1, each once (or once a model)
+    model        optional: values are those of this model; else of every model
+    <name>       float, any number of columns: a proxy each
+    <name>_known bool, optional: False where the proxy has no value (NaN there)
+
+A proxy is unsigned unless the file says which way it points, in pandas'
+attributes: `frame.attrs["sign"] = {"my_proxy": 1}` before `to_parquet`; 1 if
+larger should mean more memorized, -1 if less.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import pathlib
+import re
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from memo_tf import proxies
+
+_NAME = re.compile(r"[A-Za-z]\w*")
+_KNOWN = "_known"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OwnProxy:
+  """One column of a file.
+
+  Attributes:
+    name: of the column.
+    sign: 1, -1, or None if unsigned.
+    values: float64 `[N]` by model, NaN where there is none; under None those
+      of every model.
+  """
+
+  name: str
+  sign: int | None
+  values: dict[str | None, np.ndarray]
+
+  def of_model(self, model: str) -> np.ndarray | None:
+    """`[N]` of a model, or None if the file has none of it."""
+    return self.values.get(model, self.values.get(None))
+
+
+def read(
+  paths: Sequence[str], num_train: int, models: Sequence[str]
+) -> list[OwnProxy]:
+  """The proxies of all files.
+
+  Args:
+    paths: of Parquet files.
+    num_train: N.
+    models: of the study.
+
+  Raises:
+    ValueError: that names file and column, and says what is wrong.
+  """
+  found: dict[str, OwnProxy] = {}
+  for path in paths:
+    for own in _read_file(path, num_train, models):
+      if own.name in found:
+        raise ValueError(
+          f"--proxy_files: {path} has a proxy {own.name!r}, which another file "
+          "has too: rename one"
+        )
+      found[own.name] = own
+  return list(found.values())
+
+
+def _read_file(path: str, num_train: int, models) -> list[OwnProxy]:
+  def refuse(text: str):
+    raise ValueError(f"--proxy_files: {path} {text}")
+
+  if not pathlib.Path(path).is_file():
+    refuse("is no file")
+  try:
+    frame = pd.read_parquet(path)
+  except (OSError, ValueError, pa.ArrowException) as error:
+    refuse(f"cannot be read as Parquet ({' '.join(str(error).split())})")
+  if "example_id" not in frame:
+    columns = ", ".join(map(str, frame.columns))
+    refuse(f"has no column example_id. Received: {columns or 'no columns'}")
+  names = [
+    c
+    for c in frame.columns
+    if c not in ("example_id", "model")
+    and not (c.endswith(_KNOWN) and c.removesuffix(_KNOWN) in frame)
+  ]
+  if not names:
+    refuse("has no column beside example_id: a column is a proxy")
+  parts: dict[str | None, pd.DataFrame] = {None: frame}
+  if "model" in frame:
+    parts = {str(key): part for key, part in frame.groupby("model")}
+    unknown = sorted(set(parts) - set(models))
+    if unknown:
+      refuse(
+        f"has values of a model that is not of this study: {unknown[0]!r}. Its "
+        f"models: {', '.join(models)}"
+      )
+  for model, part in parts.items():
+    of = f" of model {model}" if model else ""
+    ids = part["example_id"]
+    if ids.dtype.kind not in "iu" or not np.array_equal(
+      np.sort(ids.to_numpy()), np.arange(num_train)
+    ):
+      refuse(
+        f"must have each example_id from 0 to {num_train - 1} once{of}, as "
+        f"integers. Received: {len(ids)} rows, {ids.nunique()} different ids"
+      )
+  signs = frame.attrs.get("sign", {})
+  result = []
+  for name in names:
+    if not _NAME.fullmatch(name) or name in proxies.PROXIES:
+      refuse(
+        f"has a column {name!r}: a proxy's name is letters, digits and _, and "
+        "not that of a proxy of ours"
+      )
+    sign = signs.get(name)
+    if sign not in (1, -1, None):
+      refuse(f"says sign {sign!r} of {name!r}: it must be 1 or -1")
+    values = {
+      model: _column(part.sort_values("example_id"), name, refuse)
+      for model, part in parts.items()
+    }
+    result.append(OwnProxy(name=name, sign=sign, values=values))
+  return result
+
+
+def _column(part: pd.DataFrame, name: str, refuse) -> np.ndarray:
+  """`[N]` float64 of a column, NaN only where `<name>_known` says so."""
+  if part[name].dtype.kind not in "iufb":
+    refuse(f"has a column {name!r} of {part[name].dtype}, not of numbers")
+  values = part[name].to_numpy(np.float64)
+  known = np.ones(len(values), bool)
+  if name + _KNOWN in part:
+    if part[name + _KNOWN].dtype != bool:
+      refuse(f"has a column {name + _KNOWN!r} that is not bool")
+    known = part[name + _KNOWN].to_numpy()
+  if not np.isfinite(values[known]).all():
+    refuse(
+      f"has {int((~np.isfinite(values[known])).sum())} values of {name!r} that "
+      f"are NaN or infinite: say where it has no value in a bool column "
+      f"{name + _KNOWN!r}"
+    )
+  if not known.any():
+    refuse(f"has no value of {name!r}")
+  return np.where(known, values, np.nan)

@@ -1,0 +1,208 @@
+"""Which runs record what, for the proxies that a study asks for.
+
+A proxy needs records (`proxies.RECORDS`); a run keeps its records in output
+files, each of which is recorded, and known to be done, on its own:
+
+    dynamics.npz           clean images after each recorded epoch   [E, N]
+    batch_dynamics.npz     as presented in the training batch       [E, N]
+    grand.npz, grand_last.npz, loss_sensitivity.npz, curvature.npz  [K, N]
+    vog.npz, prediction_depth.npz, knn_label_agreement.npz          [N]
+    probabilities.npz      of the finished model                    [N, C]
+
+What needs representations is computed in the run, which keeps the proxy's
+values only: the representations of one run can be gigabytes. Records that are
+the predictions of a study's runs cost nothing more.
+"""
+
+from collections.abc import Iterable
+import statistics
+
+from memo_tf import proxies
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import model_names
+from memo_tf.experiment import work_units
+
+ALL = "all"
+_DYNAMICS = (
+  "label_prob",
+  "max_prob",
+  "entropy",
+  "loss",
+  "margin",
+  "el2n",
+  "correct",
+)
+CHECKPOINT_RECORDS = ("grand", "grand_last", "loss_sensitivity", "curvature")
+# Record name to output file; records of predictions are in none.
+OUTPUTS = {
+  **{name: "dynamics.npz" for name in _DYNAMICS},
+  **{f"batch_{name}": "batch_dynamics.npz" for name in _DYNAMICS},
+  **{name: f"{name}.npz" for name in CHECKPOINT_RECORDS},
+  "vog": "vog.npz",
+  "probabilities": "probabilities.npz",
+}
+# Records from many runs: of a group's predictions, or of several families.
+FROM_PREDICTIONS = frozenset(
+  {
+    "subset_correct",
+    "subset_label_prob",
+    "in_mask",
+    "family_correct",
+    "family_in_mask",
+  }
+)
+
+
+def known_names() -> list[str]:
+  """What `--proxies` may name.
+
+  Not second-split forgetting: no run is trained on one half and then on the
+  other; who has such records gives them to `proxies.evaluate`.
+  """
+  return [
+    ALL,
+    *(n for n, p in proxies.PROXIES.items() if "second_correct" not in p.needs),
+  ]
+
+
+def chosen(config: config_lib.ExperimentConfig) -> dict[str, proxies.Proxy]:
+  """The proxies that a study asks for, by name, in the table's order.
+
+  `all` are those that the study can have: `cscore_profile` takes a second
+  subset ratio. `--proxy_dynamics` says where dynamics come from.
+  """
+  settings = config.proxies
+  asked = set(settings.proxies)
+  found = {}
+  for name, proxy in proxies.PROXIES.items():
+    if name not in asked and not (ALL in asked and _can_have(config, proxy)):
+      continue
+    if settings.proxy_dynamics != "paper" and _has_dynamics(proxy):
+      proxy = proxy.from_source(settings.proxy_dynamics)
+    found[name] = proxy
+  return found
+
+
+def is_computed_in_run(proxy: proxies.Proxy) -> bool:
+  """Whether the run computes the proxy, from representations that it drops."""
+  return "representations" in proxy.needs
+
+
+def outputs(config: config_lib.ExperimentConfig) -> frozenset[str]:
+  """The output files that the recording runs of a study keep."""
+  found = set()
+  for name, proxy in chosen(config).items():
+    if is_computed_in_run(proxy):
+      found.add(f"{name}.npz")
+    else:
+      found |= {OUTPUTS[n] for n in proxy.needs if n in OUTPUTS}
+  return frozenset(found)
+
+
+def check_subset_size(config: config_lib.ExperimentConfig, size: int) -> None:
+  """Raises a `ValueError` if a subset has too few neighbours to look at."""
+  neighbours = config.proxies.probe_neighbours
+  if neighbours >= size and any(
+    is_computed_in_run(proxy) for proxy in chosen(config).values()
+  ):
+    raise ValueError(
+      f"--probe_neighbours must be below the size of a subset, {size}. "
+      f"Received: --probe_neighbours={neighbours}"
+    )
+
+
+def is_recorded(output: str) -> bool:
+  """Whether an output file of a run is one of those listed above."""
+  name = output.removesuffix(".npz")
+  return output in OUTPUTS.values() or (
+    name in proxies.PROXIES and is_computed_in_run(proxies.PROXIES[name])
+  )
+
+
+def does_record(
+  config: config_lib.ExperimentConfig, unit: work_units.WorkUnit
+) -> bool:
+  """Whether a unit's run records: the first ones of each model and recipe."""
+  return (
+    unit.index < config.proxies.proxy_runs
+    and unit.subsets == config.family_names()[0]
+    and unit.model in config.models.models
+    and unit.recipe in config.models.recipes
+  )
+
+
+def seconds_beside(
+  config: config_lib.ExperimentConfig,
+  units: Iterable[work_units.WorkUnit],
+  known: dict[tuple[str, str, str], float],
+) -> dict[work_units.WorkUnit, float]:
+  """What recording adds to each unit that records.
+
+  Args:
+    config: of the study.
+    units: some of it.
+    known: seconds of recording a run, by group. A group of which nothing is
+      known is taken to cost what another does, by the models' relative cost.
+  """
+  if not outputs(config) or not known:
+    return {}
+  rates = [
+    seconds / model_names.parse(group[0]).relative_cost
+    for group, seconds in known.items()
+  ]
+  rate = statistics.median(rates)
+  return {
+    unit: known.get(
+      unit.group, rate * model_names.parse(unit.model).relative_cost
+    )
+    for unit in units
+    if does_record(config, unit)
+  }
+
+
+def estimated_bytes(
+  config: config_lib.ExperimentConfig, num_train: int, num_classes: int
+) -> int:
+  """What the records of one run take on disk."""
+  count = len(
+    recorded_epochs(config.recipe.epochs, config.proxies.record_epochs)
+  )
+  checkpoints = min(config.recipe.epochs, config.proxies.record_checkpoints)
+  total = 0
+  for output in outputs(config):
+    if output.endswith("dynamics.npz"):
+      total += 4 * len(_DYNAMICS) * count * num_train
+    elif output == "probabilities.npz":
+      total += 4 * num_classes * num_train
+    else:
+      rows = checkpoints if output[:-4] in CHECKPOINT_RECORDS else 1
+      total += 4 * rows * num_train
+  return total
+
+
+def recorded_epochs(epochs: int, every: int) -> list[int]:
+  """The epochs, from 1, after which dynamics are recorded: the last always."""
+  return [e for e in range(1, epochs + 1) if e % every == 0 or e == epochs]
+
+
+def checkpoint_epochs(epochs: int, count: int) -> list[int]:
+  """`count` epochs, evenly spaced, the last one of the run being the last.
+
+  Epoch `round(j * epochs / count)` for j = 1 … count; fewer if the run has
+  fewer epochs.
+  """
+  count = min(count, epochs)
+  return [round(j * epochs / count) for j in range(1, count + 1)]
+
+
+def _has_dynamics(proxy: proxies.Proxy) -> bool:
+  return any(n.removeprefix("batch_") in _DYNAMICS for n in proxy.needs)
+
+
+def _can_have(
+  config: config_lib.ExperimentConfig, proxy: proxies.Proxy
+) -> bool:
+  if proxy.name not in known_names():
+    return False
+  ratios = sum(name != "full" for name in config.family_names())
+  return "family_correct" not in proxy.needs or ratios > 1

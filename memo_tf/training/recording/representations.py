@@ -1,0 +1,91 @@
+"""What a model makes of each example, layer by layer.
+
+The input (normalized), the output of every block, and the softmax: where
+Baldock et al. (2021, arXiv:2106.09647) put their nearest-neighbour probes. The
+blocks are found by the names that the builders give (`models.block_outputs`).
+
+One layer is held at a time. A map of many pixels is averaged over squares of
+pixels until a layer has at most `max_dimensions`; the papers flatten it as it
+is, which for 50,000 images of 32x32 is 3 GB a block.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from memo_tf import models
+from memo_tf.data import pipeline
+from memo_tf.training.recording import batches
+
+BATCH_SIZE = 256
+
+
+class Representations:
+  """The layers of a model as it is now; traced once.
+
+  Args:
+    model: images to logits.
+    mean, std: float32 `[channels]`, the normalization.
+    max_dimensions: how many a layer may have; 0: as many as it has.
+    jit_compile: whether XLA compiles it.
+  """
+
+  def __init__(
+    self,
+    model: keras.Model,
+    mean: np.ndarray,
+    std: np.ndarray,
+    *,
+    max_dimensions: int = 1024,
+    jit_compile: bool = False,
+  ):
+    self._mean, self._std = tf.constant(mean), tf.constant(std)
+    blocks = models.block_outputs(model)
+    self.names = ["input", *blocks, "softmax"]
+    self._max_dimensions = max_dimensions
+    outputs = [model.get_layer(name).output for name in blocks]
+    self._model = keras.Model(model.inputs, [*outputs, model.output])
+    # One trace for all layers: a batch passes through the whole model for each
+    # layer that is asked for, but a trace of a deep model's every prefix would
+    # take longer.
+    self._function = tf.function(self._layers, jit_compile=jit_compile)
+
+  def __len__(self) -> int:
+    return len(self.names)
+
+  def layer(
+    self, name: str, images: tf.Tensor, places: np.ndarray
+  ) -> np.ndarray:
+    """float32 `[k, D]`: one layer, of the images at `places` `[k]`."""
+    number = self.names.index(name)
+    return batches.over_batches(
+      lambda batch: self._function(images, batch)[number],
+      np.asarray(places),
+      min(BATCH_SIZE, len(places)),
+    )
+
+  def _layers(self, images, places):
+    batch = tf.gather(images, places)
+    x = pipeline.normalize(batch, self._mean, self._std)
+    *blocks, logits = self._model(x, training=False)
+    maps = [tf.cast(m, tf.float32) for m in (x, *blocks)]
+    softmax = tf.nn.softmax(tf.cast(logits, tf.float32))
+    return [*(flatten(m, self._max_dimensions) for m in maps), softmax]
+
+
+def flatten(maps: tf.Tensor, max_dimensions: int) -> tf.Tensor:
+  """`[B, H, W, C]` to `[B, D]`: averaged over squares of pixels, then flat.
+
+  The squares are the smallest, of side 1, 2, 4, …, that give at most
+  `max_dimensions` (0: any number), or the whole map; at the edges, what there
+  is of a square.
+  """
+  side = 1
+  while max_dimensions and side < max(maps.shape[1:3]):
+    height, width = (-(-n // side) for n in maps.shape[1:3])
+    if height * width * maps.shape[3] <= max_dimensions:
+      break
+    side *= 2
+  if side > 1:
+    maps = tf.nn.avg_pool2d(maps, side, side, "SAME")
+  return tf.reshape(maps, [-1, int(np.prod(maps.shape[1:]))])
