@@ -1,11 +1,11 @@
 """How the proxies of a study compare with its memorization scores.
 
-    comparison/<recipe>/{criteria,distributions,steps,shapes,shape_agreement,
-                         verdicts}.{parquet,csv}
+    comparison/<ladder>/<recipe>/{criteria,distributions,steps,shapes,
+                                  shape_agreement,verdicts}.{parquet,csv}
 
-One comparison a recipe, over the study's models from small to large. What is
-drawn again, for intervals: blocks of subset runs for memorization, the same
-draws at every size, and recording runs for proxies. Imports no TensorFlow.
+One comparison a ladder of sizes (`ModelName.ladder`) and recipe, from small to
+large. What is drawn again, for intervals: blocks of subset runs for memorization,
+the same draws at every size, and recording runs for proxies. Imports no TensorFlow.
 """
 
 from collections.abc import Callable
@@ -19,8 +19,10 @@ from memo_tf import proxy_scoring
 from memo_tf import scoring
 from memo_tf.analysis import measured
 from memo_tf.analysis import proxy_findings
+from memo_tf.analysis import trajectories
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import model_names
 from memo_tf.experiment import subsets as subsets_lib
 
 NUM_RESAMPLES = 200
@@ -30,10 +32,10 @@ _HELD_OUT = {"cscore": "correct", "self_confidence": "label_prob"}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecipeFindings:
-  """The comparison of one recipe.
+  """The comparison of one ladder of sizes and recipe.
 
   Attributes:
-    recipe: its name.
+    ladder, recipe: their names.
     groups: the proxies behind it, smallest model first.
     memorization: by model.
     proxies: float64 `[N]` by name, then by model; `never` above all.
@@ -41,6 +43,7 @@ class RecipeFindings:
     tables: of `analysis.proxy_findings`.
   """
 
+  ladder: str
   recipe: str
   groups: tuple[proxy_scoring.ProxyGroup, ...]
   memorization: dict[str, measured.Measured]
@@ -63,29 +66,44 @@ def compare_study(
     directory: of the study.
     config: of the study.
     results: `scoring.score_study`, smallest model first.
-    classify: from trajectories `[S, N]` to shape classes `[N]`; None leaves
-      shapes out.
+    classify: from trajectories `[S, N]` to shape classes `[N]`; None: by
+      `--trajectory_rule` and `--min_change`.
 
   Returns:
-    One entry a recipe; empty if no proxy is asked for.
+    One entry a ladder and recipe; empty if no proxy is asked for.
 
   Raises:
     ExperimentError: if a run's records are damaged.
     UsageError: if a file of one's own proxies is wrong.
   """
   groups = proxy_scoring.proxies_of_study(directory, config, results)
-  recipes: dict[str, list[proxy_scoring.ProxyGroup]] = {}
+  ladders: dict[tuple[str, str], list[proxy_scoring.ProxyGroup]] = {}
   for group in groups:
-    recipes.setdefault(group.result.group[1], []).append(group)
+    model, recipe, _ = group.result.group
+    key = (model_names.parse(model).ladder, recipe)
+    ladders.setdefault(key, []).append(group)
   found = []
-  for recipe, members in recipes.items():
-    result = _compare(recipe, members, classify)
+  for key, members in ladders.items():
+    result = _compare(*key, members, classify or _classifier(config.outputs))
     _write(directory, result)
     found.append(result)
   return found
 
 
-def _compare(recipe, groups, classify) -> RecipeFindings:
+def _classifier(outputs: config_lib.OutputsConfig):
+  """The study's rule. Rule `z` is about noise, which a proxy has otherwise."""
+  rule = outputs.trajectory_rule
+  rule = "default" if rule == "z" else rule
+
+  def classify(values: np.ndarray) -> np.ndarray:
+    return trajectories.classify_trajectories(
+      values, min_change=outputs.min_change, rule=rule
+    ).shape_class
+
+  return classify
+
+
+def _compare(ladder, recipe, groups, classify) -> RecipeFindings:
   """Compares proxy by proxy: the replicates of all of them would be large."""
   memorization = {g.result.group[0]: _memorization(g.result) for g in groups}
   found: dict[str, dict[str, proxy_scoring.ProxyGroup]] = {}
@@ -95,7 +113,7 @@ def _compare(recipe, groups, classify) -> RecipeFindings:
   kind, _ = groups[0].result.kinds()
   wrong = kind == scoring.planted_truth.WRONG
   classes = None
-  if classify is not None and len(memorization) > 1:
+  if len(memorization) > 1:
     classes = classify(np.stack([m.values for m in memorization.values()]))
   proxies, signs, papers, tables = {}, {}, {}, []
   for name, by_model in found.items():
@@ -118,6 +136,7 @@ def _compare(recipe, groups, classify) -> RecipeFindings:
       )
     )
   return RecipeFindings(
+    ladder=ladder,
     recipe=recipe,
     groups=tuple(groups),
     memorization=memorization,
@@ -223,14 +242,16 @@ def summary_lines(findings: list[RecipeFindings]) -> list[str]:
   """The verdicts as text, a line a proxy."""
   lines = []
   for found in findings:
-    lines += ["", f"proxies of memorization: {found.recipe}"]
+    lines += ["", f"proxies of memorization: {found.ladder}, {found.recipe}"]
     for row in found.tables.verdicts.itertuples():
       lines.append(f"  {row.proxy:28} {row.verdict}: {row.reason}")
   return lines
 
 
 def _write(directory, findings: RecipeFindings) -> None:
-  folder = directory.root / "comparison" / findings.recipe
+  folder = directory.root.joinpath(
+    "comparison", findings.ladder, findings.recipe
+  )
   for field in dataclasses.fields(findings.tables):
     table = getattr(findings.tables, field.name)
     sink = io.BytesIO()

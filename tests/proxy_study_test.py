@@ -103,7 +103,7 @@ class ProxyStudyTest(absltest.TestCase):
     self.assertNotIn(_TEMPORARY.name, str(about))
 
   def test_comparison_has_every_proxy_at_every_size_and_a_verdict(self):
-    folder = STUDY / "comparison" / "one_hot"
+    folder = STUDY / "comparison" / "cifar_resnet" / "one_hot"
     criteria = pd.read_parquet(folder / "criteria.parquet")
     verdicts = pd.read_csv(folder / "verdicts.csv")
 

@@ -29,6 +29,7 @@ def _section(found: proxy_findings.RecipeFindings) -> dict:
   criteria = tables.criteria
   there = set(criteria["criterion"])
   return {
+    "ladder": found.ladder,
     "recipe": found.recipe,
     "num_runs": {g.result.group[0]: g.num_runs for g in found.groups},
     "columns": [text for name, text in CRITERIA.items() if name in there],
