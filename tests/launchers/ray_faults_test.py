@@ -88,9 +88,9 @@ class MultiWorkerTest(absltest.TestCase):
     clusters.require_ray()
     changes = {
       "num_subsets": 2,
-      "epochs": 60,
+      "epochs": 40,
       "strategy": "multi_worker",
-      "checkpoint_epochs": 3,
+      "checkpoint_epochs": 2,
     }
     cluster = self.enter_context(clusters.ray_nodes(2))
     parent = pathlib.Path(self.create_tempdir().full_path)
