@@ -32,10 +32,10 @@ def descendants(pid: int) -> list[int]:
 class NodeLossTest(absltest.TestCase):
   def test_a_node_is_killed_in_mid_study(self):
     clusters.require_ray()
-    changes = {"num_subsets": 12, "epochs": 60}
+    changes = {"num_subsets": 9, "epochs": 40}
     folder = pathlib.Path(self.create_tempdir().full_path, "study")
     cluster = self.enter_context(clusters.ray_nodes(3))
-    command = ray_command(cluster, folder, "--units_per_task=4", **changes)
+    command = ray_command(cluster, folder, "--units_per_task=3", **changes)
     process = small_study.start_command(command)
     self.addCleanup(small_study.kill_all, process)
 
@@ -66,11 +66,11 @@ class NodeLossTest(absltest.TestCase):
       if event["event"] == "done"
       for unit in event["units"]
     )
-    self.assertLen(done, 12)
+    self.assertLen(done, 9)
     self.assertEqual(set(done.values()), {1})
     for name in done:
       log = (folder / "work" / name / "log.txt").read_text()
-      self.assertEqual(log.count("] epoch 60: "), 1, name)
+      self.assertEqual(log.count("] epoch 40: "), 1, name)
     alone = self.create_tempdir().full_path
     result = clusters.launch(alone, **changes)
     self.assertEqual(result.returncode, 0, result.stderr)
@@ -88,9 +88,9 @@ class MultiWorkerTest(absltest.TestCase):
     clusters.require_ray()
     changes = {
       "num_subsets": 2,
-      "epochs": 150,
+      "epochs": 40,
       "strategy": "multi_worker",
-      "checkpoint_epochs": 5,
+      "checkpoint_epochs": 2,
     }
     cluster = self.enter_context(clusters.ray_nodes(2))
     parent = pathlib.Path(self.create_tempdir().full_path)
@@ -149,7 +149,7 @@ class FitTest(absltest.TestCase):
     clusters.require_ray()
     cluster = self.enter_context(clusters.ray_nodes(2))
     folder = self.create_tempdir().full_path + "/study"
-    command = ray_command(cluster, folder, num_subsets=4, epochs=60)
+    command = ray_command(cluster, folder, num_subsets=4, epochs=40)
     process = small_study.start_command(command)
     self.addCleanup(small_study.kill_all, process)
     small_study.wait_for(lambda: small_study.finished_runs(folder), 900)

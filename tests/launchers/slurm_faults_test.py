@@ -16,10 +16,10 @@ from tests.launchers import clusters
 
 STUDY = {
   "recipes": "one_hot,distilled-cifar_resnet-8-w0.5-t3",
-  "num_subsets": 6,
-  "epochs": 60,
+  "num_subsets": 4,
+  "epochs": 30,
 }
-UNITS = 12
+UNITS = 8
 
 
 def slurm(*command: str) -> str:
@@ -48,7 +48,7 @@ class SlurmTest(absltest.TestCase):
 
   def command(self, *more):
     return clusters.command(
-      "slurm_array", self.folder, "--units_per_task=3", *more, **STUDY
+      "slurm_array", self.folder, "--units_per_task=2", *more, **STUDY
     )
 
   def finished(self, recipe=""):
@@ -63,7 +63,7 @@ class SlurmTest(absltest.TestCase):
     for path in self.finished():
       name = path.parent.relative_to(self.folder / "runs")
       log = (self.folder / "work" / name / "log.txt").read_text()
-      self.assertEqual(log.count("] epoch 60: "), 1, name)
+      self.assertEqual(log.count("] epoch 30: "), 1, name)
     alone = self.create_tempdir().full_path
     result = clusters.launch(alone, **STUDY)
     self.assertEqual(result.returncode, 0, result.stderr)
@@ -87,7 +87,7 @@ class SlurmTest(absltest.TestCase):
     )
     # The students start when the teachers are done, not before.
     small_study.wait_for(lambda: self.finished("distilled"), 1800)
-    self.assertLen(self.finished("one_hot"), 6)
+    self.assertLen(self.finished("one_hot"), 4)
     # What Slurm sends before the end of --time_limit.
     [task, *_] = running_tasks()
     slurm("scancel", "--batch", "--signal=USR1", task)
@@ -139,7 +139,7 @@ class SlurmTest(absltest.TestCase):
     self.assertLen(first, UNITS)
     self.assertLess(len(again), UNITS)
     # Students of a wave whose teachers did not all end well were taken back.
-    self.assertLen([name for name in again if "distilled" in name], 6)
+    self.assertLen([name for name in again if "distilled" in name], 4)
     self.check_all_is_as_if_nothing_had_happened()
 
 
