@@ -9,6 +9,7 @@ Exits with 1 if something is damaged or failed. Flags:
 """
 
 import collections
+from collections.abc import Iterable
 import json
 import sys
 
@@ -24,6 +25,9 @@ from memo_tf.experiment import survey as survey_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import preparation
 from memo_tf.running import worker_pool
+
+# Lines of one kind that are shown; --check shows all that it finds.
+MAX_LINES = 50
 
 
 def status(
@@ -86,21 +90,32 @@ def status(
     )
   for line in _certainty(directory):
     print(line)
+  repeats = "The launch command repeats it."
   if not check:
-    for unit, problem in found.damaged.items():
-      print(f"damaged: {unit.name}: {problem}. The launch command repeats it.")
-  for unit, names in found.lost.items():
-    print(
-      f"lost: {unit.name}: {', '.join(names)}. The launch command repeats it."
+    _show(
+      f"damaged: {unit.name}: {problem}. {repeats}"
+      for unit, problem in found.damaged.items()
     )
-  for unit, error in failed.items():
-    print(f"failed: {unit.name}: {error}")
+  _show(
+    f"lost: {unit.name}: {', '.join(names)}. {repeats}"
+    for unit, names in found.lost.items()
+  )
+  _show(f"failed: {unit.name}: {error}" for unit, error in failed.items())
   problem = None if check else _dataset_problem(directory)
   if problem:
     print(f"damaged: {problem}")
   if not check:
     return 1 if found.damaged or failed or problem else 0
   return 1 if _tell(found_wrong, moved, repair) or failed else 0
+
+
+def _show(lines: Iterable[str]) -> None:
+  """Prints lines; of very many the first ones and how many more there are."""
+  lines = list(lines)
+  for line in lines[:MAX_LINES]:
+    print(line)
+  if len(lines) > MAX_LINES:
+    print(f"… and {len(lines) - MAX_LINES} more like these")
 
 
 def _tell(found, moved, repair: bool) -> bool:

@@ -67,8 +67,10 @@ class Claims:
       "pid": os.getpid(),
       "beat": self._beat,
     }
-    self._folder.mkdir(parents=True, exist_ok=True)
-    _write(self._folder / f"{self._token}.json", json.dumps(content))
+    # Without a beat others only think that this one is gone.
+    with contextlib.suppress(OSError):
+      self._folder.mkdir(parents=True, exist_ok=True)
+      _write(self._folder / f"{self._token}.json", json.dumps(content))
 
   def take(self, unit: work_units.WorkUnit, usual_seconds: float = 0.0) -> bool:
     """Claims a unit.
@@ -90,15 +92,20 @@ class Claims:
       patience = max(LONGEST_WAIT_SECONDS, LONGEST_WAIT_RUNS * usual_seconds)
       if now - since < patience:
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if holder:
-      _write(path, self._token)
-    else:
-      try:
+    try:
+      path.parent.mkdir(parents=True, exist_ok=True)
+      if holder:
+        _write(path, self._token)
+      else:
         with open(path, "x") as file:
           file.write(self._token)
-      except FileExistsError:  # another one was faster
+    except FileExistsError:
+      if path.exists() and path.stat().st_size:  # another one was faster
         return False
+      with contextlib.suppress(OSError):  # empty: its writer broke off
+        _write(path, self._token)
+    except OSError:
+      pass  # what cannot be written will stop the unit, not its claim
     self._mine.add(unit)
     return True
 

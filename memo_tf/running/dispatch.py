@@ -7,6 +7,7 @@ directory works on come last, and are not run twice without need.
 
 import collections
 from collections.abc import Callable
+import contextlib
 import dataclasses
 
 from memo_tf.experiment import config as config_lib
@@ -128,7 +129,7 @@ def run_units(
     progress.done_elsewhere(unit)
 
   try:
-    with _no_claims() if alone else claims_lib.Claims(directory) as claims:
+    with _claims(directory, alone) as claims:
       for wave in work_units.waves(found.pending, config.recipe):
         ready = _ready(wave, config, outcome, progress)
         queue = _UnitQueue(directory, ready, wanted, known, claims, elsewhere)
@@ -203,14 +204,8 @@ def _keep_traceback(directory, unit, content, count, most) -> None:
   )
 
 
-class _no_claims:
-  """Stands where no claims are made."""
-
-  def __enter__(self) -> None:
-    return None
-
-  def __exit__(self, *unused) -> None:
-    pass
+def _claims(directory, alone: bool):
+  return contextlib.nullcontext() if alone else claims_lib.Claims(directory)
 
 
 def move_damaged_aside(

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import tempfile
+from unittest import mock
 
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -157,6 +158,23 @@ class SurveyTest(parameterized.TestCase):
     found = survey.survey(self.directory, self.wanted("a", count=1))
 
     self.assertIn("names an output", found.damaged[unit(0)])
+
+  def test_units_that_were_never_run_cost_no_look_at_the_disk(self):
+    self.write(3, "a")
+    looked = []
+    run_state = self.directory.run_state
+
+    def counted(unit, **options):
+      looked.append(unit)
+      return run_state(unit, **options)
+
+    self.directory.run_state = counted
+    with mock.patch.object(survey.os, "listdir", wraps=os.listdir) as listed:
+      found = survey.survey(self.directory, self.wanted("a", count=5000))
+
+    self.assertLen(found.pending, 4999)
+    self.assertEqual(looked, [unit(3)])
+    self.assertEqual(listed.call_count, 1)
 
   def test_changes_nothing(self):
     self.directory.run_dir(unit(0)).mkdir(parents=True)

@@ -463,7 +463,6 @@ FAULTS = (
     ),
     code=0,
     says="00003 is damaged: predictions.parquet is missing",
-    is_fast=True,
   ),
   Fault(
     name="one_output_lost",
