@@ -40,6 +40,8 @@ OTHERS = {
   "growth-examples": ("growth.py", "--part=examples"),
   "growth-workers": ("growth.py", "--part=workers"),
   "teacher-leak": ("teacher_leak.py",),
+  "estimators": ("estimators.py", "--growth"),
+  "scoring": ("scoring.py",),
 }
 
 

@@ -65,6 +65,7 @@ def launch(
     setup,
     threads=config.running.threads_per_unit,
     log_path=log,
+    strategy=config.running.strategy,
   ) as pool:
     waited = progress_lib.Waiting(
       f"Preparing the data set {dataset}", log, _say

@@ -1,20 +1,17 @@
-"""From finished runs to scores: one file for each model, recipe and family.
+"""From finished runs to scores, for each model, recipe and subset family.
 
-    scores/<model>/<recipe>/<subsets>/memorization.parquet
-    scores/<model>/<recipe>/<subsets>/influence.parquet
+Which files, and what is in them: score_files.py.
 
 Imports no TensorFlow: whoever has the predictions can score them.
 """
 
 import dataclasses
-import io
 import json
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from memo_tf import score_files
 from memo_tf.analysis import comparison
 from memo_tf.analysis import planted_truth
 from memo_tf.estimators import influence as influence_lib
@@ -40,14 +37,16 @@ class GroupScores:
   Attributes:
     group: (model, recipe, subsets).
     parameters: of the model, trainable.
-    scores: over the N training examples.
+    scores: over the N training examples, of correctness.
+    further_scores: of each further outcome that was asked for.
     stack: the runs behind them.
     examples: a row a training example: label, clean_label, is_noisy, ….
     flagged: units that got stuck, with why.
     num_missing: runs that are not finished.
     seconds: of all the runs together.
     influence: the pairs kept; None if not asked for or for whole data.
-    reliability: of two halves of the runs; None with fewer than two blocks.
+    reliability_curve: of two halves, over numbers of runs up to all; empty with
+      fewer than two blocks.
     runs_needed: how many more make intervals as narrow as asked for; None if
       no example has one.
   """
@@ -60,9 +59,15 @@ class GroupScores:
   flagged: tuple[tuple[str, str], ...]
   num_missing: int
   seconds: float
+  further_scores: tuple[memorization.MemorizationScores, ...] = ()
   influence: influence_lib.InfluencePairs | None = None
-  reliability: reliability_lib.SplitHalfReliability | None = None
+  reliability_curve: tuple[reliability_lib.SplitHalfReliability, ...] = ()
   runs_needed: int | None = None
+
+  @property
+  def reliability(self) -> reliability_lib.SplitHalfReliability | None:
+    """Of two halves of all runs that make whole blocks."""
+    return self.reliability_curve[-1] if self.reliability_curve else None
 
   def certainty(self, width: float) -> str:
     """In words: how sure the scores are, and what narrower ones would take."""
@@ -184,48 +189,67 @@ def score_group(
   train = examples[examples["split"] == "train"].reset_index(drop=True)
   outputs = outputs or config_lib.OutputsConfig()
   family = subsets_lib.parse_family(units[0].subsets)
-  scores = _scores(stack, family)
-  pairs, reliability = None, None
-  if family.scheme not in ("full", "two_sizes"):
-    pairs = influence_lib.influential_pairs(
-      stack.test_correct,
-      stack.in_mask,
-      memorization=scores.memorization,
-      train_labels=stack.labels,
-      test_labels=stack.test_labels,
-      min_memorization=outputs.min_memorization,
-      min_influence=outputs.min_influence,
-      estimand=family.estimand,
-    )
-    if len(used) >= 2 * family.block:
-      reliability = reliability_lib.split_half_reliability(
-        stack.correct, stack.in_mask, block=family.block
+  scores = _scores(stack, family, "correctness")
+  pairs, curve = None, ()
+  if family.scheme != "full":
+    pairs = _pairs(stack, scores, outputs)
+    if family.scheme != "two_sizes" and len(used) >= 2 * family.block:
+      curve = tuple(
+        reliability_lib.reliability_curve(
+          stack.correct, stack.in_mask, block=family.block
+        )
       )
   return GroupScores(
     group=units[0].group,
     parameters=next(iter(records.values()))["parameters"],
     scores=scores,
+    further_scores=tuple(
+      _scores(stack, family, outcome)
+      for outcome in outputs.outcomes
+      if outcome != "correctness"
+    ),
     stack=stack,
     examples=train,
     flagged=tuple(flagged),
     num_missing=len(units) - len(records),
     seconds=sum(record["seconds"]["total"] for record in records.values()),
     influence=pairs,
-    reliability=reliability,
+    reliability_curve=curve,
     runs_needed=reliability_lib.runs_needed(
       scores, outputs.interval_width, block=family.block
     ),
   )
 
 
-def _scores(stack, family) -> memorization.MemorizationScores:
-  """Scores of the family's estimand."""
+def _scores(stack, family, outcome) -> memorization.MemorizationScores:
+  """Scores of an outcome, of the family's estimand."""
+  estimand = family.estimand
   if family.scheme == "two_sizes":
     sizes = stack.in_mask.sum(axis=1)
     if sizes.min() == sizes.max():  # so far only runs of one size are there
-      return memorization.memorization_scores(stack.correct, stack.in_mask)
+      estimand = "conditional"
   return memorization.memorization_scores(
-    stack.correct, stack.in_mask, estimand=family.estimand
+    score_files.outcome_of(stack, outcome),
+    stack.in_mask,
+    outcome_kind=outcome,
+    estimand=estimand,
+  )
+
+
+def _pairs(stack, scores, outputs) -> influence_lib.InfluencePairs:
+  """The influential pairs: above the thresholds, or the best of each test."""
+  if outputs.influence_top_k:
+    limits = {"min_influence": None, "top_k": outputs.influence_top_k}
+  else:
+    limits = {
+      "memorization": scores.memorization,
+      "min_memorization": outputs.min_memorization,
+      "min_influence": outputs.min_influence,
+      "train_labels": stack.labels,
+      "test_labels": stack.test_labels,
+    }
+  return influence_lib.influential_pairs(
+    stack.test_correct, stack.in_mask, estimand=scores.estimand, **limits
   )
 
 
@@ -255,53 +279,15 @@ def write_scores(
   result: GroupScores,
   config: config_lib.ExperimentConfig,
 ) -> None:
-  """Writes a group's `memorization.parquet` and its pairs, with metadata."""
-  family = subsets_lib.parse_family(result.group[2])
-  frame = result.scores.to_dataframe()
-  frame.insert(1, "label", result.stack.labels)
-  about = {
-    "outcome": result.scores.outcome,
-    "estimand": result.scores.estimand,
-    "estimator": "plain",
-    "interval": "95 % Newcombe hybrid score",
-    "model": result.group[0],
-    "recipe": result.group[1],
-    "subsets": family.name,
-    "scheme": family.scheme,
-    "ratio": family.ratio,
-    "M": len(result.stack.units),
-    "dataset": config.data.dataset,
-    "format_version": config_lib.FORMAT_VERSION,
-  }
-  _write_table(directory, result.group, "memorization.parquet", frame, about)
-  pairs = result.influence
-  if pairs is None:
-    return
-  about |= {
-    "estimand": pairs.estimand,
-    "interval": "none",
-    "null": "outcomes do not depend on which runs saw the training example; "
-    "one-sided Fisher's exact test, Benjamini & Hochberg over num_tested pairs",
-    "num_tested": pairs.num_tested,
-    "min_memorization": config.outputs.min_memorization,
-    "min_influence": config.outputs.min_influence,
-    "same_class": True,
-  }
-  frame = pairs.to_dataframe()
-  _write_table(directory, result.group, "influence.parquet", frame, about)
-
-
-def _write_table(directory, group, name, frame, about) -> None:
-  """A frame as a Parquet file of a group, with `about` in its metadata."""
-  table = pa.Table.from_pandas(frame, preserve_index=False)
-  metadata = {key: str(value) for key, value in about.items()}
-  table = table.replace_schema_metadata(
-    {**(table.schema.metadata or {}), **metadata}
-  )
-  sink = io.BytesIO()
-  pq.write_table(table, sink)
-  path = directory.scores_dir(group) / name
-  directory_lib.write_atomic(path, sink.getvalue())
+  """Writes a group's score files: of every outcome, and the pairs."""
+  group, labels = result.group, result.stack.labels
+  about = score_files.describe(group, len(result.stack.units), config)
+  for scores in (result.scores, *result.further_scores):
+    score_files.write_memorization(directory, group, scores, labels, about)
+  if result.influence is not None:
+    score_files.write_influence(
+      directory, group, result.influence, config.outputs, about
+    )
 
 
 def score_study(
@@ -332,11 +318,19 @@ def score_study(
     if result:
       write_scores(directory, result, config)
       results.append(result)
+  score_files.write_consistency(
+    directory, {r.group: r.stack for r in results}, config
+  )
   names = ("model", "recipe", "subsets")
   summary = [
     dict(zip(names, r.group))
     | _without_nan(r.summary())
     | {"certainty": r.certainty(config.outputs.interval_width)}
+    | {
+      "reliability": _without_nan(
+        {point.num_runs: point.reliability for point in r.reliability_curve}
+      )
+    }
     | {
       "planted": [
         _without_nan(dataclasses.asdict(row)) for row in r.planted_summary()

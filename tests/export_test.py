@@ -24,9 +24,9 @@ SUBSETS = "r0.70"
 # A small model of each family that there is.
 FAMILIES = {
   "cifar_resnet": ("cifar_resnet-8-w0.5", 8),
-  "resnet": ("resnet-18", 32),
-  "mobilenet_v3_small": ("mobilenet_v3_small-0.5", 32),
-  "mobilenet_v3_large": ("mobilenet_v3_large-0.5", 32),
+  "resnet": ("resnet-18-w0.125", 32),
+  "mobilenet_v3_small": ("mobilenet_v3_small-0.25", 8),
+  "mobilenet_v3_large": ("mobilenet_v3_large-0.25", 8),
 }
 # Opens SavedModels where nothing but TensorFlow can be imported.
 BLOCK = """

@@ -56,6 +56,7 @@ def other_value(field):
     "batch_norm_momentum": 0.75,
     "weight_decay": 5e-5,
     "jit_compile": "off",
+    "outcomes": ("correctness", "margin"),
     "min_memorization": 0.5,
     "min_influence": 0.3,
     "interval_width": 0.1,

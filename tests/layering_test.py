@@ -22,6 +22,7 @@ LEVELS = {
   "distillation": 2,
   "training": 3,
   "exporting": 3,
+  "score_files": 4,
   "scoring": 4,
   "report": 4,
   "running": 4,
@@ -36,6 +37,7 @@ WITHOUT_TENSORFLOW = (
   "analysis",
   "interchange",
   "experiment",
+  "score_files",
   "scoring",
   "report",
 )

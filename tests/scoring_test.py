@@ -1,5 +1,6 @@
 """Scoring: stuck runs by hand, and a whole tiny study written by hand."""
 
+import dataclasses
 import json
 import pathlib
 import tempfile
@@ -366,6 +367,75 @@ class ScoreStudyTest(StudyTestCase):
     self.assertEqual(frame["train_id"].tolist(), [0])
     self.assertEqual(frame["test_id"].tolist(), [0])
     self.assertEqual(frame["influence"].tolist(), [0.5])
+
+  def test_top_k_keeps_the_best_of_every_test_example(self):
+    scoring.score_study(self.directory, config_of(SMALL, influence_top_k=1))
+
+    path = self.scores_path().parent / "influence.parquet"
+    frame = pd.read_parquet(path).sort_values("test_id")
+    # Of test example 0: influence 1/2 of examples 0 and 3, the lower id; of test
+    # example 1, right in runs 0 and 1: example 2 was in these and no others.
+    inside = MASKS.astype(float)
+    best = []
+    for t in (0, 1):
+      right = (TEST_PREDICTED[:, t] == TEST_LABELS[t]).astype(float)
+      value = (inside * right[:, None]).mean(axis=0) / inside.mean(axis=0) - (
+        (1 - inside) * right[:, None]
+      ).mean(axis=0) / (1 - inside).mean(axis=0)
+      best.append((int(value.argmax()), value.max()))
+    self.assertEqual(frame["train_id"].tolist(), [n for n, _ in best])
+    self.assertEqual(frame["influence"].tolist(), [v for _, v in best])
+    self.assertEqual(pq.read_schema(path).metadata[b"top_k"], b"1")
+
+  def test_further_outcomes_have_files_of_their_own(self):
+    outcomes = ("correctness", "label_probability", "margin")
+    (result,) = scoring.score_study(
+      self.directory, config_of(SMALL, outcomes=outcomes)
+    )
+
+    for name, values in (
+      ("label_probability", result.stack.label_prob),
+      ("margin", result.stack.margin),
+    ):
+      path = self.scores_path().parent / f"memorization_{name}.parquet"
+      frame = pd.read_parquet(path)
+      expected = [
+        values[MASKS[:, n], n].mean(dtype=np.float64)
+        - values[~MASKS[:, n], n].mean(dtype=np.float64)
+        for n in range(6)
+      ]
+      np.testing.assert_allclose(frame["memorization"], expected, atol=1e-12)
+      metadata = pq.read_schema(path).metadata
+      self.assertEqual(metadata[b"outcome"], name.encode())
+      self.assertIn(b"Welch", metadata[b"interval"])
+    # The first file is what it is without them.
+    frame = pd.read_parquet(self.scores_path())
+    np.testing.assert_array_equal(
+      frame["memorization"], result.scores.memorization
+    )
+
+  def test_families_of_two_ratios_give_c_scores(self):
+    third = "r0.33"
+    np.save(self.directory.in_mask_path(third), MASKS)
+    for index in range(4):
+      other = dataclasses.replace(unit(index), subsets=third)
+      self.write(other, PREDICTED[index], TEST_PREDICTED[index])
+    config = config_of(SMALL)
+    config = dataclasses.replace(
+      config,
+      subsets=dataclasses.replace(config.subsets, subset_families=(third,)),
+    )
+
+    scoring.score_study(self.directory, config)
+
+    path = self.scores_path().parents[1] / "consistency.parquet"
+    frame = pd.read_parquet(path)
+    # The same runs under both names: the mean of two equal profiles.
+    right = PREDICTED == LABELS
+    held_out = [right[~MASKS[:, n], n].mean() for n in range(6)]
+    for name in ("c_score", "consistency_0.33", "consistency_0.5"):
+      np.testing.assert_allclose(frame[name], held_out, atol=1e-15)
+    self.assertEqual(pq.read_schema(path).metadata[b"ratios"], b"0.33, 0.5")
 
   def test_study_without_planted_labels(self):
     path = self.directory.dataset_dir / "examples.parquet"

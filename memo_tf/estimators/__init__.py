@@ -7,8 +7,8 @@ from memo_tf.estimators.consistency import ConsistencyScores
 from memo_tf.estimators.influence import influence_scores
 from memo_tf.estimators.influence import InfluencePairs
 from memo_tf.estimators.influence import InfluenceScores
-from memo_tf.estimators.influence import InfluenceTally
 from memo_tf.estimators.influence import influential_pairs
+from memo_tf.estimators.influence_tally import InfluenceTally
 from memo_tf.estimators.memorization import memorization_scores
 from memo_tf.estimators.memorization import MemorizationScores
 from memo_tf.estimators.memorization import MemorizationTally

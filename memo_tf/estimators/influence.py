@@ -9,7 +9,8 @@ arXiv:2008.03703)? With runs m on subsets,
 
 A training example's influence on itself is its memorization. For subsets of one
 size, each row weighted by num_in * num_out sums to exactly 0: influence says
-which examples help more than others, not whether data help at all.
+which examples help more than others, not whether data help at all. (Not so for
+the estimand `paper`, whose two groups have subsets of different sizes.)
 
 **Null and q-values.** The null is that the outcomes of a test example do not
 depend on which runs saw n, every assignment being equally likely; the
@@ -19,20 +20,12 @@ Hochberg's (1995) over all pairs examined. Where only some pairs are kept, each
 is ranked among the kept alone, which can only make its q-value larger.
 """
 
-from collections.abc import Iterator
 import dataclasses
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from memo_tf.estimators import memorization as memorization_lib
-
-# Training examples in a block of the product: [block, T] float32 is 40 MB at
-# T = 10,000, and blocks of this height reach the speed of one large product.
-BLOCK = 1024
-# Pairs whose moments or p-values are computed at a time.
-_PAIRS = 4096
+from memo_tf.estimators import influence_products as products
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -162,13 +155,13 @@ def influence_scores(
       "These options are of pairs: give `min_influence` or `top_k` too. "
       f"Received: {', '.join(pair_options)}"
     )
-  runs = _Runs(test_outcome, in_mask, outcome_kind, estimand)
+  runs = products.PairwiseRuns(test_outcome, in_mask, outcome_kind, estimand)
   shape = (runs.num_test, runs.num_train)
   influence, error, p_value = (np.empty(shape) for _ in range(3))
   for ids, sums in runs.blocks(np.arange(runs.num_train)):
     pair_train = np.repeat(ids, runs.num_test)
     pair_test = np.tile(np.arange(runs.num_test), len(ids))
-    parts = runs.of_pairs(pair_train, pair_test, sums.ravel())
+    parts = runs.of_pairs(pair_train, pair_test, sums.reshape(len(sums), -1))
     for target, part in zip((influence, error, p_value), parts):
       target[:, ids] = part.reshape(len(ids), -1).T
   known = ~np.isnan(p_value)
@@ -198,7 +191,7 @@ def influential_pairs(
   top_k: int | None = None,
   outcome_kind: str | None = None,
   estimand: str = "conditional",
-  block: int = BLOCK,
+  block: int = products.BLOCK,
 ) -> InfluencePairs:
   """Keeps the pairs above the thresholds, block by block.
 
@@ -229,7 +222,7 @@ def influential_pairs(
     ValueError: as `memorization_scores`; for labels or scores of a wrong
       length; if neither `min_influence` nor `top_k` limits the pairs.
   """
-  runs = _Runs(test_outcome, in_mask, outcome_kind, estimand)
+  runs = products.PairwiseRuns(test_outcome, in_mask, outcome_kind, estimand)
   if min_influence is None and top_k is None:
     raise ValueError(
       "`min_influence` or `top_k` must limit the pairs. Received neither"
@@ -263,7 +256,7 @@ def influential_pairs(
     # Pairs that only memorization sets aside count as examined, too: the same
     # runs say what is memorized and what is influential.
     num_tested += len(tests) * int(trains.sum())
-    best = _TopK(top_k, len(tests)) if top_k else None
+    best = products.TopK(top_k, len(tests)) if top_k else None
     ids = np.flatnonzero(trains & eligible)
     if not len(ids) or not len(tests):
       continue
@@ -273,10 +266,10 @@ def influential_pairs(
     if best:  # a block kept its own best: now the best of all blocks
       kept = [runs.best_of(kept, top_k)]
   if kept:
-    pair_train, pair_test, sums = (np.concatenate(part) for part in zip(*kept))
+    pair_train, pair_test, sums = products.concatenate_pairs(kept)
   else:
     pair_train = pair_test = np.zeros(0, np.int64)
-    sums = np.zeros(0)
+    sums = np.zeros((1, 0))
   influence, error, p_value = runs.of_pairs(pair_train, pair_test, sums)
   order = np.lexsort((pair_train, pair_test, -influence))
   return InfluencePairs(
@@ -309,289 +302,3 @@ def q_values(p_value: np.ndarray, num_tested: int) -> np.ndarray:
   result = np.empty(len(order))
   result[order] = np.minimum(adjusted, 1.0)
   return result
-
-
-class InfluenceTally:
-  """Runs that come one at a time, on any machine, for influence.
-
-  Keeps the runs themselves, not sums over pairs: for correctness N + T bits a
-  run (30 MB for 4,000 runs at N + T = 60,000), so memory does not grow with
-  N * T. Scores are computed from integer counts, so order and merging change
-  nothing to the bit. Other outcomes are kept as float32, an error of at most
-  2^-24 of an outcome, so of 2^-23 times the largest absolute outcome in an
-  influence (plus float64 rounding).
-
-  Args:
-    num_train: N.
-    num_test: T.
-    outcome_kind: as in `memorization_scores`; None is settled by the first run.
-  """
-
-  def __init__(
-    self, num_train: int, num_test: int, *, outcome_kind: str | None = None
-  ):
-    if num_train < 1 or num_test < 1:
-      raise ValueError(
-        "`num_train` and `num_test` must be at least 1. Received: "
-        f"{num_train} and {num_test}"
-      )
-    self.num_train, self.num_test = num_train, num_test
-    self.outcome_kind = outcome_kind
-    self._masks: list[np.ndarray] = []
-    self._outcomes: list[np.ndarray] = []
-
-  def add(self, test_outcome: np.ndarray, in_mask: np.ndarray) -> None:
-    """Adds one run: `test_outcome` `[T]` and `in_mask` `[N]` bool."""
-    outcome, in_mask = np.asarray(test_outcome), np.asarray(in_mask)
-    if outcome.shape != (self.num_test,) or in_mask.shape != (self.num_train,):
-      raise ValueError(
-        f"A run over {self.num_train} training and {self.num_test} test "
-        f"examples is needed. Received: {in_mask.shape} and {outcome.shape}"
-      )
-    if in_mask.dtype != bool:
-      raise ValueError(
-        f"`in_mask` must be boolean. Received: dtype {in_mask.dtype}"
-      )
-    kind = self.outcome_kind or memorization_lib.kind_of(outcome)
-    values = memorization_lib.checked_outcome(outcome, kind)
-    self.outcome_kind = kind
-    packed = kind == "correctness"
-    self._outcomes.append(
-      np.packbits(values) if packed else values.astype(np.float32)
-    )
-    self._masks.append(np.packbits(in_mask))
-
-  def merge(self, other: "InfluenceTally") -> None:
-    """Adds all runs of another tally over the same examples."""
-    if (other.num_train, other.num_test) != (self.num_train, self.num_test):
-      raise ValueError(
-        f"Tallies over {(self.num_train, self.num_test)} and "
-        f"{(other.num_train, other.num_test)} examples cannot be merged."
-      )
-    kinds = {self.outcome_kind, other.outcome_kind} - {None}
-    if len(kinds) > 1:
-      raise ValueError(
-        f"Tallies of {' and '.join(sorted(kinds))} cannot be merged."
-      )
-    self.outcome_kind = next(iter(kinds), None)
-    self._masks += other._masks
-    self._outcomes += other._outcomes
-
-  def scores(self, **options) -> InfluenceScores | InfluencePairs:
-    """`influence_scores` of the runs so far, with its options."""
-    if not self._masks:
-      raise ValueError("A tally without runs has no influence scores.")
-    masks = np.unpackbits(
-      np.stack(self._masks), axis=1, count=self.num_train
-    ).view(bool)
-    outcome = np.stack(self._outcomes)
-    if self.outcome_kind == "correctness":
-      outcome = np.unpackbits(outcome, axis=1, count=self.num_test)
-    return influence_scores(
-      outcome, masks, outcome_kind=self.outcome_kind, **options
-    )
-
-
-class _Runs:
-  """The checked runs, with products of blocks of training examples."""
-
-  def __init__(self, test_outcome, in_mask, outcome_kind, estimand):
-    outcome, in_mask = np.asarray(test_outcome), np.asarray(in_mask)
-    if outcome.ndim != 2 or in_mask.ndim != 2 or len(outcome) != len(in_mask):
-      raise ValueError(
-        "`test_outcome` must be [M, T] and `in_mask` [M, N]. Received: "
-        f"{outcome.shape} and {in_mask.shape}"
-      )
-    if in_mask.dtype != bool:
-      raise ValueError(
-        f"`in_mask` must be boolean. Received: dtype {in_mask.dtype}"
-      )
-    if outcome_kind not in (None, *memorization_lib.OUTCOMES):
-      raise ValueError(
-        "`outcome_kind` must be one of "
-        f"{', '.join(memorization_lib.OUTCOMES)}. Received: {outcome_kind!r}"
-      )
-    if estimand not in ("conditional", "bernoulli"):
-      raise ValueError(
-        "`estimand` of influence must be conditional or bernoulli: for `paper`, "
-        "score the runs of size s and s - 1 apart. Received: "
-        f"{estimand!r}"
-      )
-    self.kind = outcome_kind or memorization_lib.kind_of(outcome)
-    self.values = memorization_lib.checked_outcome(outcome, self.kind)
-    self.in_mask = in_mask
-    self.num_runs, self.num_train = in_mask.shape
-    self.num_test = outcome.shape[1]
-    ones = memorization_lib.MemorizationTally(max(self.num_train, 1))
-    if self.num_train:
-      ones.add_many(in_mask, in_mask)
-    scores = ones.scores()
-    self.num_in, self.num_out = scores.num_in, scores.num_out
-    self.known = (self.num_in > 0) & (self.num_out > 0)
-    # Sums of 0s and 1s are exact in float32 up to 2^24 runs.
-    self.exact = self.kind == "correctness"
-    self.dtype = np.float32 if self.exact else np.float64
-    if not self.exact:
-      # The sum of deviations loses no digits to a large common mean.
-      centre = self.values.mean(axis=0, dtype=np.float64)
-      self.values = self.values.astype(np.float64) - centre
-    self.total = self.values.sum(
-      axis=0, dtype=np.int64 if self.exact else np.float64
-    )
-    self._bounds: dict = {}
-
-  def blocks(
-    self, ids: np.ndarray, tests: np.ndarray | None = None, block: int = BLOCK
-  ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields (ids [b], sums [b, T]): outcomes summed over runs that saw them.
-
-    The sums are overwritten by the next block.
-    """
-    every = tests is None or len(tests) == self.num_test
-    outcome = self.values if every else self.values[:, tests]
-    outcome = np.ascontiguousarray(outcome, self.dtype)
-    self._bounds.clear()
-    sums = np.empty((min(block, len(ids)), outcome.shape[1]), self.dtype)
-    for start in range(0, len(ids), block):
-      members = ids[start : start + block]
-      consecutive = members[-1] - members[0] + 1 == len(members)
-      columns = slice(members[0], members[-1] + 1) if consecutive else members
-      # Contiguous from the start: BLAS takes the transpose as it is.
-      inside = self.in_mask[:, columns].astype(self.dtype)
-      target = sums[: len(members)]
-      np.matmul(inside.T, outcome, out=target)
-      yield members, target
-
-  def above(self, members, tests, sums, floor, best):
-    """(rows, columns, sums) of a block's pairs from an influence on.
-
-    influence >= floor is sum >= num_in * (total + num_out * floor) / M, one
-    comparison a pair; what passes with some slack is then settled exactly.
-    """
-    if best:
-      influence = self._influence(members[:, None], tests, sums)
-      rows, columns = best.candidates(influence, floor)
-      return rows, columns, sums[rows, columns].astype(np.float64)
-    found = []
-    for row, example in enumerate(members):
-      bound = self._bound(int(self.num_in[example]), tests, floor)
-      columns = np.flatnonzero(sums[row] >= bound)
-      if len(columns):
-        found.append((np.full(len(columns), row), columns))
-    if not found:
-      none = np.zeros(0, np.int64)
-      return none, none, np.zeros(0)
-    rows, columns = (np.concatenate(part) for part in zip(*found))
-    values = sums[rows, columns].astype(np.float64)
-    exact = self._influence(members[rows], tests[columns], values)
-    # An influence that is the floor in exact arithmetic passes it.
-    passed = exact >= floor - 1e-12
-    return rows[passed], columns[passed], values[passed]
-
-  def _bound(self, num_in, tests, floor) -> np.ndarray:
-    """Smallest sums that can pass, of examples with `num_in` runs; `[T]`."""
-    if num_in not in self._bounds:
-      if len(self._bounds) > 256:
-        self._bounds.clear()
-      num_out = self.num_runs - num_in
-      exact = num_in * (self.total[tests] + num_out * floor) / self.num_runs
-      slack = 1e-6 * (np.abs(exact) + 1)
-      self._bounds[num_in] = (exact - slack).astype(self.dtype)
-    return self._bounds[num_in]
-
-  def _influence(self, train_ids, test_ids, sums) -> np.ndarray:
-    """mean_in - mean_out of pairs; NaN where a group is empty."""
-    num_in, num_out = self.num_in[train_ids], self.num_out[train_ids]
-    sums = np.asarray(sums, np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-      return sums / num_in - (self.total[test_ids] - sums) / num_out
-
-  def best_of(self, kept, top_k):
-    """Of kept (train_ids, test_ids, sums), the `top_k` best of each test."""
-    train_ids, test_ids, sums = (np.concatenate(part) for part in zip(*kept))
-    influence = self._influence(train_ids, test_ids, sums)
-    order = np.lexsort((train_ids, -influence, test_ids))
-    ordered = test_ids[order]
-    place = np.arange(len(order)) - np.searchsorted(ordered, ordered)
-    chosen = order[place < top_k]
-    return train_ids[chosen], test_ids[chosen], sums[chosen]
-
-  def of_pairs(self, train_ids, test_ids, sums):
-    """(influence, standard_error, p_value) of pairs; all `[P]`."""
-    influence = self._influence(train_ids, test_ids, sums)
-    error, p_value = np.full((2, len(train_ids)), np.nan)
-    for start in range(0, len(train_ids), _PAIRS):
-      part = slice(start, start + _PAIRS)
-      pairs = train_ids[part], test_ids[part], np.asarray(sums[part], float)
-      make = self._counts_error if self.exact else self._moments_error
-      error[part], p_value[part] = make(*pairs)
-    unknown = ~self.known[train_ids]
-    error[unknown] = p_value[unknown] = np.nan
-    return influence, error, p_value
-
-  def _counts_error(self, train_ids, test_ids, hits):
-    num_in, num_out = self.num_in[train_ids], self.num_out[train_ids]
-    total = self.total[test_ids]
-    with np.errstate(divide="ignore", invalid="ignore"):
-      error = memorization_lib.plug_in_error(
-        hits / num_in, num_in, (total - hits) / num_out, num_out
-      )
-    p_value = stats.hypergeom.sf(hits - 1, self.num_runs, total, num_in)
-    return error, np.clip(p_value, 0.0, 1.0)
-
-  def _moments_error(self, train_ids, test_ids, sums):
-    num_in, num_out = self.num_in[train_ids], self.num_out[train_ids]
-    inside = self.in_mask[:, train_ids]
-    square = np.square(self.values[:, test_ids])
-    square_in = np.where(inside, square, 0.0).sum(axis=0)
-    rest = self.total[test_ids] - sums
-    with np.errstate(divide="ignore", invalid="ignore"):
-      mean_in, mean_out = sums / num_in, rest / num_out
-      variance = [
-        np.where(n < 2, np.nan, np.maximum(s - n * mean**2, 0.0) / (n - 1))
-        for s, n, mean in (
-          (square_in, num_in, mean_in),
-          (square.sum(axis=0) - square_in, num_out, mean_out),
-        )
-      ]
-      part_in, part_out = variance[0] / num_in, variance[1] / num_out
-      error = np.sqrt(part_in + part_out)
-      degrees = (part_in + part_out) ** 2 / (
-        part_in**2 / (num_in - 1) + part_out**2 / (num_out - 1)
-      )
-      difference = mean_in - mean_out
-      p_value = stats.t.sf(difference / error, degrees)
-    # Without any spread a difference is certain, and none is none.
-    flat = error == 0
-    p_value[flat] = np.where(difference[flat] > 0, 0.0, 1.0)
-    # A group of one run has no variance: nothing speaks against the null.
-    p_value[np.isnan(p_value)] = 1.0
-    return error, p_value
-
-
-class _TopK:
-  """Which pairs of a block may be among the k best of their test example."""
-
-  def __init__(self, k: int, num_test: int):
-    self.k = k
-    self.seen = 0
-    self.worst = np.full(num_test, -np.inf)  # of the best k of any block
-
-  def candidates(self, influence: np.ndarray, floor: float):
-    """(rows, columns) of influence `[b, T]` from the k-th best on."""
-    rows = len(influence)
-    limit = np.full(influence.shape[1], -np.inf)
-    if rows > self.k:
-      limit = np.partition(influence, rows - self.k, axis=0)[rows - self.k]
-    limit = np.maximum(limit, self.worst)
-    if rows >= self.k:
-      self.worst = limit
-    limit = np.maximum(limit, floor - 1e-12)
-    # Ties within a block are cut here; later ids lose ties between blocks.
-    passed = influence >= limit
-    rows, columns = np.nonzero(passed)
-    order = np.lexsort((rows, -influence[rows, columns], columns))
-    rows, columns = rows[order], columns[order]
-    first = np.searchsorted(columns, columns)
-    chosen = np.arange(len(columns)) - first < self.k
-    return rows[chosen], columns[chosen]

@@ -22,6 +22,8 @@ from memo_tf.experiment import subsets as subsets_lib
 
 FORMAT_VERSION = 1
 BUNDLED_DATASETS = ("digits", "mnist5k")
+# As the estimators name them; correctness is always scored.
+OUTCOMES = ("correctness", "label_probability", "margin")
 # A name as TensorFlow Datasets writes it: name/config:version.
 _DATASET = re.compile(r"[A-Za-z]\w*(/[\w.\-]+)?(:[\d.*]+)?|(npz|folder):.+")
 
@@ -195,7 +197,8 @@ class ModelsConfig:
     ("cifar_resnet-8",),
     "Models, the sizes of a study: cifar_resnet-DEPTH of depth 6n + 2; "
     "resnet-18, -34, -50, -101, -152 for images of 32 pixels and more; with "
-    "-wWIDTH for another width, as in cifar_resnet-20-w0.5; "
+    "-wWIDTH for another width, as in cifar_resnet-20-w0.5, and for a "
+    "cifar_resnet -v2 (pre-activation) and -shortcutB (projections); "
     "mobilenet_v3_small-WIDTH and mobilenet_v3_large-WIDTH.",
     "union",
     short=True,
@@ -308,7 +311,10 @@ class RunningConfig:
     "accelerators.",
   )
   workers: int = _field(
-    0, "Runs at a time; 0: the cores // threads_per_unit.", "free", short=True
+    0,
+    "Runs at a time; 0: one a GPU, without GPUs the cores // threads_per_unit.",
+    "free",
+    short=True,
   )
   storage: str = _field(
     "auto",
@@ -358,6 +364,18 @@ class OutputsConfig:
     "shown, or none: the page holds no image of the data set.",
     "free",
     choices=("shown", "none"),
+  )
+  outcomes: tuple[str, ...] = _field(
+    ("correctness",),
+    "Outcomes to score: correctness (always there; Feldman's memorization), "
+    "label_probability, margin.",
+    "free",
+  )
+  influence_top_k: int = _field(
+    0,
+    "Keep instead the k most influential training examples of every test "
+    "example, of any class; 0: the pairs above the thresholds.",
+    "free",
   )
   min_memorization: float = _field(
     0.25,

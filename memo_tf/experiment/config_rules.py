@@ -215,6 +215,18 @@ def check(config: config_lib.ExperimentConfig) -> None:
       running.checkpoint_epochs,
     ),
     (
+      set(config.outputs.outcomes) <= set(config_lib.OUTCOMES),
+      f"must be of: {', '.join(config_lib.OUTCOMES)}",
+      "outcomes",
+      config.outputs.outcomes,
+    ),
+    (
+      config.outputs.influence_top_k >= 0,
+      "must be 0 or more",
+      "influence_top_k",
+      config.outputs.influence_top_k,
+    ),
+    (
       -1 <= config.outputs.min_memorization <= 1,
       "must be in [-1, 1]",
       "min_memorization",

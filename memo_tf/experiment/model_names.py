@@ -2,6 +2,8 @@
 
     cifar_resnet-20          depth 6n + 2
     cifar_resnet-20-w0.5     the same with half the channels
+    cifar_resnet-20-v2       with pre-activation blocks (He et al., 2016b)
+    cifar_resnet-20-shortcutB  with projections (option B) where shapes change
     resnet-18                18, 34, 50, 101 or 152, for larger images
     mobilenet_v3_small-0.5   small or large, with its width multiplier
 
@@ -24,6 +26,7 @@ class ModelName:
     size: the family's own measure of size; for a ResNet its depth, for a
       MobileNet its width in percent.
     width: factor on the number of channels, above 0.
+    options: what sets it apart from the family's plain form, such as `v2`.
     min_image_size: the smallest height and width that the family takes.
     relative_cost: of a training step, to plan with before anything is measured;
       comparable within a family only.
@@ -35,13 +38,28 @@ class ModelName:
   width: float
   min_image_size: int
   relative_cost: float
+  options: tuple[str, ...] = ()
+
+  @property
+  def ladder(self) -> str:
+    """What models of one ladder of sizes share: family and options."""
+    return "-".join((self.family, *self.options))
 
 
+CIFAR_RESNET_OPTIONS = ("v2", "shortcutB")
 RESNET_DEPTHS = (18, 34, 50, 101, 152)
 
 
 def _cifar_resnet(name: str, rest: str) -> ModelName:
-  depth, width = _depth_and_width("cifar_resnet", name, rest)
+  options = tuple(o for o in CIFAR_RESNET_OPTIONS if f"-{o}-" in f"-{rest}-")
+  suffix = "".join(f"-{option}" for option in options)
+  if not rest.endswith(suffix):
+    raise ValueError(
+      "Options come last, in the order "
+      f"{', '.join(CIFAR_RESNET_OPTIONS)}. Received: {name!r}"
+    )
+  plain = rest.removesuffix(suffix)
+  depth, width = _depth_and_width("cifar_resnet", name, plain, suffix)
   if depth < 8 or (depth - 2) % 6:
     raise ValueError(
       "The depth of a cifar_resnet must be 6n + 2 with n at least 1: 8, 14, "
@@ -54,6 +72,7 @@ def _cifar_resnet(name: str, rest: str) -> ModelName:
     width=width,
     min_image_size=8,
     relative_cost=depth * width * max(width, 0.5),
+    options=options,
   )
 
 
@@ -92,13 +111,18 @@ def _mobilenet_v3(name: str, rest: str) -> ModelName:
     family=family,
     size=round(100 * width),
     width=width,
-    min_image_size=16,
+    min_image_size=8,
     relative_cost=width * max(width, 0.5),
   )
 
 
-def _depth_and_width(family: str, name: str, rest: str) -> tuple[int, float]:
-  """The numbers of `DEPTH` or `DEPTH-wWIDTH`, written in one way only."""
+def _depth_and_width(
+  family: str, name: str, rest: str, suffix: str = ""
+) -> tuple[int, float]:
+  """The numbers of `DEPTH` or `DEPTH-wWIDTH`, written in one way only.
+
+  `suffix` is what the name has behind them.
+  """
   match = re.fullmatch(
     r"([0-9]{1,4})(?:-w([0-9]{1,2}(?:\.[0-9]{1,3})?))?", rest
   )
@@ -111,6 +135,7 @@ def _depth_and_width(family: str, name: str, rest: str) -> tuple[int, float]:
   if not width > 0:
     raise ValueError(f"A width factor must be above 0. Received: {name!r}")
   canonical = f"{family}-{depth}" + (f"-w{width:g}" if width != 1 else "")
+  canonical += suffix
   if name != canonical:  # a name is a folder: one model, one name
     raise ValueError(f"This model is written {canonical!r}. Received: {name!r}")
   return depth, width

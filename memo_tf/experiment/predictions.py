@@ -19,6 +19,7 @@ import json
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from memo_tf.experiment import directory as directory_lib
@@ -179,44 +180,54 @@ def stack_runs(
       f"{path} does not hold the subsets of these runs ({error}); move it away "
       "and give the launch command again: the seed gives them anew."
     ) from error
-  parts: dict[str, list[np.ndarray]] = {}
-  labels = is_test = None
-  for unit in units:
-    table = read_run(directory, unit)
-    test_rows = _column(table, "split") == "test"
-    num_train = int((~test_rows).sum())
-    if labels is None:
-      labels, is_test = _column(table, "label"), test_rows
-    ids = np.concatenate(
-      [np.arange(num_train), np.arange(len(test_rows) - num_train)]
+  first = read_run(directory, units[0])
+  is_test, labels = _is_test(first), _column(first, "label")
+  num_train = int((~is_test).sum())
+  splits = {"": slice(num_train), "test_": slice(num_train, None)}
+  arrays = {
+    prefix + name: np.empty(
+      (len(units), len(labels[rows])), _column(first, name).dtype
     )
-    if not (
-      np.array_equal(labels, _column(table, "label"))
-      and np.array_equal(is_test, test_rows)
-      and np.array_equal(ids, _column(table, "example_id"))
-    ):
-      raise directory_lib.ExperimentError(
-        f"the run {unit.name} has other examples or labels than {units[0].name}"
-      )
-    in_subset = _column(table, "in_subset")[:num_train]
-    if not np.array_equal(in_subset, masks[unit.index]):
+    for name in ("label_prob", "margin", "predicted")
+    for prefix, rows in splits.items()
+  }
+  in_mask = np.empty((len(units), num_train), bool)
+  for m, unit in enumerate(units):
+    table = first if m == 0 else read_run(directory, unit)
+    _check_same_examples(table, unit, is_test, labels, units[0])
+    in_mask[m] = _column(table, "in_subset")[:num_train]
+    if not np.array_equal(in_mask[m], masks[unit.index]):
       raise directory_lib.ExperimentError(
         f"the run {unit.name} was not trained on subset {unit.index} of "
         f"{unit.subsets}: its recorded mask differs."
       )
-    parts.setdefault("in_mask", []).append(in_subset)
     for name in ("label_prob", "margin", "predicted"):
       column = _column(table, name)
-      parts.setdefault(name, []).append(column[:num_train])
-      parts.setdefault(f"test_{name}", []).append(column[num_train:])
-  arrays = {name: np.stack(rows) for name, rows in parts.items()}
-  num_train = arrays["in_mask"].shape[1]
+      for prefix, rows in splits.items():
+        arrays[prefix + name][m] = column[rows]
   return RunStack(
     units=tuple(units),
+    in_mask=in_mask,
     labels=labels[:num_train],
     test_labels=labels[num_train:],
     **arrays,
   )
+
+
+def _check_same_examples(table, unit, is_test, labels, first) -> None:
+  """Compares a run's examples with those of the `first` of its group."""
+  num_train = int((~is_test).sum())
+  ids = np.concatenate(
+    [np.arange(num_train), np.arange(len(is_test) - num_train)]
+  )
+  if not (
+    np.array_equal(labels, _column(table, "label"))
+    and np.array_equal(is_test, _is_test(table))
+    and np.array_equal(ids, _column(table, "example_id"))
+  ):
+    raise directory_lib.ExperimentError(
+      f"the run {unit.name} has other examples or labels than {first.name}"
+    )
 
 
 def read_examples(
@@ -234,7 +245,15 @@ def read_examples(
 
 
 def _column(table: pa.Table, name: str) -> np.ndarray:
+  """A column as an array; strings as such, whatever their encoding."""
   column = table.column(name)
   if pa.types.is_dictionary(column.type):
     column = column.cast(pa.string())
   return column.to_numpy(zero_copy_only=False)
+
+
+def _is_test(table: pa.Table) -> np.ndarray:
+  """bool `[rows]`, compared by Arrow: Python strings would take longer than
+  reading the file."""
+  is_test = pc.equal(table.column("split"), "test")
+  return is_test.to_numpy(zero_copy_only=False)

@@ -10,7 +10,12 @@ from memo_tf.models import resnet
 
 def _cifar_resnet(parsed: model_names.ModelName, **options) -> keras.Model:
   return cifar_resnet.build(
-    name=parsed.name, depth=parsed.size, width=parsed.width, **options
+    name=parsed.name,
+    depth=parsed.size,
+    width=parsed.width,
+    preactivation="v2" in parsed.options,
+    projection="shortcutB" in parsed.options,
+    **options,
   )
 
 

@@ -6,10 +6,11 @@ rounding of widths are those of `keras.applications` (a test compares the
 parameters), which cannot be used itself: it refuses images under 32 pixels,
 halves them in its first layer (a 32x32 image would end as one pixel), and has a
 batch normalization momentum of 0.999, so that evaluation lags thousands of steps
-behind. What differs here: up to 64 pixels the stem and the first strided block
-keep the resolution (8x fewer pixels a side at the end instead of 32x); the
-momentum is the recipe's; the head has no dropout, whose noise no stream of the
-study would hold.
+behind. What differs here: small images are halved less often, the first strides
+being left out: up to 64 pixels two (the stem's and the first block's; 8x fewer
+pixels a side at the end instead of 32x), under 16 pixels three (4x), so that the
+last map has at least 2x2 pixels; the momentum is the recipe's; the head has no
+dropout, whose noise no stream of the study would hold.
 """
 
 import keras
@@ -49,7 +50,8 @@ SMALL = (
 )
 VARIANTS = {"small": (SMALL, 1024), "large": (LARGE, 1280)}
 STEM_CHANNELS = 16
-LARGEST_SMALL_IMAGE = 64
+# (images under this side, how many of the first strides are left out).
+LEFT_OUT_STRIDES = ((16, 3), (65, 2))
 
 
 def build(
@@ -68,7 +70,7 @@ def build(
     name: the model's name.
     variant: `small` or `large`.
     width: factor on the channels of every block.
-    image_shape: `(H, W, channels)`, H and W at least 16.
+    image_shape: `(H, W, channels)`, H and W at least 8.
     num_classes: C.
     batch_norm_momentum: of the moving statistics, in [0, 1).
     synchronized: whether batch statistics are those of all replicas.
@@ -78,7 +80,9 @@ def build(
     layer.
   """
   blocks, last_channels = VARIANTS[variant]
-  is_small_image = min(image_shape[:2]) <= LARGEST_SMALL_IMAGE
+  left_out = next(
+    (n for side, n in LEFT_OUT_STRIDES if min(image_shape[:2]) < side), 0
+  )
 
   def norm(x, prefix):
     return layers.BatchNormalization(
@@ -123,15 +127,15 @@ def build(
     STEM_CHANNELS,
     "stem",
     size=3,
-    strides=1 if is_small_image else 2,
+    strides=1 if left_out else 2,
   )
   x = activate(norm(x, "stem"), True, "stem")
-  may_stride = not is_small_image
+  left_out = max(left_out - 1, 0)
   for number, (size, expansion, out, excites, swish, strides) in enumerate(
     blocks
   ):
-    if strides > 1 and not may_stride:
-      strides, may_stride = 1, True
+    if strides > 1 and left_out:
+      strides, left_out = 1, left_out - 1
     prefix, shortcut = f"block{number + 1}", x
     inside = _channels(x.shape[-1] * expansion)
     if number > 0:

@@ -35,6 +35,21 @@ def accuracy_by_size(labels: list[str], series: dict[str, list[float]]) -> str:
     return _svg(figure)
 
 
+def reliability_by_runs(
+  curves: dict[str, tuple[list[int], list[float]]],
+) -> str:
+  """Reliability over the number of runs, a line a group."""
+  with plt.rc_context(_STYLE):
+    figure, axes = plt.subplots(figsize=(5.6, 3.0), layout="constrained")
+    for name, (runs, values) in curves.items():
+      axes.plot(runs, values, marker="o", label=name)
+    axes.set_xlabel("runs")
+    axes.set_ylabel("reliability")
+    axes.legend(frameon=False, fontsize=8)
+    axes.grid(alpha=0.3)
+    return _svg(figure)
+
+
 def memorization_histogram(
   memorization: np.ndarray, is_noisy: np.ndarray
 ) -> str:

@@ -63,6 +63,7 @@ def write_page(
       for result in results
     ],
     sizes=_sizes(results),
+    reliability=_reliability(results),
     failures=failures,
     origins=_origins(directory, results),
     gallery_size=GALLERY_SIZE,
@@ -156,7 +157,8 @@ def _pairs(
         "test_image": figures.image_uri(
           images[num_train + t], info["max_pixel"]
         ),
-        "label": info["class_names"][result.stack.test_labels[t]],
+        "train_label": info["class_names"][result.stack.labels[n]],
+        "test_label": info["class_names"][result.stack.test_labels[t]],
         "influence": pairs.influence[p],
         "standard_error": pairs.standard_error[p],
         "q_value": pairs.q_value[p],
@@ -199,6 +201,19 @@ def _sizes(results: list[scoring.GroupScores]) -> list[dict]:
       }
     )
   return charts
+
+
+def _reliability(results: list[scoring.GroupScores]) -> str:
+  """The curve over M of every group that has one of two points or more."""
+  curves = {
+    "/".join(result.group): (
+      [point.num_runs for point in result.reliability_curve],
+      [point.reliability for point in result.reliability_curve],
+    )
+    for result in results
+    if len(result.reliability_curve) > 1
+  }
+  return figures.reliability_by_runs(curves) if curves else ""
 
 
 def _origins(directory, results) -> dict[str, list[str]]:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 
 from memo_tf.experiment import directory as directory_lib
+from memo_tf.running import accelerators
 
 # A task whose worker died (out of memory, a signal) is tried again this often.
 DEATH_RETRIES = 1
@@ -40,8 +41,9 @@ class Event:
 def number_of_workers(running) -> int:
   """How many processes a `config.RunningConfig` asks for.
 
-  By default one for each `threads_per_unit` cores that this process may use; one
-  where a run's steps are spread over devices or processes themselves.
+  By default one for each GPU, or without any one for each `threads_per_unit`
+  cores that this process may use; one where a run's steps are spread over devices
+  or processes themselves.
   """
   if running.strategy == "multi_worker":
     return 1
@@ -49,7 +51,10 @@ def number_of_workers(running) -> int:
     return running.workers
   if running.strategy == "mirrored":
     return 1
-  return max(1, len(os.sched_getaffinity(0)) // running.threads_per_unit)
+  gpus = accelerators.visible_gpus()
+  return len(gpus) or max(
+    1, len(os.sched_getaffinity(0)) // running.threads_per_unit
+  )
 
 
 class WorkerPool:
@@ -60,6 +65,7 @@ class WorkerPool:
     setup: the first task of each, with the config and the directory.
     threads: of each process.
     log_path: where they write before they have a unit.
+    strategy: under which they train; of one_device each has a GPU of its own.
   """
 
   def __init__(
@@ -69,6 +75,7 @@ class WorkerPool:
     *,
     threads: int,
     log_path: pathlib.Path | None,
+    strategy: str = "one_device",
   ):
     self._setup = {"task": "setup", **setup}
     self._threads = threads
@@ -76,6 +83,8 @@ class WorkerPool:
     self._selector = selectors.DefaultSelector()
     self._workers: list[_Process] = []
     self._num_workers = num_workers
+    self._strategy = strategy
+    self._gpus = accelerators.visible_gpus()
 
   def __enter__(self) -> "WorkerPool":
     return self
@@ -148,15 +157,27 @@ class WorkerPool:
             waiting.appendleft(task)
 
   def _start_worker(self) -> None:
-    worker = _Process(self._setup, self._threads, self._log_path)
+    taken = {worker.place for worker in self._workers}
+    place = next(i for i in range(self._num_workers) if i not in taken)
+    variables = environment(self._threads) | accelerators.environment(
+      self._gpus, place, self._strategy
+    )
+    worker = _Process(self._setup, variables, self._log_path, place)
     self._selector.register(worker.results, selectors.EVENT_READ, worker)
     self._workers.append(worker)
 
 
 class _Process:
-  """One worker process and the pipes to it."""
+  """One worker process, its place among them, and the pipes to it."""
 
-  def __init__(self, setup: dict, threads: int, log_path: pathlib.Path | None):
+  def __init__(
+    self,
+    setup: dict,
+    variables: dict[str, str],
+    log_path: pathlib.Path | None,
+    place: int,
+  ):
+    self.place = place
     self.results, write_end = os.pipe()
     os.set_blocking(self.results, False)
     self.task: dict | None = None
@@ -179,7 +200,7 @@ class _Process:
       stdout=log,
       stderr=log,
       pass_fds=[write_end],
-      env=environment(threads),
+      env=variables,
       # Ctrl-C in a terminal must reach the parent only, which ends the workers.
       start_new_session=True,
     )

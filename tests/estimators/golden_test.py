@@ -15,7 +15,6 @@ from scipy import stats
 
 from memo_tf.estimators import influence
 from memo_tf.estimators import memorization
-from memo_tf.estimators import reliability
 from memo_tf.experiment import subsets
 
 F = fractions.Fraction
@@ -75,7 +74,7 @@ def closed_form_nearest(size):
   return result
 
 
-class NearestNeighbourTest(absltest.TestCase):
+class NearestNeighbourTest(parameterized.TestCase):
   def test_t4_conditional(self):
     masks = all_masks(5, [3])
 
@@ -115,6 +114,68 @@ class NearestNeighbourTest(absltest.TestCase):
     np.testing.assert_allclose(
       found.influence, [[-1 / 4, -1 / 4, 1, -1 / 4, -1 / 4]], atol=1e-15
     )
+
+  def test_t4_paper_influence(self):
+    masks = all_masks(5, [3, 2])
+    right = np.array([[nearest(m, 2.5) == 1] for m in masks])
+
+    found = influence.influence_scores(right, masks, estimand="paper")
+
+    np.testing.assert_allclose(
+      found.influence, [[0, -1 / 6, 5 / 6, -1 / 6, 0]], atol=1e-15
+    )
+    self.assertEqual(found.estimand, "paper")
+
+  @parameterized.product(z=(0.4, 2.5, 6.0), size=(2, 3, 4), y=(0, 1))
+  def test_t3_influence_in_closed_form(self, z, size, y):
+    masks = all_masks(5, [size])
+    right = np.array([[nearest(m, z) == y] for m in masks])
+
+    found = influence.influence_scores(right, masks).influence[0]
+
+    # Ranks of the examples by their distance to z, from 1 on.
+    order = np.argsort(np.abs(POINTS - z), kind="stable")
+    for i in range(5):
+      rank = int(np.flatnonzero(order == i)[0]) + 1
+      inside = sum(
+        math.comb(4 - r, size - 2) / math.comb(4, size - 1)
+        for r in range(1, rank)
+        if LABELS[order[r - 1]] == y
+      )
+      if LABELS[i] == y:
+        inside += math.comb(5 - rank, size - 1) / math.comb(4, size - 1)
+      others = order[order != i]
+      outside = sum(
+        math.comb(4 - r, size - 1) / math.comb(4, size)
+        for r in range(1, 5)
+        if LABELS[others[r - 1]] == y
+      )
+      self.assertAlmostEqual(found[i], inside - outside, 12)
+
+  def test_t14_a_duplicate_in_the_list_of_neighbours(self):
+    # A copy of example 2 beside it: of either, the other gives the answer.
+    points = np.array([0, 1, 2.1, 2.1, 3.3, 4.6])
+    labels = np.array([0, 0, 1, 1, 0, 1])
+
+    def correct(masks):
+      return np.array(
+        [
+          [
+            labels[ids[np.argmin(np.abs(points[ids] - x))]] == y
+            for x, y in zip(points, labels)
+          ]
+          for ids in (np.flatnonzero(mask) for mask in masks)
+        ]
+      )
+
+    alone = leave_one_out(nearest_correct, 5)
+    together = leave_one_out(correct, 6)
+
+    self.assertEqual(alone[2], 1)
+    np.testing.assert_array_equal(together[2:4], [0, 0])
+    # A conflicting label instead: of equal distances the lower id decides.
+    labels[3] = 0
+    np.testing.assert_array_equal(leave_one_out(correct, 6)[2:4], [1, 0])
 
   def test_t2_bernoulli(self):
     # Every mask, with the weight of its probability at p = 1/2: all alike.
@@ -157,6 +218,12 @@ class MajorityVoteTest(absltest.TestCase):
     )
     np.testing.assert_allclose(
       found.influence, [[1 / 3, 1 / 3, 1 / 3, -1 / 2, -1 / 2]], atol=1e-15
+    )
+    of_paper = influence.influence_scores(
+      np.array([[vote(m) == 1] for m in both]), both, estimand="paper"
+    )
+    np.testing.assert_allclose(
+      of_paper.influence, [[2 / 3, 2 / 3, 2 / 3, 0, 0]], atol=1e-15
     )
 
   def test_t5_hypergeometric_tails(self):
@@ -351,207 +418,6 @@ class IdentityTest(parameterized.TestCase):
     f, h = hat @ y, np.diag(hat)
     without = (f - h * y) / (1 - h)
     np.testing.assert_allclose(scores.memorization, y * (f - without), 1e-10)
-
-
-class CoverageTest(parameterized.TestCase):
-  @parameterized.parameters(20, 100, 400)
-  def test_newcombe_covers_over_the_grid(self, num_runs):
-    num_in = round(0.7 * num_runs)
-    num_out, grid = num_runs - num_in, np.linspace(0, 1, 41)
-    hits_in, hits_out = np.arange(num_in + 1), np.arange(num_out + 1)
-    low, high = memorization.newcombe_interval(
-      (hits_in / num_in)[:, None],
-      num_in,
-      (hits_out / num_out)[None],
-      num_out,
-    )
-    chance_in = stats.binom.pmf(hits_in[:, None], num_in, grid)
-    chance_out = stats.binom.pmf(hits_out[:, None], num_out, grid)
-
-    coverage = np.empty((41, 41))
-    for i, j in np.ndindex(41, 41):
-      truth = grid[i] - grid[j]
-      covered = (low - 1e-12 <= truth) & (truth <= high + 1e-12)
-      coverage[i, j] = chance_in[:, i] @ covered @ chance_out[:, j]
-
-    self.assertGreaterEqual((coverage >= 0.93).mean(), 0.97)
-    self.assertGreaterEqual(coverage.min(), 0.85)
-    self.assertBetween(coverage.mean(), 0.945, 0.97)
-
-
-class PairsTest(parameterized.TestCase):
-  def study(self, kind="correctness"):
-    rng = np.random.default_rng(5)
-    masks = subsets.in_masks(37, 40, 0.7, scheme="uniform", seed=1)
-    strength = rng.uniform(0, 1, (37, 11)) ** 6
-    value = rng.random((40, 11)) < 0.3 + 0.4 * (masks @ strength) / 3
-    if kind == "margin":
-      value = value + rng.standard_normal((40, 11)) + 1e6
-    return value, masks, rng.integers(3, size=37), rng.integers(3, size=11)
-
-  @parameterized.product(
-    kind=["correctness", "margin"], block=[1, 7, 100], same=[True, False]
-  )
-  def test_pairs_are_those_of_the_dense_matrix(self, kind, block, same):
-    value, masks, train_labels, test_labels = self.study(kind)
-    score = np.random.default_rng(6).random(37)
-    dense = influence.influence_scores(value, masks, outcome_kind=kind)
-
-    pairs = influence.influential_pairs(
-      value,
-      masks,
-      memorization=score,
-      train_labels=train_labels,
-      test_labels=test_labels,
-      same_class=same,
-      outcome_kind=kind,
-      block=block,
-    )
-
-    wanted = (dense.influence >= 0.15) & (score >= 0.25)
-    same_class = test_labels[:, None] == train_labels
-    wanted &= same_class | (not same)
-    self.assertGreater(wanted.sum(), 3)
-    got = np.zeros_like(wanted)
-    got[pairs.test_ids, pairs.train_ids] = True
-    np.testing.assert_array_equal(got, wanted)
-    place = pairs.test_ids, pairs.train_ids
-    np.testing.assert_allclose(
-      pairs.influence, dense.influence[place], atol=1e-9
-    )
-    np.testing.assert_allclose(
-      pairs.standard_error, dense.standard_error[place], atol=1e-8
-    )
-    self.assertEqual(pairs.num_tested, same_class.sum() if same else 37 * 11)
-    self.assertTrue((np.diff(pairs.influence) <= 0).all())
-    if not same:  # ranked among the kept: never smaller than the exact ones
-      self.assertTrue((pairs.q_value >= dense.q_value[place] - 1e-8).all())
-
-  @parameterized.product(block=[1, 3, 100], k=[1, 4])
-  def test_top_k_of_each_test_example(self, block, k):
-    value, masks, *unused = self.study()
-    dense = influence.influence_scores(value, masks).influence
-
-    pairs = influence.influence_scores(value, masks, top_k=k, block=block)
-
-    for t in range(11):
-      order = np.lexsort((np.arange(37), -dense[t]))[:k]
-      mine = pairs.train_ids[pairs.test_ids == t]
-      np.testing.assert_array_equal(mine, order)
-
-  def test_tally_is_batch_to_the_bit(self):
-    value, masks, *unused = self.study()
-    tallies = [influence.InfluenceTally(37, 11) for _ in range(2)]
-    for m in range(40):
-      tallies[m % 2].add(value[m], masks[m])
-    tallies[1].merge(tallies[0])
-
-    found = tallies[1].scores()
-
-    batch = influence.influence_scores(value, masks)
-    np.testing.assert_array_equal(found.influence, batch.influence)
-    np.testing.assert_array_equal(found.q_value, batch.q_value)
-
-  def test_q_values_by_hand(self):
-    # 0.01 * 4 / 1, 0.02 * 4 / 2, 0.6 * 4 / 3; a fourth test was not kept.
-    np.testing.assert_allclose(
-      influence.q_values(np.array([0.6, 0.01, 0.02]), 4), [0.8, 0.04, 0.04]
-    )
-
-  def test_null_is_rejected_as_often_as_it_says(self):
-    rng = np.random.default_rng(7)
-    masks = subsets.in_masks(300, 100, 0.7, scheme="uniform")
-    right = rng.random((100, 60)) < 0.5
-
-    found = influence.influence_scores(right, masks)
-
-    self.assertGreater(found.q_value.min(), 0.05)
-
-  def test_never_out_is_nan_and_never_kept(self):
-    value, masks, *unused = self.study()
-    masks = masks.copy()
-    masks[:, 4] = True
-
-    dense = influence.influence_scores(value, masks)
-    pairs = influence.influence_scores(value, masks, min_influence=-1)
-
-    self.assertTrue(np.isnan(dense.influence[:, 4]).all())
-    self.assertTrue(np.isnan(dense.q_value[:, 4]).all())
-    self.assertNotIn(4, pairs.train_ids)
-    self.assertLen(pairs, 36 * 11)
-
-
-class CertaintyTest(absltest.TestCase):
-  def study(self, num_runs, seed=0):
-    rng = np.random.default_rng(seed)
-    masks = subsets.in_masks(400, num_runs, 0.7, seed=seed)
-    out = np.random.default_rng(99).uniform(0.2, 1, 400)
-    return rng.random(masks.shape) < np.where(masks, 0.98, out), masks
-
-  def test_reliability_is_the_share_that_is_not_noise(self):
-    right, masks = self.study(100)
-    scores = memorization.memorization_scores(right, masks)
-
-    found = reliability.split_half_reliability(right, masks, block=10)
-
-    # T32: true variance over itself plus that of the estimate.
-    out = np.random.default_rng(99).uniform(0.2, 1, 400)
-    true = np.var(0.98 - out)
-    noise = np.mean(out * (1 - out)) / 30 + 0.98 * 0.02 / 70
-    self.assertEqual(found.num_runs, 100)
-    self.assertAlmostEqual(found.reliability, true / (true + noise), delta=0.03)
-    self.assertGreater(scores.memorization.var(), true * 0.8)
-
-  def test_curve_rises(self):
-    right, masks = self.study(160)
-
-    curve = reliability.reliability_curve(right, masks, block=10)
-
-    self.assertEqual([point.num_runs for point in curve], [20, 40, 80, 160])
-    self.assertTrue((np.diff([p.reliability for p in curve]) > 0).all())
-
-  def test_runs_needed_are_needed(self):
-    right, masks = self.study(50)
-    scores = memorization.memorization_scores(right, masks)
-
-    more = reliability.runs_needed(scores, 0.2, block=10)
-    wider = memorization.memorization_scores(*self.study(50 + more))
-
-    self.assertEqual(more % 10, 0)
-    self.assertAlmostEqual(
-      np.mean(wider.ci_high - wider.ci_low), 0.2, delta=0.01
-    )
-    self.assertEqual(reliability.runs_needed(scores, 2.0), 0)
-
-  def test_paired_difference_is_surer_than_its_parts(self):
-    right, masks = self.study(60)
-    # The second size answers alike, but for a tenth of what it held out.
-    flip = np.random.default_rng(1).random(masks.shape) < 0.1
-    other = right & ~(flip & ~masks)
-
-    found = reliability.bootstrap_memorization(
-      [right, other], masks, block=10, num_resamples=200
-    )
-
-    expected = [
-      np.mean(memorization.memorization_scores(o, masks).memorization)
-      for o in (right, other)
-    ]
-    np.testing.assert_allclose(found.mean.estimate, expected, atol=1e-12)
-    self.assertLess(
-      found.difference.standard_error[1], found.mean.standard_error.max()
-    )
-    self.assertGreater(found.difference.ci_low[1], 0)
-
-  def test_bootstrap_draws_whole_blocks(self):
-    found = reliability.bootstrap_runs(
-      lambda places: len(set(places // 5)) - len(set(places)) / 5,
-      20,
-      block=5,
-      num_resamples=50,
-    )
-
-    np.testing.assert_allclose(found.replicates, 0, atol=1e-12)
 
 
 if __name__ == "__main__":

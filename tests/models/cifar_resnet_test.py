@@ -44,6 +44,65 @@ class CifarResnetTest(parameterized.TestCase):
     self.assertEqual(count, parameters)
     self.assertEqual(trainer.count_parameters(model), parameters)
 
+  @parameterized.product(
+    depth=(8, 20), version=(1, 2), shortcut=("A", "B"), width=(1, 0.5)
+  )
+  def test_versions_and_shortcuts_counted_by_hand(
+    self, depth, version, shortcut, width
+  ):
+    name = f"cifar_resnet-{depth}" + ("-w0.5" if width < 1 else "")
+    name += ("-v2" if version == 2 else "") + (
+      "-shortcutB" if shortcut == "B" else ""
+    )
+    first, *_, last = stages = [int(width * c) for c in (16, 32, 64)]
+    # A normalization has two numbers a channel: behind every convolution in
+    # version 1; before every one of a block, and before the pooling, in 2.
+    count, inside = 3 * first * 9 + (2 * first if version == 1 else 2 * last), 0
+    inside = first
+    for filters in stages:
+      for _ in range((depth - 2) // 6):
+        count += 9 * (inside * filters + filters * filters)
+        count += 4 * filters if version == 1 else 2 * inside + 2 * filters
+        if shortcut == "B" and inside != filters:
+          count += inside * filters + (2 * filters if version == 1 else 0)
+        inside = filters
+    count += last * 10 + 10
+
+    model = models.build_model(name, image_shape=(32, 32, 3), num_classes=10)
+
+    self.assertEqual(trainer.count_parameters(model), count)
+
+  def test_version_2_leaves_the_shortcut_as_it_is(self):
+    # With all convolutions of the blocks 0, what the last normalization sees is
+    # the stem's output, subsampled and padded by the two shortcuts A.
+    model = models.build_model(
+      "cifar_resnet-8-v2", image_shape=(8, 8, 1), num_classes=3
+    )
+    for layer in model.layers:
+      if "block" in layer.name and layer.name.endswith("_conv"):
+        layer.set_weights([np.zeros_like(w) for w in layer.get_weights()])
+    inner = keras.Model(
+      model.inputs,
+      [
+        model.get_layer("stem_conv").output,
+        model.get_layer("stage1_block1_add").output,
+        model.get_layer("last_bn").input,
+      ],
+    )
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 1))
+
+    stem, first, last = inner(
+      {"images": images.astype(np.float32)}, training=False
+    )
+
+    np.testing.assert_array_equal(first, stem)
+    # Where the shape changes the shortcut starts from the rectified input; the
+    # first normalization divides by sqrt(1 + 1e-3), moving statistics at start.
+    kept = np.maximum(stem.numpy(), 0)[:, ::2, ::2, :] / np.sqrt(1.001)
+    kept = np.maximum(kept, 0)[:, ::2, ::2, :] / np.sqrt(1.001)
+    np.testing.assert_allclose(last[..., 24:40], kept, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(last[..., :24], 0)
+
   def test_width_scales_channels(self):
     model = models.build_model(
       "cifar_resnet-8-w0.5", image_shape=(8, 8, 1), num_classes=10
@@ -108,6 +167,10 @@ class CifarResnetTest(parameterized.TestCase):
     ("cifar_resnet-8", (8, 8), 10, r"\[H, W, channels\]"),
     ("cifar_resnet-8", (8, 8, 1), 1, "at least 2"),
     ("cifar_resnet-10", (8, 8, 1), 10, r"6n \+ 2"),
+    ("cifar_resnet-20-shortcutB-v2", (8, 8, 1), 10, "in the order v2, short"),
+    ("cifar_resnet-20-v2-w0.5", (8, 8, 1), 10, "in the order v2, short"),
+    ("cifar_resnet-20-v2-v2", (8, 8, 1), 10, "DEPTH-wWIDTH"),
+    ("cifar_resnet-20-v3", (8, 8, 1), 10, "DEPTH-wWIDTH"),
     ("lenet-5", (8, 8, 1), 10, "Unknown model family"),
   )
   def test_rejects(self, name, image_shape, num_classes, message):

@@ -1,0 +1,188 @@
+"""From real Parquet files of M runs to scores and pairs, against the bare work.
+
+    python benchmarks/scoring.py [--runs=400] [--train=50000] [--test=10000]
+
+Writes a study of M runs (simulated predictions, real files; about 1 MB a run at
+CIFAR-100's shape) under studies/, then times in turn: ours, which reads every
+file, checks it, and computes all memorization scores and all pairs of any class
+above the thresholds; and the bare work, pyarrow reading the same columns plus
+one dense float32 product [N, M] x [M, T]. The printed ratio is ours / bare, below 1
+is faster; that of the JSON line is bare / ours, as in the other benchmarks. Ours is split into read (the bytes and pyarrow), check (digests, ids,
+labels, masks) and compute.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+import time
+from unittest import mock
+
+import numpy as np
+import pairing
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from memo_tf.estimators import influence
+from memo_tf.estimators import memorization
+from memo_tf.experiment import directory as directory_lib
+from memo_tf.experiment import predictions
+from memo_tf.experiment import work_units
+
+NUM_CLASSES = 100
+FAMILY = "r0.70"
+
+
+def write_study(root: pathlib.Path, runs: int, train: int, test: int):
+  """Makes the files, unless they are there; returns directory and units."""
+  directory = directory_lib.ExperimentDirectory(root)
+  units = [
+    work_units.parse_unit(f"cifar_resnet-20/one_hot/{FAMILY}/{m:05d}")
+    for m in range(runs)
+  ]
+  if (directory.run_dir(units[-1]) / "run.json").exists():
+    return directory, units
+  rng = np.random.default_rng(0)
+  masks = rng.random((runs, train)) < 0.7
+  path = directory.in_mask_path(FAMILY)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  np.save(path, masks)
+  labels = np.concatenate([np.arange(train), np.arange(test)]) % NUM_CLASSES
+  labels = labels.astype(np.int32)
+  held_out = rng.beta(0.7, 0.5, train)
+  chance = rng.beta(0.9, 0.4, test)
+  for m, unit in enumerate(units):
+    right = np.concatenate(
+      [
+        masks[m] | (rng.random(train) < held_out),
+        rng.random(test) < chance,
+      ]
+    )
+    wrong = (labels + 1 + rng.integers(0, NUM_CLASSES - 1, len(labels))) % (
+      NUM_CLASSES
+    )
+    margin = np.where(right, 1, -1) * rng.gamma(2, 2, len(labels))
+    columns = {
+      "split": pa.DictionaryArray.from_arrays(
+        np.repeat(np.array([0, 1], np.int8), [train, test]), ["train", "test"]
+      ),
+      "example_id": np.concatenate([np.arange(train), np.arange(test)]),
+      "in_subset": np.concatenate([masks[m], np.zeros(test, bool)]),
+      "label": labels,
+      "predicted": np.where(right, labels, wrong).astype(np.int32),
+      "label_prob": (1 / (1 + np.exp(-margin))).astype(np.float32),
+      "margin": margin.astype(np.float32),
+    }
+    content = predictions.table_bytes(pa.table(columns))
+    entry = {
+      "bytes": len(content),
+      "digest": directory_lib.digest_bytes(content),
+    }
+    record = {
+      "format_version": 1,
+      "unit": unit.name,
+      "outputs": {"predictions.parquet": entry},
+    }
+    folder = directory.run_dir(unit)
+    directory_lib.write_atomic(folder / "predictions.parquet", content)
+    directory_lib.write_atomic(folder / "run.json", json.dumps(record))
+  return directory, units
+
+
+def ours(directory, units) -> dict[str, float]:
+  """Seconds of the whole and of its parts."""
+  reading, started = [0.0], time.perf_counter()
+
+  def timed(function):
+    def call(*arguments, **options):
+      begin = time.perf_counter()
+      try:
+        return function(*arguments, **options)
+      finally:
+        reading[0] += time.perf_counter() - begin
+
+    return call
+
+  with (
+    mock.patch.object(pq, "read_table", timed(pq.read_table)),
+    mock.patch.object(
+      pathlib.Path, "read_bytes", timed(pathlib.Path.read_bytes)
+    ),
+  ):
+    stack = predictions.stack_runs(directory, units)
+  read_and_checked = time.perf_counter()
+  scores = memorization.memorization_scores(stack.correct, stack.in_mask)
+  influence.influential_pairs(
+    stack.test_correct, stack.in_mask, memorization=scores.memorization
+  )
+  ended = time.perf_counter()
+  return {
+    "total": ended - started,
+    "read": reading[0],
+    "check": read_and_checked - started - reading[0],
+    "compute": ended - read_and_checked,
+  }
+
+
+def bare(directory, units, left, right) -> float:
+  """Seconds of pyarrow reading the columns, and of one product."""
+  started = time.perf_counter()
+  for unit in units:
+    pq.read_table(
+      directory.run_dir(unit) / "predictions.parquet",
+      columns=list(predictions.COLUMNS),
+    )
+  left @ right
+  return time.perf_counter() - started
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument("--runs", type=int, default=400)
+  parser.add_argument("--train", type=int, default=50_000)
+  parser.add_argument("--test", type=int, default=10_000)
+  parser.add_argument("--rounds", type=int, default=15)
+  parser.add_argument("--dir", default="studies/benchmarks/scoring")
+  arguments = parser.parse_args()
+  size = (arguments.runs, arguments.train, arguments.test)
+  root = pathlib.Path(arguments.dir) / "x".join(map(str, size))
+  directory, units = write_study(root, *size)
+  rng = np.random.default_rng(1)
+  left = (rng.random(size[1::-1]) < 0.7).astype(np.float32)
+  right = (rng.random((size[0], size[2])) < 0.5).astype(np.float32)
+  ours(directory, units)  # the files are in the system's memory from here on
+  ratios, parts, seconds = [], [], []
+  for number in range(arguments.rounds):
+    parts.append(ours(directory, units))
+    seconds.append(bare(directory, units, left, right))
+    after = ours(directory, units)
+    ratios.append((parts[-1]["total"] + after["total"]) / 2 / seconds[-1])
+    print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
+  split = {
+    name: round(float(np.median([part[name] for part in parts])), 2)
+    for name in parts[0]
+  }
+  low, median, high = pairing.interval(np.array(ratios))
+  print(
+    f"M={size[0]} N={size[1]} T={size[2]}: ours {split['total']:.2f} s (read "
+    f"{split['read']:.2f}, check {split['check']:.2f}, compute "
+    f"{split['compute']:.2f}), bare {np.median(seconds):.2f} s; ours / bare "
+    f"{median:.2f} [{low:.2f}, {high:.2f}]"
+  )
+  print(
+    json.dumps(
+      {
+        "benchmark": "scoring",
+        "ratios": {
+          "pyarrow's reading and one product": [
+            round(1 / value, 3) for value in (high, median, low)
+          ]
+        },
+        "seconds": split | {"bare": round(float(np.median(seconds)), 2)},
+      }
+    )
+  )
+
+
+if __name__ == "__main__":
+  main()
