@@ -16,7 +16,7 @@ class StreamedStudyTest(absltest.TestCase):
   def test_killed_twice_it_gives_the_arrays_of_one_in_memory(self):
     root = pathlib.Path(self.create_tempdir().full_path)
     held, streamed = root / "held", root / "streamed"
-    more = ["--augmentation=pad_crop_flip", "--checkpoint_epochs=1"]
+    more = ["--checkpoint_epochs=1"]
 
     result = small_study.launch(held, *more, **FEW)
     self.assertEqual(result.returncode, 0, result.stderr)

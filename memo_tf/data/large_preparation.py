@@ -99,8 +99,7 @@ class _DatasetWriter:
   def write(self) -> dict:
     """Writes all files but info.json; returns its content."""
     data, config = self._data, self._config
-    # What will be planted is known before any image is: labels settle it.
-    planted_count = number_planted(config.data)
+    planted_count = number_planted(data, config)
     originals = planted.originals(data, None, config)
     labels = {"train": originals.labels, "test": data.test_labels}
     num_train, num_test = len(labels["train"]), len(labels["test"])
@@ -287,16 +286,24 @@ def _in_threads(
       pool.shutdown(cancel_futures=True)
 
 
-def number_planted(config: config_lib.DataConfig) -> int:
-  """How many examples will be appended."""
-  copies = sum(copies - 1 for copies in config.planted_copies)
-  return (
-    config.planted_exact_duplicates
-    + config.planted_near_duplicates
-    + config.planted_copied_labels * copies
-    + config.planted_conflicts
-    + config.planted_noise_images
+def number_planted(
+  data: large.LargeDataset, config: config_lib.ExperimentConfig
+) -> int:
+  """How many examples will be appended: labels settle it, not images.
+
+  Raises:
+    UsageError: if there are too few images for what is to be planted.
+  """
+  shape = (len(data.train_labels), 1, 1, 1)
+  pixels = np.broadcast_to(np.zeros(1, data.image_type), shape)
+  further = planted.appended(
+    planted.originals(data, pixels, config),
+    config.data,
+    len(data.class_names),
+    data.max_pixel,
+    config.running.seed,
   )
+  return 0 if further is None else len(further.labels)
 
 
 def _check_duplicates(data, config: config_lib.ExperimentConfig) -> None:

@@ -133,9 +133,7 @@ def _gallery(
     tiles.append(
       {
         "id": int(n),
-        "image": figures.image_uri(images[n], info["max_pixel"])
-        if images is not None
-        else "",
+        "image": _picture(images, n, info),
         "label": names[row["label"]],
         "clean_label": names[row["clean_label"]],
         "is_noisy": bool(row["is_noisy"]),
@@ -149,8 +147,15 @@ def _gallery(
   return tiles
 
 
+def _picture(images: np.ndarray | None, row: int, info: dict) -> str:
+  """An image as a data URI; nothing if the page shall hold none."""
+  if images is None:
+    return ""
+  return figures.image_uri(images[row], info["max_pixel"])
+
+
 def _pairs(
-  result: scoring.GroupScores, info: dict, images: np.ndarray
+  result: scoring.GroupScores, info: dict, images: np.ndarray | None
 ) -> list[dict]:
   """The most influential pairs: both images, influence and certainty."""
   pairs, tiles = result.influence, []
@@ -164,10 +169,8 @@ def _pairs(
         "train_id": n,
         "test_id": t,
         # The test images lie behind the training images.
-        "train_image": figures.image_uri(images[n], info["max_pixel"]),
-        "test_image": figures.image_uri(
-          images[num_train + t], info["max_pixel"]
-        ),
+        "train_image": _picture(images, n, info),
+        "test_image": _picture(images, num_train + t, info),
         "train_label": info["class_names"][result.stack.labels[n]],
         "test_label": info["class_names"][result.stack.test_labels[t]],
         "influence": pairs.influence[p],

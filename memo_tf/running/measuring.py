@@ -78,7 +78,9 @@ def _stored_sample(
     for field in dataclasses.fields(config.data)
     if field.name.startswith("planted_") and field.type is int
   }
-  count = len(data.train_labels) + large_preparation.number_planted(config.data)
+  count = len(data.train_labels) + large_preparation.number_planted(
+    data, config
+  )
   config = dataclasses.replace(
     config,
     data=dataclasses.replace(

@@ -56,7 +56,8 @@ class Predictor:
       rows = np.arange(len(images) + -len(images) % BATCH_SIZE)
       rows[len(images) :] = 0
       parts = images.batches(rows.reshape(-1, BATCH_SIZE))
-      return np.concatenate([self.logits(p) for p in parts])[: len(images)]
+      logits = [self.logits(pipeline.moved_to_device(p)) for p in parts]
+      return np.concatenate(logits)[: len(images)]
     count = len(images)
     places = np.arange(count + -count % BATCH_SIZE, dtype=np.int32)
     places[count:] = 0  # padding: any image will do, its logits are cut off

@@ -431,7 +431,8 @@ def parts(images, labels, order: np.ndarray):
   for some in images.batches(order):
     steps = slice(first, first + len(some) // size)
     places = np.arange(len(some), dtype=np.int32).reshape(-1, size)
-    yield steps, some, tf.gather(labels, order[steps].ravel()), places
+    some_labels = tf.gather(labels, order[steps].ravel())
+    yield steps, pipeline.moved_to_device(some), some_labels, places
     first = steps.stop
 
 

@@ -1,6 +1,7 @@
 """The page: figures, galleries, what is flagged, and nothing taken on trust."""
 
 import base64
+import dataclasses
 import io
 import json
 import pathlib
@@ -11,6 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from memo_tf import scoring
+from memo_tf.estimators import influence
 from memo_tf.estimators import memorization
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
@@ -137,13 +139,25 @@ class PageTest(absltest.TestCase):
     self.assertIn("id 3", first[: first.index("</div>")])
 
   def test_images_can_be_kept_out(self):
-    shown = self.write([make_group()])
-    without = self.write([make_group()], report_images="none")
+    group = dataclasses.replace(
+      make_group(),
+      influence=influence.InfluencePairs(
+        train_ids=np.array([3]),
+        test_ids=np.array([1]),
+        influence=np.array([0.5]),
+        standard_error=np.array([0.1]),
+        q_value=np.array([0.01]),
+        num_tested=8,
+      ),
+    )
+    shown = self.write([group])
+    without = self.write([group], report_images="none")
 
     self.assertIn("data:image/png", shown)
     self.assertNotIn("data:image", without)
     self.assertNotIn("<img", without)
     self.assertIn("id 3", without)
+    self.assertIn("train 3, test 1", without)
     for html in (shown, without):
       self.assertIn("Licence: none", html)
       self.assertIn("nobody", html)

@@ -15,7 +15,7 @@ from memo_tf.running import run
 
 CONFIG = config_lib.ExperimentConfig(
   data=config_lib.DataConfig(label_noise=0.1, planted_noise_images=30),
-  models=config_lib.ModelsConfig(models=("cifar_resnet-8-w0.25",)),
+  models=config_lib.ModelsConfig(models=("cifar_resnet-8-w0.125",)),
   running=config_lib.RunningConfig(storage="stream"),
 )
 
@@ -43,7 +43,7 @@ class MeasuringTest(absltest.TestCase):
       mock.patch.object(measuring, "SLICE_SECONDS", 0.01),
     ):
       found = [
-        measuring.measure(session, "cifar_resnet-8-w0.25", "one_hot", share)
+        measuring.measure(session, "cifar_resnet-8-w0.125", "one_hot", share)
         for share in (sample.share, sample.share / 1000)
       ]
     self.assertGreater(found[1]["fixed"], 50 * found[0]["fixed"])
