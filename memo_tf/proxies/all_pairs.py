@@ -10,14 +10,14 @@ bound or the column's is kept. In all 0.53 of the products.
 
 import numpy as np
 
-from memo_tf.proxies import neighbours
+from memo_tf.proxies import space as space_lib
 
 SAMPLE_PART = 4
 # More candidates than this times k, and the row is searched on its own.
 _MOST = 16
 
 
-def nearest(space: "neighbours.Space", k: int) -> np.ndarray:
+def nearest(space: space_lib.Space, k: int) -> np.ndarray:
   """`[N, k]` ids of the neighbours of all examples, each row ascending.
 
   Args:
@@ -41,7 +41,7 @@ def nearest(space: "neighbours.Space", k: int) -> np.ndarray:
     else:
       within = s <= pairs.open_bound(bound)[None, :sample]
       pairs.add_mask(within, s, start, 0, of_rows=False)
-    near, wide, bound[start:stop], members = neighbours.candidates(
+    near, wide, bound[start:stop], members = space_lib.candidates(
       s, k, error[start:stop]
     )
     place, column, value = members(*np.nonzero(near), bound[start:stop])
@@ -65,7 +65,7 @@ def _product(space, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
   """s of rows with columns, in the space's block of memory."""
   flat = space.products.reshape(-1)[: len(rows) * len(columns)]
   found = flat.reshape(len(rows), len(columns))
-  return np.matmul(neighbours.left_factor(rows), columns.T, out=found)
+  return np.matmul(space_lib.left_factor(rows), columns.T, out=found)
 
 
 def _decide(space, k, order, error, pairs) -> np.ndarray:

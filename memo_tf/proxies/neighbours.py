@@ -2,34 +2,20 @@
 
 The k nearest of an example are the k others (never itself) of least squared
 Euclidean distance, evaluated in float64 from the features' differences; among
-equal distances the lower id. This set is found from blocks of float32 matrix
-products and bounds on what rounding can do to them:
-
-    s(x, y) = |x|^2 / 2 + |y|^2 / 2 - x.y
-
-is half of the squared distance, and its float32 value off by at most
-e = g (|x| + R)^2, with R the largest norm and g of order D 2^-24. So whoever is more than 2 e below the k-th least
-value is in, more than 2 e above it is out, and only those between are
-evaluated in float64. Rows where too many are between (features that hardly
-differ) are multiplied again in float64, where g is of order D 2^-53.
+equal distances the lower id. `space` says how, and `all_pairs` how half of the
+products suffice.
 """
 
 from collections.abc import Iterator
-import math
 
 import numpy as np
 
 from memo_tf.proxies import all_pairs
+from memo_tf.proxies import space as space_lib
 
-# Columns that share one minimum; the k-th least minimum bounds the k-th value.
-_GROUP = 16
-# A row with more undecided than this is multiplied again in float64.
-_UNDECIDED = 256
 # From where on it pays to use each product for both of its examples.
 _HALVED_WIDTH = 128
 _HALVED_EXAMPLES = 8192
-# Pairs whose differences are taken at once.
-_PAIR_BYTES = 2**25
 
 
 def knn_label_agreement(
@@ -93,7 +79,9 @@ def nearest(
   queries = np.arange(count) if queries is None else np.asarray(queries)
   rows = max(1, block_bytes // (4 * count))
   halved = _worth_halving(features.shape, len(queries), num_neighbours, rows)
-  space = Space(features, min(rows, count if halved else len(queries)))
+  space = space_lib.Space(
+    features, min(rows, count if halved else len(queries))
+  )
   if halved:
     found = all_pairs.nearest(space, num_neighbours)
   for start in range(0, len(queries), rows):
@@ -111,207 +99,3 @@ def _worth_halving(shape, num_queries: int, k: int, rows: int) -> bool:
     and count > 2 * rows
     and num_queries > 0.6 * count
   )
-
-
-class Space:
-  """Features, prepared for products with all others."""
-
-  def __init__(self, features: np.ndarray, rows: int):
-    self.features = np.ascontiguousarray(features, np.float32)
-    count, depth = self.features.shape
-    # Distances do not see the mean; rounding does.
-    self.mean = self.features.mean(axis=0, dtype=np.float64).astype(np.float32)
-    # (y, |y|^2 / 2, 1), so that (-x, 1, |x|^2 / 2) times it is s(x, y).
-    self.right = np.empty((count, depth + 2), np.float32)
-    centred = self.right[:, :depth]
-    with np.errstate(invalid="ignore"):
-      np.subtract(self.features, self.mean, out=centred)
-    square = np.einsum("nd,nd->n", centred, centred, dtype=np.float64)
-    if not np.isfinite(square).all():
-      raise ValueError("`features` must be finite. Received: a NaN or infinity")
-    # By a power of two, hence exactly, to a radius near 1: nothing underflows.
-    radius = math.sqrt(square.max())
-    self.scale = 2.0 ** -math.frexp(radius)[1] if radius else 1.0
-    centred *= np.float32(self.scale)
-    self.norm = np.sqrt(square) * self.scale
-    self.right[:, depth] = np.square(self.norm) / 2
-    self.right[:, depth + 1] = 1
-    self.products = np.empty((rows, count), np.float32)
-    self._twins: np.ndarray | None = None
-
-  def nearest(self, rows: np.ndarray, k: int) -> np.ndarray:
-    """`[B, k]` ids of some rows' neighbours, ascending."""
-    products = self.products[: len(rows)]
-    np.matmul(left_factor(self.right[rows]), self.right.T, out=products)
-    found = np.empty((len(rows), k), np.int64)
-    again = self._select(products, rows, k, 2.0**-24, found)
-    step = max(1, len(self.products) // 4)
-    for start in range(0, len(again), step):
-      places = again[start : start + step]
-      part = np.empty((len(places), k), np.int64)
-      self._select(
-        self._float64_products(rows[places]), rows[places], k, 2.0**-53, part
-      )
-      found[places] = part
-    found.sort(axis=1)
-    return found
-
-  def error(self, rows: np.ndarray, unit: float) -> np.ndarray:
-    """Twice the most by which some rows' products may be off: 2 e.
-
-    Rounding of a sum of D + 2 products, of the squares and of centring.
-    """
-    share = (self.features.shape[1] / 2 + 4) * 1.05 * unit
-    return 2 * share * np.square(self.norm[rows] + self.norm.max())
-
-  def _float64(self, part) -> np.ndarray:
-    """Some features, centred and scaled, in float64."""
-    return (self.features[part].astype(np.float64) - self.mean) * self.scale
-
-  def _float64_products(self, rows: np.ndarray) -> np.ndarray:
-    """s in float64 `[B, N]`, without a float64 copy of all features."""
-    left = -self._float64(rows)
-    found = np.empty((len(rows), len(self.features)))
-    for start in range(0, len(self.features), 4096):
-      part = slice(start, start + 4096)
-      some = self._float64(part)
-      np.matmul(left, some.T, out=found[:, part])
-      found[:, part] += np.einsum("nd,nd->n", some, some) / 2
-    return found
-
-  def _select(self, s, rows, k, unit, found) -> np.ndarray:
-    """Fills `found` from s `[B, N]`; the places left for a better s.
-
-    With s in float64 (unit 2^-53) none is left.
-    """
-    error = self.error(rows, unit)
-    s[np.arange(len(rows)), rows] = np.inf  # never its own neighbour
-    near, wide, bound, members = candidates(s, k, error)
-    final = unit < 2.0**-24
-    again = np.flatnonzero(wide) if not final else np.zeros(0, np.int64)
-    place, column, value = members(*np.nonzero(near), bound)
-    left = self.decide(place, column, value, rows, k, error, found, final)
-    if final:
-      for b in np.flatnonzero(wide):
-        column = np.flatnonzero(s[b] <= bound[b])
-        place = np.full(len(column), b)
-        self.decide(place, column, s[b, column], rows, k, error, found, final)
-    return np.concatenate([again, left])
-
-  def decide(self, place, column, value, rows, k, error, found, final):
-    """Of candidates (place, column, value), sorted by place, takes the k least.
-
-    Returns:
-      Places with too many candidates too close to each other, if not `final`.
-    """
-    if not len(place):
-      return np.zeros(0, np.int64)
-    order = np.lexsort((value, place))
-    place, column, value = place[order], column[order], value[order]
-    places, first, row = np.unique(
-      place, return_index=True, return_inverse=True
-    )
-    kth = value[first + k - 1].astype(np.float64)
-    sure = value < (kth - error[places])[row]
-    open_ = ~sure & (value <= (kth + error[places])[row])
-    num_sure = np.bincount(row[sure], minlength=len(places))
-    num_open = np.bincount(row[open_], minlength=len(places))
-    left = np.zeros(len(places), bool)
-    if not final:
-      left = num_open > _UNDECIDED
-    # The open ones of a row in the order of their distance, then of their id;
-    # where all of them are needed any order does.
-    ranked = open_ & (num_sure + num_open > k)[row] & ~left[row]
-    distance = np.zeros(len(place))
-    distance[ranked] = self._distances(
-      rows[place[ranked]], column[ranked], twins=final
-    )
-    order = np.lexsort((column, distance, ~sure, row))
-    order = order[(sure | open_)[order]]
-    counts = num_sure + num_open
-    rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    order = order[(rank < k) & ~left[row[order]]]
-    found[places[~left]] = column[order].reshape(-1, k)
-    return places[left]
-
-  def _distances(self, one, other, *, twins: bool) -> np.ndarray:
-    """Squared distances of pairs of examples, from differences in float64."""
-    if twins:
-      # What float64 leaves open is mostly twins: one distance serves them all.
-      pairs, inverse = np.unique(
-        one * len(self.features) + self._twin()[other], return_inverse=True
-      )
-      one, other = np.divmod(pairs, len(self.features))
-    else:
-      inverse = slice(None)
-    found = np.empty(len(one))
-    step = max(1, _PAIR_BYTES // (8 * self.features.shape[1]))
-    for start in range(0, len(one), step):
-      part = slice(start, start + step)
-      difference = np.subtract(
-        self.features[one[part]], self.features[other[part]], dtype=np.float64
-      )
-      found[part] = np.einsum("nd,nd->n", difference, difference)
-    return found[inverse]
-
-  def _twin(self) -> np.ndarray:
-    """`[N]`: the first example with the same features."""
-    if self._twins is None:
-      rows = self.features + np.float32(0)  # -0 is 0
-      whole = rows.view(f"V{4 * rows.shape[1]}").ravel()
-      _, first, inverse = np.unique(
-        whole, return_index=True, return_inverse=True
-      )
-      self._twins = first[inverse]
-    return self._twins
-
-
-def left_factor(right: np.ndarray) -> np.ndarray:
-  """(-x, 1, |x|^2 / 2) of rows (x, |x|^2 / 2, 1)."""
-  left = -right
-  left[:, -2] = 1
-  left[:, -1] = right[:, -2]
-  return left
-
-
-def candidates(s: np.ndarray, k: int, error: np.ndarray):
-  """Who may be among the k least of each row of s, that is off by error / 2.
-
-  Returns:
-    For groups of columns whether they have such, `[B, G]`; the rows with too
-    many, `[B]`, none of which are in the first; the bound that they keep to,
-    `[B]`; and the function of `_minima`.
-  """
-  minima, members = _minima(s, k)
-  bound = np.partition(minima, k - 1, axis=1)[:, k - 1]
-  bound = np.nextafter((bound + error).astype(s.dtype), np.inf, dtype=s.dtype)
-  near = minima <= bound[:, None]
-  wide = near.sum(axis=1) > k + _UNDECIDED
-  near[wide] = False
-  return near, wide, bound, members
-
-
-def _minima(s: np.ndarray, k: int):
-  """Minima of groups of columns, and a function to their members.
-
-  Group g has the columns g, g + G, g + 2 G, …, so that one pass over contiguous
-  memory finds all minima; the columns beyond have groups of their own.
-  """
-  size = _GROUP if s.shape[1] >= 8 * k * _GROUP else 1
-  groups = s.shape[1] // size
-  whole = groups * size
-  minima = s[:, :whole].reshape(len(s), size, groups).min(axis=1)
-  minima = np.concatenate([minima, s[:, whole:]], axis=1)
-
-  def members(place, group, bound):
-    """(place, column, value) of members within their row's bound, by place."""
-    column = group[:, None] + groups * np.arange(size)
-    column[group >= groups] = -1
-    column[group >= groups, 0] = whole + group[group >= groups] - groups
-    value = s[place[:, None], column]
-    value[column < 0] = np.inf
-    keep = value <= bound[place][:, None]
-    place = np.broadcast_to(place[:, None], keep.shape)
-    return place[keep], column[keep], value[keep]
-
-  return minima, members
