@@ -91,15 +91,20 @@ def launch(
     )
   if results is not None:
     _show(directory, config, results, outcome.failures)
+  _say_failures(directory, outcome, len(wanted))
+  return FAILED if outcome.failures else 0
+
+
+def _say_failures(directory, outcome, total: int) -> None:
+  """A table of what failed, if anything did."""
   if outcome.failures:
     for line in outcome.table():
       _say(line)
     _say(
-      f"{len(outcome.failures)} of {len(wanted)} runs failed; their logs and "
+      f"{len(outcome.failures)} of {total} runs failed; their logs and "
       f"tracebacks are under {directory.root / 'work'}. The same command tries "
       "them again."
     )
-  return FAILED if outcome.failures else 0
 
 
 def score_and_show(
@@ -171,6 +176,9 @@ def _rounds(directory, config, wanted, pool, workers, first, *, scores):
         # Where one is, others may be: all are read before any is repeated.
         thorough = survey_lib.survey(directory, wanted, check_digests=True)
         damaged = {error.unit: error.problem, **thorough.damaged}
+      except directory_lib.ExperimentError:
+        _say_failures(directory, outcome, len(wanted))
+        raise
     if not damaged:
       return found, outcome, results
     if first:
