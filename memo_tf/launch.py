@@ -16,6 +16,7 @@ from absl import flags
 from memo_tf import launch_flags
 from memo_tf import scoring
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import dataset_record
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import survey as survey_lib
 from memo_tf.experiment import work_units
@@ -76,6 +77,11 @@ def launch(
       preparation.prepare(directory, config, pool, waited)
     else:
       peers.wait_for_first(directory, config, waited)
+    size = dataset_record.decoded_bytes(dataset_record.read_info(directory))
+    if dataset_record.is_streamed(config.running, size):
+      _say(
+        f"Images are streamed from disk; decoded they take {size / 1e9:.3g} GB."
+      )
     found = survey_lib.survey(directory, wanted)
     for unit, problem in found.damaged.items() if first else ():
       place = directory.move_aside(unit)
