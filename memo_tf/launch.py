@@ -19,6 +19,7 @@ from memo_tf import scoring
 from memo_tf import size_study
 from memo_tf.experiment import checkup
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import dataset_record
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import records
 from memo_tf.experiment import survey as survey_lib
@@ -86,6 +87,11 @@ def launch(
       preparation.prepare(directory, config, pool, waited, record=record)
     else:
       peers.wait_for_first(directory, config, waited)
+    size = dataset_record.decoded_bytes(dataset_record.read_info(directory))
+    if dataset_record.is_streamed(config.running, size):
+      _say(
+        f"Images are streamed from disk; decoded they take {size / 1e9:.3g} GB."
+      )
     found, outcome, results = _rounds(
       directory, config, wanted, pool, workers, first, scores=not only
     )

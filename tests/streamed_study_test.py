@@ -34,6 +34,7 @@ class StreamedStudyTest(absltest.TestCase):
     result = small_study.launch(streamed, *more, **STREAM)
     self.assertEqual(result.returncode, 0, result.stderr)
 
+    self.assertIn("Images are streamed from disk", result.stderr)
     self.assertEmpty(
       small_study.differences(
         small_study.arrays(held), small_study.arrays(streamed)
