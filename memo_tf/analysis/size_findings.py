@@ -59,10 +59,14 @@ def findings(
       f"{_change(row, 'in_accuracy')}, held-out accuracy "
       f"{_change(row, 'out_accuracy')}."
     )
-    if saturated:
+    # A change of in-accuracy that the runs show is part of it, saturated or not.
+    in_stays = row["in_accuracy_low"] <= 0 <= row["in_accuracy_high"]
+    if saturated and in_stays:
       text += (
         " In-accuracy is saturated at both, so this is held-out accuracy alone."
       )
+    elif saturated:
+      text += " In-accuracy is saturated at both, and yet changes."
     question = f"Does memorization grow from {here} to {there}?"
     found.append(Finding(question=question, answer=answer, text=text))
   found.append(_peak(names, by_size))

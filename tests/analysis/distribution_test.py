@@ -261,6 +261,26 @@ class FindingsTest(absltest.TestCase):
     )
     return found, carried
 
+  def test_saturated_in_accuracy_may_still_change(self):
+    study = simulate(shares={"constant": 1.0}, beta=(1.0, 1.0))
+    bootstrap = size_trends.paired_bootstrap(100, block=10, num_resamples=20)
+    by_size, changes = size_trends.mean_trends(
+      study.correct, study.in_mask, bootstrap
+    )
+    modes, _ = distribution.bimodality(study.correct, study.in_mask, bootstrap)
+    by_size["saturated"] = True
+    for low, high, words in (
+      (-0.009, -0.003, "saturated at both, and yet changes."),
+      (-0.009, 0.001, "this is held-out accuracy alone."),
+    ):
+      changes["in_accuracy_low"], changes["in_accuracy_high"] = low, high
+
+      found = size_findings.findings(
+        ["a", "b", "c"], by_size, changes, modes, []
+      )
+
+      self.assertIn(words, found[0].text)
+
   def test_a_fall_is_told_and_sized(self):
     found, carried = self.findings(
       shares={"decreasing": 0.7, "constant": 0.3}, beta=(1.0, 1.0)
