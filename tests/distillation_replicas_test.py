@@ -13,6 +13,7 @@ import tempfile
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
+import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # name: (alpha, label loss, examples, of which some weigh 0)
@@ -89,6 +90,7 @@ np.savez(path, **found)
 """
 
 
+@pytest.mark.slow
 class ReplicasTest(parameterized.TestCase):
   @classmethod
   def setUpClass(cls):

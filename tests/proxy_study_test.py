@@ -130,12 +130,14 @@ class ProxyStudyTest(absltest.TestCase):
   def test_the_page_shows_table_verdicts_and_plots(self):
     page = (STUDY / "report" / "index.html").read_text()
 
-    self.assertIn("Proxies of memorization: one_hot", page)
+    self.assertIn("Proxies of memorization: cifar_resnet, one_hot", page)
     for text in ("tracks", "forgetting events", "mine", "Scatter plots: 6"):
       self.assertIn(text, page)
 
   def test_verdicts_are_printed(self):
-    self.assertIn("proxies of memorization: one_hot", OUTPUT.stdout)
+    self.assertIn(
+      "proxies of memorization: cifar_resnet, one_hot", OUTPUT.stdout
+    )
 
 
 class WrongUseTest(absltest.TestCase):

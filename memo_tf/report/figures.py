@@ -70,7 +70,7 @@ def memorization_histogram(
     else:
       names = ["examples"]
     axes.hist(parts, bins=edges, label=names)
-    axes.set_yscale("symlog", linthresh=10)
+    log_axis(axes, linthresh=10)
     axes.set_xlabel("memorization")
     axes.set_ylabel("examples (log scale)")
     axes.legend(frameon=False, fontsize=8)
@@ -114,6 +114,16 @@ def image_uri(image: np.ndarray, max_pixel: int) -> str:
   Image.fromarray(pixels).save(sink, format="PNG", optimize=True)
   content = base64.b64encode(sink.getvalue()).decode()
   return f"data:image/png;base64,{content}"
+
+
+def log_axis(axes, *, linthresh: float) -> None:
+  """A vertical axis that is logarithmic above `linthresh`.
+
+  With plain numbers: matplotlib's own powers are mathematical text, which the
+  style leaves as it is written.
+  """
+  axes.set_yscale("symlog", linthresh=linthresh)
+  axes.yaxis.set_major_formatter(lambda value, place: f"{value:g}")
 
 
 def style():

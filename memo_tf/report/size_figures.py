@@ -81,7 +81,7 @@ def histograms(labels: list[str], bins: pd.DataFrame) -> str:
         ecolor=line.get_edgecolor(),
         elinewidth=0.6,
       )
-    axes.set_yscale("symlog", linthresh=0.01)
+    figures.log_axis(axes, linthresh=0.01)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("memorization")
     axes.set_ylabel("share of images (log above 0.01)")

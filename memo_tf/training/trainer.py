@@ -227,7 +227,7 @@ class Trainer:
     """
     size, shape = self.recipe.batch_size, self.model.input_shape[1:]
     return tf.function(
-      self._step,
+      lambda images, labels, rate: self._step(images, labels, rate),
       input_signature=[
         tf.TensorSpec([size, *shape], self._image_type),
         tf.TensorSpec([size], tf.int32),

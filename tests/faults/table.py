@@ -221,7 +221,6 @@ FAULTS = (
     inject=in_run(disturbed.kill_all, workers=2),
     code=-9,
     says="4 runs: 2 done, 2 to run",
-    is_fast=True,
   ),
   Fault(
     name="terminated",

@@ -204,6 +204,7 @@ class FiguresTest(absltest.TestCase):
     one = figures.memorization_histogram(values, noisy)
 
     self.assertEqual(one, figures.memorization_histogram(values, noisy))
+    self.assertNotIn("mathdefault", one)
     self.assertStartsWith(one, "<svg")
     self.assertIn("planted wrong label", one)
 
