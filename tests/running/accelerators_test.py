@@ -78,11 +78,11 @@ class WorkersTest(absltest.TestCase):
       found = {}
       for worker in pool._workers:
         path = pathlib.Path(f"/proc/{worker.process.pid}/environ")
-        variables = dict(
-          line.split("=", 1)
-          for line in path.read_text().split("\0")
-          if "=" in line
-        )
+        text = ""
+        while not text:  # empty until the program is loaded
+          text = path.read_text()
+        lines = [line for line in text.split("\0") if "=" in line]
+        variables = dict(line.split("=", 1) for line in lines)
         found[worker.process.pid] = variables[accelerators.VARIABLE]
       return found
 
