@@ -65,7 +65,8 @@ def launch(
     wanted = {unit: wanted[unit] for unit in planning.selected(only, planned)}
   first = config.running.strategy != "multi_worker" or peers.is_first()
   if first:
-    preparation.open_directory(directory)
+    # One of thousands of tasks leaves what is not its own to the others.
+    preparation.open_directory(directory, tidy=not only)
   workers = worker_pool.number_of_workers(config.running)
   setup = {"config": config.to_json(), "experiment_dir": str(directory.root)}
   log, dataset = directory.root / "work" / "workers.log", config.data.dataset
@@ -97,6 +98,8 @@ def launch(
     )
   if results is not None:
     _show(directory, config, results, outcome.failures)
+    # What was killed right before this launch may have died during it.
+    directory.clean_private()
   _say_failures(directory, outcome, len(wanted))
   return FAILED if outcome.failures else 0
 

@@ -371,11 +371,21 @@ def difference(
 
 
 def is_alive(pid: int) -> bool:
-  """Whether a process of this host is there."""
+  """Whether a process of this host is there and has not ended.
+
+  One that has ended and that nobody has waited for keeps its number; where the
+  first process of a container waits for nobody, for ever.
+  """
   try:
     os.kill(pid, 0)
   except ProcessLookupError:
     return False
-  except PermissionError:
-    pass
-  return True
+  except PermissionError:  # another user's
+    return True
+  try:
+    state = pathlib.Path(f"/proc/{pid}/stat").read_text()
+  except FileNotFoundError:
+    return not pathlib.Path("/proc/self").exists()  # ended, or no Linux
+  except (OSError, UnicodeDecodeError):
+    return True
+  return state.rpartition(")")[2].split()[0] not in ("Z", "X")

@@ -35,8 +35,14 @@ _OWN = {"dataset", "subsets", "work", "resolved.flags", "environment.json"}
 _RESULTS = {"runs", "scores", "report", "damaged", "digests.json"}
 
 
-def open_directory(directory: directory_lib.ExperimentDirectory) -> None:
+def open_directory(
+  directory: directory_lib.ExperimentDirectory, tidy: bool = True
+) -> None:
   """Opens a study's directory, or makes a new one; checks that it is writable.
+
+  Args:
+    directory: of the study.
+    tidy: remove what dead processes left, which walks over every run.
 
   Raises:
     UsageError: if it holds something that is not a study.
@@ -61,7 +67,8 @@ def open_directory(directory: directory_lib.ExperimentDirectory) -> None:
     probe.unlink()
   except OSError as error:
     raise OSError(error.errno, error.strerror, str(directory.root)) from error
-  directory.clean_private()
+  if tidy:
+    directory.clean_private()
 
 
 def recorded_config(

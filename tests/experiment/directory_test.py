@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import unittest
 from unittest import mock
 
 from absl.testing import absltest
@@ -377,6 +378,18 @@ class CleanPrivateTest(DirectoryTestCase):
     for path in gone:
       self.assertFalse(path.exists(), path)
     self.assertEqual(tree(self.root), finished)
+
+  @unittest.skipUnless(os.path.exists("/proc/self/stat"), "needs /proc")
+  def test_removes_what_one_left_that_ended_and_was_not_waited_for(self):
+    with subprocess.Popen(["true"]) as process:
+      path = self.leftover(self.folder, process.pid, folder=True)
+      # Ended, seen without collecting it: it keeps its number.
+      os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+      os.kill(process.pid, 0)
+
+      self.directory.clean_private()
+
+    self.assertFalse(path.exists())
 
   def test_keeps_what_a_living_process_writes(self):
     kept = [
