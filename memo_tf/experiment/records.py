@@ -7,6 +7,7 @@ files, each of which is recorded, and known to be done, on its own:
     batch_dynamics.npz     as presented in the training batch       [E, N]
     grand.npz, grand_last.npz, loss_sensitivity.npz, curvature.npz  [K, N]
     vog.npz, prediction_depth.npz, knn_label_agreement.npz          [N]
+    second_split.npz       the subset, while training on the others [E, N]
     probabilities.npz      of the finished model                    [N, C]
 
 What needs representations is computed in the run, which keeps the proxy's
@@ -40,6 +41,7 @@ OUTPUTS = {
   **{name: f"{name}.npz" for name in CHECKPOINT_RECORDS},
   "vog": "vog.npz",
   "probabilities": "probabilities.npz",
+  "second_correct": "second_split.npz",
 }
 # Records from many runs: of a group's predictions, or of several families.
 FROM_PREDICTIONS = frozenset(
@@ -54,22 +56,16 @@ FROM_PREDICTIONS = frozenset(
 
 
 def known_names() -> list[str]:
-  """What `--proxies` may name.
-
-  Not second-split forgetting: no run is trained on one half and then on the
-  other; who has such records gives them to `proxies.evaluate`.
-  """
-  return [
-    ALL,
-    *(n for n, p in proxies.PROXIES.items() if "second_correct" not in p.needs),
-  ]
+  """What `--proxies` may name."""
+  return [ALL, *proxies.PROXIES]
 
 
 def chosen(config: config_lib.ExperimentConfig) -> dict[str, proxies.Proxy]:
   """The proxies that a study asks for, by name, in the table's order.
 
   `all` are those that the study can have: `cscore_profile` takes a second
-  subset ratio. `--proxy_dynamics` says where dynamics come from.
+  subset ratio, second-split forgetting subsets that hold something out.
+  `--proxy_dynamics` says where dynamics come from.
   """
   settings = config.proxies
   asked = set(settings.proxies)
@@ -99,8 +95,25 @@ def outputs(config: config_lib.ExperimentConfig) -> frozenset[str]:
   return frozenset(found)
 
 
-def check_subset_size(config: config_lib.ExperimentConfig, size: int) -> None:
-  """Raises a `ValueError` if a subset has too few neighbours to look at."""
+def check_subset_sizes(
+  config: config_lib.ExperimentConfig, size: int, held_out: int
+) -> None:
+  """Raises a `ValueError` if subsets do not fit the proxies.
+
+  Args:
+    config: of the study.
+    size: of the smallest subset, whose neighbours are looked at.
+    held_out: how many examples the largest subset of those that record holds
+      out: a second training takes a batch of them.
+  """
+  batch = config.recipe.batch_size
+  if held_out < batch and "second_split.npz" in outputs(config):
+    raise ValueError(
+      "second_split_forgetting trains on the examples held out of a subset, of "
+      f"which there must be a batch or more, {batch}; here there are {held_out}."
+      " Name other --proxies, or give a smaller --batch_size. Received: "
+      f"--batch_size={batch}"
+    )
   neighbours = config.proxies.probe_neighbours
   if neighbours >= size and any(
     is_computed_in_run(proxy) for proxy in chosen(config).values()
@@ -164,16 +177,17 @@ def estimated_bytes(
   config: config_lib.ExperimentConfig, num_train: int, num_classes: int
 ) -> int:
   """What the records of one run take on disk."""
-  count = len(
-    recorded_epochs(config.recipe.epochs, config.proxies.record_epochs)
-  )
-  checkpoints = min(config.recipe.epochs, config.proxies.record_checkpoints)
+  epochs = config.recipe.epochs
+  count = len(recorded_epochs(epochs, config.proxies.record_epochs))
+  checkpoints = min(epochs, config.proxies.record_checkpoints)
   total = 0
   for output in outputs(config):
     if output.endswith("dynamics.npz"):
       total += 4 * len(_DYNAMICS) * count * num_train
     elif output == "probabilities.npz":
       total += 4 * num_classes * num_train
+    elif output == "second_split.npz":
+      total += 4 * epochs * num_train
     else:
       rows = checkpoints if output[:-4] in CHECKPOINT_RECORDS else 1
       total += 4 * rows * num_train
@@ -202,7 +216,8 @@ def _has_dynamics(proxy: proxies.Proxy) -> bool:
 def _can_have(
   config: config_lib.ExperimentConfig, proxy: proxies.Proxy
 ) -> bool:
-  if proxy.name not in known_names():
-    return False
-  ratios = sum(name != "full" for name in config.family_names())
+  families = config.family_names()
+  if "second_correct" in proxy.needs:
+    return families[0] != "full"
+  ratios = sum(name != "full" for name in families)
   return "family_correct" not in proxy.needs or ratios > 1

@@ -71,8 +71,8 @@ RECORDS = {
   "family_correct": "subset_correct of several subset ratios, a list",
   "family_in_mask": "in_mask of several subset ratios, a list",
   "probabilities": "[R, N, C]: predictions of R runs",
-  "second_correct": "float [E, N]: right while training on the other half of "
-  "the data; NaN for examples of that half",
+  "second_correct": "float [E, N]: right after each epoch of a second training "
+  "on the examples held out; NaN for those",
 }
 
 _JIANG = "Jiang, Zhang, Talwar & Mozer 2021, arXiv:2002.03206"

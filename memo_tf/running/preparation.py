@@ -161,10 +161,11 @@ def prepare(
     _prepare_dataset(directory, config, pool, is_new, on_wait)
     info = dataset_record.read_info(directory)
     dataset_record.check_storage(config, dataset_record.decoded_bytes(info))
-    smallest = min(
+    sizes = [
       _prepare_subsets(directory, config, family, info["num_train"])
       for family in config.family_names()
-    )
+    ]
+    smallest = int(min(s.min() for s in sizes))
     for name in config.models.models:
       model = model_names.parse(name)
       model_names.check_image(model, info["image_shape"])
@@ -173,7 +174,8 @@ def prepare(
       recipe.check_subset_size(smallest)
       for teacher, _ in recipe.required:
         model_names.check_image(model_names.parse(teacher), info["image_shape"])
-    records.check_subset_size(config, smallest)
+    held_out = info["num_train"] - int(sizes[0].max())
+    records.check_subset_sizes(config, smallest, held_out)
     proxy_files.read(
       config.proxies.proxy_files, info["num_train"], config.models.models
     )
@@ -250,8 +252,8 @@ def _check_same_as_runs(directory) -> None:
     )
 
 
-def _prepare_subsets(directory, config, family_name, num_examples) -> int:
-  """Writes or extends a family's `in_mask`; returns its smallest subset."""
+def _prepare_subsets(directory, config, family_name, num_examples):
+  """Writes or extends a family's `in_mask`; returns the sizes, int `[M]`."""
   family = subsets_lib.parse_family(family_name)
   path = directory.in_mask_path(family_name)
   count = config.subsets.num_subsets
@@ -262,7 +264,7 @@ def _prepare_subsets(directory, config, family_name, num_examples) -> int:
     except (ValueError, EOFError, OSError):
       found = None
     if found is not None and subsets_lib.same_masks(found, masks):
-      return int(masks.sum(axis=1).min())
+      return masks.sum(axis=1)
     if found is not None and found.ndim == 2 and len(found) <= count:
       if subsets_lib.same_masks(found, masks[: len(found)]):
         found = None  # a study that grows
@@ -274,7 +276,7 @@ def _prepare_subsets(directory, config, family_name, num_examples) -> int:
   sink = io.BytesIO()
   np.save(sink, masks, allow_pickle=False)
   directory_lib.write_atomic(path, sink.getvalue())
-  return int(masks.sum(axis=1).min())
+  return masks.sum(axis=1)
 
 
 def _run_tasks(pool, tasks: list[dict], on_wait) -> None:

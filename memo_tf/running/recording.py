@@ -20,6 +20,7 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
 from memo_tf.experiment import records
 from memo_tf.experiment import streams
+from memo_tf.experiment import work_units
 from memo_tf.training import distribution
 from memo_tf.training import recording
 from memo_tf.training import trainer as trainer_lib
@@ -27,6 +28,7 @@ from memo_tf.training.recording import dynamics
 from memo_tf.training.recording import gradients
 from memo_tf.training.recording import input_gradients
 from memo_tf.training.recording import representations
+from memo_tf.training.recording import second_split
 from memo_tf.training.recording import snapshots
 
 # Traced functions, kept as long as the trainer of their model.
@@ -161,7 +163,21 @@ class RunRecording:
         for k in self._recorders["snapshots"].restored()
       ]
       return {name: np.stack(values).astype(np.float32), **about}
+    if name == "second_split":
+      return {"second_correct": self._second_correct()}
     return {name: self._from_representations(name, logits)}
+
+  def _second_correct(self) -> np.ndarray:
+    unit, session = work_units.parse_unit(self._unit_name), self._session
+    return second_split.second_correct(
+      self._trainer,
+      session.images,
+      session.labels,
+      self._members,
+      seed=session.config.running.seed,
+      family=unit.subsets,
+      index=unit.index,
+    )
 
   def of_weights(
     self, name: str, images: tf.Tensor, labels: tf.Tensor, checkpoint: int
@@ -183,7 +199,8 @@ class RunRecording:
     """What recording costs a run, from timing it on a few examples.
 
     Nearest neighbours are taken to cost the square of the examples, all else
-    is linear in them; batch dynamics cost next to nothing.
+    is linear in them; batch dynamics cost next to nothing. Not the steps of a
+    second training, whose time the caller knows.
 
     Args:
       count: how many examples.
@@ -203,6 +220,9 @@ class RunRecording:
     if _CLEAN in self.outputs:
       number = len(self._recorders[_CLEAN].epochs)
       costs.append((lambda: self._trainer.predict(images), linear * number))
+    if "second_split.npz" in self.outputs:
+      epochs = self._trainer.recipe.epochs
+      costs.append((lambda: self._trainer.predict(images), own * epochs))
     for output in sorted(self.outputs):
       name = output.removesuffix(".npz")
       rows = linear * len(self._checkpoints)

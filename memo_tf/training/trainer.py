@@ -147,6 +147,10 @@ class Trainer:
         variable.assign(
           _seeded(initializer, stream)(variable.shape, variable.dtype)
         )
+    self.reset_momenta()
+
+  def reset_momenta(self) -> None:
+    """Sets them to 0, as at the start of a training."""
     for velocity in self._velocities:
       velocity.assign(tf.zeros_like(velocity))
 

@@ -121,6 +121,7 @@ class RecordingTest(absltest.TestCase):
     for name in records.CHECKPOINT_RECORDS:
       self.assertEqual(shapes[name], (2, NUM_TRAIN))
     self.assertEqual(shapes["probabilities"], (NUM_TRAIN, 10))
+    self.assertEqual(shapes["second_correct"], (NUM_EPOCHS, NUM_TRAIN))
     np.testing.assert_array_equal(found["dynamics.npz:epochs"], [3, 4])
     np.testing.assert_array_equal(found["grand.npz:checkpoint_epochs"], [2, 4])
 
@@ -240,9 +241,20 @@ class WantedTest(absltest.TestCase):
       of_runs = name in ("cscore", "cscore_profile", "self_confidence")
       self.assertEqual(not files, of_runs, name)
 
-  def test_what_no_run_records_is_refused(self):
+  def test_an_unknown_proxy_is_refused(self):
     with self.assertRaisesRegex(ValueError, "--proxies must be of: all, "):
-      self.config(proxies=("second_split_forgetting",))
+      self.config(proxies=("third_split_forgetting",))
+
+  def test_a_second_training_takes_a_batch_that_was_held_out(self):
+    config = self.config(proxies=("second_split_forgetting",))
+    batch = config.recipe.batch_size
+
+    records.check_subset_sizes(config, 1000, batch)
+    with self.assertRaisesRegex(
+      ValueError, f"here there are {batch - 1}. Name"
+    ):
+      records.check_subset_sizes(config, 1000, batch - 1)
+    records.check_subset_sizes(self.config(proxies=("el2n",)), 1000, 0)
 
   def test_dynamics_from_another_source(self):
     clean = self.config(proxies=("forgetting_events",), proxy_dynamics="clean")
