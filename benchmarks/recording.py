@@ -7,7 +7,8 @@ in one process of one thread, by `running.run.run_unit` with everything that a
 study does. Slices of plain runs are interleaved with slices of runs that record
 dynamics on clean images after every epoch, or in the training batch; a ratio is
 plain over recording rate, so what recording multiplies a run's time by. The
-last contenders record what is computed from weights at five checkpoints.
+last contenders record what is computed from weights at five checkpoints, from
+representations, or from a second training on what was held out.
 """
 
 import argparse
@@ -28,6 +29,7 @@ KINDS = {
   "VoG": "variance_of_gradients",
   "curvature": "curvature",
   "prediction depth": "prediction_depth",
+  "second split": "second_split_forgetting",
 }
 
 

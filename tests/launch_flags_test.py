@@ -66,6 +66,7 @@ def other_value(field):
     "storage": "memory",
     "batch_size": 64,
     "proxies": ("el2n", "curvature"),
+    "proxy_settings": ("el2n.at=none", "grand.at=0.5"),
     "curvature_step": 0.01,
   }
   if field.name in special:

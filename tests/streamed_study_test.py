@@ -12,11 +12,24 @@ FEW = {"num_subsets": 2, "epochs": 4}
 STREAM = {"storage": "stream", **FEW}
 
 
+def recordings(folder) -> dict[str, bytes]:
+  """The files that runs recorded."""
+  return {
+    str(path.relative_to(folder)): path.read_bytes()
+    for path in folder.glob("runs/**/[!.]*/*.npz")
+  }
+
+
 class StreamedStudyTest(absltest.TestCase):
   def test_killed_twice_it_gives_the_arrays_of_one_in_memory(self):
     root = pathlib.Path(self.create_tempdir().full_path)
     held, streamed = root / "held", root / "streamed"
-    more = ["--checkpoint_epochs=1"]
+    dynamics = "cumulative_probability,forgetting_events,ensemble_disagreement"
+    more = [
+      "--checkpoint_epochs=1",
+      f"--proxies={dynamics}",
+      "--proxy_runs=2",
+    ]
 
     result = small_study.launch(held, *more, **FEW)
     self.assertEqual(result.returncode, 0, result.stderr)
@@ -41,6 +54,9 @@ class StreamedStudyTest(absltest.TestCase):
         small_study.arrays(held), small_study.arrays(streamed)
       )
     )
+    recorded = recordings(streamed)
+    self.assertLen(recorded, 2 * 3)  # dynamics clean, in batch; probabilities
+    self.assertEqual(recorded, recordings(held))
     records = [
       json.loads(path.read_text())
       for path in small_study.finished_runs(streamed)
@@ -49,7 +65,15 @@ class StreamedStudyTest(absltest.TestCase):
     page = (streamed / "report/index.html").read_text()
     self.assertGreater(page.count("data:image/png"), 20)
 
+    self.proxies_of_gradients_are_refused(streamed, more)
     self.damaged_image_stops_the_study(streamed, more)
+
+  def proxies_of_gradients_are_refused(self, folder, more):
+    more = [*more, "--proxies=grand"]
+    result = small_study.launch(folder, *more, **STREAM)
+
+    self.assertEqual(result.returncode, 2)
+    self.assertIn("Received: --proxies=grand", result.stderr)
 
   def damaged_image_stops_the_study(self, folder, more):
     """One byte of one image: named, with what to do."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from memo_tf import proxies
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import model_names
 from memo_tf.experiment import recipes as recipes_lib
@@ -303,6 +304,10 @@ def check(config: config_lib.ExperimentConfig) -> None:
 def _proxy_checks(config: config_lib.ExperimentConfig) -> list[tuple]:
   """Rules of the group of proxies, as (holds, rule, name, value)."""
   settings, known = config.proxies, records.known_names()
+  try:
+    proxies.settings.parse(settings.proxy_settings)
+  except ValueError as error:
+    raise ValueError(f"--proxy_settings: {error}") from error
   checks = [
     (
       name in known,

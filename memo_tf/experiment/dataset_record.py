@@ -80,13 +80,18 @@ def decoded_bytes(info: dict) -> int:
 
 def check_storage(config: config_lib.ExperimentConfig, size: int) -> None:
   """Raises a `UsageError` if data of so many bytes cannot be used as asked."""
-  if records.outputs(config) and is_streamed(config.running, size):
+  in_memory = sorted(
+    name
+    for name, proxy in records.chosen(config).items()
+    if records.outputs_of(proxy) - records.OF_STREAMED
+  )
+  if in_memory and is_streamed(config.running, size):
     raise directory_lib.UsageError(
-      "--proxies that runs record take data in memory, and these are streamed: "
-      f"they take {size / 1e9:.1f} GB (--memory_budget_gb="
-      f"{config.running.memory_budget_gb:g}); raise that or give "
-      "--storage=memory. Received: --proxies="
-      + ",".join(config.proxies.proxies)
+      "Proxies of gradients, representations or a second training take data in "
+      f"memory, and these are streamed: they take {size / 1e9:.1f} GB "
+      f"(--memory_budget_gb={config.running.memory_budget_gb:g}); raise that, "
+      "give --storage=memory, or name others. Received: --proxies="
+      + ",".join(in_memory)
     )
   if config.outputs.materialize_subsets and is_streamed(config.running, size):
     raise directory_lib.UsageError(

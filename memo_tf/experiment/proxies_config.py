@@ -33,6 +33,12 @@ class ProxiesConfig:
     "free",
     record=False,
   )
+  proxy_settings: tuple[str, ...] = _field(
+    (),
+    "Formulas where published code disagrees, such as el2n.at=none; "
+    "docs/method.md has them all.",
+    "free",
+  )
   proxy_examples: str = _field(
     "in",
     "Whose mean over the recording runs a proxy is. in: of an example the runs "
@@ -63,6 +69,12 @@ class ProxiesConfig:
   )
   curvature_draws: int = _field(
     10, "How many random directions of curvature are averaged."
+  )
+  depth_reference: str = _field(
+    "predicted",
+    "What the probes of prediction depth must agree with: the finished model's "
+    "prediction, or the labels.",
+    choices=("predicted", "labels"),
   )
   probe_neighbours: int = _field(
     30, "k of the nearest neighbours that prediction depth and agreement take."

@@ -43,6 +43,10 @@ OUTPUTS = {
   "probabilities": "probabilities.npz",
   "second_correct": "second_split.npz",
 }
+# What is recorded of images that are streamed, too: predictions of them.
+OF_STREAMED = frozenset(
+  {"dynamics.npz", "batch_dynamics.npz", "probabilities.npz"}
+)
 # Records from many runs: of a group's predictions, or of several families.
 FROM_PREDICTIONS = frozenset(
   {
@@ -69,13 +73,14 @@ def chosen(config: config_lib.ExperimentConfig) -> dict[str, proxies.Proxy]:
   """
   settings = config.proxies
   asked = set(settings.proxies)
+  formulas = proxies.settings.parse(settings.proxy_settings)
   found = {}
   for name, proxy in proxies.PROXIES.items():
     if name not in asked and not (ALL in asked and _can_have(config, proxy)):
       continue
     if settings.proxy_dynamics != "paper" and _has_dynamics(proxy):
       proxy = proxy.from_source(settings.proxy_dynamics)
-    found[name] = proxy
+    found[name] = proxy.with_settings(**formulas.get(name, {}))
   return found
 
 
@@ -86,13 +91,14 @@ def is_computed_in_run(proxy: proxies.Proxy) -> bool:
 
 def outputs(config: config_lib.ExperimentConfig) -> frozenset[str]:
   """The output files that the recording runs of a study keep."""
-  found = set()
-  for name, proxy in chosen(config).items():
-    if is_computed_in_run(proxy):
-      found.add(f"{name}.npz")
-    else:
-      found |= {OUTPUTS[n] for n in proxy.needs if n in OUTPUTS}
-  return frozenset(found)
+  return frozenset().union(*map(outputs_of, chosen(config).values()))
+
+
+def outputs_of(proxy: proxies.Proxy) -> frozenset[str]:
+  """The output files that a proxy is made from."""
+  if is_computed_in_run(proxy):
+    return frozenset({f"{proxy.name}.npz"})
+  return frozenset(OUTPUTS[n] for n in proxy.needs if n in OUTPUTS)
 
 
 def check_subset_sizes(

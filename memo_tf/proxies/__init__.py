@@ -19,6 +19,7 @@ from memo_tf.proxies import gradients
 from memo_tf.proxies import input_gradients
 from memo_tf.proxies import neighbours
 from memo_tf.proxies import second_split
+from memo_tf.proxies import settings
 from memo_tf.proxies.proxy import average
 from memo_tf.proxies.proxy import evaluate
 from memo_tf.proxies.proxy import oriented
@@ -32,6 +33,7 @@ __all__ = [
   "average",
   "evaluate",
   "oriented",
+  "settings",
   "with_never",
 ]
 

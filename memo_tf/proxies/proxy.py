@@ -4,6 +4,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -67,6 +68,12 @@ class Proxy:
       needs=tuple(
         prefix + _plain(n) if _plain(n) in DYNAMICS else n for n in self.needs
       ),
+    )
+
+  def with_settings(self, **settings) -> "Proxy":
+    """The same proxy with keywords of its function set."""
+    return dataclasses.replace(
+      self, function=functools.partial(self.function, **settings)
     )
 
 

@@ -264,9 +264,10 @@ class RunRecording:
       "labels": session.data.train_labels[members],
       "predicted": logits[members].argmax(axis=1),
     }
-    values, _ = proxies.evaluate(
-      proxy, given, num_neighbours=self._config.probe_neighbours
-    )
+    settings = {"num_neighbours": self._config.probe_neighbours}
+    if name == "prediction_depth":
+      settings["reference"] = self._config.depth_reference
+    values, _ = proxies.evaluate(proxy, given, **settings)
     found = np.full(len(session.data.train_labels), np.nan, np.float32)
     found[members] = values
     return found

@@ -9,6 +9,7 @@ from absl.testing import absltest
 import numpy as np
 import pyarrow.parquet as pq
 
+from memo_tf import proxies
 from memo_tf.data import datasets
 from memo_tf.data import shards
 from memo_tf.experiment import config as config_lib
@@ -240,6 +241,16 @@ class WantedTest(absltest.TestCase):
       files = records.outputs(self.config(proxies=(name,)))
       of_runs = name in ("cscore", "cscore_profile", "self_confidence")
       self.assertEqual(not files, of_runs, name)
+
+  def test_settings_reach_the_formula_and_are_checked(self):
+    config = self.config(proxies=("all",), proxy_settings=("el2n.at=none",))
+    given = {"el2n": np.array([[0.0], [1.0]]), "epochs": np.array([1, 2])}
+
+    values, _ = proxies.evaluate(records.chosen(config)["el2n"], given)
+
+    np.testing.assert_array_equal(values, [0.5])
+    with self.assertRaisesRegex(ValueError, "--proxy_settings: must be PROXY"):
+      self.config(proxy_settings=("el2n=none",))
 
   def test_an_unknown_proxy_is_refused(self):
     with self.assertRaisesRegex(ValueError, "--proxies must be of: all, "):
