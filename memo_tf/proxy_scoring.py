@@ -38,7 +38,8 @@ class ProxyValues:
     never: float64 `[N]`, the share of runs in which what it waits for (being
       learned, being forgotten) never came.
     per_run: (values `[N]`, never `[N]`) of each recording run, NaN where the
-      run does not count; empty if it does not come from single runs.
+      run does not count; of agreement among runs what each adds
+      (`_pseudo_values`); empty if it does not come from recording runs.
     is_own: whether it comes from a file of one's own.
   """
 
@@ -175,13 +176,33 @@ def _of_group(directory, config, chosen, units, result, siblings):
       more = {"per_run": tuple(per_run[name])}
     elif _is_of_many_runs(proxy) and set(proxy.needs) <= set(many):
       values, never = proxies.evaluate(proxy, many)
-      more = {}
+      more = {"per_run": _pseudo_values(proxy, values, many)}
     else:
       continue
     found.append(
       ProxyValues(**about, values=values, never=never.astype(float), **more)
     )
   return found
+
+
+def _pseudo_values(proxy, values, given) -> tuple:
+  """What each recording run adds to a proxy of all of them together.
+
+  Run r of R adds R v - (R - 1) v_r, with v_r the proxy without run r (the
+  jackknife's pseudo-values; Tukey, 1958). For a mean over pairs of runs their
+  mean is v, and they vary as the runs of a mean do. Empty below three runs.
+  """
+  found = np.asarray(given.get("probabilities", ()))
+  count = len(found)
+  if "probabilities" not in proxy.needs or count < 3:
+    return ()
+  nowhere = np.zeros(len(values), bool)
+  parts = []
+  for r in range(count):
+    without = {**given, "probabilities": np.delete(found, r, axis=0)}
+    fewer, _ = proxies.evaluate(proxy, without)
+    parts.append((count * values - (count - 1) * fewer, nowhere))
+  return tuple(parts)
 
 
 def _is_of_many_runs(proxy: proxies.Proxy) -> bool:
