@@ -9,8 +9,10 @@ the same draws at every size, and recording runs for proxies. Imports no TensorF
 """
 
 from collections.abc import Callable
+from concurrent import futures
 import dataclasses
 import io
+import os
 
 import numpy as np
 import pandas as pd
@@ -26,6 +28,8 @@ from memo_tf.experiment import model_names
 from memo_tf.experiment import subsets as subsets_lib
 
 NUM_RESAMPLES = 200
+# Each holds the replicates of a proxy at every size: 80 MB for 50,000 images.
+MAX_THREADS = 4
 # Proxies that are means of an outcome over the runs that held an example out.
 _HELD_OUT = {"cscore": "correct", "self_confidence": "label_prob"}
 
@@ -104,7 +108,7 @@ def _classifier(outputs: config_lib.OutputsConfig):
 
 
 def _compare(ladder, recipe, groups, classify) -> RecipeFindings:
-  """Compares proxy by proxy: the replicates of all of them would be large."""
+  """Compares a few proxies at a time: all their replicates would be large."""
   memorization = {g.result.group[0]: _memorization(g.result) for g in groups}
   found: dict[str, dict[str, proxy_scoring.ProxyGroup]] = {}
   for group in groups:
@@ -115,36 +119,45 @@ def _compare(ladder, recipe, groups, classify) -> RecipeFindings:
   classes = None
   if len(memorization) > 1:
     classes = classify(np.stack([m.values for m in memorization.values()]))
-  proxies, signs, papers, tables = {}, {}, {}, []
-  for name, by_model in found.items():
-    own = {model: _of_name(group, name) for model, group in by_model.items()}
-    first = next(iter(own.values()))
-    signs[name], papers[name] = first.sign, first.paper
+  own = {
+    name: {model: _of_name(group, name) for model, group in by_model.items()}
+    for name, by_model in found.items()
+  }
+  signs = {name: _first(by_model).sign for name, by_model in own.items()}
+
+  def compare(name: str):
     scores = {
-      model: _measured(proxy, by_model[model].result)
-      for model, proxy in own.items()
+      model: _measured(proxy, found[name][model].result)
+      for model, proxy in own[name].items()
     }
-    proxies[name] = {model: score.values for model, score in scores.items()}
-    tables.append(
-      proxy_findings.compare_proxies(
-        memorization,
-        {name: scores},
-        {name: first.sign},
-        planted=wrong if wrong.any() else None,
-        memorization_classes=classes,
-        classify=classify if classes is not None else None,
-      )
+    table = proxy_findings.compare_proxies(
+      memorization,
+      {name: scores},
+      {name: signs[name]},
+      planted=wrong if wrong.any() else None,
+      memorization_classes=classes,
+      classify=classify if classes is not None else None,
     )
+    return {model: score.values for model, score in scores.items()}, table
+
+  # Sorting takes most of the time, and NumPy's needs no interpreter.
+  threads = min(MAX_THREADS, len(os.sched_getaffinity(0)))
+  with futures.ThreadPoolExecutor(threads) as pool:
+    compared = list(pool.map(compare, own))
   return RecipeFindings(
     ladder=ladder,
     recipe=recipe,
     groups=tuple(groups),
     memorization=memorization,
-    proxies=proxies,
+    proxies={name: values for name, (values, _) in zip(own, compared)},
     signs=signs,
-    papers=papers,
-    tables=_joined(tables),
+    papers={name: _first(by_model).paper for name, by_model in own.items()},
+    tables=_joined([table for _, table in compared]),
   )
+
+
+def _first(by_model: dict) -> proxy_scoring.ProxyValues:
+  return next(iter(by_model.values()))
 
 
 def _of_name(group, name) -> proxy_scoring.ProxyValues:
