@@ -256,7 +256,11 @@ def answer(program: str, body: Callable, values: flags.FlagValues) -> int:
     place = values.experiment_dir or ""
     say(f"{program}: {directory_lib.describe_os_error(error, place)}")
     return launch.FAILED
-  except _Signalled as signalled:
+  except (_Signalled, SystemError) as error:
+    # In a call of compiled code the signal comes out as a SystemError's cause.
+    signalled = error.__cause__ if isinstance(error, SystemError) else error
+    if not isinstance(signalled, _Signalled):
+      raise
     say(
       f"{program}: interrupted. What is finished is kept; the same command "
       "goes on."

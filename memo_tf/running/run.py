@@ -195,6 +195,7 @@ def run_unit(
     | recorded,
     table,
   )
+  logging.info("finished and written")
   for name in ("checkpoint.npz", "traceback.txt"):
     (directory.work_dir(unit) / name).unlink(missing_ok=True)
   return record

@@ -63,7 +63,7 @@ class SlurmTest(absltest.TestCase):
     for path in self.finished():
       name = path.parent.relative_to(self.folder / "runs")
       log = (self.folder / "work" / name / "log.txt").read_text()
-      self.assertEqual(log.count("] epoch 30: "), 1, name)
+      self.assertEqual(log.count("] finished and written"), 1, name)
     alone = self.create_tempdir().full_path
     result = clusters.launch(alone, **STUDY)
     self.assertEqual(result.returncode, 0, result.stderr)
