@@ -70,6 +70,12 @@ class ProxiesConfig:
   curvature_draws: int = _field(
     10, "How many random directions of curvature are averaged."
   )
+  vog_output: str = _field(
+    "logit",
+    "Whose gradient the variance of gradients is of: the label's logit, or its "
+    "probability.",
+    choices=("logit", "probability"),
+  )
   depth_reference: str = _field(
     "predicted",
     "What the probes of prediction depth must agree with: the finished model's "

@@ -227,7 +227,7 @@ class RunRecording:
       name = output.removesuffix(".npz")
       rows = linear * len(self._checkpoints)
       if name == "vog":
-        derive = self._traced("input_gradients").logit_gradients
+        derive = self._traced("input_gradients").label_gradients
         costs.append((lambda d=derive: d(images, labels, places), rows))
       elif name in records.CHECKPOINT_RECORDS:
         costs.append(
@@ -313,6 +313,7 @@ def _make(kind: str, trainer: trainer_lib.Trainer, session):
       norm=settings.sensitivity_norm,
       step=settings.curvature_step,
       draws=settings.curvature_draws,
+      output=settings.vog_output,
     ),
     "representations": lambda: representations.Representations(
       *model,

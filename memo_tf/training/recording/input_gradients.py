@@ -9,7 +9,8 @@ label, z_y the logit of the given label.
                      not divided by h (Garg et al., 2024, arXiv:2307.05831)
 * VoG                mean over pixels of the standard deviation, over
                      checkpoints, of dz_y/dx (Agarwal et al., 2022,
-                     arXiv:2008.11600)
+                     arXiv:2008.11600), or, as other code has it, of dp_y/dx
+                     with p_y the label's probability
 
 Losses of a batch are summed, never averaged: an example's gradient does not
 depend on what else is in its batch.
@@ -37,6 +38,7 @@ class InputGradients:
     norm: of `loss_sensitivity`, `l2` or `l1`.
     step: h of `curvature`, above 0.
     draws: how many Rademacher vectors `curvature` takes, at least 1.
+    output: whose gradient VoG takes, the label's `logit` or `probability`.
   """
 
   def __init__(
@@ -49,8 +51,9 @@ class InputGradients:
     norm: str = "l2",
     step: float = 1e-3,
     draws: int = 10,
+    output: str = "logit",
   ):
-    self._model, self._norm = model, norm
+    self._model, self._norm, self._output = model, norm, output
     self._mean, self._std = tf.constant(mean), tf.constant(std)
     self._step, self._draws = step, draws
     self._type = model.compute_dtype
@@ -61,7 +64,7 @@ class InputGradients:
       for name, function in (
         ("sensitivity", self._sensitivity),
         ("curvature", self._curvature),
-        ("logit", self._logit),
+        ("label", self._label),
       )
     }
 
@@ -79,11 +82,11 @@ class InputGradients:
     places = np.arange(len(images))
     return self._map("curvature", images, labels, places, tf.constant(seed))
 
-  def logit_gradients(
+  def label_gradients(
     self, images: tf.Tensor, labels: tf.Tensor, places: np.ndarray
   ) -> np.ndarray:
-    """`[k, H, W, channels]`: dz_y/dx of the images at `places` `[k]`."""
-    return self._map("logit", images, labels, places)
+    """`[k, H, W, channels]`: dz_y/dx (or dp_y/dx) of those at `places` `[k]`."""
+    return self._map("label", images, labels, places)
 
   def _map(self, name, images, labels, places, *more):
     size = min(BATCH_SIZE, len(images))
@@ -126,11 +129,14 @@ class InputGradients:
       total += _norms(self._loss_gradient(moved, labels) - still)
     return total / self._draws
 
-  def _logit(self, images, labels, places):
+  def _label(self, images, labels, places):
     inputs, labels = self._inputs(images, places), tf.gather(labels, places)
     with tf.GradientTape() as tape:
       tape.watch(inputs)
-      own = tf.gather(self._logits(inputs), labels, batch_dims=1)
+      outputs = self._logits(inputs)
+      if self._output == "probability":
+        outputs = tf.nn.softmax(outputs)
+      own = tf.gather(outputs, labels, batch_dims=1)
     return tape.gradient(own, inputs)
 
 
@@ -188,7 +194,7 @@ def variance_of_gradients(
   for start in range(0, count, rows):
     places = np.arange(start, min(start + rows, count))
     parts = [
-      gradients.logit_gradients(images, labels, places)
+      gradients.label_gradients(images, labels, places)
       for _ in snapshots.restored()
     ]
     deviation = np.std(np.stack(parts), axis=0, dtype=np.float64)

@@ -256,6 +256,25 @@ class InputGradientsTest(parameterized.TestCase):
     for before, after in zip(final, self.model.get_weights()):
       np.testing.assert_array_equal(before, after)
 
+  def test_vog_of_probabilities_by_hand(self):
+    # dp_y/dx = p_y (w_y - sum_c p_c w_c), at a kernel and at its double.
+    kept = snapshots.Snapshots(self.model, [1, 2])
+    kept.after_epoch(1)
+    self.model.set_weights([2 * w for w in self.model.get_weights()])
+    kept.after_epoch(2)
+
+    found = input_gradients.variance_of_gradients(
+      self.made(output="probability"), kept, self.images, self.labels
+    )
+
+    twice = self.probs**2 / (self.probs**2).sum(axis=1, keepdims=True)
+    parts = []
+    for kernel, probs in ((self.kernel, self.probs), (2 * self.kernel, twice)):
+      own = kernel[:, self.labels.numpy()].T - probs @ kernel.T
+      parts.append(probs[np.arange(5), self.labels.numpy(), None] * own)
+    expected = np.std(parts, axis=0).mean(axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
 
 if __name__ == "__main__":
   absltest.main()
