@@ -16,6 +16,7 @@ Rules that hold everything together and may not be changed:
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -271,18 +272,12 @@ class ExperimentDirectory:
       "comparison",
       "report",
       "work",
-      ".",
     ):
-      folder = self.root / top
-      entries = (
-        folder.glob(".*~*~*~*") if top == "." else folder.rglob(".*~*~*~*")
-      )
-      for path in entries:
-        parts = path.name.rsplit("~", 3)
-        if parts[1] != host_name() or not parts[2].isdigit():
-          continue
-        if not is_alive(int(parts[2])):
-          found.append(path)
+      for folder, folders, files in os.walk(self.root / top):
+        found += _left_by_the_dead(folder, folders, files)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+    if self.root.is_dir():
+      found += _left_by_the_dead(self.root, os.listdir(self.root))
     return found
 
   def clean_private(self) -> None:
@@ -290,6 +285,22 @@ class ExperimentDirectory:
     for path in self.private_leftovers():
       with contextlib.suppress(OSError):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _left_by_the_dead(folder, *entries: list[str]) -> list[pathlib.Path]:
+  """Those of a folder's entries that a process of this host had as its own."""
+  found = []
+  for name in itertools.chain(*entries):
+    parts = name.rsplit("~", 3)
+    if (
+      len(parts) == 4
+      and name.startswith(".")
+      and parts[1] == host_name()
+      and parts[2].isdigit()
+      and not is_alive(int(parts[2]))
+    ):
+      found.append(pathlib.Path(folder, name))
+  return found
 
 
 def publish(private: pathlib.Path, target: pathlib.Path) -> bool:
