@@ -14,17 +14,12 @@ from absl import app
 from absl import flags
 
 from memo_tf import launch_flags
-from memo_tf import proxy_findings
-from memo_tf import scoring
-from memo_tf import size_study
-from memo_tf.experiment import checkup
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import dataset_record
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import records
 from memo_tf.experiment import survey as survey_lib
 from memo_tf.experiment import work_units
-from memo_tf.report import page
 from memo_tf.running import dispatch
 from memo_tf.running import peers
 from memo_tf.running import planning
@@ -93,11 +88,11 @@ def launch(
       _say(
         f"Images are streamed from disk; decoded they take {size / 1e9:.3g} GB."
       )
-    found, outcome, results = _rounds(
-      directory, config, wanted, pool, workers, first, scores=not only
+    outcome, scores = _rounds(
+      directory, config, wanted, pool, workers, first, does_score=not only
     )
-  if results is not None:
-    _show(directory, config, results, outcome.failures)
+  if scores is not None:
+    _scoring()[1].show(directory, config, scores, outcome.failures)
     # What was killed right before this launch may have died during it.
     directory.clean_private()
   _say_failures(directory, outcome, len(wanted))
@@ -131,33 +126,30 @@ def score_and_show(
   Raises:
     DamagedRunError: if a run is damaged.
   """
+  scoring, results = _scoring()
   _say("Scoring …")
-  _show(directory, config, scoring.score_study(directory, config), failures)
-
-
-def _show(directory, config, results, failures) -> None:
-  """What is made of the scores: sizes compared, the page, the summary."""
-  studies = size_study.study_sizes(directory, config, results)
-  compared = proxy_findings.compare_study(directory, config, results)
-  settings = launch_flags.resolved_flags(config)
-  path = page.write_page(
-    directory, config, results, failures, settings, studies, compared
+  results.show(
+    directory, config, scoring.score_study(directory, config), failures
   )
-  checkup.record_digests(directory)
-  for line in scoring.summary_lines(results):
-    print(line)
-  for line in size_study.summary_lines(studies):
-    print(line)
-  for line in proxy_findings.summary_lines(compared):
-    print(line)
-  print(f"Page: {path}")
 
 
-def _rounds(directory, config, wanted, pool, workers, first, *, scores):
+def _scoring():
+  """The modules that come after the runs.
+
+  They import pandas, SciPy and Matplotlib, which takes longer than all the rest
+  here: not for a task of a cluster, nor for a line that says what is wrong.
+  """
+  from memo_tf import results
+  from memo_tf import scoring
+
+  return scoring, results
+
+
+def _rounds(directory, config, wanted, pool, workers, first, *, does_score):
   """Runs and scores until no run is found damaged when it is read.
 
   Returns:
-    The last survey, the outcome, and the scores (None if not wanted here).
+    The outcome, and the scores (None if not wanted here).
   """
   for is_last in (*[False] * (MAX_ROUNDS - 1), True):
     found = survey_lib.survey(directory, wanted)
@@ -174,13 +166,13 @@ def _rounds(directory, config, wanted, pool, workers, first, *, scores):
     outcome = dispatch.run_units(
       directory, config, found, wanted, pool, workers
     )
-    damaged, results = outcome.damaged, None
+    damaged, scores = outcome.damaged, None
     if outcome.num_elsewhere:
       _say(f"{outcome.num_elsewhere} runs were done by another launch.")
-    if not damaged and first and scores:
+    if not damaged and first and does_score:
       _say("Scoring …")
       try:
-        results = scoring.score_study(directory, config)
+        scores = _scoring()[0].score_study(directory, config)
       except directory_lib.DamagedRunError as error:
         # Where one is, others may be: all are read before any is repeated.
         thorough = survey_lib.survey(directory, wanted, check_digests=True)
@@ -189,7 +181,7 @@ def _rounds(directory, config, wanted, pool, workers, first, *, scores):
         _say_failures(directory, outcome, len(wanted))
         raise
     if not damaged:
-      return found, outcome, results
+      return outcome, scores
     if first:
       dispatch.move_damaged_aside(directory, damaged, _say)
     if is_last or config.running.strategy == "multi_worker":

@@ -29,6 +29,7 @@ LEVELS = {
   "proxy_findings": 4,
   "proxy_scoring": 4,
   "report": 4,
+  "results": 4,
   "running": 4,
   "launch_flags": 4,
   "merging": 4,

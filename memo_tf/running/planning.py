@@ -6,7 +6,6 @@ import tempfile
 
 import numpy as np
 
-from memo_tf.estimators import memorization
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import directory as directory_lib
 from memo_tf.experiment import records
@@ -187,6 +186,8 @@ def _ratio(family: str) -> float:
 
 def _precision(config: config_lib.ExperimentConfig) -> str:
   """How sure a single score will be, by Newcombe's interval."""
+  from memo_tf.estimators import memorization  # SciPy: for a dry run alone
+
   count, ratio = config.subsets.num_subsets, config.subsets.subset_ratio
   num_in = round(ratio * count)
   widths = []
