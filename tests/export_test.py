@@ -13,6 +13,7 @@ from absl.testing import parameterized
 import keras
 import numpy as np
 import pandas as pd
+import pytest
 
 from memo_tf import exporting
 from memo_tf import models
@@ -294,9 +295,16 @@ class ExportSavedModelTest(parameterized.TestCase):
     exporting.export_saved_model(model, folder, **arguments)
     return arguments
 
+  def test_a_family(self):
+    self.check_families(["mobilenet_v3_small"])
+
+  @pytest.mark.slow
   def test_every_family(self):
+    self.check_families(models.list_models())
+
+  def check_families(self, families):
     rng = np.random.default_rng(0)
-    for family in models.list_models():
+    for family in families:
       name, size = FAMILIES[family]
       folder = pathlib.Path(self.create_tempdir().full_path) / family
       keras.utils.set_random_seed(1)
