@@ -1,6 +1,6 @@
 """Writes the comparison of a study's proxies as Markdown.
 
-    python benchmarks/result_tables.py --experiment_dir=DIR --output=FILE.md
+    PYTHONPATH=. python benchmarks/result_tables.py --experiment_dir=DIR --output=FILE.md
 
 From `comparison/<ladder>/<recipe>/` of the study: a table of verdicts, then one
 table of criteria with intervals for each size.
@@ -11,15 +11,7 @@ import pathlib
 
 import pandas as pd
 
-CRITERIA = {
-  "spearman": "Spearman",
-  "pearson": "Pearson",
-  "kendall": "Kendall",
-  "top_overlap": "top 10 %",
-  "auroc_memorized": "AUROC ≥ 0.25",
-  "auroc_planted": "AUROC planted",
-  "spearman_within": "Spearman within bins",
-}
+from memo_tf.report.proxy_page import CRITERIA
 
 
 def cell(row: pd.Series | None, corrected: bool = False) -> str:

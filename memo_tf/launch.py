@@ -5,6 +5,9 @@
 The same command given again goes on where it stopped. Other flags:
 """
 
+# What comes after the runs is imported there: with pandas, SciPy and Matplotlib it
+# takes longer than all the rest, which no task of a cluster needs.
+
 import platform
 import signal
 import sys
@@ -92,7 +95,9 @@ def launch(
       directory, config, wanted, pool, workers, first, does_score=not only
     )
   if scores is not None:
-    _scoring()[1].show(directory, config, scores, outcome.failures)
+    from memo_tf import results
+
+    results.show(directory, config, scores, outcome.failures)
     # What was killed right before this launch may have died during it.
     directory.clean_private()
   _say_failures(directory, outcome, len(wanted))
@@ -126,23 +131,12 @@ def score_and_show(
   Raises:
     DamagedRunError: if a run is damaged.
   """
-  scoring, results = _scoring()
-  _say("Scoring …")
-  results.show(
-    directory, config, scoring.score_study(directory, config), failures
-  )
-
-
-def _scoring():
-  """The modules that come after the runs.
-
-  They import pandas, SciPy and Matplotlib, which takes longer than all the rest
-  here: not for a task of a cluster, nor for a line that says what is wrong.
-  """
   from memo_tf import results
   from memo_tf import scoring
 
-  return scoring, results
+  _say("Scoring …")
+  scores = scoring.score_study(directory, config)
+  results.show(directory, config, scores, failures)
 
 
 def _rounds(directory, config, wanted, pool, workers, first, *, does_score):
@@ -170,9 +164,11 @@ def _rounds(directory, config, wanted, pool, workers, first, *, does_score):
     if outcome.num_elsewhere:
       _say(f"{outcome.num_elsewhere} runs were done by another launch.")
     if not damaged and first and does_score:
+      from memo_tf import scoring
+
       _say("Scoring …")
       try:
-        scores = _scoring()[0].score_study(directory, config)
+        scores = scoring.score_study(directory, config)
       except directory_lib.DamagedRunError as error:
         # Where one is, others may be: all are read before any is repeated.
         thorough = survey_lib.survey(directory, wanted, check_digests=True)

@@ -28,7 +28,7 @@ from memo_tf.experiment import model_names
 from memo_tf.experiment import subsets as subsets_lib
 
 NUM_RESAMPLES = 200
-# Each holds the replicates of a proxy at every size: 80 MB for 50,000 images.
+# Each holds the replicates of a proxy: 80 MB a size for 50,000 images.
 MAX_THREADS = 4
 # Proxies that are means of an outcome over the runs that held an example out.
 _HELD_OUT = {"cscore": "correct", "self_confidence": "label_prob"}

@@ -68,8 +68,7 @@ def chosen(config: config_lib.ExperimentConfig) -> dict[str, proxies.Proxy]:
   """The proxies that a study asks for, by name, in the table's order.
 
   `all` are those that the study can have: `cscore_profile` takes a second
-  subset ratio, second-split forgetting subsets that hold something out.
-  `--proxy_dynamics` says where dynamics come from.
+  subset ratio. `--proxy_dynamics` says where dynamics come from.
   """
   settings = config.proxies
   asked = set(settings.proxies)
@@ -222,8 +221,5 @@ def _has_dynamics(proxy: proxies.Proxy) -> bool:
 def _can_have(
   config: config_lib.ExperimentConfig, proxy: proxies.Proxy
 ) -> bool:
-  families = config.family_names()
-  if "second_correct" in proxy.needs:
-    return families[0] != "full"
-  ratios = sum(name != "full" for name in families)
+  ratios = sum(name != "full" for name in config.family_names())
   return "family_correct" not in proxy.needs or ratios > 1
