@@ -8,14 +8,14 @@ import numpy as np
 import pairing
 import tensorflow as tf
 
-from memo_tf.data import datasets
-from memo_tf.data import shards
+from memo_tf.data.sources import load
+from memo_tf.data.stored import shards
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import recipes
 from memo_tf.experiment import subsets
 from memo_tf.experiment import work_units
-from memo_tf.running import run
+from memo_tf.running.unit import run
 from memo_tf.training import distribution
 from memo_tf.training import trainer as trainer_lib
 
@@ -27,7 +27,7 @@ def study_work(folder: str):
   directory = directory_lib.ExperimentDirectory(folder)
   training = config_lib.TrainingConfig(epochs=20, batch_size=BATCH)
   config = config_lib.ExperimentConfig(recipe=training)
-  shards.write_dataset(datasets.load(config.data), config, directory)
+  shards.write_dataset(load.load(config.data), config, directory)
   family = subsets.parse_family("r0.70")
   directory.in_mask_path("r0.70").parent.mkdir()
   np.save(directory.in_mask_path("r0.70"), family.in_mask(1500, 10_000, 0))

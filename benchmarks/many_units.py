@@ -29,7 +29,8 @@ RECIPES = "one_hot,distilled-cifar_resnet-44-t3"
 # What a launch does before it gives out the first unit.
 PENDING = """
 import sys
-from memo_tf.experiment import directory, survey, work_units
+from memo_tf.experiment import work_units
+from memo_tf.store import directory, survey
 from memo_tf.running import planning, preparation, progress
 study = directory.ExperimentDirectory(sys.argv[1])
 config = preparation.recorded_config(study)
@@ -48,7 +49,7 @@ def make_study(folder: pathlib.Path, count: int) -> int:
   """Writes a study of about `count` units, nine of ten finished."""
   sys.path.insert(0, str(ROOT))
   from memo_tf.experiment import config as config_lib
-  from memo_tf.experiment import directory as directory_lib
+  from memo_tf.store import directory as directory_lib
   from memo_tf.experiment import work_units
 
   kinds = len(MODELS.split(",")) * len(RECIPES.split(","))

@@ -27,8 +27,9 @@ import sys, time
 import tensorflow as tf
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
-from memo_tf.experiment import config, directory, work_units
-from memo_tf.running import run
+from memo_tf.experiment import config, work_units
+from memo_tf.store import directory
+from memo_tf.running.unit import run
 study = directory.ExperimentDirectory(sys.argv[1])
 settings = config.from_json(study.config_path.read_text())
 session = run.Session(settings, study)
@@ -45,10 +46,10 @@ print(time.perf_counter() - started)
 
 def made_up(folder: str, num_train: int, num_test: int, depth: int) -> None:
   """Writes `dataset/`, `subsets/` and `config.json` of a study."""
-  from memo_tf.data import datasets
-  from memo_tf.data import shards
+  from memo_tf.data.sources import load
+  from memo_tf.data.stored import shards
   from memo_tf.experiment import config as config_lib
-  from memo_tf.experiment import directory as directory_lib
+  from memo_tf.store import directory as directory_lib
   from memo_tf.experiment import subsets
 
   rng = np.random.default_rng(0)
@@ -58,7 +59,7 @@ def made_up(folder: str, num_train: int, num_test: int, depth: int) -> None:
     return images, rng.integers(0, 10, count).astype(np.int32)
 
   train, test = examples(num_train), examples(num_test)
-  data = datasets.ImageDataset(
+  data = load.ImageDataset(
     name="made up",
     version="1",
     licence="none",

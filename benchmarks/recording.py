@@ -40,14 +40,14 @@ def contend(arguments) -> None:
 
   tf.config.threading.set_intra_op_parallelism_threads(1)
   tf.config.threading.set_inter_op_parallelism_threads(1)
-  from memo_tf.data import datasets
-  from memo_tf.data import shards
+  from memo_tf.data.sources import load
+  from memo_tf.data.stored import shards
   from memo_tf.experiment import config as config_lib
-  from memo_tf.experiment import directory as directory_lib
-  from memo_tf.experiment import records
+  from memo_tf.store import directory as directory_lib
+  from memo_tf.experiment import run_outputs
   from memo_tf.experiment import subsets
   from memo_tf.experiment import work_units
-  from memo_tf.running import run
+  from memo_tf.running.unit import run
 
   with tempfile.TemporaryDirectory() as folder:
     dataset = "digits"
@@ -69,7 +69,7 @@ def contend(arguments) -> None:
       proxies=config_lib.ProxiesConfig(proxies=proxies, proxy_runs=10_000),
     ).validate()
     directory = directory_lib.ExperimentDirectory(f"{folder}/study")
-    data = datasets.load(config.data, 0)
+    data = load.load(config.data, 0)
     shards.write_dataset(data, config, directory)
     masks = subsets.parse_family("r0.70").in_mask(
       len(data.train_labels), 100, 0
@@ -77,7 +77,7 @@ def contend(arguments) -> None:
     directory.in_mask_path("r0.70").parent.mkdir()
     np.save(directory.in_mask_path("r0.70"), np.tile(masks, (100, 1)))
     session = run.Session(config, directory)
-    outputs = {"predictions.parquet", "history.jsonl"} | records.outputs(config)
+    outputs = {"predictions.parquet", "history.jsonl"} | run_outputs.outputs(config)
     number = [0]
 
     def work(seconds: float) -> tuple[int, float]:

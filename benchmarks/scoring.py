@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 
 from memo_tf.estimators import influence
 from memo_tf.estimators import memorization
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import predictions
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
 from memo_tf.experiment import work_units
 
 NUM_CLASSES = 100

@@ -63,10 +63,10 @@ def prepare(folder: pathlib.Path, count: int) -> None:
   import tensorflow as tf
 
   from memo_tf.data import pipeline
-  from memo_tf.data import shards
-  from memo_tf.data import storing
+  from memo_tf.data.stored import shards
+  from memo_tf.data import prepare as prepare_lib
   from memo_tf.experiment import config as config_lib
-  from memo_tf.experiment import directory as directory_lib
+  from memo_tf.store import directory as directory_lib
 
   make_files(folder / "files", count)
   running = config_lib.RunningConfig(storage="stream")
@@ -77,7 +77,7 @@ def prepare(folder: pathlib.Path, count: int) -> None:
     running=running,
   )
   directory = directory_lib.ExperimentDirectory(folder)
-  info = storing.write_dataset(config, directory)
+  info = prepare_lib.write_dataset(config, directory)
   if info["encoding"]["images_as_published"] != count + 20:
     raise RuntimeError(f"files were encoded again: {info['encoding']}")
   data = pipeline.read_dataset(directory, running)
@@ -124,7 +124,7 @@ class Ours:
 
     from memo_tf.data import pipeline
     from memo_tf.experiment import config as config_lib
-    from memo_tf.experiment import directory as directory_lib
+    from memo_tf.store import directory as directory_lib
 
     running = config_lib.RunningConfig(
       storage="stream", threads_per_unit=threads

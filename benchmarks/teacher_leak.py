@@ -19,10 +19,10 @@ import numpy as np
 from scipy import stats
 import tensorflow as tf
 
-from memo_tf.data import datasets
+from memo_tf.data.sources import load
 from memo_tf.data import pipeline
 from memo_tf.data import planted
-from memo_tf.data import shards
+from memo_tf.data.stored import shards
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
 from memo_tf.experiment import subsets
@@ -37,7 +37,7 @@ class Runs:
   """Trains on subsets of the noisy digits; returns what the runs predict."""
 
   def __init__(self, epochs: int):
-    data = datasets.load(config_lib.DataConfig(dataset="digits"))
+    data = load.load(config_lib.DataConfig(dataset="digits"))
     labels, self.is_wrong = planted.plant_wrong_labels(
       data.train_labels, len(data.class_names), NOISE, SEED
     )

@@ -13,11 +13,11 @@ import json
 
 import numpy as np
 
-from memo_tf.analysis import trajectories
-from memo_tf.analysis import trajectory_shares
-from memo_tf.analysis import trajectory_simulation
+from memo_tf.analysis.trajectories import classify
+from memo_tf.analysis.trajectories import shares as shares_lib
+from memo_tf.analysis.trajectories import simulation
 
-SHARES = trajectory_simulation.DEFAULT_SHARES
+SHARES = simulation.DEFAULT_SHARES
 MANY_CONSTANT = {
   "constant": 0.8,
   "increasing": 0.04,
@@ -41,7 +41,7 @@ CASES = (
 def one_study(case, num_subsets, num_examples, seed):
   """Accuracy of the rule and coverage of the shares in one study."""
   num_sizes, beta, shares, correlation, clear_change = case
-  study = trajectory_simulation.beta_trajectories(
+  study = simulation.beta_trajectories(
     num_sizes=num_sizes,
     num_examples=num_examples,
     num_subsets=num_subsets,
@@ -52,11 +52,11 @@ def one_study(case, num_subsets, num_examples, seed):
     seed=seed,
   )
   values, _ = study.estimates()
-  named = trajectories.classify_trajectories(values).shape_class
+  named = classify.classify_trajectories(values).shape_class
   constant = study.shape_class == "constant"
   right = named == study.shape_class
   covered, error, width = [], [], []
-  for share in trajectory_shares.shape_shares(
+  for share in shares_lib.shape_shares(
     study.correct, study.in_mask, block=study.block, seed=seed
   ):
     true = (study.shape_class == share.shape_class).mean()
@@ -119,7 +119,7 @@ def main() -> None:
         "benchmark": "trajectories",
         "studies": arguments.studies,
         "examples": arguments.examples,
-        "classes": trajectories.SHAPE_CLASSES,
+        "classes": classify.SHAPE_CLASSES,
         "rows": rows,
       }
     )

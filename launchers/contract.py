@@ -23,10 +23,10 @@ from absl import flags
 
 from launchers import tasks as tasks_lib
 from memo_tf import launch
-from memo_tf import launch_flags
+from memo_tf.cli import flags as flags_lib
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import survey as survey_lib
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import survey as survey_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import planning
 from memo_tf.running import preparation
@@ -66,7 +66,7 @@ class Study:
 
 def define_flags(values: flags.FlagValues, program: str) -> None:
   """Defines the main job's flags and those of every launcher."""
-  launch_flags.define_flags(values, program)
+  flags_lib.define_flags(values, program)
   flags.DEFINE_integer(
     "units_per_task",
     0,
@@ -226,7 +226,7 @@ def run_program(
       signal.signal(number, _on_signal)
     return answer(program, body, flags.FLAGS)
 
-  app.run(main, flags_parser=launch_flags.flag_parser(program, define))
+  app.run(main, flags_parser=flags_lib.flag_parser(program, define))
 
 
 def answer(program: str, body: Callable, values: flags.FlagValues) -> int:
@@ -237,7 +237,7 @@ def answer(program: str, body: Callable, values: flags.FlagValues) -> int:
         "--experiment_dir must name the study's folder, which all machines "
         "see. Received none"
       )
-    config = launch_flags.experiment_config(values)
+    config = flags_lib.experiment_config(values)
     only = [work_units.parse_unit(name) for name in values.work_units]
     root = pathlib.Path(values.experiment_dir or "DIR").absolute()
     if re.search(r"[\n,]", str(root)):

@@ -9,7 +9,7 @@ import re
 from launchers import contract
 from launchers import tasks as tasks_lib
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import work_units
 
 

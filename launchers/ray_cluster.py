@@ -19,8 +19,8 @@ from launchers import contract
 from launchers import ledger as ledger_lib
 from launchers import tasks as tasks_lib
 from launchers import watch as watch_lib
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import survey as survey_lib
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import survey as survey_lib
 
 PROGRAM = "launchers.ray_cluster"
 CONNECT_SECONDS = 5.0

@@ -24,7 +24,7 @@ from launchers import slurm_plan
 from launchers import slurm_queue
 from launchers import tasks as tasks_lib
 from launchers import watch as watch_lib
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import directory as directory_lib
 
 PROGRAM = slurm_plan.PROGRAM
 POLL_SECONDS = 5.0

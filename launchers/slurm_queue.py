@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import directory as directory_lib
 
 
 def job_name(directory) -> str:

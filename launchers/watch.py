@@ -4,7 +4,7 @@ import time
 
 from launchers import contract
 from launchers import tasks as tasks_lib
-from memo_tf.experiment import survey as survey_lib
+from memo_tf.store import survey as survey_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import progress as progress_lib
 

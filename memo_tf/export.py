@@ -17,9 +17,9 @@ from absl import app
 from absl import flags
 from absl import logging
 
-from memo_tf import launch_flags
-from memo_tf.experiment import dataset_record
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.cli import flags as flags_lib
+from memo_tf.store import dataset_info
+from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import planning
 from memo_tf.running import preparation
@@ -85,14 +85,14 @@ def export(
     _train_again(directory, config, unit)
     state = directory.run_state(unit, check_digests=True)
   # Only now, so that --help and wrong use are answered at once.
-  from memo_tf.running import exported
+  from memo_tf.exporting import export_run
 
-  info = dataset_record.read_info(directory)
+  info = dataset_info.read_info(directory)
   about = {
     "dataset": {name: info[name] for name in ("name", "version", "max_pixel")},
     **{name: state.record[name] for name in _RECORDED if name in state.record},
   }
-  differences = exported.export_run(
+  differences = export_run.export_run(
     directory, config, unit, output_dir, about, info
   )
   print(
@@ -182,5 +182,5 @@ if __name__ == "__main__":
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
   os.environ["KERAS_BACKEND"] = "tensorflow"
   app.run(
-    main, flags_parser=launch_flags.flag_parser("memo_tf.export", _define)
+    main, flags_parser=flags_lib.flag_parser("memo_tf.export", _define)
   )

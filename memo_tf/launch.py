@@ -16,12 +16,12 @@ import time
 from absl import app
 from absl import flags
 
-from memo_tf import launch_flags
+from memo_tf.cli import flags as flags_lib
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import dataset_record
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import records
-from memo_tf.experiment import survey as survey_lib
+from memo_tf.store import dataset_info
+from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import run_outputs
+from memo_tf.store import survey as survey_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import dispatch
 from memo_tf.running import peers
@@ -86,8 +86,8 @@ def launch(
       preparation.prepare(directory, config, pool, waited, record=record)
     else:
       peers.wait_for_first(directory, config, waited)
-    size = dataset_record.decoded_bytes(dataset_record.read_info(directory))
-    if dataset_record.is_streamed(config.running, size):
+    size = dataset_info.decoded_bytes(dataset_info.read_info(directory))
+    if dataset_info.is_streamed(config.running, size):
       _say(
         f"Images are streamed from disk; decoded they take {size / 1e9:.3g} GB."
       )
@@ -132,10 +132,10 @@ def score_and_show(
     DamagedRunError: if a run is damaged.
   """
   from memo_tf import results
-  from memo_tf import scoring
+  from memo_tf.scoring import groups
 
   _say("Scoring …")
-  scores = scoring.score_study(directory, config)
+  scores = groups.score_study(directory, config)
   results.show(directory, config, scores, failures)
 
 
@@ -153,7 +153,7 @@ def _rounds(directory, config, wanted, pool, workers, first, *, does_score):
       _say(f"{unit.name} has lost {', '.join(names)}: run again for it.")
     planning.check_requirements(directory, found.pending, config)
     known = survey_lib.seconds_a_run(found.done)
-    more = records.seconds_beside(
+    more = run_outputs.seconds_beside(
       config, found.pending, survey_lib.seconds_of_recording(found.done)
     )
     _say(_opening(found, known, workers, more))
@@ -164,11 +164,11 @@ def _rounds(directory, config, wanted, pool, workers, first, *, does_score):
     if outcome.num_elsewhere:
       _say(f"{outcome.num_elsewhere} runs were done by another launch.")
     if not damaged and first and does_score:
-      from memo_tf import scoring
+      from memo_tf.scoring import groups
 
       _say("Scoring …")
       try:
-        scores = scoring.score_study(directory, config)
+        scores = groups.score_study(directory, config)
       except directory_lib.DamagedRunError as error:
         # Where one is, others may be: all are read before any is repeated.
         thorough = survey_lib.survey(directory, wanted, check_digests=True)
@@ -225,7 +225,7 @@ def main(unused_argv) -> int:
         "--experiment_dir must name the study's folder. Received none"
       )
     try:
-      config = launch_flags.experiment_config(values)
+      config = flags_lib.experiment_config(values)
       only = [work_units.parse_unit(name) for name in values.work_units]
     except ValueError as error:
       raise directory_lib.UsageError(str(error)) from error
@@ -264,7 +264,7 @@ if __name__ == "__main__":
     )
   app.run(
     main,
-    flags_parser=launch_flags.flag_parser(
-      "memo_tf.launch", launch_flags.define_flags
+    flags_parser=flags_lib.flag_parser(
+      "memo_tf.launch", flags_lib.define_flags
     ),
   )

@@ -11,9 +11,9 @@ import sys
 from absl import app
 from absl import flags
 
-from memo_tf import launch_flags
-from memo_tf import merging
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.cli import flags as flags_lib
+from memo_tf.store import merging
+from memo_tf.store import directory as directory_lib
 
 
 def main(unused_argv) -> int:
@@ -66,4 +66,4 @@ def _define(values: flags.FlagValues, program: str) -> None:
 
 
 if __name__ == "__main__":
-  app.run(main, flags_parser=launch_flags.flag_parser("memo_tf.merge", _define))
+  app.run(main, flags_parser=flags_lib.flag_parser("memo_tf.merge", _define))

@@ -1,19 +1,19 @@
 """What follows the runs: scores, sizes and proxies compared, the page, a summary."""
 
-from memo_tf import launch_flags
-from memo_tf import proxy_findings
-from memo_tf import scoring
-from memo_tf import size_study
-from memo_tf.experiment import checkup
+from memo_tf.cli import flags
+from memo_tf.findings import proxies
+from memo_tf.scoring import groups
+from memo_tf.findings import sizes
+from memo_tf.store import checkup
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import directory as directory_lib
 from memo_tf.report import page
 
 
 def show(
   directory: directory_lib.ExperimentDirectory,
   config: config_lib.ExperimentConfig,
-  results: list[scoring.GroupScores],
+  results: list[groups.GroupScores],
   failures: dict[str, str],
 ) -> None:
   """Writes what is made of the scores, and prints what they say.
@@ -27,17 +27,17 @@ def show(
   Raises:
     ExperimentError: if what runs recorded is damaged.
   """
-  studies = size_study.study_sizes(directory, config, results)
-  compared = proxy_findings.compare_study(directory, config, results)
-  settings = launch_flags.resolved_flags(config)
+  studies = sizes.study_sizes(directory, config, results)
+  compared = proxies.compare_study(directory, config, results)
+  settings = flags.resolved_flags(config)
   path = page.write_page(
     directory, config, results, failures, settings, studies, compared
   )
   checkup.record_digests(directory)
-  for line in scoring.summary_lines(results):
+  for line in groups.summary_lines(results):
     print(line)
-  for line in size_study.summary_lines(studies):
+  for line in sizes.summary_lines(studies):
     print(line)
-  for line in proxy_findings.summary_lines(compared):
+  for line in proxies.summary_lines(compared):
     print(line)
   print(f"Page: {path}")

@@ -16,12 +16,12 @@ import sys
 from absl import app
 from absl import flags
 
-from memo_tf import launch_flags
-from memo_tf.experiment import checkup
-from memo_tf.experiment import dataset_record
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import records
-from memo_tf.experiment import survey as survey_lib
+from memo_tf.cli import flags as flags_lib
+from memo_tf.store import checkup
+from memo_tf.store import dataset_info
+from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import run_outputs
+from memo_tf.store import survey as survey_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import preparation
 from memo_tf.running import worker_pool
@@ -75,7 +75,7 @@ def status(
       f"{'/'.join(group):44} {total[group]:6} {done[group]:6} "
       f"{pending[group]:8} {damaged[group]:8} {broken[group]:7} {seconds}"
     )
-  more = records.seconds_beside(
+  more = run_outputs.seconds_beside(
     config, found.pending, survey_lib.seconds_of_recording(found.done)
   )
   left = survey_lib.remaining_seconds(pending, known, workers, more)
@@ -166,8 +166,8 @@ def _dataset_problem(
   directory: directory_lib.ExperimentDirectory,
 ) -> str | None:
   try:
-    info = dataset_record.read_info(directory)
-    dataset_record.check_files(directory, info, check_digests=False)
+    info = dataset_info.read_info(directory)
+    dataset_info.check_files(directory, info, check_digests=False)
   except directory_lib.ExperimentError as error:
     return str(error)
   return None
@@ -218,5 +218,5 @@ def _define(values: flags.FlagValues, program: str) -> None:
 
 if __name__ == "__main__":
   app.run(
-    main, flags_parser=launch_flags.flag_parser("memo_tf.status", _define)
+    main, flags_parser=flags_lib.flag_parser("memo_tf.status", _define)
   )

@@ -7,10 +7,10 @@ import tempfile
 from absl.testing import absltest
 import numpy as np
 
-from memo_tf.analysis import comparison
+from memo_tf.analysis import ranking
 from memo_tf.estimators import memorization
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import predictions
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
 from memo_tf.experiment import work_units
 from tests import small_study
 
@@ -43,7 +43,7 @@ class DigitsStudyTest(absltest.TestCase):
   def auroc_and_mean(self, in_mask):
     scores = memorization.memorization_scores(self.stack.correct, in_mask)
     return (
-      comparison.auroc(scores.memorization, self.noisy),
+      ranking.auroc(scores.memorization, self.noisy),
       np.nanmean(scores.memorization),
     )
 

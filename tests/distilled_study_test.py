@@ -9,8 +9,8 @@ from absl.testing import absltest
 import numpy as np
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import predictions
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
 from memo_tf.experiment import work_units
 from tests import small_study
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from memo_tf import exporting
+from memo_tf.exporting import saved_model
 from memo_tf import models
 from memo_tf.models import layers  # noqa: F401 (what model.keras is made of)
 from tests import small_study
@@ -292,7 +292,7 @@ class ExportSavedModelTest(parameterized.TestCase):
       "about": {"note": "made up"},
       **changes,
     }
-    exporting.export_saved_model(model, folder, **arguments)
+    saved_model.export_saved_model(model, folder, **arguments)
     return arguments
 
   def test_a_family(self):

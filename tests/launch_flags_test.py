@@ -11,7 +11,7 @@ from absl import flags
 from absl.testing import absltest
 from absl.testing import parameterized
 
-from memo_tf import launch_flags
+from memo_tf.cli import flags as flags_lib
 from memo_tf.experiment import config as config_lib
 
 FIELDS = [
@@ -23,14 +23,14 @@ FIELDS = [
 
 def new_flags():
   values = flags.FlagValues()
-  launch_flags.define_flags(values, "program")
+  flags_lib.define_flags(values, "program")
   return values
 
 
 def config_from(*arguments):
   values = new_flags()
-  values(["program", *launch_flags.resolve_flagfiles(list(arguments))])
-  return launch_flags.experiment_config(values)
+  values(["program", *flags_lib.resolve_flagfiles(list(arguments))])
+  return flags_lib.experiment_config(values)
 
 
 def other_value(field):
@@ -197,7 +197,7 @@ class FlagfileTest(parameterized.TestCase):
     self.own.mkdir()
     self.here.mkdir()
     self.enterContext(contextlib.chdir(self.here))
-    self.enterContext(mock.patch.object(launch_flags, "FLAGFILE_DIR", self.own))
+    self.enterContext(mock.patch.object(flags_lib, "FLAGFILE_DIR", self.own))
 
   def write(self, folder, name, text):
     path = folder / name
@@ -207,7 +207,7 @@ class FlagfileTest(parameterized.TestCase):
   def test_bare_name_is_found_among_the_projects(self):
     path = self.write(self.own, "a.flags", "--epochs=3\n")
 
-    found = launch_flags.resolve_flagfiles(["--flagfile=a.flags"])
+    found = flags_lib.resolve_flagfiles(["--flagfile=a.flags"])
 
     self.assertEqual(found, [f"--flagfile={path}"])
     self.assertEqual(config_from("--flagfile=a.flags").recipe.epochs, 3)
@@ -238,14 +238,14 @@ class FlagfileTest(parameterized.TestCase):
   def test_path_with_a_folder_is_taken_as_it_is(self):
     path = self.write(self.own, "a.flags", "--epochs=3\n")
 
-    found = launch_flags.resolve_flagfiles([f"--flagfile={path}"])
+    found = flags_lib.resolve_flagfiles([f"--flagfile={path}"])
 
     self.assertEqual(found, [f"--flagfile={path}"])
 
   def test_other_arguments_stay(self):
     arguments = ["--epochs=3", "--flagfiles=x", "flagfile=a", "a.flags", "--"]
 
-    self.assertEqual(launch_flags.resolve_flagfiles(arguments), arguments)
+    self.assertEqual(flags_lib.resolve_flagfiles(arguments), arguments)
 
   def test_later_flags_win(self):
     self.write(self.own, "a.flags", "--epochs=3\n--seed=7\n")
@@ -267,7 +267,7 @@ class FlagfileTest(parameterized.TestCase):
     self.write(self.own, "a.flags", "--epochs=3\n")
 
     with self.assertRaisesRegex(ValueError, "no such file.*has: a.flags") as e:
-      launch_flags.resolve_flagfiles(arguments)
+      flags_lib.resolve_flagfiles(arguments)
 
     name = arguments[-1].removeprefix("--flagfile=")
     self.assertEndsWith(str(e.exception), f"Received: --flagfile={name}")
@@ -284,7 +284,7 @@ class FlagfileTest(parameterized.TestCase):
     with self.assertRaisesRegex(
       ValueError, "line 3 of .*a.flags has a trailing comment"
     ) as caught:
-      launch_flags.resolve_flagfiles(["--flagfile=a.flags"])
+      flags_lib.resolve_flagfiles(["--flagfile=a.flags"])
     self.assertIn(repr(line), str(caught.exception))
 
   def test_whole_line_comments_and_blank_lines_are_fine(self):
@@ -298,7 +298,7 @@ class FlagfileTest(parameterized.TestCase):
     self.write(self.own, "a.flags", "--experiment_dir=run#3\n")
     values = new_flags()
 
-    values(["x", *launch_flags.resolve_flagfiles(["--flagfile=a.flags"])])
+    values(["x", *flags_lib.resolve_flagfiles(["--flagfile=a.flags"])])
 
     self.assertEqual(values["experiment_dir"].value, "run#3")
 
@@ -306,12 +306,12 @@ class FlagfileTest(parameterized.TestCase):
     (self.own / "a.flags").write_bytes(b"\xff\xfe--epochs")
 
     with self.assertRaisesRegex(ValueError, "a.flags cannot be read"):
-      launch_flags.resolve_flagfiles(["--flagfile=a.flags"])
+      flags_lib.resolve_flagfiles(["--flagfile=a.flags"])
 
 
 class OwnFlagfilesTest(absltest.TestCase):
   def test_each_is_found_by_name_and_gives_a_valid_config(self):
-    names = [p.name for p in launch_flags.FLAGFILE_DIR.glob("*.flags")]
+    names = [p.name for p in flags_lib.FLAGFILE_DIR.glob("*.flags")]
     self.assertIn("digits.flags", names)
 
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
@@ -325,7 +325,7 @@ class ResolvedFlagsTest(parameterized.TestCase):
   def parsed_again(self, config):
     with tempfile.TemporaryDirectory() as folder:
       path = pathlib.Path(folder) / "resolved.flags"
-      path.write_text(launch_flags.resolved_flags(config))
+      path.write_text(flags_lib.resolved_flags(config))
       return config_from(f"--flagfile={path}")
 
   def test_other_config_differs_wherever_it_can(self):
@@ -353,14 +353,14 @@ class ResolvedFlagsTest(parameterized.TestCase):
       "--labels_file=/here/human.npy",
     )
 
-    text = launch_flags.resolved_flags(config)
+    text = flags_lib.resolved_flags(config)
 
     self.assertNotIn("/here", text)
     self.assertIn("--dataset=npz:mine.npz\n", text)
     self.assertIn("--labels_file=human.npy\n", text)
 
   def test_every_field_is_on_a_line_of_its_own(self):
-    text = launch_flags.resolved_flags(other_config())
+    text = flags_lib.resolved_flags(other_config())
 
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     # --data_dir and --proxy_files are this machine's.
@@ -375,7 +375,7 @@ class ResolvedFlagsTest(parameterized.TestCase):
       values = new_flags()
       values(["program", f"--experiment_dir={folder}/study"])
 
-      text = launch_flags.resolved_flags(launch_flags.experiment_config(values))
+      text = flags_lib.resolved_flags(flags_lib.experiment_config(values))
 
     self.assertNotIn("experiment_dir", text)
     self.assertNotIn(folder, text)

@@ -17,8 +17,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from memo_tf.estimators import memorization
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import predictions
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
 from memo_tf.experiment import work_units
 from tests import small_study
 

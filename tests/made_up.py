@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import predictions
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
 from memo_tf.experiment import recipes
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units

@@ -8,9 +8,9 @@ import tempfile
 from absl.testing import absltest
 from absl.testing import parameterized
 
-from memo_tf import merging
-from memo_tf.experiment import checkup
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import merging
+from memo_tf.store import checkup
+from memo_tf.store import directory as directory_lib
 from tests import made_up
 from tests import small_study
 

@@ -4,7 +4,7 @@ from absl.testing import absltest
 import numpy as np
 
 from memo_tf import proxies
-from memo_tf import proxy_scoring
+from memo_tf.findings import proxy_values
 
 PROXY = proxies.PROXIES["ensemble_disagreement"]
 
@@ -21,7 +21,7 @@ class PseudoValuesTest(absltest.TestCase):
   def parts(self, found):
     given = {"probabilities": found, "labels": np.zeros(found.shape[1], int)}
     values, _ = proxies.evaluate(PROXY, given)
-    return values, proxy_scoring._pseudo_values(PROXY, values, given)
+    return values, proxy_values._pseudo_values(PROXY, values, given)
 
   def test_their_mean_is_the_proxy(self):
     for runs in (3, 5):
@@ -51,7 +51,7 @@ class PseudoValuesTest(absltest.TestCase):
     other = proxies.PROXIES["cscore"]
 
     self.assertEqual(
-      proxy_scoring._pseudo_values(other, np.zeros(9), given), ()
+      proxy_values._pseudo_values(other, np.zeros(9), given), ()
     )
 
 

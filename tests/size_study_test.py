@@ -7,13 +7,13 @@ from absl.testing import absltest
 import numpy as np
 import pandas as pd
 
-from memo_tf import scoring
-from memo_tf import size_study
-from memo_tf.analysis import trajectory_simulation
+from memo_tf.scoring import groups as groups_lib
+from memo_tf.findings import sizes
+from memo_tf.analysis.trajectories import simulation
 from memo_tf.estimators import memorization
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import predictions
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
 from memo_tf.experiment import work_units
 from memo_tf.report import page
 
@@ -28,7 +28,7 @@ def make_groups(
   num_examples=60,
 ):
   """A group a model from one simulated study; increasing ones are planted."""
-  study = trajectory_simulation.beta_trajectories(
+  study = simulation.beta_trajectories(
     num_sizes=len(models),
     num_examples=num_examples,
     num_subsets=num_subsets,
@@ -56,7 +56,7 @@ def make_groups(
       test_margin=np.ones((num_subsets, 2), np.float32),
     )
     groups.append(
-      scoring.GroupScores(
+      groups_lib.GroupScores(
         group=(model, "one_hot", subsets),
         parameters=parameters,
         scores=memorization.memorization_scores(stack.correct, study.in_mask),
@@ -96,13 +96,13 @@ def without_runs(group, lost):
   changed = predictions.RunStack(
     **{**vars(stack), **arrays, "units": units},
   )
-  return scoring.GroupScores(**{**vars(group), "stack": changed})
+  return groups_lib.GroupScores(**{**vars(group), "stack": changed})
 
 
 class GatherTest(absltest.TestCase):
   def gather(self, groups, subsets="r0.70"):
     key = ("cifar_resnet", "one_hot", subsets)
-    return size_study.gather(key, groups, config_lib.OutputsConfig())
+    return sizes.gather(key, groups, config_lib.OutputsConfig())
 
   def test_sizes_are_ordered_by_parameters(self):
     groups, study = make_groups()
@@ -153,7 +153,7 @@ class GatherTest(absltest.TestCase):
       self.create_tempdir().full_path
     )
 
-    studies = size_study.study_sizes(
+    studies = sizes.study_sizes(
       directory, config_lib.ExperimentConfig(), groups
     )
 
@@ -169,12 +169,12 @@ class WrittenStudyTest(absltest.TestCase):
     super().setUpClass()
     cls.groups, cls.truth = make_groups()
     key = ("cifar_resnet", "one_hot", "r0.70")
-    cls.study = size_study.gather(key, cls.groups, config_lib.OutputsConfig())
+    cls.study = sizes.gather(key, cls.groups, config_lib.OutputsConfig())
 
   def test_tables_are_tidy_and_the_same_in_both_formats(self):
     root = pathlib.Path(self.create_tempdir().full_path)
 
-    size_study.write_study(directory_lib.ExperimentDirectory(root), self.study)
+    sizes.write_study(directory_lib.ExperimentDirectory(root), self.study)
 
     folder = root / "trajectories/cifar_resnet/one_hot/r0.70"
     tables = self.study.tables()
@@ -210,7 +210,7 @@ class WrittenStudyTest(absltest.TestCase):
     self.assertLess(table.loc["decreasing", "share_low"], 0.01)
 
   def test_lines_say_what_was_found(self):
-    text = "\n".join(size_study.summary_lines([self.study]))
+    text = "\n".join(sizes.summary_lines([self.study]))
 
     self.assertIn("Mean memorization", text)
     self.assertIn("With 40 runs a size", text)

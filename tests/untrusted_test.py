@@ -14,14 +14,14 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from memo_tf import launch_flags
-from memo_tf.data import own_files
-from memo_tf.experiment import checkup
+from memo_tf.cli import flags
+from memo_tf.data.sources import own_files
+from memo_tf.store import checkup
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import dataset_record
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import dataset_info
+from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import model_names
-from memo_tf.experiment import predictions
+from memo_tf.store import predictions
 from memo_tf.experiment import recipes
 from memo_tf.experiment import subsets
 from memo_tf.experiment import work_units
@@ -142,7 +142,7 @@ class RecordsTest(parameterized.TestCase):
     info["files"][name] = entry
     path.write_text(json.dumps(info))
     with self.assertRaises(directory_lib.ExperimentError):
-      dataset_record.read_info(self.directory)
+      dataset_info.read_info(self.directory)
 
     digests = {"format_version": 1, "files": {name: entry}}
     (self.directory.root / checkup.DIGESTS).write_text(json.dumps(digests))
@@ -253,15 +253,15 @@ class PageTest(absltest.TestCase):
 class FlagfileTest(parameterized.TestCase):
   def test_a_study_s_flags_name_no_other_file(self):
     path = pathlib.Path(self.create_tempdir().full_path) / "resolved.flags"
-    text = launch_flags.resolved_flags(made_up.config())
+    text = flags.resolved_flags(made_up.config())
     path.write_text(text)
     self.assertEqual(
-      launch_flags.config_from_flagfile(path).recipe, made_up.config().recipe
+      flags.config_from_flagfile(path).recipe, made_up.config().recipe
     )
 
     path.write_text(text + "--flagfile=/etc/passwd\n")
     with self.assertRaisesRegex(directory_lib.UsageError, "another flagfile"):
-      launch_flags.config_from_flagfile(path)
+      flags.config_from_flagfile(path)
 
   @parameterized.parameters("--no_such_flag=1", "--models=../x", "word", "\0")
   def test_nonsense_is_refused(self, line):
@@ -269,7 +269,7 @@ class FlagfileTest(parameterized.TestCase):
     path.write_text(line + "\n")
 
     with self.assertRaises(directory_lib.UsageError):
-      launch_flags.config_from_flagfile(path)
+      flags.config_from_flagfile(path)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ order or be split over any number of replicas.
 import numpy as np
 import tensorflow as tf
 
-from memo_tf.experiment import streams
+from memo_tf.experiment import random_streams
 
 PADDING = 4
 FLIP, TOP, LEFT = range(3)  # columns of a view
@@ -24,7 +24,7 @@ def views(
   Columns: whether it is mirrored (0 or 1), and the crop's top and left in the
   padded image (0 to 2 * PADDING).
   """
-  rng = streams.generator(seed, "augmentation", family, index, epoch)
+  rng = random_streams.generator(seed, "augmentation", family, index, epoch)
   bounds = [2, 2 * PADDING + 1, 2 * PADDING + 1]
   return rng.integers(0, bounds, (num_examples, 3), dtype=np.int32)
 

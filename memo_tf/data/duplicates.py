@@ -26,7 +26,7 @@ import dataclasses
 
 import numpy as np
 
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import directory as directory_lib
 
 KINDS = ("near", "exact", "off")
 SIDE = 16

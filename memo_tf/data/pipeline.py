@@ -12,13 +12,13 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from memo_tf.data import records
-from memo_tf.data import shards
-from memo_tf.data import stored_images
+from memo_tf.data.stored import indexed_shards
+from memo_tf.data.stored import shards
+from memo_tf.data.stored import images as images_lib
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import dataset_record
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import streams
+from memo_tf.store import dataset_info
+from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import random_streams
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,9 +35,9 @@ class ArrayDataset:
     digest: of all of it.
   """
 
-  train_images: np.ndarray | stored_images.StoredImages
+  train_images: np.ndarray | images_lib.StoredImages
   train_labels: np.ndarray
-  test_images: np.ndarray | stored_images.StoredImages
+  test_images: np.ndarray | images_lib.StoredImages
   test_labels: np.ndarray
   num_classes: int
   mean: np.ndarray
@@ -67,12 +67,12 @@ def read_dataset(
     ExperimentError: if a shard is damaged, or the content is not what info.json
       says; names the folder and what to do.
   """
-  info = dataset_record.read_info(directory)
-  dataset_record.check_files(directory, info)
+  info = dataset_info.read_info(directory)
+  dataset_info.check_files(directory, info)
   config = config or config_lib.RunningConfig()
-  if dataset_record.is_streamed(config, dataset_record.decoded_bytes(info)):
+  if dataset_info.is_streamed(config, dataset_info.decoded_bytes(info)):
     return _stored(directory, info, config.threads_per_unit)
-  if dataset_record.is_encoded(info):
+  if dataset_info.is_encoded(info):
     return _decoded(directory, info, config.threads_per_unit)
   shared = _shared_images(directory, info)
   columns = []
@@ -96,7 +96,7 @@ def read_dataset(
   if digest != info["digest"]:
     raise directory_lib.ExperimentError(
       f"the shards in {directory.dataset_dir} do not hold what info.json says; "
-      + dataset_record.ADVICE.format(folder=directory.dataset_dir)
+      + dataset_info.ADVICE.format(folder=directory.dataset_dir)
     )
   return ArrayDataset(
     train_images=columns[0],
@@ -117,9 +117,9 @@ def _stored(
   columns = {}
   kind = info.get("encoding", {"kind": "raw"})["kind"]
   for split in ("train", "test"):
-    found = records.open_split(directory, info, split)
+    found = indexed_shards.open_split(directory, info, split)
     columns[f"{split}_labels"] = found.labels
-    columns[f"{split}_images"] = stored_images.StoredImages(
+    columns[f"{split}_images"] = images_lib.StoredImages(
       found, kind, tuple(info["image_shape"]), _image_type(info), threads
     )
   return ArrayDataset(
@@ -166,7 +166,7 @@ def _shared_images(
     raise directory_lib.ExperimentError(
       f"images.npy in {directory.dataset_dir} holds {images.dtype} "
       f"{images.shape} instead of {_image_type(info)} {shape}; "
-      + dataset_record.ADVICE.format(folder=directory.dataset_dir)
+      + dataset_info.ADVICE.format(folder=directory.dataset_dir)
     )
   images = images.view(np.ndarray)
   return {"train": images[:num_train], "test": images[num_train:]}
@@ -234,20 +234,20 @@ def epoch_order(
   Every epoch is a fresh permutation; the `num_members % batch_size` last ones
   of it are left out of this epoch. All models and recipes share the order.
   """
-  rng = streams.generator(seed, "order", family, index, epoch)
+  rng = random_streams.generator(seed, "order", family, index, epoch)
   steps = num_members // batch_size
   order = rng.permutation(num_members)[: steps * batch_size]
   return order.reshape(steps, batch_size).astype(np.int32)
 
 
 def on_device(
-  images: np.ndarray | stored_images.StoredImages,
-) -> tf.Tensor | stored_images.StoredImages:
+  images: np.ndarray | images_lib.StoredImages,
+) -> tf.Tensor | images_lib.StoredImages:
   """Images as a tensor where the training runs; on a CPU without a copy.
 
   Images on disk stay there.
   """
-  if isinstance(images, stored_images.StoredImages):
+  if isinstance(images, images_lib.StoredImages):
     return images
   if tf.config.list_logical_devices("GPU"):
     return tf.constant(images)

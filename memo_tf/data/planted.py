@@ -29,10 +29,10 @@ import dataclasses
 
 import numpy as np
 
-from memo_tf.data import datasets
+from memo_tf.data.sources import load
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import streams
+from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import random_streams
 
 _DIRECTIONS = np.array(
   [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
@@ -64,7 +64,7 @@ class TrainingSet:
 
 
 def training_set(
-  data: datasets.ImageDataset, config: config_lib.ExperimentConfig
+  data: load.ImageDataset, config: config_lib.ExperimentConfig
 ) -> TrainingSet:
   """The training examples that a study's settings make of a data set.
 
@@ -122,7 +122,7 @@ def plant_wrong_labels(
     `[N]` labels and `[N]` bool, which of them are wrong. A wrong label is
     uniform over the C - 1 other classes.
   """
-  rng = streams.generator(seed, "planted", "wrong_labels")
+  rng = random_streams.generator(seed, "planted", "wrong_labels")
   count = round(fraction * len(labels))
   chosen = rng.permutation(len(labels))[:count]
   noisy = labels.copy()
@@ -297,7 +297,7 @@ def noise_images(
   Returns:
     uint8 `[count, H, W, channels]` in [0, max_pixel], and int32 `[count]`.
   """
-  rng = streams.generator(seed, "planted", "noise_image")
+  rng = random_streams.generator(seed, "planted", "noise_image")
   dtype = np.uint8 if max_pixel <= 255 else np.uint16
   images = rng.integers(
     0, max_pixel, (count, *image_shape), dtype, endpoint=True
@@ -318,7 +318,7 @@ class _Origins:
     self, kind: str, count: int, flag: str, wrong: bool = False
   ) -> tuple[np.ndarray, np.random.Generator]:
     """`count` free ids in random order, and the kind's stream to go on with."""
-    rng = streams.generator(self._seed, "planted", kind)
+    rng = random_streams.generator(self._seed, "planted", kind)
     order = rng.permutation(len(self._is_free))
     fits = self._is_free & (self._is_wrong == wrong)
     ids = order[fits[order]][:count]

@@ -17,9 +17,9 @@ import re
 import typing
 from typing import Any
 
-from memo_tf.experiment import config_field
-from memo_tf.experiment import data_config
-from memo_tf.experiment import proxies_config
+from memo_tf.experiment.settings import field as field_lib
+from memo_tf.experiment.settings import data as data_lib
+from memo_tf.experiment.settings import proxies as proxies_lib
 from memo_tf.experiment import recipes as recipes_lib
 from memo_tf.experiment import subsets as subsets_lib
 
@@ -31,9 +31,9 @@ OUTCOMES = ("correctness", "label_probability", "margin")
 _DATASET = re.compile(r"[A-Za-z]\w*(/\w[\w.\-]*)?(:[\d.*]+)?|(npz|folder):.+")
 
 
-_field = config_field.field
-DataConfig = data_config.DataConfig
-ProxiesConfig = proxies_config.ProxiesConfig
+_field = field_lib.field
+DataConfig = data_lib.DataConfig
+ProxiesConfig = proxies_lib.ProxiesConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

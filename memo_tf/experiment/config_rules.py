@@ -6,7 +6,7 @@ from memo_tf import proxies
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import model_names
 from memo_tf.experiment import recipes as recipes_lib
-from memo_tf.experiment import records
+from memo_tf.experiment import run_outputs
 from memo_tf.experiment import subsets as subsets_lib
 
 
@@ -303,7 +303,7 @@ def check(config: config_lib.ExperimentConfig) -> None:
 
 def _proxy_checks(config: config_lib.ExperimentConfig) -> list[tuple]:
   """Rules of the group of proxies, as (holds, rule, name, value)."""
-  settings, known = config.proxies, records.known_names()
+  settings, known = config.proxies, run_outputs.known_names()
   try:
     proxies.settings.parse(settings.proxy_settings)
   except ValueError as error:

@@ -30,7 +30,7 @@ import re
 
 import numpy as np
 
-from memo_tf.experiment import streams
+from memo_tf.experiment import random_streams
 
 SCHEMES = ("balanced", "uniform", "bernoulli", "complementary", "two_sizes")
 MAX_BLOCK = 100
@@ -208,7 +208,7 @@ def in_masks(
       num_examples,
       block,
       ratio,
-      streams.generator(seed, "subsets", family_name(ratio), b),
+      random_streams.generator(seed, "subsets", family_name(ratio), b),
     )
     for b in range(-(-num_subsets // block))
   ]
@@ -218,7 +218,7 @@ def in_masks(
 def _row(num_examples, m, ratio, size, scheme, seed) -> np.ndarray:
   """Subset m of a scheme other than balanced, bool [N]."""
   draw = m - m % 2 if scheme == "complementary" else m
-  rng = streams.generator(seed, "subsets", family_name(ratio, scheme), draw)
+  rng = random_streams.generator(seed, "subsets", family_name(ratio, scheme), draw)
   if scheme in ("uniform", "two_sizes"):
     row = np.zeros(num_examples, bool)
     smaller = m % 2 if scheme == "two_sizes" else 0

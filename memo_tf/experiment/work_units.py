@@ -139,7 +139,7 @@ def wanted_outputs(
   Predictions and history always; logits and weights if asked for; weights of
   whatever another unit requires; what proxies need of the runs that record.
   """
-  from memo_tf.experiment import records  # which imports this module
+  from memo_tf.experiment import run_outputs  # which imports this module
 
   always = {"predictions.parquet", "history.jsonl"}
   if config.outputs.keep_logits:
@@ -148,10 +148,10 @@ def wanted_outputs(
     always.add("weights.weights.h5")
   # A few sets for all units: there may be many.
   usual, weights = frozenset(always), frozenset({"weights.weights.h5"})
-  recorded = usual | records.outputs(config)
+  recorded = usual | run_outputs.outputs(config)
   wanted = dict.fromkeys(units, usual)
   for unit in units if recorded != usual else ():
-    if records.does_record(config, unit):
+    if run_outputs.does_record(config, unit):
       wanted[unit] = recorded
   with_weights = {usual: usual | weights, recorded: recorded | weights}
   for unit in units:

@@ -9,13 +9,13 @@ import jinja2
 import numpy as np
 
 import memo_tf
-from memo_tf import proxy_findings
-from memo_tf import scoring
-from memo_tf import size_study
+from memo_tf.findings import proxies
+from memo_tf.scoring import groups
+from memo_tf.findings import sizes
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import dataset_record
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import survey
+from memo_tf.store import dataset_info
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import survey
 from memo_tf.report import figures
 from memo_tf.report import proxy_page
 from memo_tf.report import size_page
@@ -26,11 +26,11 @@ GALLERY_SIZE = 40
 def write_page(
   directory: directory_lib.ExperimentDirectory,
   config: config_lib.ExperimentConfig,
-  results: list[scoring.GroupScores],
+  results: list[groups.GroupScores],
   failures: dict[str, str],
   settings: str,
-  studies: list[size_study.SizeStudy] | tuple = (),
-  compared: Sequence[proxy_findings.RecipeFindings] = (),
+  studies: list[sizes.SizeStudy] | tuple = (),
+  compared: Sequence[proxies.RecipeFindings] = (),
 ) -> pathlib.Path:
   """Writes the page and returns its path.
 
@@ -44,10 +44,10 @@ def write_page(
     compared: `proxy_findings.compare_study`, if there are proxies.
   """
   # A data set from before duplicates were looked for says nothing of them.
-  info = {"duplicates": {}, **dataset_record.read_info(directory)}
+  info = {"duplicates": {}, **dataset_info.read_info(directory)}
   images = None
   if config.outputs.report_images == "shown":
-    is_encoded = dataset_record.is_encoded(info)
+    is_encoded = dataset_info.is_encoded(info)
     name = "thumbnails.npy" if is_encoded else "images.npy"
     images = np.load(
       directory.dataset_dir / name, mmap_mode="r", allow_pickle=False
@@ -84,7 +84,7 @@ def write_page(
 
 
 def _group(
-  result: scoring.GroupScores, info: dict, images: np.ndarray | None
+  result: groups.GroupScores, info: dict, images: np.ndarray | None
 ) -> dict:
   noisy = result.examples["is_noisy"].to_numpy(dtype=bool)
   planted = noisy | (result.plant() != "")
@@ -111,7 +111,7 @@ def _group(
 
 
 def _gallery(
-  result: scoring.GroupScores,
+  result: groups.GroupScores,
   info: dict,
   images: np.ndarray | None,
   eligible: np.ndarray,
@@ -155,7 +155,7 @@ def _picture(images: np.ndarray | None, row: int, info: dict) -> str:
 
 
 def _pairs(
-  result: scoring.GroupScores, info: dict, images: np.ndarray | None
+  result: groups.GroupScores, info: dict, images: np.ndarray | None
 ) -> list[dict]:
   """The most influential pairs: both images, influence and certainty."""
   pairs, tiles = result.influence, []
@@ -181,9 +181,9 @@ def _pairs(
   return tiles
 
 
-def _sizes(results: list[scoring.GroupScores]) -> list[dict]:
+def _sizes(results: list[groups.GroupScores]) -> list[dict]:
   """Charts over sizes, one pair for each recipe and family with two or more."""
-  families: dict[tuple[str, str], list[scoring.GroupScores]] = {}
+  families: dict[tuple[str, str], list[groups.GroupScores]] = {}
   for result in results:
     families.setdefault(result.group[1:], []).append(result)
   charts = []
@@ -217,7 +217,7 @@ def _sizes(results: list[scoring.GroupScores]) -> list[dict]:
   return charts
 
 
-def _reliability(results: list[scoring.GroupScores]) -> str:
+def _reliability(results: list[groups.GroupScores]) -> str:
   """The curve over M of every group that has one of two points or more."""
   curves = {
     "/".join(result.group): (

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from memo_tf import proxy_findings
+from memo_tf.findings import proxies
 from memo_tf.report import figures
 
 # The columns of the table: a criterion and how it is headed.
@@ -19,12 +19,12 @@ CHANGES = {"change_spearman": "Spearman of changes"}
 MAX_POINTS = 2000  # of a scatter plot
 
 
-def sections(findings: list[proxy_findings.RecipeFindings]) -> list[dict]:
+def sections(findings: list[proxies.RecipeFindings]) -> list[dict]:
   """What the template shows, one entry a recipe."""
   return [_section(found) for found in findings]
 
 
-def _section(found: proxy_findings.RecipeFindings) -> dict:
+def _section(found: proxies.RecipeFindings) -> dict:
   tables = found.tables
   criteria = tables.criteria
   there = set(criteria["criterion"])
@@ -81,7 +81,7 @@ def _sign(sign: int | None) -> str:
   return {1: "+", -1: "−", None: "unsigned"}[sign]
 
 
-def _trends(found: proxy_findings.RecipeFindings) -> list[dict]:
+def _trends(found: proxies.RecipeFindings) -> list[dict]:
   """Mean and bi-modality of every score at every size."""
   if len(found.memorization) < 2:
     return []
@@ -106,7 +106,7 @@ def _trends(found: proxy_findings.RecipeFindings) -> list[dict]:
   ]
 
 
-def _plots(found: proxy_findings.RecipeFindings) -> list[dict]:
+def _plots(found: proxies.RecipeFindings) -> list[dict]:
   """Memorization against each proxy, of the largest model that has it."""
   plots = []
   for name, by_size in found.proxies.items():

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from memo_tf.analysis import trajectories
+from memo_tf.analysis.trajectories import classify
 from memo_tf.report import figures
 
 _COLORS = {
@@ -125,7 +125,7 @@ def shares(rows: list) -> str:
 def class_curves(labels: list[str], table: pd.DataFrame) -> str:
   """Mean in- and held-out accuracy by size for each shape class."""
   names = [
-    n for n in trajectories.SHAPE_CLASSES if n in set(table["shape_class"])
+    n for n in classify.SHAPE_CLASSES if n in set(table["shape_class"])
   ]
   with figures.style():
     figure, axes = plt.subplots(

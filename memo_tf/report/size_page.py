@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from memo_tf import size_study
-from memo_tf.analysis import trajectories
+from memo_tf.findings import sizes
+from memo_tf.analysis.trajectories import classify
 from memo_tf.report import figures
 from memo_tf.report import size_figures
 
@@ -11,7 +11,7 @@ TILES_A_CLASS = 12
 
 
 def sections(
-  studies: list[size_study.SizeStudy], info: dict, images: np.ndarray | None
+  studies: list[sizes.SizeStudy], info: dict, images: np.ndarray | None
 ) -> list[dict]:
   """What `size_page.html` shows of each study over sizes.
 
@@ -54,7 +54,7 @@ def _section(study, info, images) -> dict:
     ],
     "shares": study.shares,
     "sensitivity": study.sensitivity.to_dict("records"),
-    "classes": trajectories.SHAPE_CLASSES,
+    "classes": classify.SHAPE_CLASSES,
     "planted": study.planted.to_dict("records"),
     "galleries": _galleries(study, info, images),
   }
@@ -65,7 +65,7 @@ def _galleries(study, info, images) -> list[dict]:
   scores, names = study.evidence.memorization, info["class_names"]
   span, classes = np.ptp(scores, axis=0), study.classes
   found = []
-  for place, name in enumerate(trajectories.SHAPE_CLASSES):
+  for place, name in enumerate(classify.SHAPE_CLASSES):
     member = np.flatnonzero(classes.shape_class == name)
     # Of the constant ones those that are memorized most.
     value = scores.mean(axis=0) if name == "constant" else span

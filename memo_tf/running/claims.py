@@ -17,7 +17,7 @@ import os
 import time
 import uuid
 
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import work_units
 
 BEAT_SECONDS = 2.0

@@ -11,8 +11,8 @@ import contextlib
 import dataclasses
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import survey as survey_lib
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import survey as survey_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import claims as claims_lib
 from memo_tf.running import progress as progress_lib

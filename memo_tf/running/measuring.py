@@ -6,19 +6,19 @@ import time
 
 import numpy as np
 
-from memo_tf.data import large
-from memo_tf.data import large_preparation
+from memo_tf.data.sources import image_source
+from memo_tf.data.stored import writer
 from memo_tf.data import pipeline
 from memo_tf.data import planted
-from memo_tf.data import shards
-from memo_tf.data import storing
+from memo_tf.data.stored import shards
+from memo_tf.data import prepare
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import dataset_record
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import dataset_info
+from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import recipes
-from memo_tf.experiment import records
-from memo_tf.running import recording as recording_lib
-from memo_tf.running import run
+from memo_tf.experiment import run_outputs
+from memo_tf.running.unit import recording as recording_lib
+from memo_tf.running.unit import run
 
 SLICE_SECONDS, TOTAL_SECONDS = 0.3, 1.5
 RECORDED = 256  # examples of which what is recorded is timed
@@ -51,8 +51,8 @@ def sample_data(config: config_lib.ExperimentConfig) -> Sample:
   Raises:
     UsageError: if the data cannot be had.
   """
-  data = storing.source(config)
-  if isinstance(data, large.LargeDataset):
+  data = prepare.source(config)
+  if isinstance(data, image_source.LargeDataset):
     return _stored_sample(data, config)
   train = planted.training_set(data, config)
   statistics = shards.normalization(train.images)
@@ -70,7 +70,7 @@ def sample_data(config: config_lib.ExperimentConfig) -> Sample:
 
 
 def _stored_sample(
-  data: large.LargeDataset, config: config_lib.ExperimentConfig
+  data: image_source.LargeDataset, config: config_lib.ExperimentConfig
 ) -> Sample:
   """The first images, written into a folder as they would be."""
   plain = {
@@ -78,7 +78,7 @@ def _stored_sample(
     for field in dataclasses.fields(config.data)
     if field.name.startswith("planted_") and field.type is int
   }
-  count = len(data.train_labels) + large_preparation.number_planted(
+  count = len(data.train_labels) + writer.number_planted(
     data, config
   )
   config = dataclasses.replace(
@@ -89,12 +89,12 @@ def _stored_sample(
   )
   folder = tempfile.TemporaryDirectory()
   directory = directory_lib.ExperimentDirectory(folder.name)
-  some = large.first(data, SAMPLE_SIZE)
-  info = large_preparation.write_dataset(some, config, directory)
+  some = image_source.first(data, SAMPLE_SIZE)
+  info = writer.write_dataset(some, config, directory)
   written = len(some.train_labels) + len(some.test_labels)
   share = written / (count + len(data.test_labels))
-  size = dataset_record.decoded_bytes(info) / share
-  is_streamed = dataset_record.is_streamed(config.running, size)
+  size = dataset_info.decoded_bytes(info) / share
+  is_streamed = dataset_info.is_streamed(config.running, size)
   storage = "stream" if is_streamed else "memory"
   arrays = pipeline.read_dataset(
     directory, dataclasses.replace(config.running, storage=storage)
@@ -152,7 +152,7 @@ def measure(
     "step": _median(lambda: train(steps)) / steps,
     "fixed": fixed,
   }
-  outputs = records.outputs(session.config)
+  outputs = run_outputs.outputs(session.config)
   if outputs:
     subset = int(session.config.subsets.subset_ratio * len(data.train_labels))
     recording = recording_lib.RunRecording(

@@ -10,7 +10,7 @@ import os
 import time
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import directory as directory_lib
 from memo_tf.running import preparation
 
 

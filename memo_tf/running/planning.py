@@ -7,10 +7,10 @@ import tempfile
 import numpy as np
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import records
+from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import run_outputs
 from memo_tf.experiment import subsets as subsets_lib
-from memo_tf.experiment import survey as survey_lib
+from memo_tf.store import survey as survey_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import preparation
 from memo_tf.running import worker_pool
@@ -101,7 +101,7 @@ def dry_run(
     start_up, sizes, measured, recording = _measure(config, missing, workers)
     known |= measured
     beside |= recording
-  more = records.seconds_beside(config, found.pending, beside)
+  more = run_outputs.seconds_beside(config, found.pending, beside)
 
   print(
     f"{'model/recipe/subsets':44} {'runs':>6} {'done':>6} {'s a run':>8}  from"
@@ -221,12 +221,12 @@ def _disk(
   else:
     one = 0.0
   recorded = 0
-  if sizes and records.outputs(config):
-    recorded = records.estimated_bytes(config, sizes[0], sizes[2])
+  if sizes and run_outputs.outputs(config):
+    recorded = run_outputs.estimated_bytes(config, sizes[0], sizes[2])
   else:  # what another run's records take
     recorded = max(
       (finished.recorded_bytes for finished in found.done.values()), default=0
     )
-  number = sum(records.does_record(config, unit) for unit in found.pending)
+  number = sum(run_outputs.does_record(config, unit) for unit in found.pending)
   megabytes = (one * len(found.pending) + recorded * number) / 1e6
   return f"{megabytes:.1f} MB for the pending runs"

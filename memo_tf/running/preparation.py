@@ -19,14 +19,14 @@ import time
 
 import numpy as np
 
-from memo_tf import launch_flags
+from memo_tf.cli import flags
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import dataset_record
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import dataset_info
+from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import model_names
-from memo_tf.experiment import proxy_files
+from memo_tf.findings import proxy_files
 from memo_tf.experiment import recipes
-from memo_tf.experiment import records
+from memo_tf.experiment import run_outputs
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.running import worker_pool
 
@@ -90,7 +90,7 @@ def recorded_config(
       ) from None
     if (directory.root / "runs").exists() and _flagfile(directory).exists():
       # It was lost: the flags beside it say which study the runs are of.
-      recorded = launch_flags.config_from_flagfile(_flagfile(directory))
+      recorded = flags.config_from_flagfile(_flagfile(directory))
       return _united(recorded, config)
     return config
   except UnicodeDecodeError:
@@ -159,8 +159,8 @@ def prepare(
   is_new = not directory.config_path.exists()
   try:
     _prepare_dataset(directory, config, pool, is_new, on_wait)
-    info = dataset_record.read_info(directory)
-    dataset_record.check_storage(config, dataset_record.decoded_bytes(info))
+    info = dataset_info.read_info(directory)
+    dataset_info.check_storage(config, dataset_info.decoded_bytes(info))
     sizes = [
       _prepare_subsets(directory, config, family, info["num_train"])
       for family in config.family_names()
@@ -175,7 +175,7 @@ def prepare(
       for teacher, _ in recipe.required:
         model_names.check_image(model_names.parse(teacher), info["image_shape"])
     held_out = info["num_train"] - int(sizes[0].max())
-    records.check_subset_sizes(config, smallest, held_out)
+    run_outputs.check_subset_sizes(config, smallest, held_out)
     proxy_files.read(
       config.proxies.proxy_files, info["num_train"], config.models.models
     )
@@ -196,7 +196,7 @@ def prepare(
   if is_new and directory.config_path.exists():
     # Another launch was faster: this one must fit to what it recorded.
     config = recorded_config(directory, config)
-  _write_if_new(_flagfile(directory), launch_flags.resolved_flags(config))
+  _write_if_new(_flagfile(directory), flags.resolved_flags(config))
   _write_if_new(directory.config_path, config.to_json())
 
 
@@ -216,8 +216,8 @@ def _prepare_dataset(directory, config, pool, is_new, on_wait) -> None:
   folder = directory.dataset_dir
   if is_new and folder.exists() and not _holds_more(directory):
     try:
-      info = dataset_record.read_info(directory)
-      same = dataset_record.is_made_from(info, config)
+      info = dataset_info.read_info(directory)
+      same = dataset_info.is_made_from(info, config)
     except directory_lib.ExperimentError:
       same = False
     if not same:
@@ -225,18 +225,18 @@ def _prepare_dataset(directory, config, pool, is_new, on_wait) -> None:
   if not folder.exists():
     _run_tasks(pool, [{"task": "prepare"}], on_wait)
     _check_same_as_runs(directory)
-  info = dataset_record.read_info(directory)
-  if not dataset_record.is_made_from(info, config):
+  info = dataset_info.read_info(directory)
+  if not dataset_info.is_made_from(info, config):
     raise directory_lib.ExperimentError(
       f"{folder} was made with other settings ({info.get('made_from')}) than "
-      f"the study's ({dataset_record.made_from(config)})."
+      f"the study's ({dataset_info.made_from(config)})."
     )
-  dataset_record.check_files(directory, info)
+  dataset_info.check_files(directory, info)
 
 
 def _check_same_as_runs(directory) -> None:
   """A data set written anew must be the one that finished runs saw."""
-  digest = dataset_record.read_info(directory)["digest"]
+  digest = dataset_info.read_info(directory)["digest"]
   for path in (directory.root / "runs").glob("*/*/*/*/run.json"):
     try:
       seen = json.loads(path.read_text())["dataset_digest"]
@@ -312,7 +312,7 @@ def _is_worth_keeping(directory: directory_lib.ExperimentDirectory) -> bool:
   others makes them anew.
   """
   try:
-    return dataset_record.is_encoded(dataset_record.read_info(directory))
+    return dataset_info.is_encoded(dataset_info.read_info(directory))
   except directory_lib.ExperimentError:
     return False
 

@@ -8,7 +8,7 @@ import time
 
 import tqdm
 
-from memo_tf.experiment import survey
+from memo_tf.store import survey
 from memo_tf.experiment import work_units
 
 LINE_EVERY_SECONDS = 10.0

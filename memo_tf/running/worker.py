@@ -21,7 +21,7 @@ import time
 import traceback
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import work_units
 
 _BORN = time.monotonic()
@@ -60,7 +60,7 @@ class Worker:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     for gpu in tf.config.list_physical_devices("GPU"):
       tf.config.experimental.set_memory_growth(gpu, True)
-    from memo_tf.running import run
+    from memo_tf.running.unit import run
     from memo_tf.training import distribution
 
     distribution.divide_cpu(self._config.running.cpu_devices)
@@ -77,9 +77,9 @@ class Worker:
 
   def prepare(self, task: dict) -> dict:
     """Writes `dataset/` if it is missing."""
-    from memo_tf.data import storing
+    from memo_tf.data import prepare as prepare_lib
 
-    storing.write_dataset(self._config, self._directory)
+    prepare_lib.write_dataset(self._config, self._directory)
     return {}
 
   def materialize(self, task: dict) -> dict:
@@ -99,7 +99,7 @@ class Worker:
 
   def run(self, task: dict) -> dict:
     """Trains one unit."""
-    from memo_tf.running import run
+    from memo_tf.running.unit import run
 
     unit = work_units.parse_unit(task["unit"])
     if self._session is None:
@@ -119,7 +119,7 @@ class Worker:
   def measure(self, task: dict) -> dict:
     """Times a model here, without writing anything."""
     from memo_tf.running import measuring
-    from memo_tf.running import run
+    from memo_tf.running.unit import run
 
     if self._session is None:
       sample = measuring.sample_data(self._config)

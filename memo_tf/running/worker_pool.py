@@ -16,7 +16,7 @@ import selectors
 import subprocess
 import sys
 
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import directory as directory_lib
 from memo_tf.running import accelerators
 
 # A task that is not a unit and whose worker died is tried again this often.

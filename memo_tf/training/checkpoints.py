@@ -14,7 +14,7 @@ import zlib
 from absl import logging
 import numpy as np
 
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import directory as directory_lib
 
 
 def save(

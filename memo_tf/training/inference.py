@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from memo_tf.data import pipeline
-from memo_tf.data import stored_images
+from memo_tf.data.stored import images as images_lib
 
 BATCH_SIZE = 256
 
@@ -46,13 +46,13 @@ class Predictor:
     )
 
   def logits(
-    self, images: tf.Tensor | stored_images.StoredImages
+    self, images: tf.Tensor | images_lib.StoredImages
   ) -> np.ndarray:
     """float32 `[n, C]` for images `[n, H, W, channels]`.
 
     On the device, or on disk: then some batches at a time are decoded.
     """
-    if isinstance(images, stored_images.StoredImages):
+    if isinstance(images, images_lib.StoredImages):
       rows = np.arange(len(images) + -len(images) % BATCH_SIZE)
       rows[len(images) :] = 0
       parts = images.batches(rows.reshape(-1, BATCH_SIZE))

@@ -25,9 +25,9 @@ from memo_tf import distillation
 from memo_tf import models
 from memo_tf.data import augmentation
 from memo_tf.data import pipeline
-from memo_tf.data import stored_images
+from memo_tf.data.stored import images as images_lib
 from memo_tf.experiment import recipes
-from memo_tf.experiment import streams
+from memo_tf.experiment import random_streams
 from memo_tf.training import inference
 
 
@@ -141,7 +141,7 @@ class Trainer:
         if not hasattr(layer, name):  # a depthwise convolution's kernel
           name = "depthwise_initializer"
         initializer = getattr(layer, name)
-        stream = streams.stream_seed(
+        stream = random_streams.stream_seed(
           seed, "initialization", unit_name, variable.path
         )
         variable.assign(
@@ -156,7 +156,7 @@ class Trainer:
 
   def train_epoch(
     self,
-    images: tf.Tensor | stored_images.StoredImages,
+    images: tf.Tensor | images_lib.StoredImages,
     labels: tf.Tensor,
     order: np.ndarray,
     rates: np.ndarray,
@@ -428,7 +428,7 @@ def parts(images, labels, order: np.ndarray):
 
   Yields which steps, images, their labels, and the places `[steps, B]` in them.
   """
-  if not isinstance(images, stored_images.StoredImages):
+  if not isinstance(images, images_lib.StoredImages):
     yield slice(None), images, labels, order
     return
   first, size = 0, order.shape[1]

@@ -4,13 +4,13 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from memo_tf.analysis import dip
-from memo_tf.analysis import distribution
-from memo_tf.analysis import size_findings
-from memo_tf.analysis import size_trends
-from memo_tf.analysis import trajectory_planted
-from memo_tf.analysis import trajectory_shares
-from memo_tf.analysis import trajectory_simulation
+from memo_tf.analysis.sizes import dip
+from memo_tf.analysis.sizes import distribution
+from memo_tf.analysis.sizes import sentences
+from memo_tf.analysis.sizes import trends as trends_lib
+from memo_tf.analysis.trajectories import planted as planted_lib
+from memo_tf.analysis.trajectories import shares as shares_lib
+from memo_tf.analysis.trajectories import simulation
 
 
 def simulate(**options):
@@ -20,7 +20,7 @@ def simulate(**options):
     "num_subsets": 100,
     "seed": 0,
   }
-  return trajectory_simulation.beta_trajectories(**(settings | options))
+  return simulation.beta_trajectories(**(settings | options))
 
 
 class MeanTrendsTest(absltest.TestCase):
@@ -31,9 +31,9 @@ class MeanTrendsTest(absltest.TestCase):
     second = in_mask.copy()
     second[:, 0] = True
     correct = np.stack([first, second])
-    bootstrap = size_trends.paired_bootstrap(4, num_resamples=20)
+    bootstrap = trends_lib.paired_bootstrap(4, num_resamples=20)
 
-    by_size, changes = size_trends.mean_trends(correct, in_mask, bootstrap)
+    by_size, changes = trends_lib.mean_trends(correct, in_mask, bootstrap)
 
     np.testing.assert_allclose(by_size["memorization"], [1, 0.5])
     np.testing.assert_allclose(by_size["out_accuracy"], [0, 0.5])
@@ -44,9 +44,9 @@ class MeanTrendsTest(absltest.TestCase):
 
   def test_change_is_that_of_in_less_that_of_out(self):
     study = simulate()
-    bootstrap = size_trends.paired_bootstrap(100, block=10, num_resamples=50)
+    bootstrap = trends_lib.paired_bootstrap(100, block=10, num_resamples=50)
 
-    by_size, changes = size_trends.mean_trends(
+    by_size, changes = trends_lib.mean_trends(
       study.correct, study.in_mask, bootstrap
     )
 
@@ -67,10 +67,10 @@ class MeanTrendsTest(absltest.TestCase):
     held = []
     for seed in range(16):
       study = simulate(seed=seed, num_examples=100)
-      bootstrap = size_trends.paired_bootstrap(
+      bootstrap = trends_lib.paired_bootstrap(
         100, block=10, num_resamples=40, seed=seed
       )
-      by_size, changes = size_trends.mean_trends(
+      by_size, changes = trends_lib.mean_trends(
         study.correct, study.in_mask, bootstrap
       )
       true = study.memorization.mean(axis=1)
@@ -86,9 +86,9 @@ class MeanTrendsTest(absltest.TestCase):
     study = simulate(num_sizes=2, shares={"constant": 1.0})
     correct = study.correct.copy()
     correct[1] = correct[0]  # the second size repeats the first
-    bootstrap = size_trends.paired_bootstrap(100, block=10)
+    bootstrap = trends_lib.paired_bootstrap(100, block=10)
 
-    by_size, changes = size_trends.mean_trends(
+    by_size, changes = trends_lib.mean_trends(
       correct, study.in_mask, bootstrap
     )
 
@@ -100,16 +100,16 @@ class MeanTrendsTest(absltest.TestCase):
     )
 
   def test_few_blocks_give_single_runs(self):
-    self.assertEqual(size_trends.paired_bootstrap(100, block=10).num_blocks, 10)
-    self.assertEqual(size_trends.paired_bootstrap(40, block=10).num_blocks, 40)
-    self.assertIsNone(size_trends.paired_bootstrap(1))
+    self.assertEqual(trends_lib.paired_bootstrap(100, block=10).num_blocks, 10)
+    self.assertEqual(trends_lib.paired_bootstrap(40, block=10).num_blocks, 40)
+    self.assertIsNone(trends_lib.paired_bootstrap(1))
 
   def test_accuracies_of_runs_by_hand(self):
     in_mask = np.array([[1, 1, 0], [0, 1, 1]], bool)
     correct = np.array([[[1, 0, 1], [1, 1, 1]]], bool)
     test = np.array([[[1, 0], [1, 1]]], bool)
 
-    table = size_trends.run_accuracies(correct, in_mask, test)
+    table = trends_lib.run_accuracies(correct, in_mask, test)
 
     self.assertEqual(table.loc[0, "in_accuracy"], 0.75)  # 1/2 and 2/2
     self.assertEqual(table.loc[0, "out_accuracy"], 1.0)
@@ -118,9 +118,9 @@ class MeanTrendsTest(absltest.TestCase):
 
   def test_class_means_are_means_of_the_class(self):
     study = simulate(num_subsets=20)
-    bootstrap = size_trends.paired_bootstrap(20, num_resamples=5)
+    bootstrap = trends_lib.paired_bootstrap(20, num_resamples=5)
 
-    table = size_trends.class_means(
+    table = trends_lib.class_means(
       study.correct,
       study.in_mask,
       study.shape_class,
@@ -172,7 +172,7 @@ class BimodalityTest(parameterized.TestCase):
 
   def test_by_size(self):
     study = simulate(beta=(0.2, 0.2), shares={"constant": 1.0})
-    bootstrap = size_trends.paired_bootstrap(100, block=10, num_resamples=20)
+    bootstrap = trends_lib.paired_bootstrap(100, block=10, num_resamples=20)
 
     modes, bins = distribution.bimodality(
       study.correct, study.in_mask, bootstrap
@@ -244,17 +244,17 @@ class BimodalityTest(parameterized.TestCase):
 class FindingsTest(absltest.TestCase):
   def findings(self, **options):
     study = simulate(**options)
-    bootstrap = size_trends.paired_bootstrap(100, block=10, num_resamples=60)
-    shares = trajectory_shares.shape_shares(
+    bootstrap = trends_lib.paired_bootstrap(100, block=10, num_resamples=60)
+    shares = shares_lib.shape_shares(
       study.correct, study.in_mask, block=10, num_simulated=4
     )
-    trends = size_trends.mean_trends(study.correct, study.in_mask, bootstrap)
+    trends = trends_lib.mean_trends(study.correct, study.in_mask, bootstrap)
     modes, _ = distribution.bimodality(study.correct, study.in_mask, bootstrap)
-    found = size_findings.findings(["a", "b", "c"], *trends, modes, shares)
-    evidence = trajectory_shares.evidence(study.correct, study.in_mask)
-    carried = size_findings.what_the_runs_carry(
+    found = sentences.findings(["a", "b", "c"], *trends, modes, shares)
+    evidence = shares_lib.evidence(study.correct, study.in_mask)
+    carried = sentences.what_the_runs_carry(
       evidence.memorization,
-      trajectory_shares.flat_standard_error(study.correct, study.in_mask),
+      shares_lib.flat_standard_error(study.correct, study.in_mask),
       evidence.correlation,
       0.2,
       shares,
@@ -263,8 +263,8 @@ class FindingsTest(absltest.TestCase):
 
   def test_saturated_in_accuracy_may_still_change(self):
     study = simulate(shares={"constant": 1.0}, beta=(1.0, 1.0))
-    bootstrap = size_trends.paired_bootstrap(100, block=10, num_resamples=20)
-    by_size, changes = size_trends.mean_trends(
+    bootstrap = trends_lib.paired_bootstrap(100, block=10, num_resamples=20)
+    by_size, changes = trends_lib.mean_trends(
       study.correct, study.in_mask, bootstrap
     )
     modes, _ = distribution.bimodality(study.correct, study.in_mask, bootstrap)
@@ -275,7 +275,7 @@ class FindingsTest(absltest.TestCase):
     ):
       changes["in_accuracy_low"], changes["in_accuracy_high"] = low, high
 
-      found = size_findings.findings(
+      found = sentences.findings(
         ["a", "b", "c"], by_size, changes, modes, []
       )
 
@@ -301,7 +301,7 @@ class FindingsTest(absltest.TestCase):
 
     self.assertEqual(found[2].answer, "open")
     self.assertIn("is not shown to change", found[2].text)
-    text = size_findings.noise_statement(carried, 100, 0.2)
+    text = sentences.noise_statement(carried, 100, 0.2)
     # sqrt(0.25 / 30) = 0.091, and of a difference 0.129.
     self.assertRegex(text, r"standard error of 0\.09\d")
     self.assertRegex(text, r"two sizes one of 0\.1[23]\d")
@@ -319,7 +319,7 @@ class FindingsTest(absltest.TestCase):
       "constant": 0.5,
     }
 
-    text = size_findings.noise_statement(carried, 4000, 0.2)
+    text = sentences.noise_statement(carried, 4000, 0.2)
 
     self.assertIn("can be read as it is", text)
 
@@ -329,7 +329,7 @@ class PlantedTest(absltest.TestCase):
     names = np.array(["increasing"] * 4 + ["constant"] * 6 + [""])
     planted = np.array([1, 1, 1, 0, 1, 0, 0, 0, 0, 0, 1], bool)
 
-    table = trajectory_planted.planted_by_class(names, None, planted)
+    table = planted_lib.planted_by_class(names, None, planted)
 
     rows = table.set_index("shape_class")
     self.assertEqual(rows.loc["increasing", "share"], 0.75)
@@ -342,7 +342,7 @@ class PlantedTest(absltest.TestCase):
     self.assertTrue(np.isnan(rows.loc["cap", "share"]))
 
   def test_nothing_planted_gives_no_rows(self):
-    table = trajectory_planted.planted_by_class(
+    table = planted_lib.planted_by_class(
       np.array(["cap"]), None, np.array([False])
     )
 

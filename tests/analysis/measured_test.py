@@ -6,7 +6,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from memo_tf.analysis import measured
+from memo_tf.analysis.proxies import measured
 
 
 class RecordingRunsTest(parameterized.TestCase):

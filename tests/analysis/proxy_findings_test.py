@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from memo_tf import analysis
-from memo_tf.analysis import comparison
-from memo_tf.analysis import measured
-from memo_tf.analysis import proxy_comparison
-from memo_tf.analysis import proxy_shapes
-from memo_tf.analysis import proxy_trends
-from memo_tf.analysis import proxy_verdicts
+from memo_tf.analysis import ranking
+from memo_tf.analysis.proxies import measured
+from memo_tf.analysis.proxies import criteria
+from memo_tf.analysis.proxies import shapes
+from memo_tf.analysis.proxies import trends
+from memo_tf.analysis.proxies import verdicts
 
 NUM_EXAMPLES = 600
 SIZES = ("small", "medium", "large")
@@ -85,11 +85,11 @@ class CompareProxiesTest(parameterized.TestCase):
     return found.iloc[0]
 
   @parameterized.parameters(
-    ("faithful", proxy_verdicts.BOTH),
-    ("easy", proxy_verdicts.BOTH),
-    ("ranking_only", proxy_verdicts.RANKING),
-    ("trend_only", proxy_verdicts.TREND),
-    ("noise", proxy_verdicts.NEITHER),
+    ("faithful", verdicts.BOTH),
+    ("easy", verdicts.BOTH),
+    ("ranking_only", verdicts.RANKING),
+    ("trend_only", verdicts.TREND),
+    ("noise", verdicts.NEITHER),
   )
   def test_verdicts_say_what_was_built_in(self, name, expected):
     table = self.found.verdicts.set_index("proxy")
@@ -110,25 +110,25 @@ class CompareProxiesTest(parameterized.TestCase):
     one = self.memorization["small"].values
     other = (self.signs[name] or 1) * self.proxies[name]["small"].values
 
-    for kind in comparison.CORRELATIONS:
+    for kind in ranking.CORRELATIONS:
       self.assertAlmostEqual(
-        self.row(name, kind).estimate, comparison.correlation(one, other, kind)
+        self.row(name, kind).estimate, ranking.correlation(one, other, kind)
       )
     for criterion, positive in (
       ("auroc_memorized", one >= 0.25),
       ("auroc_planted", self.planted),
     ):
       self.assertAlmostEqual(
-        self.row(name, criterion).estimate, comparison.auroc(other, positive)
+        self.row(name, criterion).estimate, ranking.auroc(other, positive)
       )
     self.assertAlmostEqual(
       self.row(name, "top_overlap").estimate,
-      comparison.top_overlap(one, other, 60),
+      ranking.top_overlap(one, other, 60),
     )
     middle = (one >= 0.25) & (one < 0.5)
     self.assertAlmostEqual(
       self.row(name, "spearman_within_0.25_0.50").estimate,
-      comparison.correlation(one[middle], other[middle], "spearman"),
+      ranking.correlation(one[middle], other[middle], "spearman"),
     )
     self.assertEqual(
       self.row(name, "spearman_within_0.25_0.50").num_examples, middle.sum()
@@ -176,7 +176,7 @@ class CompareProxiesTest(parameterized.TestCase):
     row = self.row("easy", "change_spearman", "large - small")
 
     self.assertAlmostEqual(
-      row.estimate, comparison.correlation(one, other, "spearman")
+      row.estimate, ranking.correlation(one, other, "spearman")
     )
     self.assertGreater(row.ci_low, 0.8)
     noise = self.row("noise", "change_pearson", "large - small")
@@ -239,7 +239,7 @@ class EdgesTest(absltest.TestCase):
     self.assertTrue(np.isnan([row.ci_low, row.corrected]).all())
     verdict = found.verdicts.iloc[0]
     # No interval, nothing tracked; one size, no trend.
-    self.assertEqual(verdict.verdict, proxy_verdicts.NEITHER)
+    self.assertEqual(verdict.verdict, verdicts.NEITHER)
     self.assertIsNone(verdict.tracks_trend)
     self.assertIn("no interval", verdict.reason)
     self.assertEmpty(found.steps)
@@ -274,7 +274,7 @@ class EdgesTest(absltest.TestCase):
     one = measured.Measured(values=values, **known)
     for shares, expected in ((False, 2.0), (True, math.nan)):
       other = measured.Measured(values=values, shares_runs=shares, **known)
-      table = proxy_comparison.compare_at_size(one, other)
+      table = criteria.compare_at_size(one, other)
       row = table.set_index("criterion").loc["pearson"]
 
       # 1 / sqrt(0.5 * 0.5): it may exceed 1.
@@ -286,7 +286,7 @@ class EdgesTest(absltest.TestCase):
     one = measured.Measured(values=values, reliability=0.5)
     for reliability in (0.0, -0.2, math.nan):
       other = measured.Measured(values=values, reliability=reliability)
-      table = proxy_comparison.compare_at_size(one, other)
+      table = criteria.compare_at_size(one, other)
 
       self.assertTrue(table["corrected"].isna().all())
 
@@ -306,19 +306,19 @@ class NormalizedTest(absltest.TestCase):
     values = np.array([[0.0, 1.0, np.nan], [2.0, 4.0, 3.0]])
 
     np.testing.assert_allclose(
-      proxy_shapes.normalized(values), [[0, 0.25, np.nan], [0.5, 1, 0.75]]
+      shapes.normalized(values), [[0, 0.25, np.nan], [0.5, 1, 0.75]]
     )
     np.testing.assert_allclose(
-      proxy_shapes.normalized(values, "rank"), [[0, 1, np.nan], [0, 1, 0.5]]
+      shapes.normalized(values, "rank"), [[0, 1, np.nan], [0, 1, 0.5]]
     )
 
   def test_constant_and_missing(self):
-    np.testing.assert_array_equal(proxy_shapes.normalized(np.ones((2, 3))), 0)
+    np.testing.assert_array_equal(shapes.normalized(np.ones((2, 3))), 0)
     self.assertTrue(
-      np.isnan(proxy_shapes.normalized(np.full((1, 2), np.nan))).all()
+      np.isnan(shapes.normalized(np.full((1, 2), np.nan))).all()
     )
     with self.assertRaisesRegex(ValueError, "`how`"):
-      proxy_shapes.normalized(np.ones((1, 2)), "z")
+      shapes.normalized(np.ones((1, 2)), "z")
 
 
 class BimodalityTest(absltest.TestCase):
@@ -326,17 +326,17 @@ class BimodalityTest(absltest.TestCase):
     rng = np.random.default_rng(0)
     two = np.repeat([0.0, 1.0], 5000)
 
-    self.assertAlmostEqual(proxy_trends.bimodality(two), 1, 2)
+    self.assertAlmostEqual(trends.bimodality(two), 1, 2)
     self.assertAlmostEqual(
-      proxy_trends.bimodality(rng.random(100_000)), 5 / 9, 2
+      trends.bimodality(rng.random(100_000)), 5 / 9, 2
     )
     self.assertAlmostEqual(
-      proxy_trends.bimodality(rng.normal(size=100_000)), 1 / 3, 2
+      trends.bimodality(rng.normal(size=100_000)), 1 / 3, 2
     )
 
   def test_undefined(self):
-    self.assertTrue(math.isnan(proxy_trends.bimodality(np.ones(9))))
-    self.assertTrue(math.isnan(proxy_trends.bimodality(np.arange(3.0))))
+    self.assertTrue(math.isnan(trends.bimodality(np.ones(9))))
+    self.assertTrue(math.isnan(trends.bimodality(np.arange(3.0))))
 
 
 class ShapeAgreementTest(absltest.TestCase):
@@ -350,7 +350,7 @@ class ShapeAgreementTest(absltest.TestCase):
       }
     )
 
-    row = proxy_shapes.shape_agreement(table).iloc[0]
+    row = shapes.shape_agreement(table).iloc[0]
 
     # 8 of 10 agree; by chance 0.6 * 0.6 + 0.4 * 0.3 = 0.48. Of the 4 caps 3.
     self.assertAlmostEqual(row.agreement, 0.8)
@@ -367,7 +367,7 @@ class ShapeAgreementTest(absltest.TestCase):
       }
     )
 
-    row = proxy_shapes.shape_agreement(table).iloc[0]
+    row = shapes.shape_agreement(table).iloc[0]
 
     self.assertEqual(row.agreement, 1)
     self.assertTrue(np.isnan([row.kappa, row.agreement_moving]).all())

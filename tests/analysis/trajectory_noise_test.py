@@ -4,18 +4,18 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from memo_tf.analysis import trajectories
-from memo_tf.analysis import trajectory_noise
-from memo_tf.analysis import trajectory_rules
-from memo_tf.analysis import trajectory_shares
-from memo_tf.analysis import trajectory_simulation
+from memo_tf.analysis.trajectories import classify
+from memo_tf.analysis.trajectories import noise as noise_lib
+from memo_tf.analysis.trajectories import rules
+from memo_tf.analysis.trajectories import shares as shares_lib
+from memo_tf.analysis.trajectories import simulation
 
-WITH_OTHER = trajectory_simulation.DEFAULT_SHARES | {"other": 0.05}
+WITH_OTHER = simulation.DEFAULT_SHARES | {"other": 0.05}
 
 
 def simulate(**options):
   settings = {"num_examples": 600, "num_subsets": 100, "seed": 0}
-  return trajectory_simulation.beta_trajectories(**(settings | options))
+  return simulation.beta_trajectories(**(settings | options))
 
 
 class SimulatorTest(parameterized.TestCase):
@@ -23,7 +23,7 @@ class SimulatorTest(parameterized.TestCase):
   def test_truth_is_what_it_says(self, num_sizes):
     study = simulate(num_sizes=num_sizes, shares=WITH_OTHER, num_subsets=20)
 
-    truth = trajectories.classify_trajectories(study.memorization).shape_class
+    truth = classify.classify_trajectories(study.memorization).shape_class
     np.testing.assert_array_equal(truth, study.shape_class)
     span = np.ptp(study.memorization, axis=0)
     constant = study.shape_class == "constant"
@@ -49,7 +49,7 @@ class SimulatorTest(parameterized.TestCase):
     together = simulate(run_correlation=0.6, **options)
 
     found = [
-      trajectory_shares.evidence(s.correct, s.in_mask).correlation[0, 1]
+      shares_lib.evidence(s.correct, s.in_mask).correlation[0, 1]
       for s in (alone, together)
     ]
 
@@ -79,7 +79,7 @@ class DefaultRuleUnderNoiseTest(parameterized.TestCase):
     )
 
     values, _ = study.estimates()
-    found = trajectories.classify_trajectories(values).shape_class
+    found = classify.classify_trajectories(values).shape_class
 
     constant = study.shape_class == "constant"
     right = found == study.shape_class
@@ -90,7 +90,7 @@ class DefaultRuleUnderNoiseTest(parameterized.TestCase):
     study = simulate(num_sizes=5, shares={"constant": 1.0}, beta=(20, 20))
 
     values, error = study.estimates()
-    found = trajectories.classify_trajectories(values, error)
+    found = classify.classify_trajectories(values, error)
 
     # Ambiguous: out-probabilities around a half.
     wrong = (found.shape_class != "constant").mean()
@@ -103,20 +103,20 @@ class ProbabilityTest(absltest.TestCase):
   def test_probabilities_are_calibrated(self):
     study = simulate(num_sizes=4, shares=WITH_OTHER, num_examples=1500)
     values, _ = study.estimates()
-    found = trajectory_shares.evidence(study.correct, study.in_mask)
-    result = trajectories.classify_trajectories(
+    found = shares_lib.evidence(study.correct, study.in_mask)
+    result = classify.classify_trajectories(
       values, found.standard_error, correlation=found.correlation
     )
 
     np.testing.assert_allclose(result.probability.sum(axis=1), 1, rtol=1e-5)
-    p = result.probability[:, trajectory_rules.CONSTANT]
+    p = result.probability[:, rules.CONSTANT]
     constant = study.shape_class == "constant"
     for low, high in ((0.0, 0.2), (0.2, 0.5), (0.5, 0.8), (0.8, 1.01)):
       here = (p >= low) & (p < high)
       self.assertAlmostEqual(
         p[here].mean(), constant[here].mean(), delta=0.15, msg=f"{low}"
       )
-    named = np.array(trajectories.SHAPE_CLASSES)[
+    named = np.array(classify.SHAPE_CLASSES)[
       result.probability.argmax(axis=1)
     ]
     self.assertGreater(
@@ -136,7 +136,7 @@ class ProbabilityTest(absltest.TestCase):
     measured = truth + 0.1 * noise
 
     with_it, without = (
-      trajectories.classify_trajectories(
+      classify.classify_trajectories(
         measured, error, correlation=c
       ).probability[:, 1]
       for c in (correlation, None)
@@ -150,7 +150,7 @@ class ProbabilityTest(absltest.TestCase):
   def test_unanimous_runs_and_unknown_scores(self):
     m = np.array([[0.0, 0.5, np.nan], [0.0, 0.9, 0.5], [0.0, 1.0, 0.5]])
 
-    result = trajectories.classify_trajectories(m, np.zeros((3, 3)))
+    result = classify.classify_trajectories(m, np.zeros((3, 3)))
 
     self.assertEqual(
       result.shape_class.tolist(), ["constant", "increasing", ""]
@@ -160,7 +160,7 @@ class ProbabilityTest(absltest.TestCase):
     self.assertTrue(np.isnan(result.probability[2]).all())
     self.assertEqual(
       list(result.to_dataframe())[2:],
-      [f"p_{name}" for name in trajectories.SHAPE_CLASSES],
+      [f"p_{name}" for name in classify.SHAPE_CLASSES],
     )
 
 
@@ -176,7 +176,7 @@ class SharesTest(parameterized.TestCase):
       num_examples=400,
     )
 
-    shares = trajectory_shares.shape_shares(
+    shares = shares_lib.shape_shares(
       study.correct, study.in_mask, block=study.block, num_simulated=4
     )
 
@@ -202,7 +202,7 @@ class SharesTest(parameterized.TestCase):
     in_mask = np.array([[1], [1], [0], [0]], bool)
     correct = np.array([[[1], [1], [0], [0]], [[1], [0], [1], [0]]], bool)
 
-    found = trajectory_shares.evidence(correct, in_mask)
+    found = shares_lib.evidence(correct, in_mask)
 
     np.testing.assert_allclose(found.memorization[:, 0], [1, 0])
     # (2.5/3)(0.5/3)/2 twice; (1.5/3)(1.5/3)/2 twice.
@@ -215,7 +215,7 @@ class SharesTest(parameterized.TestCase):
     study = simulate(num_sizes=2, shares={"constant": 1.0}, num_subsets=20)
     in_mask = np.ones_like(study.in_mask)
 
-    shares = trajectory_shares.shape_shares(
+    shares = shares_lib.shape_shares(
       study.correct, in_mask, num_simulated=4
     )
 
@@ -223,14 +223,14 @@ class SharesTest(parameterized.TestCase):
 
   def test_rejects(self):
     with self.assertRaisesRegex(ValueError, r"\[S, M, N\]"):
-      trajectory_shares.evidence(np.zeros((2, 3), bool), np.ones((2, 3), bool))
+      shares_lib.evidence(np.zeros((2, 3), bool), np.ones((2, 3), bool))
     with self.assertRaisesRegex(ValueError, "num_simulated"):
-      trajectory_shares.shape_shares(
+      shares_lib.shape_shares(
         np.zeros((2, 2, 3), bool), np.ones((2, 3), bool), num_simulated=1
       )
 
   def test_correlations_are_made_usable(self):
-    fixed = trajectory_noise.positive_definite(np.ones((3, 3)))
+    fixed = noise_lib.positive_definite(np.ones((3, 3)))
 
     np.testing.assert_allclose(np.diag(fixed), 1)
     self.assertGreater(np.linalg.eigvalsh(fixed).min(), 0.005)

@@ -4,16 +4,16 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from memo_tf.analysis import trajectories
-from memo_tf.analysis import trajectory_rules
-from memo_tf.analysis import trajectory_templates
+from memo_tf.analysis.trajectories import classify
+from memo_tf.analysis.trajectories import rules
+from memo_tf.analysis.trajectories import templates
 from memo_tf.experiment import config as config_lib
 
 
 def classes(rows, rule="default", min_change=0.2, **options):
   """Shape classes of trajectories given as rows."""
   memorization = np.array(rows, float).T
-  return trajectories.classify_trajectories(
+  return classify.classify_trajectories(
     memorization, min_change=min_change, rule=rule, **options
   ).shape_class.tolist()
 
@@ -77,7 +77,7 @@ class DefaultRuleTest(parameterized.TestCase):
   def test_unknown_scores_have_no_class(self):
     rows = [[0.1, 0.5, 0.9], [0.1, np.nan, 0.9]]
 
-    result = trajectories.classify_trajectories(np.array(rows).T)
+    result = classify.classify_trajectories(np.array(rows).T)
 
     self.assertEqual(result.shape_class.tolist(), ["increasing", ""])
     self.assertEqual(result.shares()["increasing"], 1.0)
@@ -111,7 +111,7 @@ class OtherRulesTest(parameterized.TestCase):
     # Errors 0.03 and 0.04: of a difference 0.05, so z = 3 takes 0.15.
     rows = np.array([[0.1, 0.26], [0.1, 0.24], [0.3, 0.1]]).T
     errors = np.array([[0.03] * 3, [0.04] * 3])
-    by = trajectory_rules.z
+    by = rules.z
     covariance = np.zeros((2, 2, 3))
     covariance[0, 0], covariance[1, 1] = errors**2
 
@@ -142,7 +142,7 @@ class OtherRulesTest(parameterized.TestCase):
     rising = grid[:, (np.diff(grid, axis=0) >= 0).all(axis=0)]
     m = np.random.default_rng(0).uniform(0, 1, (4, 30))
 
-    fit = trajectory_templates.increasing(m)
+    fit = templates.increasing(m)
 
     self.assertTrue((np.diff(fit, axis=0) >= -1e-12).all())
     best = np.square(m[:, :, None] - rising[:, None]).sum(axis=0).min(axis=1)
@@ -150,22 +150,22 @@ class OtherRulesTest(parameterized.TestCase):
     self.assertTrue((error <= best + 1e-12).all())
     np.testing.assert_allclose(fit.mean(axis=0), m.mean(axis=0))
     # 0.5 above 0.1 pools to 0.3.
-    by_hand = trajectory_templates.increasing(np.array([[0.5], [0.1], [0.9]]))
+    by_hand = templates.increasing(np.array([[0.5], [0.1], [0.9]]))
     np.testing.assert_allclose(by_hand[:, 0], [0.3, 0.3, 0.9])
 
   def test_two_arms(self):
     m = np.array([[0.1, 0.9, 0.2, 0.7]]).T
 
     np.testing.assert_allclose(
-      trajectory_templates.cap(m)[:, 0], [0.1, 0.9, 0.45, 0.45]
+      templates.cap(m)[:, 0], [0.1, 0.9, 0.45, 0.45]
     )
-    np.testing.assert_allclose(trajectory_templates.two_turns(m), m)
+    np.testing.assert_allclose(templates.two_turns(m), m)
 
   def test_the_flag_has_the_rules(self):
     fields = config_lib.OutputsConfig.__dataclass_fields__
 
     self.assertEqual(
-      fields["trajectory_rule"].metadata["choices"], trajectory_rules.RULES
+      fields["trajectory_rule"].metadata["choices"], rules.RULES
     )
 
   @parameterized.parameters(
@@ -179,25 +179,25 @@ class OtherRulesTest(parameterized.TestCase):
   )
   def test_rejects(self, options, message):
     with self.assertRaisesRegex(ValueError, message):
-      trajectories.classify_trajectories(np.zeros((3, 4)), **options)
+      classify.classify_trajectories(np.zeros((3, 4)), **options)
 
   def test_one_size_has_no_trajectory(self):
     with self.assertRaisesRegex(ValueError, "at least two sizes"):
-      trajectories.classify_trajectories(np.zeros((1, 4)))
+      classify.classify_trajectories(np.zeros((1, 4)))
 
 
 class SensitivityTest(absltest.TestCase):
   def test_a_row_a_rule_and_threshold(self):
     m = np.array([[0.0, 0.0, 0.5], [0.15, 0.25, 0.0]])
 
-    table = trajectories.sensitivity(m, np.full((2, 3), 0.02))
+    table = classify.sensitivity(m, np.full((2, 3), 0.02))
 
     self.assertLen(table, 4 * 4 + 1)
     rows = table[table["rule"] == "default"].set_index("min_change")
     self.assertEqual(rows.loc[0.1, "increasing"], 2 / 3)
     self.assertEqual(rows.loc[0.2, "increasing"], 1 / 3)
     self.assertEqual(rows.loc[0.3, "decreasing"], 1 / 3)
-    shares = table[list(trajectories.SHAPE_CLASSES)].sum(axis=1)
+    shares = table[list(classify.SHAPE_CLASSES)].sum(axis=1)
     np.testing.assert_allclose(shares, 1)
 
 

@@ -6,7 +6,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from memo_tf.data import datasets
+from memo_tf.data.sources import load
 from memo_tf.data import duplicates
 from memo_tf.data import planted
 from memo_tf.experiment import config as config_lib
@@ -163,7 +163,7 @@ class DigitsTest(absltest.TestCase):
         planted_noise_images=50,
       )
     )
-    data = datasets.load(config.data)
+    data = load.load(config.data)
     cls.train = planted.training_set(data, config)
     # Ten training images leak into the test set.
     cls.leaked = np.arange(100, 110)

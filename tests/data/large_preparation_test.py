@@ -13,14 +13,14 @@ import pandas as pd
 from PIL import Image
 import tensorflow_datasets as tfds
 
-from memo_tf.data import datasets
+from memo_tf.data.sources import load
 from memo_tf.data import pipeline
-from memo_tf.data import shards
-from memo_tf.data import storing
-from memo_tf.data import tfds_source
-from memo_tf.data import tfds_stream
+from memo_tf.data.stored import shards
+from memo_tf.data import prepare
+from memo_tf.data.sources import tfds as tfds_lib
+from memo_tf.data.sources import tfds_stream
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import directory as directory_lib
 
 RNG = np.random.default_rng(0)
 STREAM = config_lib.RunningConfig(storage="stream")
@@ -92,7 +92,7 @@ def write(
   root = pathlib.Path(test.create_tempdir().full_path)
   directory = directory_lib.ExperimentDirectory(root)
   config = config_lib.ExperimentConfig(data=data, running=running).validate()
-  return directory, storing.write_dataset(config, directory)
+  return directory, prepare.write_dataset(config, directory)
 
 
 @functools.cache
@@ -281,7 +281,7 @@ class LargePreparationTest(absltest.TestCase):
   def test_memory_budget_decides(self):
     folder = prepared(Photographs)
     settings = config_lib.DataConfig(dataset="photographs", data_dir=folder)
-    builder = tfds_source.prepared_builder(settings)
+    builder = tfds_lib.prepared_builder(settings)
     digits = config_lib.DataConfig(image_encoding="auto", find_duplicates="off")
     size = 1797 * 64
 
@@ -315,7 +315,7 @@ class LargePreparationTest(absltest.TestCase):
     )
 
     with self.assertRaisesRegex(directory_lib.UsageError, "split test"):
-      storing.write_dataset(config, directory)
+      prepare.write_dataset(config, directory)
 
     self.assertEmpty(list(directory.root.iterdir()))
 
@@ -329,22 +329,22 @@ class LargePreparationTest(absltest.TestCase):
     )
 
     with self.assertRaisesRegex(ValueError, "for data in memory"):
-      storing.write_dataset(config, directory)
+      prepare.write_dataset(config, directory)
 
     self.assertEmpty(list(directory.root.iterdir()))
 
   def test_near_duplicates_of_very_many_are_refused(self):
-    data = datasets.load(config_lib.DataConfig())
+    data = load.load(config_lib.DataConfig())
     self.assertLess(len(data.train_labels), 2000)
     settings = config_lib.DataConfig()
     with self.assertRaisesRegex(directory_lib.UsageError, "exact or off"):
-      from memo_tf.data import large
-      from memo_tf.data import large_preparation
+      from memo_tf.data.sources import image_source
+      from memo_tf.data.stored import writer
 
-      whole = large.from_arrays(data)
+      whole = image_source.from_arrays(data)
       many = np.zeros(210_000, np.int32)
       object.__setattr__(whole, "train_labels", many)
-      large_preparation.write_dataset(
+      writer.write_dataset(
         whole,
         config_lib.ExperimentConfig(data=settings),
         directory_lib.ExperimentDirectory(
@@ -357,7 +357,7 @@ class LargePreparationTest(absltest.TestCase):
     self.assertEqual(info["encoding"]["kind"], "raw")
     np.testing.assert_array_equal(
       pipeline.read_dataset(directory, STREAM).train_images[7:9],
-      datasets.load(config_lib.DataConfig()).train_images[7:9],
+      load.load(config_lib.DataConfig()).train_images[7:9],
     )
     path = directory.dataset_dir / "shards/train-index.npy"
     content = bytearray(path.read_bytes())

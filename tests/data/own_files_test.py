@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from memo_tf.data import datasets
+from memo_tf.data.sources import load as load_lib
 from memo_tf.data import resizing
-from memo_tf.data import shards
+from memo_tf.data.stored import shards
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import directory as directory_lib
 
 RNG = np.random.default_rng(0)
 
@@ -34,7 +34,7 @@ class NpzTest(parameterized.TestCase):
   def load(self, content: dict[str, np.ndarray], **settings):
     path = pathlib.Path(self.create_tempdir().full_path) / "mine.npz"
     np.savez(path, **content)
-    return datasets.load(
+    return load_lib.load(
       config_lib.DataConfig(dataset=f"npz:{path}", **settings)
     )
 
@@ -59,7 +59,7 @@ class NpzTest(parameterized.TestCase):
     folder = pathlib.Path(self.create_tempdir().full_path)
     np.savez(folder / "mine.npz", **arrays())
 
-    data = datasets.load(
+    data = load_lib.load(
       config_lib.DataConfig(dataset="npz:mine.npz", data_dir=str(folder))
     )
 
@@ -180,9 +180,9 @@ class NpzTest(parameterized.TestCase):
     for name, content in (("text.npz", b"text"), ("empty.npz", b"")):
       (folder / name).write_bytes(content)
       with self.assertRaisesRegex(directory_lib.UsageError, name):
-        datasets.load(config_lib.DataConfig(dataset=f"npz:{folder / name}"))
+        load_lib.load(config_lib.DataConfig(dataset=f"npz:{folder / name}"))
     with self.assertRaisesRegex(directory_lib.UsageError, "No such file"):
-      datasets.load(config_lib.DataConfig(dataset=f"npz:{folder}/none.npz"))
+      load_lib.load(config_lib.DataConfig(dataset=f"npz:{folder}/none.npz"))
 
   def test_a_test_set_is_drawn_by_the_seed(self):
     content = arrays(test_images=None, test_labels=None)
@@ -190,8 +190,8 @@ class NpzTest(parameterized.TestCase):
     np.savez(path, **content)
     config = config_lib.DataConfig(dataset=f"npz:{path}", test_fraction=0.25)
 
-    data, again = datasets.load(config, 0), datasets.load(config, 0)
-    other = datasets.load(config, 1)
+    data, again = load_lib.load(config, 0), load_lib.load(config, 0)
+    other = load_lib.load(config, 1)
 
     self.assertLen(data.test_labels, 5)
     rows = np.concatenate([data.train_sources, data.test_sources]).astype(int)
@@ -217,7 +217,7 @@ class FolderTest(absltest.TestCase):
           Image.fromarray(pixels).save(place / f"{number}.png")
 
   def load(self, **settings):
-    return datasets.load(
+    return load_lib.load(
       config_lib.DataConfig(dataset=f"folder:{self.folder}", **settings)
     )
 
@@ -269,12 +269,12 @@ class LabelsFileTest(parameterized.TestCase):
 
   @parameterized.parameters("human.npy", "human.txt")
   def test_noisy_labels_are_trained_with_and_clean_ones_kept(self, name):
-    clean = datasets.load(config_lib.DataConfig())
+    clean = load_lib.load(config_lib.DataConfig())
     human = clean.train_labels.copy()
     human[[3, 1499]] = (human[[3, 1499]] + 1) % 10
     settings = config_lib.DataConfig(labels_file=self.write(name, human))
 
-    data = datasets.load(settings)
+    data = load_lib.load(settings)
     directory = directory_lib.ExperimentDirectory(
       pathlib.Path(self.create_tempdir().full_path)
     )
@@ -298,13 +298,13 @@ class LabelsFileTest(parameterized.TestCase):
     path = self.write("human.npy", labels)
 
     with self.assertRaisesRegex(directory_lib.UsageError, words):
-      datasets.load(config_lib.DataConfig(labels_file=path))
+      load_lib.load(config_lib.DataConfig(labels_file=path))
 
   def test_text_that_is_no_labels(self):
     path = self.write("human.txt", np.full(1500, "cat"))
 
     with self.assertRaisesRegex(directory_lib.UsageError, "one label a line"):
-      datasets.load(config_lib.DataConfig(labels_file=path))
+      load_lib.load(config_lib.DataConfig(labels_file=path))
 
 
 class ResizingTest(absltest.TestCase):
@@ -327,7 +327,7 @@ class ResizingTest(absltest.TestCase):
       self.assertTrue((found == 60_000).all())
 
   def test_bundled_mnist(self):
-    data = datasets.load(config_lib.DataConfig(dataset="mnist5k"))
+    data = load_lib.load(config_lib.DataConfig(dataset="mnist5k"))
 
     self.assertEqual(data.train_images.shape, (4000, 28, 28, 1))
     self.assertEqual(np.bincount(data.train_labels).tolist(), [400] * 10)

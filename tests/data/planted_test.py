@@ -6,7 +6,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from memo_tf.data import datasets
+from memo_tf.data.sources import load
 from memo_tf.data import planted
 from memo_tf.experiment import config as config_lib
 
@@ -29,7 +29,7 @@ def config_of(seed=0, **fields) -> config_lib.ExperimentConfig:
 
 
 def digits(seed=0, **fields) -> planted.TrainingSet:
-  data = datasets.load(config_lib.DataConfig())
+  data = load.load(config_lib.DataConfig())
   return planted.training_set(data, config_of(seed, **fields))
 
 
@@ -75,7 +75,7 @@ class AppendedTest(parameterized.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    cls.data = datasets.load(config_lib.DataConfig())
+    cls.data = load.load(config_lib.DataConfig())
     cls.train = digits(**EVERY_KIND)
 
   def of(self, kind):

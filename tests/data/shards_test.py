@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from memo_tf.data import bundled
-from memo_tf.data import datasets
+from memo_tf.data.sources import bundled
+from memo_tf.data.sources import load
 from memo_tf.data import pipeline
-from memo_tf.data import shards
+from memo_tf.data.stored import shards
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import dataset_record
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import dataset_info
+from memo_tf.store import directory as directory_lib
 
 
 def small_config(noise: float = 0.2) -> config_lib.ExperimentConfig:
@@ -26,8 +26,8 @@ def small_config(noise: float = 0.2) -> config_lib.ExperimentConfig:
   )
 
 
-def small_dataset() -> datasets.ImageDataset:
-  whole = datasets.load(config_lib.DataConfig())
+def small_dataset() -> load.ImageDataset:
+  whole = load.load(config_lib.DataConfig())
   return dataclasses.replace(
     whole,
     train_images=whole.train_images[:50],
@@ -258,7 +258,7 @@ class ShardsTest(absltest.TestCase):
 
   def test_with_nothing_appended_the_content_is_that_of_version_0_1(self):
     info = shards.write_dataset(
-      datasets.load(config_lib.DataConfig()),
+      load.load(config_lib.DataConfig()),
       small_config(0.1),
       self.directory,
     )
@@ -282,7 +282,7 @@ class ShardsTest(absltest.TestCase):
     shards.write_dataset(small_dataset(), small_config(), self.directory)
     path = self.directory.dataset_dir / "info.json"
     text = path.read_text()
-    digest = dataset_record.read_info(self.directory)["digest"]
+    digest = dataset_info.read_info(self.directory)["digest"]
     path.write_text(text.replace(digest, "0" * 32))
 
     with self.assertRaisesRegex(directory_lib.ExperimentError, "info.json"):
@@ -330,7 +330,7 @@ class DigitsTest(absltest.TestCase):
     from sklearn import datasets as sklearn_datasets
 
     raw = sklearn_datasets.load_digits()
-    data = datasets.load(config_lib.DataConfig())
+    data = load.load(config_lib.DataConfig())
 
     self.assertEqual(data.train_images.shape, (1500, 8, 8, 1))
     self.assertEqual(data.test_images.shape, (297, 8, 8, 1))

@@ -11,23 +11,23 @@ import numpy as np
 import pandas as pd
 import tensorflow_datasets as tfds
 
-from memo_tf import scoring
-from memo_tf.data import datasets
+from memo_tf.scoring import groups
+from memo_tf.data.sources import load as load_lib
 from memo_tf.data import pipeline
-from memo_tf.data import shards
-from memo_tf.data import tfds_source
+from memo_tf.data.stored import shards
+from memo_tf.data.sources import tfds as tfds_lib
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import subsets
 from memo_tf.experiment import work_units
-from memo_tf.running import run
+from memo_tf.running.unit import run
 from tests import small_study as study_commands
 
 RNG = np.random.default_rng(0)
 
 
-def load(name: str, **settings) -> datasets.ImageDataset:
-  return datasets.load(config_lib.DataConfig(dataset=name, **settings))
+def load(name: str, **settings) -> load_lib.ImageDataset:
+  return load_lib.load(config_lib.DataConfig(dataset=name, **settings))
 
 
 class DeepPictures(tfds.core.GeneratorBasedBuilder):
@@ -136,12 +136,12 @@ class TfdsSourceTest(parameterized.TestCase):
 
   def test_ids_give_back_the_original_order(self):
     ids = ["train_00002", "train_00010", "train_00001"]
-    self.assertEqual(tfds_source.original_order(ids).tolist(), [2, 0, 1])
+    self.assertEqual(tfds_lib.original_order(ids).tolist(), [2, 0, 1])
     # Numbers, not text; text where it does not end in a number.
-    self.assertEqual(tfds_source.original_order(["a10", "a9"]).tolist(), [1, 0])
-    self.assertEqual(tfds_source.original_order(["b", "a"]).tolist(), [1, 0])
-    self.assertIsNone(tfds_source.original_order(["a", "a"]))
-    self.assertIsNone(tfds_source.original_order([]))
+    self.assertEqual(tfds_lib.original_order(["a10", "a9"]).tolist(), [1, 0])
+    self.assertEqual(tfds_lib.original_order(["b", "a"]).tolist(), [1, 0])
+    self.assertIsNone(tfds_lib.original_order(["a", "a"]))
+    self.assertIsNone(tfds_lib.original_order([]))
 
   def test_16_bit_images_of_four_channels_with_an_odd_label(self):
     folder = self.create_tempdir().full_path
@@ -206,7 +206,7 @@ class TfdsSourceTest(parameterized.TestCase):
       label_key="kind",
       test_fraction=0.2,
     )
-    results = small_study(self, settings, datasets.load(settings))
+    results = small_study(self, settings, load_lib.load(settings))
 
     self.assertEqual(results.stack.in_mask.shape, (2, 32))
 
@@ -220,7 +220,7 @@ class TfdsSourceTest(parameterized.TestCase):
   def test_a_small_study_from_end_to_end(self, name, settings):
     settings = config_lib.DataConfig(dataset=name, **settings)
     with tfds.testing.mock_data(num_examples=24):
-      data = datasets.load(settings)
+      data = load_lib.load(settings)
 
     results = small_study(self, settings, data)
 
@@ -230,8 +230,8 @@ class TfdsSourceTest(parameterized.TestCase):
 
 
 def small_study(
-  test, settings: config_lib.DataConfig, data: datasets.ImageDataset
-) -> scoring.GroupScores:
+  test, settings: config_lib.DataConfig, data: load_lib.ImageDataset
+) -> groups.GroupScores:
   """Two runs of a tiny model on a data set, written, scored."""
   config = config_lib.ExperimentConfig(
     data=settings,
@@ -248,7 +248,7 @@ def small_study(
   session = run.Session(config, directory)
   for unit in work_units.plan(config):
     run.run_unit(session, unit, frozenset({"predictions.parquet"}))
-  return scoring.score_study(directory, config)[0]
+  return groups.score_study(directory, config)[0]
 
 
 def cifar_archive(

@@ -11,7 +11,7 @@ from absl.testing import parameterized
 import numpy as np
 from PIL import Image
 
-from memo_tf.data import tiny_imagenet
+from memo_tf.data.sources import tiny_imagenet
 
 # Not in order of name, as in the official wnids.txt.
 WNIDS = ("n02124075", "n01443537", "n02012849")

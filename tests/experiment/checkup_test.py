@@ -11,8 +11,8 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from memo_tf import status
-from memo_tf.experiment import checkup
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import checkup
+from memo_tf.store import directory as directory_lib
 from tests import made_up
 
 RUN = f"runs/{made_up.unit(1).name}"

@@ -13,7 +13,7 @@ from unittest import mock
 from absl.testing import absltest
 from absl.testing import parameterized
 
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import work_units
 
 UNIT = work_units.WorkUnit("cifar_resnet-8", "one_hot", "r0.70", 3)

@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import predictions
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
 from memo_tf.experiment import work_units
 
 FAMILY = "r0.50"

@@ -7,7 +7,7 @@ from absl.testing import parameterized
 import numpy as np
 import pandas as pd
 
-from memo_tf.experiment import proxy_files
+from memo_tf.findings import proxy_files
 
 MODELS = ("small", "large")
 

@@ -9,7 +9,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from memo_tf.experiment import streams
+from memo_tf.experiment import random_streams
 
 
 class StreamsTest(parameterized.TestCase):
@@ -25,14 +25,14 @@ class StreamsTest(parameterized.TestCase):
     ((2**40, "a", 3), 170898955849666521),
   )
   def test_seed_is_frozen(self, key, expected):
-    self.assertEqual(streams.stream_seed(*key), expected)
+    self.assertEqual(random_streams.stream_seed(*key), expected)
 
   def test_draws_are_frozen(self):
     key = (0, "subsets", "r0.70", 0)
 
-    integers = streams.generator(*key).integers(0, 1000, 5)
-    order = streams.generator(*key).permutation(6)
-    uniform = streams.generator(*key).random(2)
+    integers = random_streams.generator(*key).integers(0, 1000, 5)
+    order = random_streams.generator(*key).permutation(6)
+    uniform = random_streams.generator(*key).random(2)
 
     np.testing.assert_array_equal(integers, [344, 196, 520, 876, 277])
     np.testing.assert_array_equal(order, [3, 1, 0, 5, 2, 4])
@@ -41,7 +41,7 @@ class StreamsTest(parameterized.TestCase):
     )
 
   def test_seeds_fit_63_bits_and_use_them(self):
-    seeds = [streams.stream_seed(0, "x", n) for n in range(2000)]
+    seeds = [random_streams.stream_seed(0, "x", n) for n in range(2000)]
 
     self.assertBetween(min(seeds), 0, 2**63 - 1)
     self.assertBetween(max(seeds), 2**62, 2**63 - 1)
@@ -60,17 +60,17 @@ class StreamsTest(parameterized.TestCase):
       (0, "order", "r0.70", 11),
     ]
 
-    self.assertLen({streams.stream_seed(*key) for key in keys}, len(keys))
+    self.assertLen({random_streams.stream_seed(*key) for key in keys}, len(keys))
 
   def test_integers_of_numpy_and_python_are_the_same_key(self):
     self.assertEqual(
-      streams.stream_seed(np.int64(3), "x", np.int32(7)),
-      streams.stream_seed(3, "x", 7),
+      random_streams.stream_seed(np.int64(3), "x", np.int32(7)),
+      random_streams.stream_seed(3, "x", 7),
     )
 
   def test_streams_are_uncorrelated(self):
     draws = np.stack(
-      [streams.generator(0, "x", n).standard_normal(4000) for n in range(20)]
+      [random_streams.generator(0, "x", n).standard_normal(4000) for n in range(20)]
     )
 
     correlation = np.corrcoef(draws)[np.triu_indices(20, 1)]
@@ -79,9 +79,9 @@ class StreamsTest(parameterized.TestCase):
     self.assertLess(np.abs(correlation).max(), 4.5 / np.sqrt(4000))
 
   def test_drawing_from_one_leaves_the_other_alone(self):
-    alone = streams.generator(0, "b").random(3)
+    alone = random_streams.generator(0, "b").random(3)
 
-    first, second = streams.generator(0, "a"), streams.generator(0, "b")
+    first, second = random_streams.generator(0, "a"), random_streams.generator(0, "b")
     first.random(100)
 
     np.testing.assert_array_equal(second.random(3), alone)

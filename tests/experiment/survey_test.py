@@ -10,9 +10,9 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import records
-from memo_tf.experiment import survey
+from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import run_outputs
+from memo_tf.store import survey
 from memo_tf.experiment import work_units
 
 SMALL, LARGE = "cifar_resnet-8", "cifar_resnet-32"
@@ -238,7 +238,7 @@ class TimeTest(parameterized.TestCase):
 
     known = survey.seconds_a_run(done)
     beside = survey.seconds_of_recording(done)
-    more = records.seconds_beside(config, pending, beside)
+    more = run_outputs.seconds_beside(config, pending, beside)
 
     self.assertEqual(known, {unit(0).group: 10.0})
     # Runs 0 and 1 of each model record; depth 32 costs four times depth 8.

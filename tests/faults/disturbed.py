@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import work_units
 from tests import small_study
 

@@ -8,7 +8,7 @@ from absl.testing import parameterized
 
 from launchers import contract
 from memo_tf import launch
-from memo_tf import launch_flags
+from memo_tf.cli import flags as flags_lib
 
 
 def raised(number: int, in_compiled_code: bool):
@@ -28,7 +28,7 @@ def raised(number: int, in_compiled_code: bool):
 class AnswerTest(parameterized.TestCase):
   def answer(self, body) -> int:
     values = flags.FlagValues()
-    launch_flags.define_flags(values, "launcher")
+    flags_lib.define_flags(values, "launcher")
     values(["launcher", "--experiment_dir=/nowhere/study"])
     return contract.answer("launchers.some", body, values)
 

@@ -9,8 +9,8 @@ from launchers import contract
 from launchers import ledger
 from launchers import tasks
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import survey as survey_lib
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import survey as survey_lib
 from memo_tf.experiment import work_units
 
 STUDENT = "distilled-cifar_resnet-8-t3"

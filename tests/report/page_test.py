@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from memo_tf import scoring
+from memo_tf.scoring import groups
 from memo_tf.estimators import influence
 from memo_tf.estimators import memorization
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import predictions
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
 from memo_tf.experiment import work_units
 from memo_tf.report import figures
 from memo_tf.report import page
@@ -24,7 +24,7 @@ from memo_tf.report import page
 EVIL = "<script>alert(1)</script>"
 
 
-def make_group(flagged=(), never_out=False) -> scoring.GroupScores:
+def make_group(flagged=(), never_out=False) -> groups.GroupScores:
   """Four examples, four runs; example 3 is planted and memorized."""
   in_mask = np.array(
     [[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1], [1, 0, 0, 1]], bool
@@ -49,7 +49,7 @@ def make_group(flagged=(), never_out=False) -> scoring.GroupScores:
     test_label_prob=np.full((4, 2), 0.5, np.float32),
     test_margin=np.ones((4, 2), np.float32),
   )
-  return scoring.GroupScores(
+  return groups.GroupScores(
     group=("cifar_resnet-8", "one_hot", "r0.50"),
     parameters=75_002,
     scores=memorization.memorization_scores(stack.correct, in_mask),

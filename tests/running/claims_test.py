@@ -10,7 +10,7 @@ from unittest import mock
 
 from absl.testing import absltest
 
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import claims
 

@@ -6,7 +6,7 @@ import tempfile
 from absl.testing import absltest
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import survey as survey_lib
+from memo_tf.store import survey as survey_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import claims
 from memo_tf.running import dispatch

@@ -7,11 +7,11 @@ from unittest import mock
 from absl.testing import absltest
 import numpy as np
 
-from memo_tf.data import datasets
+from memo_tf.data.sources import load
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import directory as directory_lib
 from memo_tf.running import measuring
-from memo_tf.running import run
+from memo_tf.running.unit import run
 
 CONFIG = config_lib.ExperimentConfig(
   data=config_lib.DataConfig(label_noise=0.1, planted_noise_images=30),
@@ -22,7 +22,7 @@ CONFIG = config_lib.ExperimentConfig(
 
 class MeasuringTest(absltest.TestCase):
   def test_streamed_data_are_timed_on_their_first_images(self):
-    whole = datasets.load(CONFIG.data)
+    whole = load.load(CONFIG.data)
 
     sample = measuring.sample_data(CONFIG)
 

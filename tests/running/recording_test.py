@@ -10,15 +10,15 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from memo_tf import proxies
-from memo_tf.data import datasets
-from memo_tf.data import shards
+from memo_tf.data.sources import load
+from memo_tf.data.stored import shards
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import predictions
-from memo_tf.experiment import records
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
+from memo_tf.experiment import run_outputs
 from memo_tf.experiment import subsets
 from memo_tf.experiment import work_units
-from memo_tf.running import run
+from memo_tf.running.unit import run
 from memo_tf.training.recording import dynamics
 
 MODEL = "cifar_resnet-8-w0.25"
@@ -34,7 +34,7 @@ class Killed(BaseException):
 def study(folder: pathlib.Path, **changes):
   """A directory with data and subsets, and its session."""
   source = folder / "digits.npz"
-  digits = datasets.load(config_lib.DataConfig(), 0)
+  digits = load.load(config_lib.DataConfig(), 0)
   np.savez(
     source,
     train_images=digits.train_images[:NUM_TRAIN],
@@ -60,7 +60,7 @@ def study(folder: pathlib.Path, **changes):
     ),
   ).validate()
   directory = directory_lib.ExperimentDirectory(folder / "study")
-  shards.write_dataset(datasets.load(config.data, 0), config, directory)
+  shards.write_dataset(load.load(config.data, 0), config, directory)
   masks = subsets.parse_family("r0.50").in_mask(NUM_TRAIN, 2, 0)
   directory.in_mask_path("r0.50").parent.mkdir()
   np.save(directory.in_mask_path("r0.50"), masks)
@@ -90,7 +90,7 @@ def setUpModule():
   CONFIG, PLAIN, session = study(folders[0])
   run.run_unit(session, UNIT, ALWAYS)
   _, RECORDED, SESSION = study(folders[1])
-  run.run_unit(SESSION, UNIT, ALWAYS | records.outputs(CONFIG))
+  run.run_unit(SESSION, UNIT, ALWAYS | run_outputs.outputs(CONFIG))
 
 
 def tearDownModule():
@@ -111,7 +111,7 @@ class RecordingTest(absltest.TestCase):
     found = arrays(RECORDED)
 
     files = {name.partition(":")[0] for name in found}
-    self.assertEqual(files, records.outputs(CONFIG))
+    self.assertEqual(files, run_outputs.outputs(CONFIG))
     record = json.loads((RECORDED.run_dir(UNIT) / "run.json").read_text())
     self.assertLessEqual(files, set(record["outputs"]))
     self.assertGreater(record["seconds"]["recording"], 0)
@@ -119,7 +119,7 @@ class RecordingTest(absltest.TestCase):
     for name in dynamics.FIELDS:
       self.assertEqual(shapes[name], (2, NUM_TRAIN))
       self.assertEqual(shapes[f"batch_{name}"], (2, NUM_TRAIN))
-    for name in records.CHECKPOINT_RECORDS:
+    for name in run_outputs.CHECKPOINT_RECORDS:
       self.assertEqual(shapes[name], (2, NUM_TRAIN))
     self.assertEqual(shapes["probabilities"], (NUM_TRAIN, 10))
     self.assertEqual(shapes["second_correct"], (NUM_EPOCHS, NUM_TRAIN))
@@ -168,7 +168,7 @@ class RecordingTest(absltest.TestCase):
       _, directory, _ = study(folder)
       SESSION.directory, before = directory, SESSION.directory
       self.addCleanup(setattr, SESSION, "directory", before)
-      outputs = ALWAYS | records.outputs(CONFIG)
+      outputs = ALWAYS | run_outputs.outputs(CONFIG)
 
       def kill(finished, epochs, at=epoch):
         if finished == at + 1:
@@ -231,14 +231,14 @@ class WantedTest(absltest.TestCase):
     wanted = work_units.wanted_outputs(config, work_units.plan(config))
 
     self.assertFalse(
-      any(map(records.is_recorded, set().union(*wanted.values())))
+      any(map(run_outputs.is_recorded, set().union(*wanted.values())))
     )
 
   def test_each_proxy_has_its_records(self):
-    for name in records.known_names():
+    for name in run_outputs.known_names():
       if name == "all":
         continue
-      files = records.outputs(self.config(proxies=(name,)))
+      files = run_outputs.outputs(self.config(proxies=(name,)))
       of_runs = name in ("cscore", "cscore_profile", "self_confidence")
       self.assertEqual(not files, of_runs, name)
 
@@ -246,7 +246,7 @@ class WantedTest(absltest.TestCase):
     config = self.config(proxies=("all",), proxy_settings=("el2n.at=none",))
     given = {"el2n": np.array([[0.0], [1.0]]), "epochs": np.array([1, 2])}
 
-    values, _ = proxies.evaluate(records.chosen(config)["el2n"], given)
+    values, _ = proxies.evaluate(run_outputs.chosen(config)["el2n"], given)
 
     np.testing.assert_array_equal(values, [0.5])
     with self.assertRaisesRegex(ValueError, "--proxy_settings: must be PROXY"):
@@ -260,25 +260,25 @@ class WantedTest(absltest.TestCase):
     config = self.config(proxies=("second_split_forgetting",))
     batch = config.recipe.batch_size
 
-    records.check_subset_sizes(config, 1000, batch)
+    run_outputs.check_subset_sizes(config, 1000, batch)
     with self.assertRaisesRegex(
       ValueError, f"here there are {batch - 1}. Name"
     ):
-      records.check_subset_sizes(config, 1000, batch - 1)
-    records.check_subset_sizes(self.config(proxies=("el2n",)), 1000, 0)
+      run_outputs.check_subset_sizes(config, 1000, batch - 1)
+    run_outputs.check_subset_sizes(self.config(proxies=("el2n",)), 1000, 0)
 
   def test_dynamics_from_another_source(self):
     clean = self.config(proxies=("forgetting_events",), proxy_dynamics="clean")
     batch = self.config(proxies=("el2n",), proxy_dynamics="batch")
 
-    self.assertEqual(records.outputs(clean), {"dynamics.npz"})
-    self.assertEqual(records.outputs(batch), {"batch_dynamics.npz"})
+    self.assertEqual(run_outputs.outputs(clean), {"dynamics.npz"})
+    self.assertEqual(run_outputs.outputs(batch), {"batch_dynamics.npz"})
 
   def test_epochs_and_checkpoints(self):
-    self.assertEqual(records.recorded_epochs(7, 3), [3, 6, 7])
-    self.assertEqual(records.recorded_epochs(2, 3), [2])
-    self.assertEqual(records.checkpoint_epochs(20, 5), [4, 8, 12, 16, 20])
-    self.assertEqual(records.checkpoint_epochs(3, 5), [1, 2, 3])
+    self.assertEqual(run_outputs.recorded_epochs(7, 3), [3, 6, 7])
+    self.assertEqual(run_outputs.recorded_epochs(2, 3), [2])
+    self.assertEqual(run_outputs.checkpoint_epochs(20, 5), [4, 8, 12, 16, 20])
+    self.assertEqual(run_outputs.checkpoint_epochs(3, 5), [1, 2, 3])
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ import tempfile
 
 from absl.testing import absltest
 
-from memo_tf import launch_flags
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.cli import flags
+from memo_tf.store import directory as directory_lib
 from memo_tf.running import preparation
 from tests import made_up
 
@@ -18,7 +18,7 @@ class LostConfigTest(absltest.TestCase):
     self.config = made_up.config()
     self.directory = made_up.make(root / "study", self.config)
     self.flags = self.directory.root / "resolved.flags"
-    self.flags.write_text(launch_flags.resolved_flags(self.config))
+    self.flags.write_text(flags.resolved_flags(self.config))
     self.directory.config_path.unlink()
 
   def test_the_same_command_goes_on(self):

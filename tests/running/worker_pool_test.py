@@ -5,7 +5,7 @@ import pathlib
 from absl.testing import absltest
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import directory as directory_lib
 from memo_tf.running import worker_pool
 
 

@@ -12,8 +12,8 @@ from absl.testing import parameterized
 import numpy as np
 import pytest
 
-from memo_tf.experiment import directory as directory_lib
-from memo_tf.experiment import predictions
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
 from memo_tf.experiment import work_units
 from memo_tf.running import peers
 from tests import small_study

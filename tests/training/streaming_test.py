@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from memo_tf.data import augmentation
 from memo_tf.data import encoding
-from memo_tf.data import records
-from memo_tf.data import stored_images
+from memo_tf.data.stored import indexed_shards
+from memo_tf.data.stored import images as images_lib
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import directory as directory_lib
+from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import recipes
 from memo_tf.training import distribution
 from memo_tf.training import trainer as trainer_lib
@@ -26,11 +26,11 @@ IMAGES = RNG.integers(0, 256, (COUNT, *SHAPE)).astype(np.uint8)
 LABELS = RNG.integers(0, 4, COUNT).astype(np.int32)
 
 
-def store(test, kind: str = "png", images=IMAGES) -> stored_images.StoredImages:
+def store(test, kind: str = "png", images=IMAGES) -> images_lib.StoredImages:
   """Images written to shards, in a random order, and opened again."""
   folder = pathlib.Path(test.create_tempdir().full_path, "shards")
   folder.mkdir()
-  with records.Writer(folder, "train", len(images)) as writer:
+  with indexed_shards.Writer(folder, "train", len(images)) as writer:
     for n in RNG.permutation(len(images)):
       content = encoding.encode(images[n], kind)
       writer.add(int(n), int(LABELS[n % COUNT]), content)
@@ -38,14 +38,14 @@ def store(test, kind: str = "png", images=IMAGES) -> stored_images.StoredImages:
   return open_stored(folder, kind, images.shape[1:])
 
 
-def open_stored(folder, kind, shape) -> stored_images.StoredImages:
+def open_stored(folder, kind, shape) -> images_lib.StoredImages:
   index = np.load(folder / "train-index.npy")
   paths = sorted(folder.glob("*.tfrecord"))
-  found = records.Records(index, paths)
-  return stored_images.StoredImages(found, kind, shape)
+  found = indexed_shards.Records(index, paths)
+  return images_lib.StoredImages(found, kind, shape)
 
 
-def shard_of(stored: stored_images.StoredImages) -> pathlib.Path:
+def shard_of(stored: images_lib.StoredImages) -> pathlib.Path:
   return stored.records._paths[0]
 
 
@@ -55,7 +55,7 @@ class StoredImagesTest(parameterized.TestCase):
     stored = store(self, kind)
     order = RNG.permutation(COUNT)[:84].reshape(12, 7)
 
-    with mock.patch.object(stored_images, "CHUNK_BYTES", 5 * 7 * 360):
+    with mock.patch.object(images_lib, "CHUNK_BYTES", 5 * 7 * 360):
       parts = list(stored.batches(order))
 
     self.assertEqual([len(part) for part in parts], [35, 35, 14])
@@ -95,7 +95,7 @@ class StoredImagesTest(parameterized.TestCase):
     self.assertEqual(seen, set(range(COUNT)))
 
   def test_many_shards(self):
-    with mock.patch("memo_tf.data.shards.SHARD_BYTES", 5000):
+    with mock.patch("memo_tf.data.stored.shards.SHARD_BYTES", 5000):
       stored = store(self, "raw")
 
     names = sorted(path.name for path in shard_of(stored).parent.iterdir())
@@ -148,7 +148,7 @@ class StoredImagesTest(parameterized.TestCase):
 
   def test_an_example_that_was_not_written_is_an_error(self):
     folder = pathlib.Path(self.create_tempdir().full_path)
-    with records.Writer(folder, "train", 3) as writer:
+    with indexed_shards.Writer(folder, "train", 3) as writer:
       writer.add(0, 1, b"x")
       writer.add(2, 1, b"y")
       with self.assertRaisesRegex(ValueError, "train example 1"):
@@ -193,7 +193,7 @@ class TrainingTest(absltest.TestCase):
 
     for images in (tf.constant(IMAGES), stored):
       trainer.initialize(0, "unit")
-      with mock.patch.object(stored_images, "CHUNK_BYTES", 3 * 8 * 360):
+      with mock.patch.object(images_lib, "CHUNK_BYTES", 3 * 8 * 360):
         told = [
           trainer.train_epoch(images, labels, order, rates, views[order])
           for _ in range(2)

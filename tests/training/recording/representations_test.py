@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from memo_tf import models
 from memo_tf import proxies
-from memo_tf.running import recording
+from memo_tf.running.unit import recording
 from memo_tf.training.recording import dynamics
 from memo_tf.training.recording import representations
 

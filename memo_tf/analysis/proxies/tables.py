@@ -1,0 +1,114 @@
+"""All that is to be said of proxies beside memorization, as tidy tables."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from memo_tf.analysis.proxies import measured
+from memo_tf.analysis.proxies import criteria as criteria_lib
+from memo_tf.analysis.proxies import shapes as shapes_lib
+from memo_tf.analysis.proxies import trends
+from memo_tf.analysis.proxies import verdicts as verdicts_lib
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProxyFindings:
+  """Tidy tables; the functions named say what their columns are.
+
+  Attributes:
+    criteria: a row a proxy, size and criterion (`compare_sizes`), and the rows
+      of `proxy_trends.changes`, whose size is "LAST - FIRST".
+    distributions: a row a score and size (`proxy_trends.distributions`).
+    steps: a row a score and pair of neighbouring sizes (`proxy_trends.steps`).
+    shapes: a row a proxy and pair of shape classes (`proxy_shapes.shapes`).
+    shape_agreement: a row a proxy (`proxy_shapes.shape_agreement`).
+    verdicts: a row a proxy (`proxy_verdicts.verdicts`).
+  """
+
+  criteria: pd.DataFrame
+  distributions: pd.DataFrame
+  steps: pd.DataFrame
+  shapes: pd.DataFrame
+  shape_agreement: pd.DataFrame
+  verdicts: pd.DataFrame
+
+
+def compare_proxies(
+  memorization: Mapping[str, measured.Measured],
+  proxies: Mapping[str, Mapping[str, measured.Measured]],
+  signs: Mapping[str, int | None],
+  *,
+  planted: np.ndarray | None = None,
+  memorization_classes: np.ndarray | None = None,
+  classify: Callable[[np.ndarray], np.ndarray] | None = None,
+  normalization: str = "min_max",
+  settings: criteria_lib.ComparisonSettings | None = None,
+  verdict_settings: verdicts_lib.VerdictSettings | None = None,
+) -> ProxyFindings:
+  """Compares every proxy with memorization, at each size and over sizes.
+
+  Args:
+    memorization: by size, from small to large, of the same N examples.
+    proxies: by name, then by size: raw values, "never" already given a place.
+      A proxy may lack sizes.
+    signs: by proxy: +1 if larger should mean more memorized, -1 if less, None
+      for an unsigned one, which is compared as it is.
+    planted: `[N]` bool, labels known to be wrong; None if there are none.
+    memorization_classes: `[N]` str, shapes of memorization's trajectories; None
+      leaves shapes out.
+    classify: from `[S, N]` on [0, 1] to `[N]` str; needed for shapes.
+    normalization: of proxies before `classify`, see `proxy_shapes.normalized`.
+    settings, verdict_settings: None for the defaults.
+
+  Returns:
+    A `ProxyFindings`.
+
+  Raises:
+    ValueError: if a proxy has no sign entry, a size that memorization lacks, or
+      another number of examples.
+  """
+  lengths = {len(m.values) for m in memorization.values()}
+  for name, by_size in proxies.items():
+    if name not in signs:
+      raise ValueError(f"`signs` must have every proxy. Missing: {name}")
+    if not set(by_size) <= set(memorization):
+      raise ValueError(
+        f"Proxy {name} has sizes that memorization has not: "
+        f"{sorted(set(by_size) - set(memorization))}"
+      )
+    lengths |= {len(p.values) for p in by_size.values()}
+  if len(lengths) != 1:
+    raise ValueError(
+      "All scores must be of the same examples. Received: "
+      f"{sorted(lengths)} examples"
+    )
+  settings = settings or criteria_lib.ComparisonSettings()
+  scores = (memorization, proxies, signs)
+  criteria = criteria_lib.compare_sizes(
+    *scores, planted=planted, settings=settings
+  )
+  changes = trends.changes(*scores, settings=settings)
+  steps = trends.steps(*scores, confidence=settings.confidence)
+  shapes = pd.DataFrame(columns=shapes_lib.COLUMNS)
+  if classify is not None and memorization_classes is not None:
+    shapes = shapes_lib.shapes(
+      memorization_classes, *scores, classify=classify, how=normalization
+    )
+  return ProxyFindings(
+    criteria=pd.concat(
+      [table for table in (criteria, changes) if len(table)] or [criteria],
+      ignore_index=True,
+    ),
+    distributions=trends.distributions(
+      *scores, confidence=settings.confidence
+    ),
+    steps=steps,
+    shapes=shapes,
+    shape_agreement=shapes_lib.shape_agreement(shapes),
+    verdicts=verdicts_lib.verdicts(
+      criteria, steps, changes, settings=verdict_settings
+    ),
+  )

@@ -1,0 +1,219 @@
+"""Does a proxy tell over model sizes what memorization tells?
+
+A proxy may rank the examples as memorization does at each size, and still miss
+what sizes do: its mean may move the other way, its distribution keep one mode,
+its trajectories have other shapes (Lukasik et al., 2024, arXiv:2310.05337).
+
+Proxies are oriented here, larger meaning more memorized; an unsigned one is as
+it is. Sizes are in the order of `memorization`, from small to large.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from memo_tf.analysis.proxies import measured
+from memo_tf.analysis.proxies import criteria
+from memo_tf.analysis.proxies import shapes
+
+MEMORIZATION = "memorization"
+RISES, FALLS, UNSURE = "rises", "falls", "unsure"
+# How much at each end of [0, 1] counts as mass there.
+END = 0.1
+_ROUNDING = 1e-9
+
+
+def bimodality(values: np.ndarray) -> float:
+  """Sarle's coefficient, with its correction for few examples.
+
+  (skewness^2 + 1) / (excess kurtosis + 3 (n - 1)^2 / ((n - 2)(n - 3))), both
+  moments unbiased; above 5/9, that of a uniform distribution, suggests two
+  modes (or much skew), and 1 is the most.
+
+  Args:
+    values: `[N]`, NaN left out.
+
+  Returns:
+    A number, or NaN for under four examples or a constant.
+  """
+  values = values[~np.isnan(values)]
+  count = len(values)
+  if count < 4 or np.ptp(values) == 0:
+    return float("nan")
+  skew = stats.skew(values, bias=False)
+  excess = stats.kurtosis(values, bias=False)
+  few = 3 * (count - 1) ** 2 / ((count - 2) * (count - 3))
+  return float((skew**2 + 1) / (excess + few))
+
+
+def distributions(
+  memorization: Mapping[str, measured.Measured],
+  proxies: Mapping[str, Mapping[str, measured.Measured]],
+  signs: Mapping[str, int | None],
+  *,
+  confidence: float = 0.95,
+) -> pd.DataFrame:
+  """Mean and form of every score at every size.
+
+  Returns:
+    A row a score and size: `score` (memorization or a proxy), `size`, `mean`
+    of the raw values with `ci_low`, `ci_high`, `drawn`; and of the oriented
+    values on [0, 1] by `min_max` (memorization: as it is) `normalized_mean`,
+    `mass_low` and `mass_high`, the shares up to 0.1 and from 0.9, and
+    `bimodality`.
+  """
+  rows = []
+  for score, by_size in {MEMORIZATION: memorization, **proxies}.items():
+    sizes = [size for size in memorization if size in by_size]
+    if not sizes:
+      continue
+    raw = np.stack([by_size[size].values for size in sizes])
+    if score == MEMORIZATION:
+      unit = raw
+    else:
+      unit = shapes.normalized((signs[score] or 1) * raw)
+    for size, values in zip(sizes, unit):
+      known = values[~np.isnan(values)]
+      mean, low, high, drawn = _mean(by_size[size], confidence)
+      rows.append(
+        {
+          "score": score,
+          "size": size,
+          "mean": mean,
+          "ci_low": low,
+          "ci_high": high,
+          "drawn": drawn,
+          "normalized_mean": _share(known),
+          "mass_low": _share(known <= END + _ROUNDING),
+          "mass_high": _share(known >= 1 - END - _ROUNDING),
+          "bimodality": bimodality(values),
+        }
+      )
+  return pd.DataFrame(rows)
+
+
+def steps(
+  memorization: Mapping[str, measured.Measured],
+  proxies: Mapping[str, Mapping[str, measured.Measured]],
+  signs: Mapping[str, int | None],
+  *,
+  confidence: float = 0.95,
+) -> pd.DataFrame:
+  """How every score's mean moves from one size to the next.
+
+  Returns:
+    A row a score and pair of neighbouring sizes: `score`, `from_size`,
+    `to_size`, `change` of the oriented mean over the examples that have both,
+    `ci_low`, `ci_high`, `drawn`, and `direction`: rises or falls if the
+    interval excludes 0, else unsure. Without replicates (one recording run) the
+    interval is the normal one over examples, `drawn` says so, and the run's
+    own luck is not in it.
+  """
+  rows = []
+  for score, by_size in {MEMORIZATION: memorization, **proxies}.items():
+    sign = 1 if score == MEMORIZATION else signs[score]
+    sizes = [size for size in memorization if size in by_size]
+    for before, after in zip(sizes, sizes[1:]):
+      moved = by_size[after].turned(sign) - by_size[before].turned(sign)
+      change, low, high, drawn = _mean(moved, confidence)
+      rows.append(
+        {
+          "score": score,
+          "from_size": before,
+          "to_size": after,
+          "change": change,
+          "ci_low": low,
+          "ci_high": high,
+          "drawn": drawn,
+          "direction": RISES if low > 0 else FALLS if high < 0 else UNSURE,
+        }
+      )
+  return pd.DataFrame(
+    rows,
+    columns=[
+      "score",
+      "from_size",
+      "to_size",
+      "change",
+      "ci_low",
+      "ci_high",
+      "drawn",
+      "direction",
+    ],
+  )
+
+
+def changes(
+  memorization: Mapping[str, measured.Measured],
+  proxies: Mapping[str, Mapping[str, measured.Measured]],
+  signs: Mapping[str, int | None],
+  *,
+  settings: criteria.ComparisonSettings | None = None,
+) -> pd.DataFrame:
+  """Correlation over examples of the changes from the smallest to the largest.
+
+  The reliability of a change is 1 less the mean variance of its replicates over
+  its variance; for Spearman's it stands in for that of the ranks.
+
+  Returns:
+    For each proxy that has two sizes the rows `change_spearman`,
+    `change_pearson` and `change_kendall`, with `proxy`, `size` ("LAST - FIRST")
+    and the columns of `proxy_comparison`.
+  """
+  settings = settings or criteria.ComparisonSettings()
+  table = []
+  for name, by_size in proxies.items():
+    sizes = [size for size in memorization if size in by_size]
+    if len(sizes) < 2:
+      continue
+    first, last = sizes[0], sizes[-1]
+    moved = memorization[last] - memorization[first]
+    proxy = by_size[last].turned(signs[name]) - by_size[first].turned(
+      signs[name]
+    )
+    known, one, other = measured.replicate_rows(moved, proxy)
+    if known.sum() < 2:
+      continue
+    for kind, values in criteria.correlations(
+      one, other, settings
+    ).items():
+      row = criteria.criterion(kind, values, known.sum(), settings)
+      row |= criteria.corrected(row, moved, proxy)
+      row |= {
+        "proxy": name,
+        "size": f"{last} - {first}",
+        "criterion": f"change_{kind}",
+        "drawn": ", ".join(d for d in (moved.drawn, proxy.drawn) if d),
+        "shares_runs": proxy.shares_runs,
+      }
+      table.append(row)
+  return pd.DataFrame(
+    table, columns=["proxy", "size", *criteria.COLUMNS]
+  )
+
+
+def _mean(score: measured.Measured, confidence: float):
+  """(mean, low, high, what was drawn) of a score over its examples."""
+  known = ~np.isnan(score.values)
+  values = score.values[known]
+  if not len(values):
+    return np.nan, np.nan, np.nan, ""
+  mean = float(values.mean())
+  if score.replicates is not None:
+    again = score.replicates[:, known]
+    again = np.where(np.isnan(again), values, again).mean(axis=1)
+    return (
+      mean,
+      *measured.interval(mean, again, confidence=confidence),
+      score.drawn,
+    )
+  if len(values) < 2:
+    return mean, np.nan, np.nan, ""
+  reach = stats.norm.ppf(0.5 + confidence / 2) * stats.sem(values)
+  return mean, mean - float(reach), mean + float(reach), "examples"
+
+
+def _share(values: np.ndarray) -> float:
+  return float(np.mean(values)) if len(values) else float("nan")

@@ -1,0 +1,119 @@
+"""How memorization is spread over examples, by model size: is it bi-modal?
+
+The mass of scores below 0.1 and from 0.9 on; Sarle's coefficient
+(skewness^2 + 1) / (kurtosis + 3 (n - 1)^2 / ((n - 2)(n - 3))), which is 5/9 for
+the uniform law; the dip (`dip`), after spreading the scores, which tie, over the
+step between two of them. Intervals are those of `size_trends`. A bootstrap
+replicate of the scores carries the noise twice, so what is not a mean has the
+deviation of the replicates around their own mean. Noise also fills the valley
+between two modes: fewer runs show less bi-modality.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from memo_tf.analysis.sizes import dip as dip_lib
+from memo_tf.analysis.sizes import trends
+
+NUM_DIP_RESAMPLES = 20
+EDGES = np.round(np.arange(-4, 21) * 0.05, 2)  # -0.2 … 1.0
+LOW_MASS, HIGH_MASS = 0.1, 0.9
+_TOLERANCE = 1e-9
+
+
+def bimodality(
+  correct: np.ndarray,
+  in_mask: np.ndarray,
+  bootstrap: trends.PairedBootstrap,
+  *,
+  seed: int = 0,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+  """Histogram and bi-modality of the scores by size.
+
+  Returns:
+    A row a size: `low_mass`, `high_mass`, `sarle`, `dip`, each with `_low` and
+    `_high`, and `dip_p`; `low_mass_change`, `high_mass_change`, `sarle_change`:
+    against the first size, with the same two. And a row a size and bin: size, bin_low, bin_high,
+    share, share_low, share_high; scores beyond the ends are in the first and
+    the last bin.
+  """
+  step = 1 / max(1, int(np.median((~in_mask).sum(axis=0))))
+  spread = np.random.default_rng(seed).uniform(-0.5, 0.5, in_mask.shape[1])
+
+  def shape(inside, outside):
+    scores = trends.known(inside - outside)
+    counts = histogram(scores)
+    return np.concatenate([[*masses(scores), sarle(scores)], counts])
+
+  def dip(inside, outside):
+    scores = inside - outside + step * spread
+    return np.array([dip_lib.dip_statistic(trends.known(scores))])
+
+  values = trends.statistic_by_size(correct, in_mask, bootstrap, shape)
+  names = ("low_mass", "high_mass", "sarle")
+  by_size = trends.table(bootstrap, values[:, :, :3], names)
+  against_first = trends.table(
+    bootstrap,
+    values[:, :, :3] - values[:, :1, :3],
+    [f"{name}_change" for name in names],
+  )
+  dips = trends.statistic_by_size(
+    correct, in_mask, bootstrap, dip, num_resamples=NUM_DIP_RESAMPLES
+  )
+  by_size = pd.concat(
+    [by_size, against_first, trends.table(bootstrap, dips, ("dip",))],
+    axis=1,
+  )
+  num_known = int((in_mask.any(axis=0) & ~in_mask.all(axis=0)).sum())
+  by_size["dip_p"] = [
+    dip_lib.dip_p_value(d, num_known, seed=seed) for d in dips[0, :, 0]
+  ]
+  for name in ("low_mass", "high_mass"):
+    for end in ("low", "high"):
+      by_size[f"{name}_{end}"] = by_size[f"{name}_{end}"].clip(0, 1)
+  rows = []
+  for size in range(len(correct)):
+    ends = np.clip(bootstrap.intervals(values[:, size, 3:]), 0, 1)
+    for b in range(len(EDGES) - 1):
+      rows.append(
+        {
+          "size": size,
+          "bin_low": EDGES[b],
+          "bin_high": EDGES[b + 1],
+          "share": ends[b, 0],
+          "share_low": ends[b, 1],
+          "share_high": ends[b, 2],
+        }
+      )
+  return by_size, pd.DataFrame(rows)
+
+
+def histogram(scores: np.ndarray) -> np.ndarray:
+  """Shares of `[N]` scores in the bins of `EDGES`; what is beyond, at the ends."""
+  if not len(scores):
+    return np.full(len(EDGES) - 1, np.nan)
+  places = np.searchsorted(EDGES, scores + _TOLERANCE, side="right") - 1
+  places = np.clip(places, 0, len(EDGES) - 2)
+  return np.bincount(places, minlength=len(EDGES) - 1) / len(scores)
+
+
+def masses(scores: np.ndarray) -> tuple[float, float]:
+  """Shares of `[N]` scores below 0.1 and of at least 0.9."""
+  if not len(scores):
+    return float("nan"), float("nan")
+  return (
+    float((scores < LOW_MASS - _TOLERANCE).mean()),
+    float((scores >= HIGH_MASS - _TOLERANCE).mean()),
+  )
+
+
+def sarle(scores: np.ndarray) -> float:
+  """Sarle's bi-modality coefficient of `[N]` scores; NaN for N < 4 or no spread."""
+  num = len(scores)
+  if num < 4 or np.ptp(scores) == 0:
+    return float("nan")
+  skewness = stats.skew(scores, bias=False)
+  kurtosis = stats.kurtosis(scores, bias=False)
+  correction = 3 * (num - 1) ** 2 / ((num - 2) * (num - 3))
+  return float((skewness**2 + 1) / (kurtosis + correction))

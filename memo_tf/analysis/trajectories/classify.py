@@ -1,0 +1,235 @@
+"""How memorization changes with size, example by example.
+
+Lukasik et al. (2024, arXiv:2310.05337) follow each example's score over a family
+of sizes and sort these trajectories into shape classes. `trajectory_rules` has
+the rules; a rule that takes noisy scores for true ones calls noise a change: of
+constant examples with S sizes and a standard error e, the range is about 2.1 e
+(S = 4) to 2.7 e (S = 7). So with standard errors each example also gets the
+probability of each class, from the law of the true trajectories that is fitted
+to all of them (`trajectory_noise`), and the shares of the classes are estimated
+with the noise taken out (`trajectory_shares`).
+"""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from memo_tf.analysis.trajectories import noise
+from memo_tf.analysis.trajectories import rules
+
+SHAPE_CLASSES = rules.SHAPE_CLASSES
+RULES = rules.RULES
+THRESHOLDS = (0.05, 0.1, 0.2, 0.3)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrajectoryClasses:
+  """Shape classes of N examples.
+
+  Attributes:
+    shape_class: `[N]` str, one of `SHAPE_CLASSES`; "" where a score is NaN.
+    rule, min_change: what they were named by.
+    probability: `[N, 6]`, of each of `SHAPE_CLASSES` for the true trajectory;
+      NaN where a score or standard error is; None without standard errors.
+  """
+
+  shape_class: np.ndarray
+  rule: str
+  min_change: float
+  probability: np.ndarray | None = None
+
+  def shares(self) -> dict[str, float]:
+    """Share of each class among the examples with scores, as measured."""
+    known = self.shape_class[self.shape_class != ""]
+    return {
+      name: float((known == name).mean()) if len(known) else float("nan")
+      for name in SHAPE_CLASSES
+    }
+
+  def to_dataframe(self) -> pd.DataFrame:
+    """A row an example: example_id, shape_class and `p_<class>` if known."""
+    frame = pd.DataFrame(
+      {
+        "example_id": np.arange(len(self.shape_class)),
+        "shape_class": self.shape_class,
+      }
+    )
+    if self.probability is not None:
+      for place, name in enumerate(SHAPE_CLASSES):
+        frame[f"p_{name}"] = self.probability[:, place]
+    return frame
+
+
+def classify_trajectories(
+  memorization: np.ndarray,
+  standard_error: np.ndarray | None = None,
+  *,
+  min_change: float = 0.2,
+  rule: str = "default",
+  correlation: np.ndarray | None = None,
+  z: float = rules.DEFAULT_Z,
+) -> TrajectoryClasses:
+  """Names the shape of each trajectory, and how sure the name is.
+
+  Args:
+    memorization: `[S, N]`, sizes in ascending order, S at least 2.
+    standard_error: `[S, N]`, of each score; None: nothing is said of noise.
+    min_change: alpha, the least change that counts, in (0, 1].
+    rule: one of `RULES`; formulas in `trajectory_rules`.
+    correlation: `[S, S]`, of an example's errors over sizes, which share their
+      subsets (`trajectory_shares.evidence`); None: independent.
+    z: standard errors of a difference that count as a change, for rule `z`.
+
+  Returns:
+    A `TrajectoryClasses`. Probabilities are of the *true* trajectory's class by
+    this rule; for rule `z`, which is about noise, by the default rule.
+
+  Raises:
+    ValueError: for arrays that do not fit, an unknown rule, a `min_change` or
+      `z` out of range, or rule `z` without standard errors.
+  """
+  memorization, standard_error, correlation = _checked(
+    memorization, standard_error, correlation
+  )
+  _check(0 < min_change <= 1, "`min_change` must be in (0, 1]", min_change)
+  _check(rule in RULES, f"`rule` must be one of {', '.join(RULES)}", rule)
+  _check(z > 0, "`z` must be above 0", z)
+  _check(
+    rule != "z" or standard_error is not None,
+    "Rule z needs standard errors",
+    None,
+  )
+  known = ~np.isnan(memorization).any(axis=0)
+  if standard_error is not None:
+    sure = known & ~np.isnan(standard_error).any(axis=0)
+  if rule == "z":
+    known = sure
+  places = _places(
+    memorization[:, known],
+    None if standard_error is None else standard_error[:, known],
+    correlation,
+    min_change,
+    rule,
+    z,
+  )
+  names = np.full(memorization.shape[1], "", "U10")
+  names[known] = np.array(SHAPE_CLASSES)[places]
+  probability = None
+  if standard_error is not None:
+    probability = np.full((memorization.shape[1], len(SHAPE_CLASSES)), np.nan)
+    if sure.any():
+      values = memorization[:, sure]
+      errors = noise.usable_standard_error(standard_error[:, sure])
+      law = noise.fit_law(values, errors, correlation)
+      probability[sure] = law.posterior_shares(
+        values,
+        errors,
+        true_classes(law.atoms, min_change, rule),
+        len(SHAPE_CLASSES),
+      )
+  return TrajectoryClasses(
+    shape_class=names,
+    rule=rule,
+    min_change=min_change,
+    probability=probability,
+  )
+
+
+def true_classes(
+  memorization: np.ndarray, min_change: float, rule: str
+) -> np.ndarray:
+  """Places in `SHAPE_CLASSES` of trajectories without noise, int `[N]`."""
+  if rule == "template":
+    return rules.template(memorization, None, min_change)
+  rule = "default" if rule == "z" else rule
+  return rules.SIMPLE_RULES[rule](memorization, min_change)
+
+
+def sensitivity(
+  memorization: np.ndarray,
+  standard_error: np.ndarray | None = None,
+  *,
+  correlation: np.ndarray | None = None,
+  thresholds: tuple[float, ...] = THRESHOLDS,
+  z: float = rules.DEFAULT_Z,
+) -> pd.DataFrame:
+  """Shares of the classes, as measured, by every rule and threshold.
+
+  Returns:
+    A row a rule and threshold: rule, min_change (NaN for `z`, which has none),
+    and a column a class.
+  """
+  memorization, standard_error, correlation = _checked(
+    memorization, standard_error, correlation
+  )
+  known = ~np.isnan(memorization).any(axis=0)
+  if standard_error is not None:
+    known &= ~np.isnan(standard_error).any(axis=0)
+    standard_error = standard_error[:, known]
+  memorization, rows = memorization[:, known], []
+  for rule in RULES:
+    if rule == "z" and standard_error is None:
+      continue
+    for threshold in thresholds if rule != "z" else (np.nan,):
+      places = _places(
+        memorization, standard_error, correlation, threshold, rule, z
+      )
+      count = np.bincount(places, minlength=len(SHAPE_CLASSES))
+      shares = count / max(len(places), 1)
+      rows.append(
+        {"rule": rule, "min_change": threshold}
+        | dict(zip(SHAPE_CLASSES, shares.tolist()))
+      )
+  return pd.DataFrame(rows)
+
+
+def _places(memorization, standard_error, correlation, min_change, rule, z):
+  """Places in `SHAPE_CLASSES` by any rule, int `[N]`."""
+  if rule == "template":
+    if standard_error is not None:
+      standard_error = noise.usable_standard_error(standard_error)
+    return rules.template(memorization, standard_error, min_change)
+  if rule == "z":
+    errors = noise.usable_standard_error(standard_error)
+    covariance = correlation[..., None] * errors[:, None] * errors[None]
+    return rules.z(memorization, covariance, z)
+  return rules.SIMPLE_RULES[rule](memorization, min_change)
+
+
+def _checked(memorization, standard_error, correlation):
+  memorization = np.asarray(memorization, np.float64)
+  _check(
+    memorization.ndim == 2 and len(memorization) >= 2,
+    "`memorization` must be [S, N] with at least two sizes",
+    memorization.shape,
+  )
+  num_sizes = len(memorization)
+  if standard_error is not None:
+    standard_error = np.asarray(standard_error, np.float64)
+    _check(
+      standard_error.shape == memorization.shape,
+      f"`standard_error` must be {memorization.shape}, as the scores",
+      standard_error.shape,
+    )
+    _check(
+      not (standard_error < 0).any(),
+      "`standard_error` must not be below 0",
+      float(np.nanmin(standard_error, initial=0)),
+    )
+  if correlation is None:
+    correlation = np.eye(num_sizes)
+  correlation = np.asarray(correlation, np.float64)
+  _check(
+    correlation.shape == (num_sizes, num_sizes)
+    and np.allclose(correlation, correlation.T)
+    and np.allclose(np.diag(correlation), 1),
+    "`correlation` must be [S, S], symmetric, with ones on its diagonal",
+    correlation,
+  )
+  return memorization, standard_error, correlation
+
+
+def _check(holds: bool, rule: str, value) -> None:
+  if not holds:
+    raise ValueError(f"{rule}. Received: {value}")

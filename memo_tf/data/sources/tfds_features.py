@@ -1,0 +1,114 @@
+"""Which features of a data set are image, label and name: its builder says.
+
+Nothing here knows a data set.
+"""
+
+import numpy as np
+
+from memo_tf.experiment import config as config_lib
+from memo_tf.store import directory as directory_lib
+
+# Features that may name an example, best first; only `id` gives an order.
+NAMING_FEATURES = ("id", "image_id", "file_name", "filename", "image/filename")
+
+
+def keys(builder, name: str, config: config_lib.DataConfig):
+  """The features that are image, label, and (one or none) a name.
+
+  Raises:
+    UsageError: if image or label cannot be told.
+  """
+  features = builder.info.features
+  naming = [
+    key
+    for key in NAMING_FEATURES
+    if key in features and not features[key].shape
+  ][:1]
+  return (
+    _image_key(features, builder.info, name, config.image_key),
+    _label_key(features, builder.info, name, config.label_key),
+    naming,
+  )
+
+
+def class_names(feature, *labels: np.ndarray) -> tuple[str, ...]:
+  """The names of the classes, or their numbers up to the highest label."""
+  if _is_class_label(feature) and feature.num_classes:
+    names = feature.names
+    return tuple(names or map(str, range(feature.num_classes)))
+  highest = max(int(part.max()) for part in labels if len(part))
+  return tuple(str(label) for label in range(highest + 1))
+
+
+def _image_key(features, info, name: str, given: str) -> str:
+  """The feature that holds the image."""
+  if given:
+    if given not in features or not _is_image(features[given]):
+      known = [key for key in features if _is_image(features[key])]
+      raise directory_lib.UsageError(
+        f"--image_key must be an image of 8 or 16 bit of {name}: "
+        f"{', '.join(known) or 'it has none'}. Received: --image_key={given}"
+      )
+    return given
+  supervised = _supervised(info, 0)
+  if supervised in features and _is_image(features[supervised]):
+    return supervised
+  found = [key for key in features if _is_image(features[key])]
+  if len(found) != 1:
+    raise directory_lib.UsageError(
+      f"--image_key must say which feature of {name} is the image: it has "
+      f"{', '.join(found) or 'none of 8 or 16 bit'} (features: "
+      f"{', '.join(features)}). Received: --image_key="
+    )
+  return found[0]
+
+
+def _label_key(features, info, name: str, given: str) -> str:
+  """The feature that holds the label."""
+  if given:
+    if given not in features or not _is_label(features[given]):
+      known = [key for key in features if _is_label(features[key])]
+      raise directory_lib.UsageError(
+        f"--label_key must be a whole-number feature of {name}: "
+        f"{', '.join(known) or 'it has none'}. Received: --label_key={given}"
+      )
+    return given
+  supervised = _supervised(info, 1)
+  if supervised in features and _is_label(features[supervised]):
+    return supervised
+  found = [key for key in features if _is_class_label(features[key])]
+  found = found or [key for key in features if _is_label(features[key])]
+  if len(found) > 1 and "label" in found:
+    return "label"
+  if len(found) != 1:
+    raise directory_lib.UsageError(
+      f"--label_key must say which feature of {name} is the label: "
+      f"{', '.join(found) or 'it has no class label'} (features: "
+      f"{', '.join(features)}). Received: --label_key="
+    )
+  return found[0]
+
+
+def _supervised(info, place: int) -> str | None:
+  keys = info.supervised_keys
+  if isinstance(keys, tuple) and len(keys) > place:
+    return keys[place] if isinstance(keys[place], str) else None
+  return None
+
+
+def _is_image(feature) -> bool:
+  """An image, or an array of its shape and type."""
+  shape = feature.shape
+  return (
+    isinstance(shape, tuple)
+    and len(shape) == 3
+    and feature.np_dtype in (np.uint8, np.uint16)
+  )
+
+
+def _is_class_label(feature) -> bool:
+  return hasattr(feature, "int2str") and feature.shape == ()
+
+
+def _is_label(feature) -> bool:
+  return feature.shape == () and np.dtype(feature.np_dtype).kind in "iub"

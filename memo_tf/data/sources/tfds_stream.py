@@ -1,0 +1,118 @@
+"""A data set of TensorFlow Datasets, or a folder, that memory would not hold.
+
+It is gone through twice: for labels and names, without decoding an image, which
+settles what every id means, and for the images, each as the file that it is.
+"""
+
+from collections.abc import Iterator
+import dataclasses
+
+import numpy as np
+
+from memo_tf.data import encoding
+from memo_tf.data.sources import image_source
+from memo_tf.data.sources import tfds_features
+from memo_tf.data.sources import tfds
+from memo_tf.experiment import config as config_lib
+from memo_tf.store import directory as directory_lib
+
+
+def decoded_bytes(builder, name: str, config: config_lib.DataConfig) -> int:
+  """How much memory all images that a study uses take, once decoded.
+
+  Of images whose size the data set does not say, the first one's is taken.
+  """
+  image_key, _, _ = tfds_features.keys(builder, name, config)
+  feature = builder.info.features[image_key]
+  height, width, channels = feature.shape
+  if config.image_size:
+    height = width = config.image_size
+  if None in (height, width, channels):
+    image = _first_image(builder, name, config, image_key)
+    height, width, channels = height or image.shape[0], *image.shape[1:]
+  splits = builder.info.splits
+  wanted = [config.train_split, config.test_split]
+  if not config.test_split and not config.test_fraction:
+    wanted += [name for name in tfds.TEST_SPLITS if name in splits][:1]
+  count = 0
+  for split in filter(None, wanted):
+    try:
+      count += splits[split].num_examples
+    except (KeyError, ValueError):
+      pass  # reading it will say what is wrong
+  size = np.dtype(feature.np_dtype).itemsize
+  return count * height * width * channels * size
+
+
+def read(
+  builder, name: str, config: config_lib.DataConfig
+) -> image_source.LargeDataset:
+  """All of a prepared data set but its pixels, which are read when written.
+
+  Raises:
+    UsageError: as `tfds_source.load`.
+  """
+  image_key, _, _ = tfds_features.keys(builder, name, config)
+  feature = builder.info.features[image_key]
+  if feature.shape[-1] is None:
+    raise directory_lib.UsageError(
+      f"{name} does not say how many channels its images have, so it cannot be "
+      "streamed; --storage=memory holds it in memory. Received: --storage="
+      "stream, or a set larger than --memory_budget_gb"
+    )
+  train, test, about = tfds.read_splits(
+    builder, name, config, with_images=False
+  )
+  image_type = np.dtype(feature.np_dtype).name
+  parts = []
+  for split, is_train in ((train, True), (test, False)):
+    if not len(split.labels):
+      continue
+    ids = np.empty(len(split.order), np.int64)
+    ids[split.order] = np.arange(len(split.order))
+    nothing = np.full(len(ids), -1)
+    reader = _Reader(builder, name, split.split, image_key)
+    both = (ids, nothing) if is_train else (nothing, ids)
+    parts.append(image_source.Part(reader, *both))
+  return image_source.LargeDataset(
+    **about,
+    image_type=image_type,
+    max_pixel=int(np.iinfo(image_type).max),
+    channels=feature.shape[-1],
+    parts=tuple(parts),
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Reader:
+  """Goes through the images of a split, not decoded."""
+
+  builder: object
+  name: str
+  split: str
+  image_key: str
+
+  def __call__(self) -> Iterator[image_source.Source]:
+    for example in tfds.examples(
+      self.builder,
+      self.name,
+      self.split,
+      (self.image_key,),
+      "--train_split",
+      self.image_key,
+    ):
+      yield example[self.image_key]
+
+
+def _first_image(builder, name, config, image_key) -> np.ndarray:
+  """The first training image, decoded."""
+  feature = builder.info.features[image_key]
+  reader = _Reader(builder, name, config.train_split, image_key)
+  for image in reader():
+    if isinstance(image, np.ndarray):
+      return image
+    shape = (None, None, feature.shape[-1])
+    return encoding.decode(
+      image, "png", shape, np.dtype(feature.np_dtype).name
+    ).numpy()
+  return np.zeros((1, 1, 1), np.uint8)  # reading it will say what is wrong

@@ -1,0 +1,146 @@
+"""Images that stay on disk and are decoded as they are needed.
+
+`StoredImages` stands where an array of images `[n, H, W, channels]` would:
+it has a length, a shape and a type, and rows can be taken out of it. What it is
+made for is `batches`: the images of one batch after the other, in any order of
+ids, decoded by some threads while the batches before are trained on. In memory
+are a few batches at a time, whatever n is.
+
+No example is read or decoded but those that are asked for.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from memo_tf.data import encoding
+from memo_tf.data.stored import indexed_shards as indexed_shards_lib
+from memo_tf.data.stored import shards
+from memo_tf.store import directory as directory_lib
+
+# Decoded bytes that are handed over at a time: several steps of small images.
+CHUNK_BYTES = 32 << 20
+# Records that are read at a time, before they are decoded one by one.
+READ = 16
+
+
+class StoredImages:
+  """The images of a split on disk.
+
+  Args:
+    records: their encoded bytes, by id.
+    kind: how they are encoded, one of `encoding.KINDS`.
+    image_shape: `(H, W, channels)`.
+    image_type: `uint8` or `uint16`.
+    threads: how many decode.
+
+  Attributes:
+    shape: `(n, H, W, channels)`.
+    dtype: of the pixels.
+    records: as given.
+  """
+
+  def __init__(
+    self,
+    records: indexed_shards_lib.Records,
+    kind: str,
+    image_shape: tuple[int, int, int],
+    image_type: str = "uint8",
+    threads: int = 1,
+  ):
+    self.shape = (len(records), *image_shape)
+    self.dtype = np.dtype(image_type)
+    self.records, self._kind = records, kind
+    self._threads = threads
+    self._wanted = np.empty(0, np.int64)  # by the epoch at hand
+    self._error: Exception | None = None
+    self._datasets: dict[int, tf.data.Dataset] = {}
+
+  def __len__(self) -> int:
+    return self.shape[0]
+
+  def __getitem__(self, rows) -> np.ndarray:
+    """Some images, as of an array: `[m, H, W, channels]` for ids or a slice."""
+    ids = np.arange(len(self))[rows]
+    images = np.empty((ids.size, *self.shape[1:]), self.dtype)
+    for place, content in enumerate(self._contents(ids.ravel())):
+      images[place] = encoding.decode(
+        tf.constant(content), self._kind, self.shape[1:], self.dtype.name
+      ).numpy()
+    return images.reshape(*ids.shape, *self.shape[1:])
+
+  def in_memory(self) -> np.ndarray:
+    """All of them, where a tensor may share the memory."""
+    images = shards.aligned_empty(self.shape, self.dtype)
+    start = 0
+    for part in self.batches(np.arange(len(self))[:, None]):
+      images[start : start + len(part)] = part
+      start += len(part)
+    return images
+
+  def steps_at_once(self, batch_size: int) -> int:
+    """How many batches `batches` hands over at a time; 1 or more."""
+    image = int(np.prod(self.shape[1:])) * self.dtype.itemsize
+    return max(1, CHUNK_BYTES // (batch_size * image))
+
+  def batches(self, ids: np.ndarray) -> Iterator[tf.Tensor]:
+    """The images of some batches, several batches at a time.
+
+    Args:
+      ids: int `[steps, B]`, which images.
+
+    Yields:
+      `[k * B, H, W, channels]`: the images of the next k batches in their order,
+      k being `steps_at_once(B)`, or what is left.
+
+    Raises:
+      ExperimentError: that names the file and example that are damaged.
+    """
+    size = self.steps_at_once(ids.shape[1]) * ids.shape[1]
+    if size not in self._datasets:
+      self._datasets[size] = self._dataset(size)
+    self._wanted, self._error = ids.ravel(), None
+    try:
+      yield from self._datasets[size]
+    except tf.errors.OpError as error:
+      if self._error is not None:
+        raise self._error from error
+      raise directory_lib.ExperimentError(
+        f"an image of the data set cannot be decoded ({error.message[:200]})"
+      ) from error
+
+  def _dataset(self, size: int) -> tf.data.Dataset:
+    """Decoded images by `self._wanted`, `size` at a time; made once."""
+
+    def decode(content):
+      return encoding.decode(
+        content, self._kind, self.shape[1:], self.dtype.name
+      )
+
+    dataset = tf.data.Dataset.from_generator(
+      self._blocks, output_signature=tf.TensorSpec([None], tf.string)
+    )
+    dataset = dataset.unbatch()
+    dataset = dataset.map(
+      decode, num_parallel_calls=self._threads, deterministic=True
+    )
+    dataset = dataset.batch(size).prefetch(1)
+    options = tf.data.Options()
+    # Apart from the threads that train, which decoding would wait for.
+    options.threading.private_threadpool_size = self._threads
+    options.threading.max_intra_op_parallelism = 1
+    options.autotune.enabled = False
+    return dataset.with_options(options)
+
+  def _blocks(self) -> Iterator[np.ndarray]:
+    wanted = self._wanted
+    for start in range(0, len(wanted), READ):
+      yield np.array(self._contents(wanted[start : start + READ]), object)
+
+  def _contents(self, ids: np.ndarray) -> list[bytes]:
+    try:
+      return self.records.read(ids)
+    except directory_lib.ExperimentError as error:
+      self._error = error  # which TensorFlow would make a text of
+      raise

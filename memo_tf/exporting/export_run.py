@@ -1,0 +1,119 @@
+"""A run's weights as a SavedModel, compared with the run's stored predictions."""
+
+import pathlib
+import shutil
+
+import numpy as np
+import tensorflow as tf
+
+from memo_tf.exporting import saved_model
+from memo_tf import models
+from memo_tf.data import pipeline
+from memo_tf.experiment import config as config_lib
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
+from memo_tf.experiment import recipes
+from memo_tf.experiment import work_units
+from memo_tf.running.unit import teachers
+from memo_tf.training import inference
+
+# Absolute for probabilities; for margins relative to those above 1.
+TOLERANCE = 1e-5
+
+
+def export_run(
+  directory: directory_lib.ExperimentDirectory,
+  config: config_lib.ExperimentConfig,
+  unit: work_units.WorkUnit,
+  output_dir: pathlib.Path,
+  about: dict,
+  info: dict,
+) -> dict[str, float]:
+  """Writes the SavedModel of a run whose weights are kept.
+
+  Args:
+    directory: of the study.
+    config: of the study.
+    unit: the run.
+    output_dir: new or empty.
+    about: what the asset says of the run.
+    info: `dataset/info.json`.
+
+  Returns:
+    The largest difference from the stored predictions: `label_prob` absolute,
+    `margin` relative where it is above 1.
+
+  Raises:
+    ExperimentError: if the SavedModel, read back, predicts something else; it
+      is not left behind.
+  """
+  recipe = recipes.parse(unit.recipe, config.recipe)
+  model = models.build_model(
+    unit.model,
+    image_shape=tuple(info["image_shape"]),
+    num_classes=info["num_classes"],
+    batch_norm_momentum=recipe.batch_norm_momentum,
+    precision=recipe.precision,
+  )
+  teachers.load_weights(model, directory, unit)
+  private = directory_lib.private_name(output_dir)
+  normalization = info["normalization"]
+  try:
+    saved_model.export_saved_model(
+      model,
+      private,
+      mean=np.array(normalization["mean"], np.float32),
+      std=np.array(normalization["std"], np.float32),
+      class_names=tuple(info["class_names"]),
+      about=about,
+      image_type=info.get("image_type", "uint8"),
+    )
+    differences = _compare(directory, config, unit, private)
+    if output_dir.is_dir():
+      output_dir.rmdir()
+    output_dir.parent.mkdir(parents=True, exist_ok=True)
+    private.rename(output_dir)
+  except tf.errors.OpError as error:  # how TensorFlow says that a disk is full
+    shutil.rmtree(private, ignore_errors=True)
+    raise directory_lib.ExperimentError(
+      f"{output_dir} cannot be written: {' '.join(error.message.split())}"
+    ) from error
+  except BaseException:
+    shutil.rmtree(private, ignore_errors=True)
+    raise
+  return differences
+
+
+def _compare(directory, config, unit, folder: pathlib.Path) -> dict[str, float]:
+  """The largest differences between a SavedModel and a run's predictions."""
+  data = pipeline.read_dataset(directory, config.running)
+  serve = tf.saved_model.load(str(folder)).signatures["logits"]
+
+  def logits(images):
+    parts = [
+      serve(images=tf.constant(images[i : i + inference.BATCH_SIZE]))["logits"]
+      for i in range(0, len(images), inference.BATCH_SIZE)
+    ]
+    return np.concatenate(parts)
+
+  stored = predictions.read_run(directory, unit)
+  found = predictions.from_logits(
+    logits(data.train_images),
+    logits(data.test_images),
+    data.train_labels,
+    data.test_labels,
+    stored["in_subset"].to_numpy()[: len(data.train_labels)],
+  )
+  differences = {}
+  for name in ("label_prob", "margin"):
+    old, new = (table[name].to_numpy() for table in (stored, found))
+    scale = np.maximum(1.0, np.abs(old)) if name == "margin" else 1.0
+    differences[name] = float(np.max(np.abs(new - old) / scale))
+  worst = max(differences.values())
+  if not worst <= TOLERANCE:
+    raise directory_lib.ExperimentError(
+      f"the export of {unit.name} differs by {worst:.2g} from its stored "
+      f"predictions, more than {TOLERANCE:g}: they were computed on another "
+      "kind of machine, or in bfloat16. Nothing was written."
+    )
+  return differences

@@ -1,0 +1,294 @@
+"""From what runs recorded to proxies of examples.
+
+    proxies/<model>/<recipe>.parquet     example_id, a column a proxy
+
+A proxy of one run is computed from that run's records; a proxy of an example is
+the mean over the recording runs that had it in their subset
+(`--proxy_examples=in`), or over all of them. Proxies of many runs come from the
+study's predictions. Imports no TensorFlow.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from memo_tf import proxies
+from memo_tf.scoring import groups as groups_lib
+from memo_tf.experiment import config as config_lib
+from memo_tf.store import directory as directory_lib
+from memo_tf.findings import proxy_files
+from memo_tf.experiment import run_outputs
+from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.experiment import work_units
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProxyValues:
+  """One proxy of the examples of one model and recipe.
+
+  Attributes:
+    name, sign, paper: of the table; a proxy of one's own has its file's sign.
+    values: float64 `[N]`, raw; NaN where it has no value.
+    never: float64 `[N]`, the share of runs in which what it waits for (being
+      learned, being forgotten) never came.
+    per_run: (values `[N]`, never `[N]`) of each recording run, NaN where the
+      run does not count; of agreement among runs what each adds
+      (`_pseudo_values`); empty if it does not come from recording runs.
+    is_own: whether it comes from a file of one's own.
+  """
+
+  name: str
+  sign: int | None
+  paper: str
+  values: np.ndarray
+  never: np.ndarray
+  per_run: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
+  is_own: bool = False
+
+  def ranked(self) -> np.ndarray:
+    """`[N]`: the values with `never` counted as above all."""
+    return proxies.with_never(self.values, self.never, self._bound())
+
+  def ranked_runs(self) -> np.ndarray:
+    """`[P, N]`: the same of each recording run."""
+    bound = self._bound()
+    return np.stack([proxies.with_never(v, n, bound) for v, n in self.per_run])
+
+  def _bound(self) -> float | None:
+    """What `never` counts as: one more than the largest of any run."""
+    parts = [v for v, _ in self.per_run] or [self.values]
+    known = np.concatenate([v[~np.isnan(v)] for v in parts])
+    return float(known.max()) + 1 if len(known) else None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProxyGroup:
+  """The proxies of one model and recipe, beside its memorization scores."""
+
+  result: groups_lib.GroupScores
+  found: tuple[ProxyValues, ...]
+  num_runs: int
+
+
+def proxies_of_study(
+  directory: directory_lib.ExperimentDirectory,
+  config: config_lib.ExperimentConfig,
+  results: list[groups_lib.GroupScores],
+) -> list[ProxyGroup]:
+  """Computes and writes the proxies of every model and recipe.
+
+  Args:
+    directory: of the study.
+    config: of the study.
+    results: `scoring.score_study`, smallest model first.
+
+  Returns:
+    A group for each of `results` that is of the study's first subset family
+    and model and recipe of which something is known; empty if nothing is asked
+    for.
+
+  Raises:
+    ExperimentError: if a run's records are damaged.
+    UsageError: if a file of one's own proxies is wrong.
+  """
+  chosen = run_outputs.chosen(config)
+  if not chosen and not config.proxies.proxy_files or not results:
+    return []
+  try:
+    own = proxy_files.read(
+      config.proxies.proxy_files,
+      len(results[0].stack.labels),
+      config.models.models,
+    )
+  except ValueError as error:  # it was right when the runs began
+    raise directory_lib.UsageError(str(error)) from error
+  groups = []
+  for result in results:
+    model, recipe, family = result.group
+    if (
+      family != config.family_names()[0]
+      or model not in config.models.models
+      or recipe not in config.models.recipes
+    ):
+      continue
+    siblings = [r for r in results if r.group[:2] == (model, recipe)]
+    units = [u for u in result.stack.units if run_outputs.does_record(config, u)]
+    found = _of_group(directory, config, chosen, units, result, siblings)
+    for mine in own:
+      values = mine.of_model(model)
+      if values is not None:
+        found.append(
+          ProxyValues(
+            name=mine.name,
+            sign=mine.sign,
+            paper="",
+            values=values,
+            never=np.zeros(len(values)),
+            is_own=True,
+          )
+        )
+    if found:
+      group = ProxyGroup(result=result, found=tuple(found), num_runs=len(units))
+      _write(directory, config, group)
+      groups.append(group)
+  return groups
+
+
+def _of_group(directory, config, chosen, units, result, siblings):
+  """The chosen proxies of one group, those whose records are there."""
+  per_run: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+  probabilities = []
+  for unit in units:
+    given = read_records(directory, unit, run_outputs.outputs(config))
+    if "probabilities" in given:
+      probabilities.append(given["probabilities"])
+    given |= {"labels": result.stack.labels}
+    row = list(result.stack.units).index(unit)
+    counts = np.ones(len(result.stack.labels), bool)
+    if config.proxies.proxy_examples == "in":
+      counts = result.stack.in_mask[row]
+    for name, proxy in chosen.items():
+      if _is_of_many_runs(proxy):
+        continue
+      if run_outputs.is_computed_in_run(proxy):
+        if name not in given:
+          continue
+        values = given[name].astype(np.float64)
+        never = np.zeros(len(values), bool)
+      elif set(proxy.needs) <= set(given):
+        values, never = proxies.evaluate(proxy, given)
+      else:
+        continue
+      values = np.where(counts, values, np.nan)
+      per_run.setdefault(name, []).append((values, never & counts))
+  many = _records_of_many_runs(result, siblings, probabilities)
+  found = []
+  for name, proxy in chosen.items():
+    about = {"name": name, "sign": proxy.sign, "paper": proxy.paper}
+    if name in per_run:
+      values, never = proxies.average(per_run[name])
+      more = {"per_run": tuple(per_run[name])}
+    elif _is_of_many_runs(proxy) and set(proxy.needs) <= set(many):
+      values, never = proxies.evaluate(proxy, many)
+      more = {"per_run": _pseudo_values(proxy, values, many)}
+    else:
+      continue
+    found.append(
+      ProxyValues(**about, values=values, never=never.astype(float), **more)
+    )
+  return found
+
+
+def _pseudo_values(proxy, values, given) -> tuple:
+  """What each recording run adds to a proxy of all of them together.
+
+  Run r of R adds R v - (R - 1) v_r, with v_r the proxy without run r (the
+  jackknife's pseudo-values; Tukey, 1958). For a mean over pairs of runs their
+  mean is v, and they vary as the runs of a mean do. Empty below three runs.
+  """
+  found = np.asarray(given.get("probabilities", ()))
+  count = len(found)
+  if "probabilities" not in proxy.needs or count < 3:
+    return ()
+  nowhere = np.zeros(len(values), bool)
+  parts = []
+  for r in range(count):
+    without = {**given, "probabilities": np.delete(found, r, axis=0)}
+    fewer, _ = proxies.evaluate(proxy, without)
+    parts.append((count * values - (count - 1) * fewer, nowhere))
+  return tuple(parts)
+
+
+def _is_of_many_runs(proxy: proxies.Proxy) -> bool:
+  return "probabilities" in proxy.needs or bool(
+    run_outputs.FROM_PREDICTIONS & set(proxy.needs)
+  )
+
+
+def _records_of_many_runs(result, siblings, probabilities) -> Mapping:
+  """Records that are the predictions of a study's runs."""
+  stack = result.stack
+  found = {
+    "subset_correct": stack.correct,
+    "subset_label_prob": stack.label_prob,
+    "in_mask": stack.in_mask,
+    "labels": stack.labels,
+  }
+  families = sorted(
+    (s for s in siblings if s.group[2] != "full"),
+    key=lambda s: subsets_lib.parse_family(s.group[2]).ratio,
+  )
+  if len(families) > 1:
+    found["family_correct"] = [s.stack.correct for s in families]
+    found["family_in_mask"] = [s.stack.in_mask for s in families]
+  if len(probabilities) > 1:
+    found["probabilities"] = np.stack(probabilities)
+  return found
+
+
+def read_records(
+  directory: directory_lib.ExperimentDirectory,
+  unit: work_units.WorkUnit,
+  outputs: frozenset[str],
+) -> dict[str, np.ndarray]:
+  """The arrays of a run's output files, those that are there.
+
+  Raises:
+    ExperimentError: if one is damaged; says what to do.
+  """
+  state = directory.run_state(unit, check_digests=False)
+  named = state.record["outputs"] if state.record else {}
+  found: dict[str, np.ndarray] = {}
+  for output in sorted(outputs & set(named)):
+    path = directory.run_dir(unit) / output
+    content = path.read_bytes()
+    if directory_lib.digest_bytes(content) != named[output]["digest"]:
+      raise directory_lib.ExperimentError(
+        f"{path} is damaged: it does not have the recorded digest; give the "
+        "launch command again: it moves the run aside and repeats it."
+      )
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+      found |= {name: arrays[name] for name in arrays.files}
+  return found
+
+
+def _write(directory, config, group: ProxyGroup) -> None:
+  """`proxies/<model>/<recipe>.parquet`."""
+  labels = group.result.stack.labels
+  columns: dict[str, np.ndarray] = {
+    "example_id": np.arange(len(labels)),
+    "label": labels,
+  }
+  for proxy in group.found:
+    columns[proxy.name] = proxy.values
+    if np.isnan(proxy.values).any():
+      columns[f"{proxy.name}_known"] = ~np.isnan(proxy.values)
+    if proxy.never.any():
+      columns[f"{proxy.name}_never"] = proxy.never
+  settings = dataclasses.asdict(config.proxies)
+  del settings["proxy_files"]  # folders of this machine
+  about = {
+    "model": group.result.group[0],
+    "recipe": group.result.group[1],
+    "subsets": group.result.group[2],
+    "num_runs": str(group.num_runs),
+    "signs": json.dumps({p.name: p.sign for p in group.found}),
+    "papers": json.dumps({p.name: p.paper for p in group.found}),
+    "settings": json.dumps(settings),
+    "format_version": str(config_lib.FORMAT_VERSION),
+  }
+  table = pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False)
+  table = table.replace_schema_metadata(
+    {**(table.schema.metadata or {}), **about}
+  )
+  sink = io.BytesIO()
+  pq.write_table(table, sink)
+  model, recipe, _ = group.result.group
+  path = directory.root / "proxies" / model / f"{recipe}.parquet"
+  directory_lib.write_atomic(path, sink.getvalue())

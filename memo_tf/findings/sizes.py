@@ -1,0 +1,325 @@
+"""From scores to the study over sizes: one folder a model family and recipe.
+
+    trajectories/<model family>/<recipe>/<subsets>/<table>.parquet and .csv
+
+Sizes are the models of one family, by number of parameters; only the subsets
+that all of them have finished count, so that sizes are paired. The tables are
+tidy, a row an observation: see `SizeStudy.tables`. Imports no TensorFlow.
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+import pandas as pd
+
+from memo_tf.scoring import groups
+from memo_tf.analysis.sizes import distribution
+from memo_tf.analysis.sizes import sentences
+from memo_tf.analysis.sizes import trends as trends_lib
+from memo_tf.analysis.trajectories import classify
+from memo_tf.analysis.trajectories import planted as planted_lib
+from memo_tf.analysis.trajectories import shares as shares_lib
+from memo_tf.experiment import config as config_lib
+from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import model_names
+from memo_tf.experiment import subsets as subsets_lib
+
+# Families of subsets whose runs give no score for the same subsets by size.
+_WITHOUT_TRAJECTORIES = ("full", "two_sizes")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SizeStudy:
+  """One model family, recipe and subset family over its sizes.
+
+  Attributes:
+    family, recipe, subsets: what it is of.
+    models: S names, ascending by number of parameters.
+    parameters: of each.
+    examples: a row a training example.
+    in_mask: `[M, N]` bool, of the M subsets that all sizes have.
+    correct: `[S, M, N]` bool.
+    test_correct: `[S, M, T]` bool.
+    block: `[M]` int, the block of each run.
+    min_change, rule: how shapes are named.
+  """
+
+  family: str
+  recipe: str
+  subsets: str
+  models: tuple[str, ...]
+  parameters: tuple[int, ...]
+  examples: pd.DataFrame
+  in_mask: np.ndarray
+  correct: np.ndarray
+  test_correct: np.ndarray
+  block: np.ndarray
+  min_change: float = 0.2
+  rule: str = "default"
+
+  @property
+  def name(self) -> str:
+    return f"{self.family}/{self.recipe}/{self.subsets}"
+
+  @functools.cached_property
+  def evidence(self) -> shares_lib.TrajectoryEvidence:
+    return shares_lib.evidence(self.correct, self.in_mask)
+
+  @functools.cached_property
+  def classes(self) -> classify.TrajectoryClasses:
+    return classify.classify_trajectories(
+      self.evidence.memorization,
+      self.evidence.standard_error,
+      correlation=self.evidence.correlation,
+      min_change=self.min_change,
+      rule=self.rule,
+    )
+
+  @functools.cached_property
+  def shares(self) -> list[shares_lib.ShapeShare]:
+    return shares_lib.shape_shares(
+      self.correct,
+      self.in_mask,
+      block=self.block,
+      min_change=self.min_change,
+      rule=self.rule,
+    )
+
+  @functools.cached_property
+  def bootstrap(self) -> trends_lib.PairedBootstrap | None:
+    return trends_lib.paired_bootstrap(len(self.in_mask), block=self.block)
+
+  @functools.cached_property
+  def trends(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return trends_lib.mean_trends(self.correct, self.in_mask, self.bootstrap)
+
+  @functools.cached_property
+  def modes(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return distribution.bimodality(self.correct, self.in_mask, self.bootstrap)
+
+  @functools.cached_property
+  def class_means(self) -> pd.DataFrame:
+    return trends_lib.class_means(
+      self.correct,
+      self.in_mask,
+      self.classes.shape_class,
+      classify.SHAPE_CLASSES,
+      self.bootstrap,
+    )
+
+  @functools.cached_property
+  def accuracies(self) -> pd.DataFrame:
+    return trends_lib.run_accuracies(
+      self.correct, self.in_mask, self.test_correct
+    )
+
+  @functools.cached_property
+  def sensitivity(self) -> pd.DataFrame:
+    return classify.sensitivity(
+      self.evidence.memorization,
+      self.evidence.standard_error,
+      correlation=self.evidence.correlation,
+    )
+
+  @functools.cached_property
+  def planted(self) -> pd.DataFrame:
+    """Planted wrong labels by class; without rows if none were planted."""
+    return planted_lib.planted_by_class(
+      self.classes.shape_class,
+      self.classes.probability,
+      self.examples["is_noisy"].to_numpy(dtype=bool),
+    )
+
+  @functools.cached_property
+  def findings(self) -> list[sentences.Finding]:
+    return sentences.findings(
+      list(self.models), *self.trends, self.modes[0], self.shares
+    )
+
+  @functools.cached_property
+  def noise_statement(self) -> str:
+    carried = sentences.what_the_runs_carry(
+      self.evidence.memorization,
+      shares_lib.flat_standard_error(self.correct, self.in_mask),
+      self.evidence.correlation,
+      self.min_change,
+      self.shares,
+    )
+    return sentences.noise_statement(
+      carried, len(self.in_mask), self.min_change
+    )
+
+  def tables(self) -> dict[str, pd.DataFrame]:
+    """Every table by its file's name.
+
+    trajectories: a row an example and size; classes: a row an example;
+    sizes: a row a size (means, accuracies, bi-modality); changes: a row a pair
+    of sizes; histograms: a row a size and bin; shares: a row a class;
+    class_means: a row a class and size; sensitivity: a row a rule and threshold;
+    planted: a row a class; findings: a row a sentence.
+    """
+    label = self.examples["label"].to_numpy()
+    classes = self.classes.to_dataframe()
+    classes.insert(1, "label", label)
+    classes["is_noisy"] = self.examples["is_noisy"].to_numpy(dtype=bool)
+    span = np.ptp(self.evidence.memorization, axis=0)
+    change = self.evidence.memorization[-1] - self.evidence.memorization[0]
+    classes["change"], classes["range"] = change, span
+    sizes = pd.concat([self.trends[0], self.modes[0]], axis=1)
+    runs = self.accuracies
+    sizes["test_accuracy"] = runs["test_accuracy"]
+    for column in runs.columns:
+      if column.endswith("_sd"):
+        sizes[column] = runs[column]
+    changes = self.trends[1].copy()
+    for column in ("from_size", "to_size"):
+      changes.insert(
+        changes.columns.get_loc(column) + 1,
+        column.replace("size", "model"),
+        [self.models[s] for s in changes[column]],
+      )
+    return {
+      "trajectories": self._trajectories(label),
+      "classes": classes,
+      "sizes": self._with_models(
+        pd.concat([pd.Series(range(len(sizes)), name="size"), sizes], axis=1)
+      ),
+      "changes": changes,
+      "histograms": self._with_models(self.modes[1]),
+      "shares": pd.DataFrame([dataclasses.asdict(s) for s in self.shares]),
+      "class_means": self._with_models(self.class_means),
+      "sensitivity": self.sensitivity,
+      "planted": self.planted,
+      "findings": pd.DataFrame([dataclasses.asdict(f) for f in self.findings]),
+    }
+
+  def _trajectories(self, label) -> pd.DataFrame:
+    num_sizes, num_examples = self.evidence.memorization.shape
+    ones = np.ones((1, len(self.in_mask)))
+    inside, outside = [], []
+    for outcome in self.correct:
+      a, b = trends_lib.replicates(outcome, self.in_mask, ones)
+      inside.append(a[0])
+      outside.append(b[0])
+    return self._with_models(
+      pd.DataFrame(
+        {
+          "example_id": np.tile(np.arange(num_examples), num_sizes),
+          "label": np.tile(label, num_sizes),
+          "size": np.repeat(np.arange(num_sizes), num_examples),
+          "memorization": self.evidence.memorization.ravel(),
+          "in_accuracy": np.ravel(inside),
+          "out_accuracy": np.ravel(outside),
+          "standard_error": self.evidence.standard_error.ravel(),
+        }
+      )
+    )
+
+  def _with_models(self, frame: pd.DataFrame) -> pd.DataFrame:
+    """A table with the model and its parameters behind `size`."""
+    if "size" not in frame:
+      return frame
+    frame = frame.copy()
+    place = frame.columns.get_loc("size") + 1
+    frame.insert(place, "model", [self.models[s] for s in frame["size"]])
+    frame.insert(
+      place + 1, "parameters", [self.parameters[s] for s in frame["size"]]
+    )
+    return frame
+
+
+def study_sizes(
+  directory: directory_lib.ExperimentDirectory,
+  config: config_lib.ExperimentConfig,
+  results: list[groups.GroupScores],
+) -> list[SizeStudy]:
+  """Studies every model family with two sizes or more, and writes its tables.
+
+  Args:
+    directory: of the study.
+    config: of the study.
+    results: `scoring.score_study`.
+
+  Returns:
+    One study for each model family, recipe and subset family that has two sizes
+    with at least two blocks of runs in common.
+  """
+  families: dict[tuple[str, str, str], list[groups.GroupScores]] = {}
+  for result in results:
+    model, recipe, subsets = result.group
+    key = (model_names.parse(model).ladder, recipe, subsets)
+    families.setdefault(key, []).append(result)
+  studies = []
+  for key, members in families.items():
+    study = gather(key, members, config.outputs)
+    if study is not None:
+      write_study(directory, study)
+      studies.append(study)
+  return studies
+
+
+def gather(
+  key: tuple[str, str, str],
+  members: list[groups.GroupScores],
+  outputs: config_lib.OutputsConfig,
+) -> SizeStudy | None:
+  """The runs that all sizes have in common; None if there is no study in them.
+
+  Args:
+    key: model family, recipe and subset family.
+    members: a group a size.
+    outputs: how shapes are named.
+  """
+  family = subsets_lib.parse_family(key[2])
+  if len(members) < 2 or family.scheme in _WITHOUT_TRAJECTORIES:
+    return None
+  members = sorted(members, key=lambda m: (m.parameters, m.group))
+  indices = [[unit.index for unit in m.stack.units] for m in members]
+  shared = sorted(set.intersection(*map(set, indices)))
+  block = np.array(shared, int) // family.block
+  if len(np.unique(block)) < 2:
+    return None
+  rows = [[own.index(m) for m in shared] for own in indices]
+  return SizeStudy(
+    family=key[0],
+    recipe=key[1],
+    subsets=key[2],
+    models=tuple(m.group[0] for m in members),
+    parameters=tuple(m.parameters for m in members),
+    examples=members[0].examples,
+    in_mask=members[0].stack.in_mask[rows[0]],
+    correct=np.stack([m.stack.correct[r] for m, r in zip(members, rows)]),
+    test_correct=np.stack(
+      [m.stack.test_correct[r] for m, r in zip(members, rows)]
+    ),
+    block=block,
+    min_change=outputs.min_change,
+    rule=outputs.trajectory_rule,
+  )
+
+
+def write_study(
+  directory: directory_lib.ExperimentDirectory, study: SizeStudy
+) -> None:
+  """Writes each table as Parquet and as CSV."""
+  folder = directory.root.joinpath(
+    "trajectories", study.family, study.recipe, study.subsets
+  )
+  for name, frame in study.tables().items():
+    directory_lib.write_atomic(
+      folder / f"{name}.parquet", frame.to_parquet(index=False)
+    )
+    directory_lib.write_atomic(
+      folder / f"{name}.csv", frame.to_csv(index=False)
+    )
+
+
+def summary_lines(studies: list[SizeStudy]) -> list[str]:
+  """What each study found, as lines of text."""
+  lines = []
+  for study in studies:
+    lines += ["", f"over sizes: {study.name} ({', '.join(study.models)})"]
+    lines += [f"  {finding.text}" for finding in study.findings]
+    lines.append(f"  {study.noise_statement}")
+  return lines

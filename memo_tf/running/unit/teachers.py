@@ -1,0 +1,110 @@
+"""The teacher of a student's run: found, checked, and given its weights.
+
+Holding an example out of a student must hold it out of its teacher, or scores
+of distilled students measure what leaks through the teacher. So the subset that
+the teacher's run recorded is compared with the student's, example by example.
+"""
+
+import pathlib
+import tempfile
+
+import numpy as np
+
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
+from memo_tf.experiment import recipes
+from memo_tf.experiment import work_units
+from memo_tf.training import trainer as trainer_lib
+
+WEIGHTS = "weights.weights.h5"
+
+
+def prepare(
+  directory: directory_lib.ExperimentDirectory,
+  trainer: trainer_lib.Trainer,
+  unit: work_units.WorkUnit,
+  recipe: recipes.Recipe,
+  in_mask: np.ndarray,
+  dataset_digest: str,
+) -> dict[str, dict[str, str]]:
+  """Gives a student's trainer the weights of its teacher's run.
+
+  Args:
+    directory: of the study.
+    trainer: of the student; its teacher gets the weights.
+    unit: the student.
+    recipe: of the student. Without a teacher nothing is done.
+    in_mask: bool `[N]`, the student's subset.
+    dataset_digest: of the data that the student sees.
+
+  Returns:
+    For the student's record: `{"teacher": {"unit": …, "subset_digest": …,
+    "predictions_digest": …}}`, or nothing.
+
+  Raises:
+    ExperimentError: if the teacher's run is not finished, is damaged, or was
+      trained on other examples; names both units.
+  """
+  if not isinstance(recipe, recipes.DistilledRecipe):
+    return {}
+  teacher = work_units.WorkUnit(*recipe.required[0], unit.subsets, unit.index)
+  work_units.check_same_subset(unit, teacher)
+  state = directory.run_state(teacher, check_digests=True)
+  if state.problem:
+    raise directory_lib.DamagedRunError(teacher, state.problem)
+  if not state.has(frozenset({WEIGHTS})):
+    raise directory_lib.UnitError(
+      f"{unit.name} needs the weights of {teacher.name}, which are not there: "
+      "give the launch command again."
+    )
+  record = state.record
+  check_subset(directory, unit, teacher, in_mask)
+  if record["dataset_digest"] != dataset_digest:
+    raise directory_lib.UnitError(
+      f"{teacher.name}, the teacher of {unit.name}, saw another data set. Move "
+      "its run away to have it anew."
+    )
+  load_weights(trainer.teacher, directory, teacher)
+  return {
+    "teacher": {
+      "unit": teacher.name,
+      "subset_digest": record["subset_digest"],
+      "predictions_digest": record["outputs"]["predictions.parquet"]["digest"],
+    }
+  }
+
+
+def check_subset(
+  directory: directory_lib.ExperimentDirectory,
+  unit: work_units.WorkUnit,
+  teacher: work_units.WorkUnit,
+  in_mask: np.ndarray,
+) -> None:
+  """Compares the subset that a teacher's run recorded with its student's.
+
+  Raises:
+    ExperimentError: if they differ in any example.
+  """
+  table = predictions.read_run(directory, teacher)
+  recorded = table["in_subset"].to_numpy()[: len(in_mask)]
+  if not np.array_equal(recorded, in_mask):
+    count = int((recorded != in_mask).sum())
+    raise directory_lib.UnitError(
+      f"{teacher.name} was trained on another subset than its student "
+      f"{unit.name}: they differ in {count} examples, which would reach the "
+      "student through the teacher. Move the teacher's run away to have it anew."
+    )
+
+
+def load_weights(
+  model,
+  directory: directory_lib.ExperimentDirectory,
+  unit: work_units.WorkUnit,
+) -> None:
+  """Reads the weights of a finished run into a model of its kind."""
+  content = (directory.run_dir(unit) / WEIGHTS).read_bytes()
+  with tempfile.TemporaryDirectory() as folder:
+    # Keras opens for reading and writing what another process may be reading.
+    path = pathlib.Path(folder) / WEIGHTS
+    path.write_bytes(content)
+    model.load_weights(path)

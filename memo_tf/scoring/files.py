@@ -1,0 +1,200 @@
+"""The score files of a study, with what they mean in their metadata.
+
+    scores/<model>/<recipe>/<subsets>/memorization.parquet
+    scores/<model>/<recipe>/<subsets>/memorization_<outcome>.parquet
+    scores/<model>/<recipe>/<subsets>/influence.parquet
+    scores/<model>/<recipe>/consistency.parquet
+
+The second for every further outcome that `--outcomes` asks for, the last where
+the study has subset families of two or more ratios. Imports no TensorFlow.
+"""
+
+import io
+import pathlib
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from memo_tf.estimators import consistency
+from memo_tf.estimators import memorization
+from memo_tf.experiment import config as config_lib
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
+from memo_tf.experiment import subsets as subsets_lib
+
+_INTERVALS = {
+  "correctness": "95 % Newcombe hybrid score",
+  "label_probability": "95 % Welch",
+  "margin": "95 % Welch",
+}
+
+
+def outcome_of(stack: predictions.RunStack, name: str) -> np.ndarray:
+  """What the runs achieved on the training examples: `[M, N]`."""
+  return {
+    "correctness": stack.correct,
+    "label_probability": stack.label_prob,
+    "margin": stack.margin,
+  }[name]
+
+
+def memorization_file(outcome: str) -> str:
+  """Name of the file with the scores of one outcome."""
+  return (
+    "memorization.parquet"
+    if outcome == "correctness"
+    else f"memorization_{outcome}.parquet"
+  )
+
+
+def write_memorization(
+  directory: directory_lib.ExperimentDirectory,
+  group: tuple[str, str, str],
+  scores: memorization.MemorizationScores,
+  labels: np.ndarray,
+  about: dict,
+) -> None:
+  """Writes the scores of one outcome of a group.
+
+  Args:
+    directory: of the study.
+    group: (model, recipe, subsets).
+    scores: over the N training examples.
+    labels: `[N]`, the given ones.
+    about: metadata of the group, see `describe`.
+  """
+  frame = scores.to_dataframe()
+  frame.insert(1, "label", labels)
+  _write_table(
+    directory.scores_dir(group) / memorization_file(scores.outcome),
+    frame,
+    about
+    | {
+      "outcome": scores.outcome,
+      "estimand": scores.estimand,
+      "interval": _INTERVALS[scores.outcome],
+    },
+  )
+
+
+def write_influence(
+  directory: directory_lib.ExperimentDirectory,
+  group: tuple[str, str, str],
+  pairs,
+  outputs: config_lib.OutputsConfig,
+  about: dict,
+) -> None:
+  """Writes the pairs that were kept, an `InfluencePairs`."""
+  limits = {
+    "min_memorization": outputs.min_memorization,
+    "min_influence": outputs.min_influence,
+    "same_class": True,
+  }
+  if outputs.influence_top_k:
+    limits = {"top_k": outputs.influence_top_k, "same_class": False}
+  _write_table(
+    directory.scores_dir(group) / "influence.parquet",
+    pairs.to_dataframe(),
+    about
+    | {
+      "outcome": pairs.outcome,
+      "estimand": pairs.estimand,
+      "interval": "none",
+      "null": "outcomes do not depend on which runs saw the training example; "
+      "one-sided Fisher's exact test, Benjamini & Hochberg over num_tested pairs",
+      "num_tested": pairs.num_tested,
+    }
+    | limits,
+  )
+
+
+def write_consistency(
+  directory: directory_lib.ExperimentDirectory,
+  stacks: dict[tuple[str, str, str], predictions.RunStack],
+  config: config_lib.ExperimentConfig,
+) -> None:
+  """Writes C-scores of every model and recipe with two or more subset ratios.
+
+  Columns: example_id, label, c_score (the unweighted mean over the ratios),
+  standard_error, and consistency_<ratio> for each (Jiang et al., 2021,
+  arXiv:2002.03206).
+
+  Args:
+    directory: of the study.
+    stacks: runs by group.
+    config: of the study.
+  """
+  by_recipe: dict[tuple[str, str], dict[float, predictions.RunStack]] = {}
+  for (model, recipe, subsets), stack in stacks.items():
+    family = subsets_lib.parse_family(subsets)
+    if family.scheme in ("full", "two_sizes"):
+      continue
+    # Of two schemes of one ratio the first by name.
+    by_recipe.setdefault((model, recipe), {}).setdefault(family.ratio, stack)
+  for (model, recipe), families in by_recipe.items():
+    if len(families) < 2:
+      continue
+    profile = consistency.consistency_profile(
+      {
+        ratio: consistency.consistency_scores(stack.correct, stack.in_mask)
+        for ratio, stack in families.items()
+      }
+    )
+    first = next(iter(families.values()))
+    frame = pd.DataFrame(
+      {
+        "example_id": np.arange(len(first.labels)),
+        "label": first.labels,
+        "c_score": profile.c_score,
+        "standard_error": profile.standard_error,
+      }
+      | {
+        f"consistency_{ratio:g}": values
+        for ratio, values in zip(profile.ratios, profile.profile)
+      }
+    )
+    about = {
+      "outcome": "correctness",
+      "model": model,
+      "recipe": recipe,
+      "ratios": ", ".join(f"{ratio:g}" for ratio in profile.ratios),
+      "M": ", ".join(str(len(families[r].units)) for r in profile.ratios),
+      "dataset": config.data.dataset,
+      "format_version": config_lib.FORMAT_VERSION,
+    }
+    folder = directory.scores_dir((model, recipe, ""))
+    _write_table(folder / "consistency.parquet", frame, about)
+
+
+def describe(
+  group: tuple[str, str, str],
+  num_runs: int,
+  config: config_lib.ExperimentConfig,
+) -> dict:
+  """Metadata that every score file of a group has."""
+  family = subsets_lib.parse_family(group[2])
+  return {
+    "estimator": "plain",
+    "model": group[0],
+    "recipe": group[1],
+    "subsets": family.name,
+    "scheme": family.scheme,
+    "ratio": family.ratio,
+    "M": num_runs,
+    "dataset": config.data.dataset,
+    "format_version": config_lib.FORMAT_VERSION,
+  }
+
+
+def _write_table(path: pathlib.Path, frame: pd.DataFrame, about: dict) -> None:
+  """A frame as a Parquet file, with `about` in its metadata."""
+  table = pa.Table.from_pandas(frame, preserve_index=False)
+  metadata = {key: str(value) for key, value in about.items()}
+  table = table.replace_schema_metadata(
+    {**(table.schema.metadata or {}), **metadata}
+  )
+  sink = io.BytesIO()
+  pq.write_table(table, sink)
+  directory_lib.write_atomic(path, sink.getvalue())

@@ -1,0 +1,418 @@
+"""From finished runs to scores, for each model, recipe and subset family.
+
+Which files, and what is in them: score_files.py.
+
+Imports no TensorFlow: whoever has the predictions can score them.
+"""
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+
+from memo_tf.scoring import files
+from memo_tf.analysis import ranking
+from memo_tf.analysis import planted_truth
+from memo_tf.estimators import influence as influence_lib
+from memo_tf.estimators import memorization
+from memo_tf.estimators import reliability as reliability_lib
+from memo_tf.experiment import config as config_lib
+from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import model_names
+from memo_tf.store import predictions
+from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.experiment import work_units
+
+# A run is flagged as stuck if its in-accuracy is this far under the median of
+# its siblings, and this many of their median absolute deviations.
+STUCK_DROP = 0.1
+STUCK_DEVIATIONS = 8.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GroupScores:
+  """What is known of one model, recipe and subset family.
+
+  Attributes:
+    group: (model, recipe, subsets).
+    parameters: of the model, trainable.
+    scores: over the N training examples, of correctness.
+    further_scores: of each further outcome that was asked for.
+    stack: the runs behind them.
+    examples: a row a training example: label, clean_label, is_noisy, ….
+    flagged: units that got stuck, with why.
+    num_missing: runs that are not finished.
+    seconds: of all the runs together.
+    influence: the pairs kept; None if not asked for or for whole data.
+    reliability_curve: of two halves, over numbers of runs up to all; empty with
+      fewer than two blocks.
+    runs_needed: how many more make intervals as narrow as asked for; None if
+      no example has one.
+  """
+
+  group: tuple[str, str, str]
+  parameters: int
+  scores: memorization.MemorizationScores
+  stack: predictions.RunStack
+  examples: pd.DataFrame
+  flagged: tuple[tuple[str, str], ...]
+  num_missing: int
+  seconds: float
+  further_scores: tuple[memorization.MemorizationScores, ...] = ()
+  influence: influence_lib.InfluencePairs | None = None
+  reliability_curve: tuple[reliability_lib.SplitHalfReliability, ...] = ()
+  runs_needed: int | None = None
+
+  @property
+  def reliability(self) -> reliability_lib.SplitHalfReliability | None:
+    """Of two halves of all runs that make whole blocks."""
+    return self.reliability_curve[-1] if self.reliability_curve else None
+
+  def certainty(self, width: float) -> str:
+    """In words: how sure the scores are, and what narrower ones would take."""
+    actual = _mean(self.scores.ci_high - self.scores.ci_low)
+    if np.isnan(actual):
+      return "No example was both in and out of subsets: there are no scores."
+    text = f"An interval is {actual:.2f} wide on average"
+    if self.runs_needed:
+      text += f"; {width:.2f} takes about {self.runs_needed} more runs"
+    text += "."
+    if self.reliability and not np.isnan(self.reliability.correlation):
+      text += (
+        " Scores from two halves of the runs correlate "
+        f"{self.reliability.correlation:.3f}: an estimated "
+        f"{100 * self.reliability.reliability:.0f} % of the variance of the "
+        f"scores from all {self.reliability.num_runs} runs is not noise."
+      )
+    return text
+
+  def plant(self) -> np.ndarray:
+    """`[N]` str, the column `plant`; "" where only labels are recorded."""
+    if "plant" not in self.examples:
+      return np.full(len(self.examples), "")
+    return self.examples["plant"].to_numpy(dtype=str)
+
+  def kinds(self) -> tuple[np.ndarray, np.ndarray]:
+    """`planted_truth.kinds` of the training examples."""
+    noisy = self.examples["is_noisy"].to_numpy(dtype=bool)
+    if "origin_id" not in self.examples:  # nothing but labels is known
+      kind = np.where(noisy, planted_truth.WRONG, planted_truth.CLEAN)
+      return kind, np.ones(len(noisy), int)
+    return planted_truth.kinds(
+      self.plant(),
+      noisy,
+      self.examples["origin_id"].to_numpy(),
+    )
+
+  def planted_summary(self) -> list[planted_truth.KindSummary]:
+    """Expected and measured scores by kind; empty if nothing was planted."""
+    kind, copies = self.kinds()
+    if set(kind) <= {planted_truth.CLEAN}:
+      return []
+    ids = np.arange(len(kind))
+    return planted_truth.summarize(
+      self.stack.correct,
+      self.stack.in_mask,
+      kind,
+      copies,
+      self.examples.get("origin_id", pd.Series(ids)).to_numpy(),
+      ratio=subsets_lib.parse_family(self.group[2]).ratio,
+      num_classes=self.examples["clean_label"].nunique(),
+    )
+
+  def summary(self) -> dict[str, float]:
+    """The group's figures: accuracies, mean memorization, detection."""
+    stack, scores = self.stack, self.scores
+    clean = self.examples["clean_label"].to_numpy()
+    clean_hits = stack.predicted == clean
+    inside, outside = stack.in_mask, ~stack.in_mask
+    # Copies score otherwise, and noise images are no negatives: those aside.
+    kind, _ = self.kinds()
+    noisy = kind == planted_truth.WRONG
+    plain = noisy | (kind == planted_truth.CLEAN)
+    return {
+      "num_runs": len(stack.units),
+      "parameters": self.parameters,
+      "in_accuracy": _mean(scores.in_accuracy),
+      "out_accuracy": _mean(scores.out_accuracy),
+      "test_accuracy": _mean(stack.test_correct),
+      "in_accuracy_clean": _mean(clean_hits[inside]),
+      "out_accuracy_clean": _mean(clean_hits[outside]),
+      "mean_memorization": _mean(scores.memorization),
+      "mean_interval_width": _mean(scores.ci_high - scores.ci_low),
+      "num_planted": int(noisy.sum()),
+      "planted_auroc": ranking.auroc(
+        scores.memorization[plain], noisy[plain]
+      ),
+      "planted_precision": ranking.precision(
+        scores.memorization[plain], noisy[plain]
+      ),
+      "planted_memorization": _mean(scores.memorization[noisy]),
+      "other_memorization": _mean(scores.memorization[plain & ~noisy]),
+    }
+
+
+def score_group(
+  directory: directory_lib.ExperimentDirectory,
+  units: list[work_units.WorkUnit],
+  examples: pd.DataFrame,
+  *,
+  exclude_flagged: bool = False,
+  outputs: config_lib.OutputsConfig | None = None,
+) -> GroupScores | None:
+  """Scores the finished runs among `units`, which share a group.
+
+  Args:
+    directory: of the study.
+    units: of one model, recipe and subset family.
+    examples: `predictions.read_examples`.
+    exclude_flagged: leave out runs that got stuck.
+    outputs: thresholds of the pairs and width of the intervals.
+
+  Returns:
+    None if no run is finished.
+  """
+  records = {}
+  for unit in units:
+    state = directory.run_state(unit, check_digests=False)
+    if state.record:
+      records[unit] = _figures(unit, state.record)
+  if not records:
+    return None
+  flagged = find_stuck(
+    {unit.name: record["in_accuracy"] for unit, record in records.items()}
+  )
+  excluded = {name for name, _ in flagged} if exclude_flagged else set()
+  used = [unit for unit in records if unit.name not in excluded]
+  stack = predictions.stack_runs(directory, used)
+  train = examples[examples["split"] == "train"].reset_index(drop=True)
+  outputs = outputs or config_lib.OutputsConfig()
+  family = subsets_lib.parse_family(units[0].subsets)
+  scores = _scores(stack, family, "correctness")
+  pairs, curve = None, ()
+  if family.scheme != "full":
+    pairs = _pairs(stack, scores, outputs)
+    if family.scheme != "two_sizes" and len(used) >= 2 * family.block:
+      curve = tuple(
+        reliability_lib.reliability_curve(
+          stack.correct, stack.in_mask, block=family.block
+        )
+      )
+  return GroupScores(
+    group=units[0].group,
+    parameters=next(iter(records.values()))["parameters"],
+    scores=scores,
+    further_scores=tuple(
+      _scores(stack, family, outcome)
+      for outcome in outputs.outcomes
+      if outcome != "correctness"
+    ),
+    stack=stack,
+    examples=train,
+    flagged=tuple(flagged),
+    num_missing=len(units) - len(records),
+    seconds=sum(record["seconds"] for record in records.values()),
+    influence=pairs,
+    reliability_curve=curve,
+    runs_needed=reliability_lib.runs_needed(
+      scores, outputs.interval_width, block=family.block
+    ),
+  )
+
+
+def _figures(unit, record: dict) -> dict:
+  """What scoring needs of a run's record.
+
+  Raises:
+    DamagedRunError: if it lacks a figure, or has something else in its place.
+  """
+  try:
+    return {
+      "in_accuracy": float(record["in_accuracy"]),
+      "parameters": int(record["parameters"]),
+      "seconds": float(record["seconds"]["total"]),
+    }
+  except (KeyError, TypeError, ValueError) as error:
+    raise directory_lib.DamagedRunError(
+      unit, f"run.json lacks a figure ({error})"
+    ) from error
+
+
+def _scores(stack, family, outcome) -> memorization.MemorizationScores:
+  """Scores of an outcome, of the family's estimand."""
+  estimand = family.estimand
+  if family.scheme == "two_sizes":
+    sizes = stack.in_mask.sum(axis=1)
+    if sizes.min() == sizes.max():  # so far only runs of one size are there
+      estimand = "conditional"
+  return memorization.memorization_scores(
+    files.outcome_of(stack, outcome),
+    stack.in_mask,
+    outcome_kind=outcome,
+    estimand=estimand,
+  )
+
+
+def _pairs(stack, scores, outputs) -> influence_lib.InfluencePairs:
+  """The influential pairs: above the thresholds, or the best of each test."""
+  if outputs.influence_top_k:
+    limits = {"min_influence": None, "top_k": outputs.influence_top_k}
+  else:
+    limits = {
+      "memorization": scores.memorization,
+      "min_memorization": outputs.min_memorization,
+      "min_influence": outputs.min_influence,
+      "train_labels": stack.labels,
+      "test_labels": stack.test_labels,
+    }
+  return influence_lib.influential_pairs(
+    stack.test_correct, stack.in_mask, estimand=scores.estimand, **limits
+  )
+
+
+def find_stuck(in_accuracies: dict[str, float]) -> list[tuple[str, str]]:
+  """Runs whose in-accuracy is far under that of their siblings.
+
+  Args:
+    in_accuracies: accuracy on its own subset, by unit name.
+
+  Returns:
+    (unit name, why) for each; at least `STUCK_DROP` and `STUCK_DEVIATIONS`
+    median absolute deviations under the median.
+  """
+  values = np.array(list(in_accuracies.values()), np.float64)
+  median = np.median(values)
+  deviation = np.median(np.abs(values - median))
+  limit = max(STUCK_DROP, STUCK_DEVIATIONS * deviation)
+  return [
+    (name, f"in-accuracy {value:.3f}, its siblings' median is {median:.3f}")
+    for name, value in in_accuracies.items()
+    if value <= median - limit
+  ]
+
+
+def write_scores(
+  directory: directory_lib.ExperimentDirectory,
+  result: GroupScores,
+  config: config_lib.ExperimentConfig,
+) -> None:
+  """Writes a group's score files: of every outcome, and the pairs."""
+  group, labels = result.group, result.stack.labels
+  about = files.describe(group, len(result.stack.units), config)
+  for scores in (result.scores, *result.further_scores):
+    files.write_memorization(directory, group, scores, labels, about)
+  if result.influence is not None:
+    files.write_influence(
+      directory, group, result.influence, config.outputs, about
+    )
+
+
+def score_study(
+  directory: directory_lib.ExperimentDirectory,
+  config: config_lib.ExperimentConfig,
+) -> list[GroupScores]:
+  """Scores every group of a study and writes the files; smallest model first.
+
+  Also writes `scores/summary.json`, the figures of `GroupScores.summary` and,
+  if something was planted, of `GroupScores.planted_summary`.
+  """
+  groups: dict[tuple[str, str, str], list[work_units.WorkUnit]] = {}
+  for unit in work_units.plan(config):
+    groups.setdefault(unit.group, []).append(unit)
+  order = sorted(
+    groups, key=lambda g: (model_names.parse(g[0]).relative_cost, g)
+  )
+  examples = predictions.read_examples(directory)
+  results = []
+  for group in order:
+    result = score_group(
+      directory,
+      groups[group],
+      examples,
+      exclude_flagged=config.outputs.exclude_flagged_runs,
+      outputs=config.outputs,
+    )
+    if result:
+      write_scores(directory, result, config)
+      results.append(result)
+  files.write_consistency(
+    directory, {r.group: r.stack for r in results}, config
+  )
+  names = ("model", "recipe", "subsets")
+  summary = [
+    dict(zip(names, r.group))
+    | _without_nan(r.summary())
+    | {"certainty": r.certainty(config.outputs.interval_width)}
+    | {
+      "reliability": _without_nan(
+        {point.num_runs: point.reliability for point in r.reliability_curve}
+      )
+    }
+    | {
+      "planted": [
+        _without_nan(dataclasses.asdict(row)) for row in r.planted_summary()
+      ]
+    }
+    for r in results
+  ]
+  directory_lib.write_atomic(
+    directory.root / "scores" / "summary.json",
+    json.dumps(summary, indent=2) + "\n",
+  )
+  return results
+
+
+def _without_nan(figures: dict) -> dict:
+  """JSON has no NaN: None stands for what is not known."""
+  return {
+    name: None if isinstance(value, float) and np.isnan(value) else value
+    for name, value in figures.items()
+  }
+
+
+def _mean(values: np.ndarray) -> float:
+  values = np.asarray(values, np.float64)
+  values = values[~np.isnan(values)]
+  return float(values.mean()) if values.size else float("nan")
+
+
+def summary_lines(results: list[GroupScores]) -> list[str]:
+  """The study's figures as a small text table, a line a group.
+
+  Under it, where copies or noise images were planted, a table of expected and
+  measured scores for each group.
+  """
+  lines = [
+    f"{'model/recipe/subsets':40} {'runs':>5} {'in':>7} {'out':>7} {'test':>7} "
+    f"{'memorization':>12} {'AUROC planted':>13}"
+  ]
+  for result in results:
+    figures = result.summary()
+    auroc = figures["planted_auroc"]
+    lines.append(
+      f"{'/'.join(result.group):40} {figures['num_runs']:5d} "
+      f"{figures['in_accuracy']:7.4f} {figures['out_accuracy']:7.4f} "
+      f"{figures['test_accuracy']:7.4f} {figures['mean_memorization']:12.4f} "
+      + (f"{auroc:13.4f}" if auroc == auroc else f"{'none':>13}")
+    )
+  for result in results:
+    kinds = result.planted_summary()
+    if {row.kind for row in kinds} <= {
+      planted_truth.CLEAN,
+      planted_truth.WRONG,
+    }:
+      continue
+    lines += [
+      "",
+      f"{'planted: ' + '/'.join(result.group):40} {'images':>6} {'in':>7} "
+      f"{'out':>7} {'memorization':>12} {'95 % interval':>18} {'expected':>15}",
+    ]
+    for row in kinds:
+      interval = f"[{row.ci_low:.4f}, {row.ci_high:.4f}]"
+      lines.append(
+        f"{row.kind:40} {row.num_examples:6d} {row.in_accuracy:7.4f} "
+        f"{row.out_accuracy:7.4f} {row.memorization:12.4f} {interval:>18} "
+        f"{row.expected(4):>15}"
+      )
+  return lines

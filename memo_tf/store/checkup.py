@@ -1,0 +1,206 @@
+"""Reads a whole study against its digests: what is damaged, missing, left over.
+
+What a launch derives from runs (scores, page, settings) has its digests in
+`digests.json`, written last. What is damaged can be moved to `damaged/`, never
+deleted; the next launch then makes it again.
+"""
+
+from collections.abc import Iterator
+import dataclasses
+import json
+import os
+import pathlib
+
+import numpy as np
+
+from memo_tf.experiment import config as config_lib
+from memo_tf.store import dataset_info
+from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import recipes
+from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.experiment import work_units
+
+DIGESTS = "digests.json"
+# Not derived: these have records of their own, or nobody reads them again.
+_OTHER = ("dataset", "subsets", "runs", "work", "damaged", "tensorboard")
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+  """Something in a study's folder that is not as it should be.
+
+  Attributes:
+    path: of it, relative to the study's folder.
+    problem: in words.
+    unit: the unit whose run it is, or None.
+    is_damage: whether the next launch has to do something again; False for
+      what is merely left over.
+  """
+
+  path: str
+  problem: str
+  unit: work_units.WorkUnit | None = None
+  is_damage: bool = True
+
+  def __str__(self) -> str:
+    return f"{self.path}: {self.problem}"
+
+
+def record_digests(directory: directory_lib.ExperimentDirectory) -> None:
+  """Writes `digests.json`: every file that a launch has derived from runs."""
+  entries = {
+    name: directory_lib.file_entry(directory.root / name)
+    for name in _derived(directory)
+  }
+  content = {"format_version": config_lib.FORMAT_VERSION, "files": entries}
+  directory_lib.write_atomic(
+    directory.root / DIGESTS, json.dumps(content, indent=2) + "\n"
+  )
+
+
+def findings(
+  directory: directory_lib.ExperimentDirectory,
+  config: config_lib.ExperimentConfig,
+) -> Iterator[Finding]:
+  """Reads everything; yields what is wrong.
+
+  Args:
+    directory: of the study.
+    config: `preparation.recorded_config`.
+  """
+  info, wrong = None, False
+  for finding in _dataset(directory):
+    wrong = True
+    yield finding
+  if not wrong:
+    info = dataset_info.read_info(directory)
+  yield from _subsets(directory, config, info)
+  yield from _runs(directory, config, info)
+  yield from _derived_files(directory)
+  yield from _leftovers(directory)
+
+
+def repair(
+  directory: directory_lib.ExperimentDirectory, found: list[Finding]
+) -> list[tuple[str, pathlib.Path]]:
+  """Moves what is damaged or left over to `damaged/`; returns from and to."""
+  moved = []
+  # Of a damaged data set all goes: its files are written together.
+  paths = dict.fromkeys(
+    "dataset" if finding.path.startswith("dataset/") else finding.path
+    for finding in found
+  )
+  for path in paths:
+    place = directory.move_to_damaged(directory.root / path, path)
+    if place:
+      moved.append((path, place))
+  return moved
+
+
+def _dataset(directory) -> Iterator[Finding]:
+  try:
+    info = dataset_info.read_info(directory)
+    problems = dataset_info.damaged_files(directory.dataset_dir, info)
+  except directory_lib.ExperimentError as error:
+    yield Finding("dataset/info.json", str(error))
+    return
+  for name, problem in problems.items():
+    yield Finding(f"dataset/{name}", problem)
+
+
+def _subsets(directory, config, info) -> Iterator[Finding]:
+  """Masks are compared with those that the seed gives."""
+  for family in config.family_names():
+    path = directory.in_mask_path(family)
+    name = str(path.relative_to(directory.root))
+    try:
+      masks = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+      yield Finding(name, "is missing")
+      continue
+    except (OSError, ValueError, EOFError) as error:
+      yield Finding(name, f"cannot be read ({error})")
+      continue
+    if info is None:
+      continue
+    expected = subsets_lib.parse_family(family).in_mask(
+      info["num_train"], config.subsets.num_subsets, config.running.seed
+    )
+    rows = len(masks) if masks.ndim else 0
+    if not subsets_lib.same_masks(masks, expected[:rows]):
+      yield Finding(name, "does not hold the subsets that the seed gives")
+
+
+def _runs(directory, config, info) -> Iterator[Finding]:
+  units = work_units.plan(config)
+  wanted = work_units.wanted_outputs(config, units)
+  for unit in units:
+    state = directory.run_state(unit, check_digests=True)
+    name = f"runs/{unit.name}"
+    problem = state.problem
+    if state.record:
+      problem = _foreign(state.record, unit, config, info)
+    if problem:
+      yield Finding(name, problem, unit)
+    for lost in state.missing if not problem else ():
+      # Nothing to move away: the run is of use without it.
+      if lost in wanted[unit]:
+        yield Finding(f"{name}/{lost}", "is missing", unit)
+
+
+def _foreign(record, unit, config, info) -> str | None:
+  """Why a whole run is not one of this study, or None."""
+  if info and record.get("dataset_digest") not in (None, info["digest"]):
+    return "it saw another data set"
+  digest = recipes.parse(unit.recipe, config.recipe).digest()
+  if record.get("recipe_digest") not in (None, digest):
+    return "it was trained by another recipe of that name"
+  return None
+
+
+def _derived(directory) -> list[str]:
+  """Names of the files that a launch has derived, as they lie there."""
+  names = []
+  for entry in sorted(os.scandir(directory.root), key=lambda e: e.name):
+    if entry.name in (*_OTHER, DIGESTS) or entry.name.startswith("."):
+      continue
+    path = pathlib.Path(entry.path)
+    if path.is_file():
+      names.append(entry.name)
+    elif path.is_dir():
+      names += [
+        str(file.relative_to(directory.root))
+        for file in sorted(path.rglob("*"))
+        if file.is_file() and not file.name.startswith(".")
+      ]
+  return names
+
+
+def _derived_files(directory) -> Iterator[Finding]:
+  path = directory.root / DIGESTS
+  try:
+    entries = json.loads(path.read_text())["files"].items()
+  except FileNotFoundError:
+    return  # nothing was scored yet
+  except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    yield Finding(DIGESTS, f"cannot be read ({error})")
+    return
+  for name, entry in entries:
+    if not directory_lib.is_inside(name):
+      yield Finding(DIGESTS, f"names a file {name!r} outside the study")
+      return
+    try:
+      problem = directory_lib.difference(directory.root / name, entry, True)
+    except FileNotFoundError:
+      problem = "is missing"
+    except (OSError, KeyError, TypeError) as error:
+      problem = f"cannot be read ({error})"
+    if problem and name not in ("config.json", "resolved.flags"):
+      yield Finding(name, problem)
+
+
+def _leftovers(directory) -> Iterator[Finding]:
+  """Private files and folders of processes of this host that have ended."""
+  for path in directory.private_leftovers():
+    name = str(path.relative_to(directory.root))
+    yield Finding(name, "was left half-written", is_damage=False)

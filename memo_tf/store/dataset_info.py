@@ -1,0 +1,165 @@
+"""What `dataset/info.json` says, and whether the files beside it are whole."""
+
+import dataclasses
+import json
+import math
+import pathlib
+
+from memo_tf.experiment import config as config_lib
+from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import run_outputs
+
+ADVICE = (
+  "move the folder {folder} away and give the launch command again: it is "
+  "written anew from the same data"
+)
+
+
+def read_info(directory: directory_lib.ExperimentDirectory) -> dict:
+  """The content of `dataset/info.json`."""
+  path = directory.dataset_dir / "info.json"
+  try:
+    info = json.loads(path.read_text())
+    version = info["format_version"]
+    is_newer = version > config_lib.FORMAT_VERSION
+    for name, entry in info.get("files", {}).items():
+      if not directory_lib.is_inside(name):
+        raise ValueError(f"it names a file {name!r}")
+      int(entry["bytes"]), str(entry["digest"])
+  except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    raise directory_lib.ExperimentError(
+      f"{path} cannot be read ({error}); " + ADVICE.format(folder=path.parent)
+    ) from error
+  if is_newer:
+    raise directory_lib.ExperimentError(
+      f"{path} was written by a newer memo_tf (format_version {version})."
+    )
+  return info
+
+
+def made_from(config: config_lib.ExperimentConfig) -> dict:
+  """The settings that the content of `dataset/` depends on."""
+  return {
+    **{
+      field.name: config_lib.portable(field, getattr(config.data, field.name))
+      for field in dataclasses.fields(config.data)
+      if field.metadata["policy"] == "fixed"
+    },
+    "seed": config.running.seed,
+  }
+
+
+def is_made_from(info: dict, config: config_lib.ExperimentConfig) -> bool:
+  """Whether `dataset/` was made with these settings.
+
+  A setting that is younger than the record had its default value then.
+  """
+  recorded = info.get("made_from")
+  if not isinstance(recorded, dict):
+    return False
+  before = {**made_from(config_lib.ExperimentConfig()), **recorded}
+  # JSON has lists where the settings have tuples.
+  return json.loads(json.dumps(before)) == json.loads(
+    json.dumps(made_from(config))
+  )
+
+
+def is_streamed(config: config_lib.RunningConfig, decoded_bytes: int) -> bool:
+  """Whether images that would take so many bytes stay on disk."""
+  if config.storage == "auto":
+    return decoded_bytes > config.memory_budget_gb * 1e9
+  return config.storage == "stream"
+
+
+def decoded_bytes(info: dict) -> int:
+  """What all training and test images take in memory."""
+  size = 2 if info.get("image_type") == "uint16" else 1
+  count = info["num_train"] + info["num_test"]
+  return count * math.prod(info["image_shape"]) * size
+
+
+def check_storage(config: config_lib.ExperimentConfig, size: int) -> None:
+  """Raises a `UsageError` if data of so many bytes cannot be used as asked."""
+  in_memory = sorted(
+    name
+    for name, proxy in run_outputs.chosen(config).items()
+    if run_outputs.outputs_of(proxy) - run_outputs.OF_STREAMED
+  )
+  if in_memory and is_streamed(config.running, size):
+    raise directory_lib.UsageError(
+      "Proxies of gradients, representations or a second training take data in "
+      f"memory, and these are streamed: they take {size / 1e9:.1f} GB "
+      f"(--memory_budget_gb={config.running.memory_budget_gb:g}); raise that, "
+      "give --storage=memory, or name others. Received: --proxies="
+      + ",".join(in_memory)
+    )
+  if config.outputs.materialize_subsets and is_streamed(config.running, size):
+    raise directory_lib.UsageError(
+      "--materialize_subsets is for data in memory: of those that are streamed a "
+      f"subset is read without the rest. These take {size / 1e9:.1f} GB "
+      f"(--memory_budget_gb={config.running.memory_budget_gb:g}). Received: "
+      "--materialize_subsets"
+    )
+
+
+def is_encoded(info: dict) -> bool:
+  """Whether records hold encoded images and are read through an index."""
+  return "encoding" in info
+
+
+def damaged_files(
+  folder: pathlib.Path,
+  info: dict,
+  *,
+  check_digests: bool = True,
+  images_later: bool = False,
+) -> dict[str, str]:
+  """Files of `dataset/` that differ from info.json, each with what is wrong.
+
+  Args:
+    folder: `dataset/`, or a copy of it.
+    info: `read_info`.
+    check_digests: compare digests, not only sizes.
+    images_later: of shards that are read through an index, which has a digest
+      of every image, compare the sizes only: to read all of them at every start
+      would take too long.
+  """
+  problems = {}
+  for name, entry in info["files"].items():
+    check = check_digests and not (images_later and _has_index(info, name))
+    try:
+      problem = directory_lib.difference(folder / name, entry, check)
+    except OSError as error:
+      problem = f"cannot be read ({error.strerror})"
+    if problem:
+      problems[name] = problem
+  return problems
+
+
+def check_files(
+  directory: directory_lib.ExperimentDirectory,
+  info: dict,
+  *,
+  check_digests: bool = True,
+) -> None:
+  """Compares the files of `dataset/` with what info.json says of them.
+
+  Of shards that are read through an index, which has a digest of every image,
+  the sizes only: to read all of them at every start would take too long.
+
+  Raises:
+    ExperimentError: that names the first one that differs.
+  """
+  folder = directory.dataset_dir
+  for name, problem in damaged_files(
+    folder, info, check_digests=check_digests, images_later=True
+  ).items():
+    raise directory_lib.ExperimentError(
+      f"{folder / name} is damaged: it {problem}; "
+      + ADVICE.format(folder=folder)
+    )
+
+
+def _has_index(info: dict, name: str) -> bool:
+  large = name.endswith(".tfrecord") or name == "thumbnails.npy"
+  return is_encoded(info) and large

@@ -1,0 +1,311 @@
+"""Puts the runs of one study that were made in several places into one folder.
+
+Everything is compared before anything is copied: settings, data set, subsets,
+recipes, and the predictions of units that were run in more than one place. A
+run is copied to a private folder, checked against its digests on the way, and
+renamed into place, so that a merge that breaks off goes on where it stopped.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import io
+import json
+import os
+import pathlib
+import shutil
+
+import numpy as np
+
+from memo_tf.cli import flags
+from memo_tf.experiment import config as config_lib
+from memo_tf.store import dataset_info
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
+from memo_tf.experiment import recipes
+from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.experiment import work_units
+
+Directory = directory_lib.ExperimentDirectory
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Merged:
+  """What a merge did.
+
+  Attributes:
+    num_copied: runs, or outputs of runs, that were not there before.
+    num_there: runs of the sources that were.
+    damaged: runs of the sources that cannot be used, with why.
+  """
+
+  num_copied: int
+  num_there: int
+  damaged: dict[str, str]
+
+
+def merge(
+  into: Directory,
+  sources: list[Directory],
+  say: Callable[[str], None] = lambda line: None,
+) -> Merged:
+  """Copies the finished runs of `sources` into the study `into`.
+
+  Args:
+    into: new, empty, or of the same study.
+    sources: folders of the same study.
+    say: told what goes on.
+
+  Raises:
+    UsageError: that names the first thing that differs; nothing was copied.
+    ExperimentError: if a source cannot be read.
+  """
+  roots = [study.root.resolve() for study in (into, *sources)]
+  if len(set(roots)) < len(roots):
+    raise directory_lib.UsageError(
+      "--experiment_dir and --sources must name different folders. Received: "
+      + ", ".join(map(str, roots))
+    )
+  is_new = not into.config_path.exists()
+  if is_new and into.root.is_dir() and set(os.listdir(into.root)) - _SET_UP:
+    raise directory_lib.UsageError(
+      "--experiment_dir must name a new or empty folder, or that of a study. "
+      f"Received: {into.root}"
+    )
+  studies = sources if is_new else [into, *sources]
+  config = _united_config(studies)
+  info = _same_dataset(studies)
+  masks = _same_subsets(studies, config, info["num_train"])
+  say(f"Comparing the runs of {len(studies)} folders …")
+  chosen, there, damaged = _compare_runs(into, sources, config, info, masks)
+  _set_up(into, sources[0], config, info, masks)
+  say(f"Copying {len(chosen)} runs …")
+  for unit, source in chosen:
+    try:
+      _copy_run(source, into, unit)
+    except directory_lib.DamagedRunError as error:
+      damaged[f"{source.root}: {unit.name}"] = error.problem
+  num_damaged = sum(unit.name in " ".join(damaged) for unit, _ in chosen)
+  return Merged(
+    num_copied=len(chosen) - num_damaged, num_there=there, damaged=damaged
+  )
+
+
+# What a merge that broke off may have left of a new folder.
+_SET_UP = {"dataset", "subsets", "resolved.flags", "environment.json"}
+
+
+def _united_config(studies: list[Directory]) -> config_lib.ExperimentConfig:
+  """The settings that all have, with the most subsets and all the names."""
+  united = None
+  for study in studies:
+    try:
+      config = config_lib.from_json(study.config_path.read_text()).validate()
+    except OSError as error:
+      raise directory_lib.UsageError(
+        f"{study.root} holds no study: config.json cannot be read "
+        f"({error.strerror})"
+      ) from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+      raise directory_lib.ExperimentError(
+        f"{study.config_path} cannot be read ({error})"
+      ) from error
+    if united is None:
+      united = config
+      continue
+    count = max(united.subsets.num_subsets, config.subsets.num_subsets)
+    subsets = dataclasses.replace(config.subsets, num_subsets=count)
+    try:
+      config = dataclasses.replace(config, subsets=subsets)
+      # Where and how it is done may differ; the first one's is kept.
+      both = config_lib.merge(united, config)
+    except ValueError as error:
+      text = str(error).split(": ", 1)[1].split(". Give")[0]
+      raise directory_lib.UsageError(
+        f"{study.root} has other settings than {studies[0].root}: {text}"
+      ) from error
+    united = dataclasses.replace(
+      united, subsets=both.subsets, models=both.models
+    )
+  return united
+
+
+def _same_dataset(studies: list[Directory]) -> dict:
+  infos = [dataset_info.read_info(study) for study in studies]
+  for study, info in zip(studies, infos):
+    if info["digest"] != infos[0]["digest"]:
+      raise directory_lib.UsageError(
+        f"{study.root} has another data set than {studies[0].root}: digest "
+        f"{info['digest']} instead of {infos[0]['digest']}"
+      )
+  return infos[0]
+
+
+def _same_subsets(studies, config, num_examples) -> dict[str, np.ndarray]:
+  """The masks `[M, N]` of each family, which are those of every study."""
+  masks = {}
+  for family in config.family_names():
+    masks[family] = subsets_lib.parse_family(family).in_mask(
+      num_examples, config.subsets.num_subsets, config.running.seed
+    )
+    for study in studies:
+      path = study.in_mask_path(family)
+      try:
+        found = np.load(path, allow_pickle=False)
+      except FileNotFoundError:
+        continue
+      except (OSError, ValueError, EOFError) as error:
+        raise directory_lib.ExperimentError(
+          f"{path} cannot be read ({error})"
+        ) from error
+      rows = len(found) if found.ndim else 0
+      if not subsets_lib.same_masks(found, masks[family][:rows]):
+        raise directory_lib.UsageError(
+          f"{path} does not hold the subsets that the seed gives: its runs "
+          "were trained on others"
+        )
+  return masks
+
+
+def _compare_runs(into, sources, config, info, masks):
+  """Which runs to copy from where, how many are there, which are damaged."""
+  units = work_units.plan(config)
+  chosen, there, damaged = [], 0, {}
+  for unit in units:
+    first, record = None, None
+    outputs: set[str] = set()
+    state = into.run_state(unit, check_digests=False)
+    if state.record:
+      first, record, outputs = into, state.record, set(state.record["outputs"])
+    elif state.problem:
+      damaged[f"{into.root}: {unit.name}"] = state.problem
+      continue
+    for source in sources:
+      state = source.run_state(unit, check_digests=False)
+      if state.problem:
+        damaged[f"{source.root}: {unit.name}"] = state.problem
+      if not state.record:
+        continue
+      _check_origin(source, unit, state.record, config, info, masks)
+      if first:
+        _check_same_run(unit, first, record, source, state.record)
+      else:
+        first, record = source, state.record
+      if set(state.record["outputs"]) <= outputs:
+        there += 1
+      else:
+        outputs |= set(state.record["outputs"])
+        chosen.append((unit, source))
+  return chosen, there, damaged
+
+
+def _check_origin(source, unit, record, config, info, masks) -> None:
+  """Refuses a run of another data set, subset or recipe."""
+  mask = masks[unit.subsets][unit.index]
+  expected = {
+    "dataset_digest": info["digest"],
+    "subset_digest": directory_lib.digest_bytes(np.packbits(mask)),
+    "recipe_digest": recipes.parse(unit.recipe, config.recipe).digest(),
+  }
+  for name, digest in expected.items():
+    if record.get(name) != digest:
+      raise directory_lib.UsageError(
+        f"the run {unit.name} in {source.root} is of another study: its {name} "
+        f"is {record.get(name)!r} instead of {digest!r}"
+      )
+
+
+def _check_same_run(unit, first, record, other, other_record) -> None:
+  """Refuses a unit that was run twice and predicted two things."""
+  name = directory_lib.PREDICTIONS
+  if (
+    record["outputs"][name]["digest"] == other_record["outputs"][name]["digest"]
+  ):
+    return
+  if not predictions.same_predictions(
+    predictions.read_run(first, unit), predictions.read_run(other, unit)
+  ):
+    raise directory_lib.UsageError(
+      f"the run {unit.name} predicts something else in {other.root} than in "
+      f"{first.root}: move one of them away"
+    )
+
+
+def _set_up(into, source, config, info, masks) -> None:
+  """Makes `into` a study without runs, unless it is one already."""
+  into.root.mkdir(parents=True, exist_ok=True)
+  into.clean_private()
+  if not into.dataset_dir.exists():
+    dataset_info.check_files(source, info)
+    private = directory_lib.private_name(into.dataset_dir)
+    try:
+      shutil.copytree(source.dataset_dir, private)
+      for name, problem in dataset_info.damaged_files(private, info).items():
+        raise directory_lib.ExperimentError(f"the copy of {name} {problem}")
+      directory_lib.publish(private, into.dataset_dir)
+    except BaseException:
+      shutil.rmtree(private, ignore_errors=True)
+      raise
+  for family, mask in masks.items():
+    sink = io.BytesIO()
+    np.save(sink, mask, allow_pickle=False)
+    directory_lib.write_atomic(into.in_mask_path(family), sink.getvalue())
+  environment = source.root / "environment.json"
+  if environment.exists() and not (into.root / environment.name).exists():
+    directory_lib.write_atomic(
+      into.root / environment.name, environment.read_bytes()
+    )
+  directory_lib.write_atomic(
+    into.root / "resolved.flags", flags.resolved_flags(config)
+  )
+  directory_lib.write_atomic(into.config_path, config.to_json())
+
+
+def _copy_run(source: Directory, into: Directory, unit) -> None:
+  """Copies a run, or the outputs that `into` lacks of it.
+
+  Raises:
+    DamagedRunError: if a file does not have its digest.
+  """
+  record = source.run_state(unit, check_digests=False).record
+  if record is None:
+    raise directory_lib.DamagedRunError(unit, "it has gone meanwhile")
+  target = into.run_dir(unit)
+  there = into.run_state(unit, check_digests=False).record
+  private = directory_lib.private_name(target)
+  private.mkdir(parents=True)
+  try:
+    for name, entry in record["outputs"].items():
+      if there and name in there["outputs"]:
+        continue
+      content = _read(source.run_dir(unit) / name, entry, unit)
+      directory_lib.write_atomic(private / name, content)
+      record["outputs"][name] = directory_lib.file_entry(
+        private / name, content
+      )
+    if there:
+      record["outputs"] |= there["outputs"]
+      directory_lib.extend(
+        private, target, there | {"outputs": record["outputs"]}
+      )
+    else:
+      directory_lib.write_atomic(
+        private / "run.json", json.dumps(record, indent=2) + "\n"
+      )
+      directory_lib.publish(private, target)
+  except BaseException:
+    shutil.rmtree(private, ignore_errors=True)
+    raise
+
+
+def _read(path: pathlib.Path, entry: dict, unit) -> bytes:
+  try:
+    content = path.read_bytes()
+  except OSError as error:
+    raise directory_lib.DamagedRunError(
+      unit, f"{path.name} cannot be read ({error.strerror})"
+    ) from error
+  if directory_lib.digest_bytes(content) != entry["digest"]:
+    raise directory_lib.DamagedRunError(
+      unit, f"{path.name} does not have the recorded digest"
+    )
+  return content

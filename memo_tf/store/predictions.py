@@ -1,0 +1,264 @@
+"""Per-example predictions: one run as Parquet, the runs of a study as arrays.
+
+`predictions.parquet` has a row for each of the N training examples in order
+of id, then one for each of the T test examples:
+
+    split         "train" or "test"
+    example_id    0 … N - 1, 0 … T - 1
+    in_subset     whether the run trained on it (False for test)
+    label         the given label, which may be a planted wrong one
+    predicted     argmax of the logits, the lowest class among equals
+    label_prob    float32, softmax probability of the label
+    margin        float32, logit of the label minus the largest other logit
+"""
+
+import dataclasses
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import work_units
+
+COLUMNS = (
+  "split",
+  "example_id",
+  "in_subset",
+  "label",
+  "predicted",
+  "label_prob",
+  "margin",
+)
+
+
+def from_logits(
+  train_logits: np.ndarray,
+  test_logits: np.ndarray,
+  train_labels: np.ndarray,
+  test_labels: np.ndarray,
+  in_subset: np.ndarray,
+) -> pa.Table:
+  """The prediction table of one run.
+
+  Args:
+    train_logits: `[N, C]` float32, C at least 2.
+    test_logits: `[T, C]`.
+    train_labels: `[N]` int, the given labels.
+    test_labels: `[T]` int.
+    in_subset: `[N]` bool.
+
+  Returns:
+    A table of N + T rows with `COLUMNS`.
+
+  Raises:
+    ValueError: if a logit is not finite.
+  """
+  logits = np.concatenate([train_logits, test_logits]).astype(np.float64)
+  labels = np.concatenate([train_labels, test_labels]).astype(np.int32)
+  if not np.isfinite(logits).all():
+    raise ValueError("a logit is not finite")
+  num_train, num_test = len(train_labels), len(test_labels)
+  rows = np.arange(len(labels))
+  own = logits[rows, labels]
+  others = logits.copy()
+  others[rows, labels] = -np.inf
+  shifted = logits - logits.max(axis=1, keepdims=True)
+  log_prob = shifted[rows, labels] - np.log(np.exp(shifted).sum(axis=1))
+  columns = {
+    "split": pa.DictionaryArray.from_arrays(
+      np.repeat(np.array([0, 1], np.int8), [num_train, num_test]),
+      ["train", "test"],
+    ),
+    "example_id": np.concatenate([np.arange(num_train), np.arange(num_test)]),
+    "in_subset": np.concatenate([in_subset, np.zeros(num_test, bool)]),
+    "label": labels,
+    "predicted": logits.argmax(axis=1).astype(np.int32),
+    "label_prob": np.exp(log_prob).astype(np.float32),
+    "margin": (own - others.max(axis=1)).astype(np.float32),
+  }
+  return pa.table(columns)
+
+
+def table_bytes(table: pa.Table) -> bytes:
+  """A table as the bytes of a Parquet file."""
+  sink = io.BytesIO()
+  pq.write_table(table, sink)
+  return sink.getvalue()
+
+
+def same_predictions(a: pa.Table, b: pa.Table) -> bool:
+  """Whether two runs predicted the same, to the bit of every array."""
+  return a.num_rows == b.num_rows and all(
+    np.array_equal(_column(a, c), _column(b, c)) for c in COLUMNS
+  )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunStack:
+  """The predictions of M runs of one model, recipe and subset family.
+
+  Attributes:
+    units: the M units, in order of index.
+    in_mask: bool `[M, N]`.
+    correct: bool `[M, N]`, whether the given label was predicted.
+    label_prob: float32 `[M, N]`.
+    margin: float32 `[M, N]`.
+    predicted: int32 `[M, N]`.
+    labels: int32 `[N]`, the given labels.
+    test_predicted, test_labels, test_label_prob, test_margin: the same on the
+      test examples, `[M, T]` and `[T]`.
+  """
+
+  units: tuple[work_units.WorkUnit, ...]
+  in_mask: np.ndarray
+  label_prob: np.ndarray
+  margin: np.ndarray
+  predicted: np.ndarray
+  labels: np.ndarray
+  test_predicted: np.ndarray
+  test_labels: np.ndarray
+  test_label_prob: np.ndarray
+  test_margin: np.ndarray
+
+  @property
+  def correct(self) -> np.ndarray:
+    return self.predicted == self.labels
+
+  @property
+  def test_correct(self) -> np.ndarray:
+    return self.test_predicted == self.test_labels
+
+
+def read_run(
+  directory: directory_lib.ExperimentDirectory, unit: work_units.WorkUnit
+) -> pa.Table:
+  """Reads one run's predictions, after checking them against their digest.
+
+  Raises:
+    DamagedRunError: if they are missing or damaged; says what to do.
+  """
+  path = directory.run_dir(unit) / directory_lib.PREDICTIONS
+  try:
+    record = json.loads((path.parent / "run.json").read_text())
+    digest = record["outputs"][directory_lib.PREDICTIONS]["digest"]
+    content = path.read_bytes()
+  except (OSError, ValueError, KeyError, TypeError) as error:
+    raise directory_lib.DamagedRunError(
+      unit, f"{path.name} cannot be read ({error})"
+    ) from error
+  if directory_lib.digest_bytes(content) != digest:
+    raise directory_lib.DamagedRunError(
+      unit, f"{path.name} does not have the recorded digest"
+    )
+  try:
+    table = pq.read_table(pa.BufferReader(content))
+    if not set(COLUMNS) <= set(table.column_names):
+      raise ValueError(f"it lacks a column of {', '.join(COLUMNS)}")
+  except (pa.ArrowException, ValueError, OSError) as error:
+    raise directory_lib.DamagedRunError(
+      unit, f"{path.name} cannot be read ({error})"
+    ) from error
+  return table
+
+
+def stack_runs(
+  directory: directory_lib.ExperimentDirectory,
+  units: list[work_units.WorkUnit],
+) -> RunStack:
+  """Reads the predictions of the runs of one group into arrays.
+
+  Raises:
+    ExperimentError: if a run is damaged, or has other examples or labels than
+      the first, or was trained on another subset than its family's.
+  """
+  path = directory.in_mask_path(units[0].subsets)
+  try:
+    masks = np.load(path, mmap_mode="r", allow_pickle=False)
+    masks[max(unit.index for unit in units)]
+  except (OSError, ValueError, EOFError, IndexError) as error:
+    raise directory_lib.ExperimentError(
+      f"{path} does not hold the subsets of these runs ({error}); move it away "
+      "and give the launch command again: the seed gives them anew."
+    ) from error
+  first = read_run(directory, units[0])
+  is_test, labels = _is_test(first), _column(first, "label")
+  num_train = int((~is_test).sum())
+  splits = {"": slice(num_train), "test_": slice(num_train, None)}
+  arrays = {
+    prefix + name: np.empty(
+      (len(units), len(labels[rows])), _column(first, name).dtype
+    )
+    for name in ("label_prob", "margin", "predicted")
+    for prefix, rows in splits.items()
+  }
+  in_mask = np.empty((len(units), num_train), bool)
+  for m, unit in enumerate(units):
+    table = first if m == 0 else read_run(directory, unit)
+    _check_same_examples(table, unit, is_test, labels, units[0])
+    in_mask[m] = _column(table, "in_subset")[:num_train]
+    if not np.array_equal(in_mask[m], masks[unit.index]):
+      raise directory_lib.ExperimentError(
+        f"the run {unit.name} was not trained on subset {unit.index} of "
+        f"{unit.subsets}: its recorded mask differs."
+      )
+    for name in ("label_prob", "margin", "predicted"):
+      column = _column(table, name)
+      for prefix, rows in splits.items():
+        arrays[prefix + name][m] = column[rows]
+  return RunStack(
+    units=tuple(units),
+    in_mask=in_mask,
+    labels=labels[:num_train],
+    test_labels=labels[num_train:],
+    **arrays,
+  )
+
+
+def _check_same_examples(table, unit, is_test, labels, first) -> None:
+  """Compares a run's examples with those of the `first` of its group."""
+  num_train = int((~is_test).sum())
+  ids = np.concatenate(
+    [np.arange(num_train), np.arange(len(is_test) - num_train)]
+  )
+  if not (
+    np.array_equal(labels, _column(table, "label"))
+    and np.array_equal(is_test, _is_test(table))
+    and np.array_equal(ids, _column(table, "example_id"))
+  ):
+    raise directory_lib.ExperimentError(
+      f"the run {unit.name} has other examples or labels than {first.name}"
+    )
+
+
+def read_examples(
+  directory: directory_lib.ExperimentDirectory,
+) -> pd.DataFrame:
+  """`dataset/examples.parquet`: example_id, split, label, clean_label, …"""
+  path = directory.dataset_dir / "examples.parquet"
+  try:
+    return pd.read_parquet(path)
+  except (OSError, pa.ArrowException) as error:
+    raise directory_lib.ExperimentError(
+      f"{path} cannot be read ({error}); move {path.parent} away and give the "
+      "launch command again: it is written anew."
+    ) from error
+
+
+def _column(table: pa.Table, name: str) -> np.ndarray:
+  """A column as an array; strings as such, whatever their encoding."""
+  column = table.column(name)
+  if pa.types.is_dictionary(column.type):
+    column = column.cast(pa.string())
+  return column.to_numpy(zero_copy_only=False)
+
+
+def _is_test(table: pa.Table) -> np.ndarray:
+  """bool `[rows]`, compared by Arrow: Python strings would take longer than
+  reading the file."""
+  is_test = pc.equal(table.column("split"), "test")
+  return is_test.to_numpy(zero_copy_only=False)

@@ -1,0 +1,177 @@
+"""What is done, what is pending, what is damaged, and how long the rest takes.
+
+Read from the directory alone: there is no index file that could be wrong.
+"""
+
+import collections
+from collections.abc import Iterable
+import dataclasses
+import os
+import pathlib
+import statistics
+
+from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import model_names
+from memo_tf.experiment import run_outputs
+from memo_tf.experiment import work_units
+
+Group = tuple[str, str, str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FinishedRun:
+  """What a plan needs to know of a finished run; small, for there are many.
+
+  Attributes:
+    seconds: that it took without recording for proxies; None if that is not
+      known, or if it was resumed and tells nothing of a whole run.
+    num_bytes: of its outputs but for what it recorded.
+    recording: seconds that recording took; None if it did not record.
+    recorded_bytes: of what it recorded.
+  """
+
+  seconds: float | None
+  num_bytes: int
+  recording: float | None = None
+  recorded_bytes: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Survey:
+  """The state of some units.
+
+  Attributes:
+    done: each unit that has all outputs that are wanted.
+    pending: units that miss an output, in the order given.
+    damaged: pending units whose run cannot be used, with why.
+    lost: outputs that pending units had once and have no more.
+  """
+
+  done: dict[work_units.WorkUnit, FinishedRun]
+  pending: list[work_units.WorkUnit]
+  damaged: dict[work_units.WorkUnit, str]
+  lost: dict[work_units.WorkUnit, tuple[str, ...]] = dataclasses.field(
+    default_factory=dict
+  )
+
+
+def survey(
+  directory: directory_lib.ExperimentDirectory,
+  wanted: dict[work_units.WorkUnit, frozenset[str]],
+  *,
+  check_digests: bool = False,
+) -> Survey:
+  """Looks at every unit's run; see `ExperimentDirectory.run_state`.
+
+  The cost of a unit does not depend on how many there are; one that was never
+  run costs no look at the disk of its own.
+  """
+  done, pending, damaged, lost = {}, [], {}, {}
+  present: dict[Group, set[str]] = {}
+  for unit, outputs in wanted.items():
+    if unit.group not in present:
+      present[unit.group] = _entries(directory.run_dir(unit).parent)
+    if unit.folder not in present[unit.group]:
+      pending.append(unit)
+      continue
+    state = directory.run_state(unit, check_digests=check_digests)
+    if state.problem:
+      damaged[unit] = state.problem
+    if state.has(outputs):
+      done[unit] = _finished(state.record)
+    else:
+      pending.append(unit)
+      if gone := tuple(name for name in state.missing if name in outputs):
+        lost[unit] = gone
+  return Survey(done=done, pending=pending, damaged=damaged, lost=lost)
+
+
+def _entries(folder: pathlib.Path) -> set[str]:
+  try:
+    return set(os.listdir(folder))
+  except (FileNotFoundError, NotADirectoryError):
+    return set()
+
+
+def _finished(record: dict) -> FinishedRun:
+  seconds = recording = None
+  if not record.get("resumed_after_epoch"):
+    try:
+      recording = float(record["seconds"].get("recording", 0.0)) or None
+      seconds = float(record["seconds"]["total"]) - (recording or 0.0)
+    except (KeyError, TypeError, ValueError):
+      pass
+  sizes = {True: 0, False: 0}
+  for name, entry in record["outputs"].items():
+    sizes[run_outputs.is_recorded(name)] += entry["bytes"]
+  return FinishedRun(seconds, sizes[False], recording, sizes[True])
+
+
+def seconds_a_run(
+  done: dict[work_units.WorkUnit, FinishedRun],
+) -> dict[Group, float]:
+  """Median seconds of the finished runs of each group, without recording."""
+  return _medians(done, lambda finished: finished.seconds)
+
+
+def seconds_of_recording(
+  done: dict[work_units.WorkUnit, FinishedRun],
+) -> dict[Group, float]:
+  """Median seconds that recording took in the runs of each group that do."""
+  return _medians(done, lambda finished: finished.recording)
+
+
+def _medians(done, part) -> dict[Group, float]:
+  found: dict[Group, list[float]] = {}
+  for unit, finished in done.items():
+    value = part(finished)
+    if value is not None:
+      found.setdefault(unit.group, []).append(value)
+  return {group: statistics.median(values) for group, values in found.items()}
+
+
+def remaining_seconds(
+  pending: Iterable[work_units.WorkUnit] | collections.Counter,
+  known: dict[Group, float],
+  workers: int,
+  more: dict[work_units.WorkUnit, float] | None = None,
+) -> float | None:
+  """Seconds until the pending units are done, or None if nothing is known.
+
+  A group without a finished run is taken to cost what another does, scaled by
+  the models' relative cost.
+
+  Args:
+    pending: the units, or how many of each group.
+    known: seconds of a run, by group.
+    workers: how many run at a time.
+    more: seconds that some units take beside: what they record.
+  """
+  if not known:
+    return None
+  counts = pending
+  if not isinstance(pending, collections.Counter):
+    counts = collections.Counter(unit.group for unit in pending)
+  rate = statistics.median(
+    seconds / model_names.parse(group[0]).relative_cost
+    for group, seconds in known.items()
+  )
+  total, longest = 0.0, 0.0
+  for group, count in counts.items():
+    cost = rate * model_names.parse(group[0]).relative_cost
+    total += count * known.get(group, cost)
+    longest = max(longest, known.get(group, 0.0) if count else 0.0)
+  beside = (more or {}).values()
+  total, longest = total + sum(beside), longest + max(beside, default=0.0)
+  return max(total / max(workers, 1), longest)
+
+
+def duration(seconds: float) -> str:
+  """Seconds in words that fit a status line: 450 s, 13 min, 2.5 h, 4.1 days."""
+  if seconds < 600:  # to compare a plan with, minutes would be too coarse
+    return f"{seconds:.0f} s"
+  if seconds < 90 * 60:
+    return f"{seconds / 60:.0f} min"
+  if seconds < 48 * 3600:
+    return f"{seconds / 3600:.1f} h"
+  return f"{seconds / 86400:.1f} days"
