@@ -23,6 +23,8 @@ import time
 
 import numpy as np
 
+from memo_tf.experiment import settings as settings_lib
+
 CHECKED_STEPS = 5
 RATE = 0.05
 
@@ -31,7 +33,6 @@ def write(arguments) -> None:
   """Writes `<model>.hlo`, `.npz` (inputs, losses) and `.json` for each model."""
   import tensorflow as tf
 
-  from memo_tf.experiment import config as config_lib
   from memo_tf.experiment import recipes
   from memo_tf.training import distribution
   from memo_tf.training import trainer as trainer_lib
@@ -39,7 +40,7 @@ def write(arguments) -> None:
   folder = pathlib.Path(arguments.output_dir)
   folder.mkdir(parents=True, exist_ok=True)
   shape = (arguments.size, arguments.size, arguments.channels)
-  settings = config_lib.TrainingConfig(
+  settings = settings_lib.TrainingConfig(
     batch_size=arguments.batch_size, precision=arguments.precision
   )
   for name in arguments.models.split(","):

@@ -11,11 +11,12 @@ import tensorflow as tf
 from memo_tf.data.sources import load
 from memo_tf.data.stored import shards
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import recipes
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets
 from memo_tf.experiment import work_units
 from memo_tf.running.unit import run
+from memo_tf.store import directory as directory_lib
 from memo_tf.training import distribution
 from memo_tf.training import trainer as trainer_lib
 
@@ -25,7 +26,7 @@ BATCH = 128
 def study_work(folder: str):
   """Whole units of the digits study, written into a folder."""
   directory = directory_lib.ExperimentDirectory(folder)
-  training = config_lib.TrainingConfig(epochs=20, batch_size=BATCH)
+  training = settings_lib.TrainingConfig(epochs=20, batch_size=BATCH)
   config = config_lib.ExperimentConfig(recipe=training)
   shards.write_dataset(load.load(config.data), config, directory)
   family = subsets.parse_family("r0.70")
@@ -66,7 +67,7 @@ def main() -> None:
     f"cifar_resnet-{arguments.depth}",
     recipes.parse(
       "one_hot",
-      config_lib.TrainingConfig(
+      settings_lib.TrainingConfig(
         batch_size=BATCH, precision=arguments.precision
       ),
     ),

@@ -20,6 +20,10 @@ import sys
 import tempfile
 import time
 
+from memo_tf.experiment import plan
+from memo_tf.experiment import settings as settings_lib
+from memo_tf.store import files
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MODELS = (
   "cifar_resnet-8,cifar_resnet-14,cifar_resnet-20,cifar_resnet-32,"
@@ -37,7 +41,7 @@ config = preparation.recorded_config(study)
 wanted = work_units.wanted_outputs(config, work_units.plan(config))
 found = survey.survey(study, wanted)
 planning.check_requirements(study, found.pending, config)
-waves = work_units.waves(found.pending, config.recipe)
+waves = work_units.waves(found.pending, config.training)
 shown = progress.Progress(found.pending, survey.seconds_a_run(found.done), 2)
 for unit in found.pending[:1000]:
   shown.done(unit, 1.0)
@@ -50,12 +54,11 @@ def make_study(folder: pathlib.Path, count: int) -> int:
   sys.path.insert(0, str(ROOT))
   from memo_tf.experiment import config as config_lib
   from memo_tf.store import directory as directory_lib
-  from memo_tf.experiment import work_units
 
   kinds = len(MODELS.split(",")) * len(RECIPES.split(","))
   config = config_lib.ExperimentConfig(
-    subsets=config_lib.SubsetsConfig(num_subsets=max(2, count // kinds)),
-    models=config_lib.ModelsConfig(
+    subsets=settings_lib.SubsetsConfig(num_subsets=max(2, count // kinds)),
+    models=settings_lib.ModelsConfig(
       models=tuple(MODELS.split(",")), recipes=tuple(RECIPES.split(","))
     ),
   ).validate()
@@ -65,10 +68,10 @@ def make_study(folder: pathlib.Path, count: int) -> int:
   directory.dataset_dir.mkdir()
   info = {"format_version": 1, "num_train": 1500, "files": {}}
   (directory.dataset_dir / "info.json").write_text(json.dumps(info))
-  units = work_units.plan(config)
-  wanted = work_units.wanted_outputs(config, units)
+  units = plan.plan(config)
+  wanted = plan.wanted_outputs(config, units)
   content = b"x" * 512  # read by nobody
-  digest = directory_lib.digest_bytes(content)
+  digest = files.digest_bytes(content)
   record = {
     "format_version": 1,
     "recipe": {f"setting_{i}": 0.1 for i in range(20)},

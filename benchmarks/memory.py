@@ -21,6 +21,9 @@ import time
 
 import numpy as np
 
+from memo_tf.experiment import settings as settings_lib
+from memo_tf.store import files
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CHILD = """
 import sys, time
@@ -49,8 +52,8 @@ def made_up(folder: str, num_train: int, num_test: int, depth: int) -> None:
   from memo_tf.data.sources import load
   from memo_tf.data.stored import shards
   from memo_tf.experiment import config as config_lib
-  from memo_tf.store import directory as directory_lib
   from memo_tf.experiment import subsets
+  from memo_tf.store import directory as directory_lib
 
   rng = np.random.default_rng(0)
 
@@ -73,15 +76,15 @@ def made_up(folder: str, num_train: int, num_test: int, depth: int) -> None:
     order="any",
   )
   config = config_lib.ExperimentConfig(
-    models=config_lib.ModelsConfig(models=(f"cifar_resnet-{depth}",)),
-    recipe=config_lib.TrainingConfig(epochs=1),
+    models=settings_lib.ModelsConfig(models=(f"cifar_resnet-{depth}",)),
+    training=settings_lib.TrainingConfig(epochs=1),
   )
   directory = directory_lib.ExperimentDirectory(folder)
   shards.write_dataset(data, config, directory)
   masks = subsets.parse_family("r0.70").in_mask(num_train, 1010, 0)
   directory.in_mask_path("r0.70").parent.mkdir()
   np.save(directory.in_mask_path("r0.70"), masks)
-  directory_lib.write_atomic(directory.config_path, config.to_json())
+  files.write_atomic(directory.config_path, config.to_json())
 
 
 def start(folder: str, index: int, *more: str) -> subprocess.Popen:

@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.training import distribution
 from memo_tf.training import trainer as trainer_lib
 
@@ -35,7 +35,7 @@ def main() -> None:
   shape = (arguments.size, arguments.size, arguments.channels)
   trainer = trainer_lib.Trainer(
     f"cifar_resnet-{arguments.depth}",
-    recipes.parse("one_hot", config_lib.TrainingConfig(batch_size=BATCH)),
+    recipes.parse("one_hot", settings_lib.TrainingConfig(batch_size=BATCH)),
     image_shape=shape,
     num_classes=10,
     mean=np.full(arguments.channels, 128, np.float32),

@@ -20,6 +20,8 @@ import time
 
 import pairing
 
+from memo_tf.experiment import settings as settings_lib
+
 FOLDER = pathlib.Path(__file__).resolve().parent
 KINDS = {
   "clean dynamics": "cumulative_probability",
@@ -43,11 +45,11 @@ def contend(arguments) -> None:
   from memo_tf.data.sources import load
   from memo_tf.data.stored import shards
   from memo_tf.experiment import config as config_lib
-  from memo_tf.store import directory as directory_lib
   from memo_tf.experiment import run_outputs
   from memo_tf.experiment import subsets
   from memo_tf.experiment import work_units
   from memo_tf.running.unit import run
+  from memo_tf.store import directory as directory_lib
 
   with tempfile.TemporaryDirectory() as folder:
     dataset = "digits"
@@ -63,10 +65,10 @@ def contend(arguments) -> None:
       dataset = f"npz:{folder}/random.npz"
     proxies = (arguments.proxy,) if arguments.proxy else ()
     config = config_lib.ExperimentConfig(
-      data=config_lib.DataConfig(dataset=dataset, find_duplicates="off"),
-      recipe=config_lib.TrainingConfig(epochs=arguments.epochs),
-      subsets=config_lib.SubsetsConfig(num_subsets=10_000),
-      proxies=config_lib.ProxiesConfig(proxies=proxies, proxy_runs=10_000),
+      data=settings_lib.DataConfig(dataset=dataset, find_duplicates="off"),
+      training=settings_lib.TrainingConfig(epochs=arguments.epochs),
+      subsets=settings_lib.SubsetsConfig(num_subsets=10_000),
+      proxies=settings_lib.ProxiesConfig(proxies=proxies, proxy_runs=10_000),
     ).validate()
     directory = directory_lib.ExperimentDirectory(f"{folder}/study")
     data = load.load(config.data, 0)
@@ -77,7 +79,9 @@ def contend(arguments) -> None:
     directory.in_mask_path("r0.70").parent.mkdir()
     np.save(directory.in_mask_path("r0.70"), np.tile(masks, (100, 1)))
     session = run.Session(config, directory)
-    outputs = {"predictions.parquet", "history.jsonl"} | run_outputs.outputs(config)
+    outputs = {"predictions.parquet", "history.jsonl"} | run_outputs.outputs(
+      config
+    )
     number = [0]
 
     def work(seconds: float) -> tuple[int, float]:

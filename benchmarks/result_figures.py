@@ -16,11 +16,11 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 import numpy as np
 
-from memo_tf.scoring import groups
 from memo_tf.estimators import reliability
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import subsets
+from memo_tf.scoring import study
+from memo_tf.store import directory as directory_lib
 
 PAIRS = 6
 
@@ -97,7 +97,7 @@ def main() -> None:
   arguments = parser.parse_args()
   directory = directory_lib.ExperimentDirectory(arguments.experiment_dir)
   config = config_lib.from_json(directory.config_path.read_text())
-  results = groups.score_study(directory, config)
+  results = study.score_study(directory, config)
   images = np.load(directory.dataset_dir / "images.npy", allow_pickle=False)
   folder = pathlib.Path(arguments.output_dir)
   folder.mkdir(parents=True, exist_ok=True)

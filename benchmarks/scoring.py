@@ -25,9 +25,10 @@ import pyarrow.parquet as pq
 
 from memo_tf.estimators import influence
 from memo_tf.estimators import memorization
-from memo_tf.store import directory as directory_lib
-from memo_tf.store import predictions
 from memo_tf.experiment import work_units
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
+from memo_tf.store import predictions
 
 NUM_CLASSES = 100
 FAMILY = "r0.70"
@@ -76,7 +77,7 @@ def write_study(root: pathlib.Path, runs: int, train: int, test: int):
     content = predictions.table_bytes(pa.table(columns))
     entry = {
       "bytes": len(content),
-      "digest": directory_lib.digest_bytes(content),
+      "digest": files.digest_bytes(content),
     }
     record = {
       "format_version": 1,
@@ -84,8 +85,8 @@ def write_study(root: pathlib.Path, runs: int, train: int, test: int):
       "outputs": {"predictions.parquet": entry},
     }
     folder = directory.run_dir(unit)
-    directory_lib.write_atomic(folder / "predictions.parquet", content)
-    directory_lib.write_atomic(folder / "run.json", json.dumps(record))
+    files.write_atomic(folder / "predictions.parquet", content)
+    files.write_atomic(folder / "run.json", json.dumps(record))
   return directory, units
 
 

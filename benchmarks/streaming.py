@@ -31,6 +31,8 @@ import time
 import numpy as np
 import pairing
 
+from memo_tf.experiment import settings as settings_lib
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SIDE, BATCH = 224, 128
 RATIOS = (0.1, 0.3, 0.7)
@@ -63,15 +65,15 @@ def prepare(folder: pathlib.Path, count: int) -> None:
   import tensorflow as tf
 
   from memo_tf.data import pipeline
-  from memo_tf.data.stored import shards
   from memo_tf.data import prepare as prepare_lib
+  from memo_tf.data.stored import shards
   from memo_tf.experiment import config as config_lib
   from memo_tf.store import directory as directory_lib
 
   make_files(folder / "files", count)
-  running = config_lib.RunningConfig(storage="stream")
+  running = settings_lib.RunningConfig(storage="stream")
   config = config_lib.ExperimentConfig(
-    data=config_lib.DataConfig(
+    data=settings_lib.DataConfig(
       dataset=f"folder:{folder / 'files'}", find_duplicates="off"
     ),
     running=running,
@@ -123,10 +125,9 @@ class Ours:
     import tensorflow as tf
 
     from memo_tf.data import pipeline
-    from memo_tf.experiment import config as config_lib
     from memo_tf.store import directory as directory_lib
 
-    running = config_lib.RunningConfig(
+    running = settings_lib.RunningConfig(
       storage="stream", threads_per_unit=threads
     )
     directory = directory_lib.ExperimentDirectory(folder)

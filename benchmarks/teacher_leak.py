@@ -19,12 +19,12 @@ import numpy as np
 from scipy import stats
 import tensorflow as tf
 
-from memo_tf.data.sources import load
 from memo_tf.data import pipeline
 from memo_tf.data import planted
+from memo_tf.data.sources import load
 from memo_tf.data.stored import shards
-from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets
 from memo_tf.training import distribution
 from memo_tf.training import schedule
@@ -37,14 +37,14 @@ class Runs:
   """Trains on subsets of the noisy digits; returns what the runs predict."""
 
   def __init__(self, epochs: int):
-    data = load.load(config_lib.DataConfig(dataset="digits"))
+    data = load.load(settings_lib.DataConfig(dataset="digits"))
     labels, self.is_wrong = planted.plant_wrong_labels(
       data.train_labels, len(data.class_names), NOISE, SEED
     )
     statistics = shards.normalization(data.train_images)
     self.labels = labels
     self._images = tf.constant(data.train_images)
-    self._settings = config_lib.TrainingConfig(epochs=epochs)
+    self._settings = settings_lib.TrainingConfig(epochs=epochs)
     self._about = {
       "image_shape": data.train_images.shape[1:],
       "num_classes": len(data.class_names),

@@ -25,13 +25,16 @@ from launchers import tasks as tasks_lib
 from memo_tf import launch
 from memo_tf.cli import flags as flags_lib
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
-from memo_tf.store import survey as survey_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import plan
 from memo_tf.experiment import work_units
 from memo_tf.running import planning
 from memo_tf.running import preparation
 from memo_tf.running import progress as progress_lib
 from memo_tf.running import worker_pool
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import opening
+from memo_tf.store import survey as survey_lib
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -108,9 +111,9 @@ def open_study(
     UsageError: if config, units and directory do not fit together.
     ExperimentError, OSError: if the directory cannot be used.
   """
-  config = preparation.recorded_config(directory, config)
+  config = opening.recorded_config(directory, config)
   wanted = _wanted(config, only)
-  preparation.open_directory(directory)
+  opening.open_directory(directory)
   # Data are prepared by one process, whatever a run's steps are spread over.
   alone = dataclasses.replace(
     config,
@@ -145,7 +148,7 @@ def look_at_study(
   only: list[work_units.WorkUnit],
 ) -> Study:
   """What `open_study` would find; writes nothing. For `--dry_run`."""
-  config = preparation.recorded_config(directory, config)
+  config = opening.recorded_config(directory, config)
   wanted = _wanted(config, only)
   return Study(
     config=config,
@@ -249,12 +252,12 @@ def answer(program: str, body: Callable, values: flags.FlagValues) -> int:
   except ValueError as error:  # UsageError is one
     say(f"{program}: {error}")
     return launch.WRONG_USE
-  except directory_lib.ExperimentError as error:
+  except errors.ExperimentError as error:
     say(f"{program}: {error}")
     return launch.FAILED
   except OSError as error:
     place = values.experiment_dir or ""
-    say(f"{program}: {directory_lib.describe_os_error(error, place)}")
+    say(f"{program}: {errors.describe_os_error(error, place)}")
     return launch.FAILED
   except (_Signalled, SystemError) as error:
     # In a call of compiled code the signal comes out as a SystemError's cause.
@@ -281,8 +284,8 @@ def _on_signal(number, frame):
 
 
 def _wanted(config, only):
-  planned = work_units.plan(config)
-  wanted = work_units.wanted_outputs(config, planned)
+  planned = plan.plan(config)
+  wanted = plan.wanted_outputs(config, planned)
   if only:
     wanted = {unit: wanted[unit] for unit in planning.selected(only, planned)}
   return wanted

@@ -8,9 +8,10 @@ import re
 
 from launchers import contract
 from launchers import tasks as tasks_lib
-from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import plan
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
+from memo_tf.store import directory as directory_lib
 
 
 class Ledger:
@@ -36,7 +37,7 @@ class Ledger:
 
   def runnable(self, task: tasks_lib.Task) -> tasks_lib.Task | None:
     """The task without units whose teachers failed; None if none is left."""
-    training = self._study.config.recipe
+    training = self._study.config.training
     units = without_broken(task.units, training, self.failures)
     return dataclasses.replace(task, units=tuple(units)) if units else None
 
@@ -127,7 +128,7 @@ def own_failures(
 
 def without_broken(
   units: Iterable[work_units.WorkUnit],
-  training: config_lib.TrainingConfig,
+  training: settings_lib.TrainingConfig,
   failures: dict[str, str],
 ) -> list[work_units.WorkUnit]:
   """The units of which nothing that they require failed.
@@ -139,7 +140,7 @@ def without_broken(
   """
   found = []
   for unit in units:
-    needed = work_units.requires(unit, training)
+    needed = plan.requires(unit, training)
     broken = [n.name for n in needed if n.name in failures]
     if broken:
       failures[unit.name] = f"what it requires failed: {broken[0]}"

@@ -19,8 +19,8 @@ from launchers import contract
 from launchers import ledger as ledger_lib
 from launchers import tasks as tasks_lib
 from launchers import watch as watch_lib
-from memo_tf.store import directory as directory_lib
-from memo_tf.store import survey as survey_lib
+from memo_tf.experiment import errors
+from memo_tf.store import time_left
 
 PROGRAM = "launchers.ray_cluster"
 CONNECT_SECONDS = 5.0
@@ -77,7 +77,7 @@ def _run(values, study, asked, processes, slots) -> dict[str, str]:
   """Runs the pending units, wave by wave; returns {unit name: error}."""
   waves = tasks_lib.split(
     study.found.pending,
-    study.config.recipe,
+    study.config.training,
     units_per_task=values.units_per_task,
     slots=slots,
   )
@@ -163,7 +163,7 @@ def _dry_run(values, config, directory, only, asked, processes) -> int:
       ray.shutdown()
   waves = tasks_lib.split(
     study.found.pending,
-    study.config.recipe,
+    study.config.training,
     units_per_task=values.units_per_task,
     slots=slots,
   )
@@ -177,12 +177,12 @@ def _dry_run(values, config, directory, only, asked, processes) -> int:
     + (f"; {slots} fit at a time." if slots else ".")
   )
   contract.print_waves(study, waves, workers)
-  known = survey_lib.seconds_a_run(study.found.done)
-  left = survey_lib.remaining_seconds(
+  known = time_left.seconds_a_run(study.found.done)
+  left = time_left.remaining_seconds(
     study.found.pending, known, max(slots * workers, 1)
   )
   if left is not None and slots:
-    print(f"About {survey_lib.duration(left)}, from finished runs.")
+    print(f"About {time_left.duration(left)}, from finished runs.")
   return 0
 
 
@@ -190,7 +190,7 @@ def _import_ray():
   try:
     import ray
   except ImportError as error:
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       "Ray is not installed: pip install 'memo_tf[ray]', or "
       "pip install -r requirements-ray.txt"
     ) from error
@@ -208,14 +208,14 @@ def _connect(ray, address: str) -> None:
   if address != "auto":
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit() or not host:
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         "--ray_address must be auto, local or HOST:PORT. "
         f"Received: --ray_address={address}"
       )
     try:
       socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         f"nothing answers at --ray_address={address} ({error}). `ray status` "
         "on the cluster's first machine shows its address"
       ) from error
@@ -223,7 +223,7 @@ def _connect(ray, address: str) -> None:
     ray.init(address=address, **quiet)
   except (ConnectionError, RuntimeError, ValueError) as error:
     reason = " ".join(str(error).split())[:200]
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"no Ray cluster at --ray_address={address} ({reason}). Start one with "
       "`ray start --head`, or give --ray_address=local"
     ) from error
@@ -246,7 +246,7 @@ def _slots(ray, asked: tasks_lib.Resources, processes: int) -> int:
       f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU"
       for node in nodes
     )
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"no task fits on the cluster: it would need {processes} x "
       f"({asked.cpus} CPU, {asked.gpus:g} GPU), and the machines have {has}. "
       "Change --cpus_per_task or --gpus_per_task"

@@ -24,7 +24,8 @@ from launchers import slurm_plan
 from launchers import slurm_queue
 from launchers import tasks as tasks_lib
 from launchers import watch as watch_lib
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
+from memo_tf.store import files
 
 PROGRAM = slurm_plan.PROGRAM
 POLL_SECONDS = 5.0
@@ -83,13 +84,13 @@ def launch(values, config, directory, only) -> int:
   )
   tasks_lib.check_units_per_task(values.units_per_task)
   if asked.gpus != int(asked.gpus):
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       "Slurm gives whole GPUs (to share one: --sbatch_option=--gres=shard:1, "
       "where the cluster has it). "
       f"Received: --gpus_per_task={values.gpus_per_task}"
     )
   if config.running.strategy == "multi_worker":
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       "Slurm's arrays run each task in one process; launchers.ray_cluster "
       "places several. Received: --strategy=multi_worker"
     )
@@ -122,12 +123,12 @@ def _send(values, study, pending, asked, *, sent_before: int) -> None:
   folder.mkdir(parents=True)
   arrays = slurm_plan.arrays_of(values, study, pending, asked, folder)
   for array in arrays:
-    directory_lib.write_atomic(array.units_path, array.units)
-    directory_lib.write_atomic(array.script_path, array.script)
+    files.write_atomic(array.units_path, array.units)
+    files.write_atomic(array.script_path, array.script)
   path, script = slurm_plan.last_script(values, study, folder, sent_before)
-  directory_lib.write_atomic(path, script)
+  files.write_atomic(path, script)
   before = ledger_lib.tracebacks(study.directory, pending)
-  directory_lib.write_atomic(
+  files.write_atomic(
     folder / "before.json", json.dumps(before, indent=2) + "\n"
   )
   jobs: list[str] = []
@@ -159,7 +160,7 @@ def _last_job(values, config, directory, only, asked) -> int:
   )
   rest = ledger_lib.without_broken(
     [unit for unit in study.found.pending if unit.name not in failures],
-    study.config.recipe,
+    study.config.training,
     failures,
   )
   sent_before = values.sent_before
@@ -173,7 +174,7 @@ def _last_job(values, config, directory, only, asked) -> int:
     )
   code = contract.finish(study, failures)
   result = {"code": code, "failures": failures}
-  directory_lib.write_atomic(
+  files.write_atomic(
     folder / "result.json", json.dumps(result, indent=2) + "\n"
   )
   return code
@@ -200,7 +201,7 @@ def _wait(study) -> int:
     result = json.loads((folder / "result.json").read_text())
     said = (folder / "last.log").read_text(errors="replace")
   except (OSError, ValueError) as error:
-    raise directory_lib.ExperimentError(
+    raise errors.ExperimentError(
       "all jobs are gone, and the last one did not end its work (cancelled?); "
       f"logs are in {folder}. The same command sends what is pending."
     ) from error

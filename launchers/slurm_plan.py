@@ -55,7 +55,7 @@ def arrays_of(values, study, pending, asked, folder) -> list[Array]:
   """The arrays of pending units, in the order in which they are sent."""
   waves = tasks_lib.split(
     pending,
-    study.config.recipe,
+    study.config.training,
     units_per_task=values.units_per_task or UNITS_PER_TASK,
   )
   workers = tasks_lib.workers_of(asked, study.config.running)

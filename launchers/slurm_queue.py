@@ -3,12 +3,13 @@
 import os
 import subprocess
 
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
+from memo_tf.store import files
 
 
 def job_name(directory) -> str:
   """The name of all jobs of a study; another study has another."""
-  digest = directory_lib.digest_bytes(str(directory.root).encode())
+  digest = files.digest_bytes(str(directory.root).encode())
   return f"memo_tf-{digest[:8]}"
 
 
@@ -17,7 +18,7 @@ def living(directory, *, needed: bool = True) -> list[str]:
   name = f"--name={job_name(directory)}"
   try:
     found = ask("squeue", "--noheader", name, "--format=%F").split()
-  except directory_lib.UsageError:
+  except errors.UsageError:
     if needed:
       raise
     return []
@@ -45,15 +46,15 @@ def ask(*command: str) -> str:
       command, capture_output=True, text=True, check=False, timeout=60
     )
   except FileNotFoundError as error:
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"{command[0]} is missing: give the command on a machine that has Slurm "
       "(Debian: apt-get install slurm-client)"
     ) from error
   except subprocess.TimeoutExpired as error:
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"{command[0]} does not answer within 60 s: is Slurm's controller up?"
     ) from error
   if done.returncode:
     said = " ".join(done.stderr.split())[:300]
-    raise directory_lib.UsageError(f"{command[0]} refuses: {said}")
+    raise errors.UsageError(f"{command[0]} refuses: {said}")
   return done.stdout

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 import dataclasses
 import math
 
-from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import plan
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 
 # Linux takes 128 KiB in one argument; a unit's name is some 40 bytes.
@@ -87,7 +88,7 @@ def check_units_per_task(units_per_task: int) -> None:
     )
 
 
-def workers_of(asked: Resources, running: config_lib.RunningConfig) -> int:
+def workers_of(asked: Resources, running: settings_lib.RunningConfig) -> int:
   """Runs at a time inside a task.
 
   On a CPU, a process for each `threads_per_unit` cores that the task has: what
@@ -112,7 +113,7 @@ def fitting(asked: Resources, cpus: float, gpus: float) -> int:
 
 def split(
   pending: list[work_units.WorkUnit],
-  training: config_lib.TrainingConfig,
+  training: settings_lib.TrainingConfig,
   *,
   units_per_task: int,
   slots: int = 0,
@@ -134,7 +135,7 @@ def split(
   """
   check_units_per_task(units_per_task)
   found, waves = 0, []
-  for wave in work_units.waves(pending, training):
+  for wave in plan.waves(pending, training):
     groups: dict[tuple[str, str], list[work_units.WorkUnit]] = {}
     for unit in wave:
       groups.setdefault((unit.model, unit.recipe), []).append(unit)

@@ -4,9 +4,9 @@ import time
 
 from launchers import contract
 from launchers import tasks as tasks_lib
-from memo_tf.store import survey as survey_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import progress as progress_lib
+from memo_tf.store import time_left
 
 LOOK_EVERY_SECONDS = 2.0
 
@@ -20,7 +20,7 @@ class Watch:
   """
 
   def __init__(self, study: contract.Study, slots: int):
-    known = survey_lib.seconds_a_run(study.found.done)
+    known = time_left.seconds_a_run(study.found.done)
     self._study = study
     self._progress = progress_lib.Progress(
       study.found.pending, known, max(slots, 1)

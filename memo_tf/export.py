@@ -18,12 +18,14 @@ from absl import flags
 from absl import logging
 
 from memo_tf.cli import flags as flags_lib
-from memo_tf.store import dataset_info
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import plan
 from memo_tf.experiment import work_units
 from memo_tf.running import planning
-from memo_tf.running import preparation
 from memo_tf.running import worker_pool
+from memo_tf.store import dataset_info
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import opening
 
 _WEIGHTS = "weights.weights.h5"
 _RECORDED = (
@@ -61,22 +63,22 @@ def export(
       its predictions, or the export does not give them.
     OSError: if something cannot be written.
   """
-  config = preparation.recorded_config(directory)
-  if unit not in set(work_units.plan(config)):
-    raise directory_lib.UsageError(
+  config = opening.recorded_config(directory)
+  if unit not in set(plan.plan(config)):
+    raise errors.UsageError(
       "--unit takes a unit of this study: its models, recipes, subset families, "
       f"and an index below --num_subsets. Received: {unit.name}"
     )
   if output_dir.exists() and (
     not output_dir.is_dir() or any(output_dir.iterdir())
   ):
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       "--output_dir must name a new or empty folder. Received: "
       f"--output_dir={output_dir}"
     )
   state = directory.run_state(unit, check_digests=True)
   if state.record is None:
-    raise directory_lib.ExperimentError(
+    raise errors.ExperimentError(
       f"{unit.name} {'is damaged: ' + state.problem if state.problem else 'is not finished'}; "
       "give the launch command first."
     )
@@ -104,7 +106,7 @@ def export(
 def _train_again(directory, config, unit) -> None:
   """Has a worker repeat the run, and what it requires, to keep the weights."""
   missing = [unit]
-  for needed in work_units.requires(unit, config.recipe):
+  for needed in plan.requires(unit, config.training):
     if not directory.run_state(needed, check_digests=True).has(
       frozenset({_WEIGHTS})
     ):
@@ -117,7 +119,7 @@ def _train_again(directory, config, unit) -> None:
     threads=config.running.threads_per_unit,
     log_path=directory.root / "work" / "workers.log",
   ) as pool:
-    for wave in work_units.waves(missing, config.recipe):
+    for wave in plan.waves(missing, config.training):
       tasks = [
         {
           "task": "run",
@@ -129,7 +131,7 @@ def _train_again(directory, config, unit) -> None:
       ]
       for event in pool.run(tasks):
         if event.kind == "failed":
-          raise directory_lib.ExperimentError(
+          raise errors.ExperimentError(
             f"{event.task['unit']} could not be trained again: "
             f"{event.content['error']}"
           )
@@ -140,23 +142,23 @@ def main(unused_argv) -> int:
   try:
     for name in ("experiment_dir", "unit", "output_dir"):
       if not values[name].value:
-        raise directory_lib.UsageError(f"--{name} must be given. Received none")
+        raise errors.UsageError(f"--{name} must be given. Received none")
     try:
       unit = work_units.parse_unit(values.unit)
     except ValueError as error:
-      raise directory_lib.UsageError(f"--unit: {error}") from error
+      raise errors.UsageError(f"--unit: {error}") from error
     directory = directory_lib.ExperimentDirectory(values.experiment_dir)
     logging.set_verbosity(logging.WARNING)
     export(directory, unit, pathlib.Path(values.output_dir).absolute())
     return 0
-  except directory_lib.UsageError as error:
+  except errors.UsageError as error:
     print(f"memo_tf.export: {error}", file=sys.stderr)
     return 2
-  except directory_lib.ExperimentError as error:
+  except errors.ExperimentError as error:
     print(f"memo_tf.export: {error}", file=sys.stderr)
     return 1
   except OSError as error:
-    text = directory_lib.describe_os_error(error, values.output_dir or "")
+    text = errors.describe_os_error(error, values.output_dir or "")
     print(f"memo_tf.export: {text}", file=sys.stderr)
     return 1
 
@@ -181,6 +183,4 @@ def _define(values: flags.FlagValues, program: str) -> None:
 if __name__ == "__main__":
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
   os.environ["KERAS_BACKEND"] = "tensorflow"
-  app.run(
-    main, flags_parser=flags_lib.flag_parser("memo_tf.export", _define)
-  )
+  app.run(main, flags_parser=flags_lib.flag_parser("memo_tf.export", _define))

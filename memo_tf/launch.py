@@ -18,10 +18,9 @@ from absl import flags
 
 from memo_tf.cli import flags as flags_lib
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import dataset_info
-from memo_tf.store import directory as directory_lib
-from memo_tf.experiment import run_outputs
-from memo_tf.store import survey as survey_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import plan
+from memo_tf.experiment import storage
 from memo_tf.experiment import work_units
 from memo_tf.running import dispatch
 from memo_tf.running import peers
@@ -29,6 +28,12 @@ from memo_tf.running import planning
 from memo_tf.running import preparation
 from memo_tf.running import progress as progress_lib
 from memo_tf.running import worker_pool
+from memo_tf.scoring import study
+from memo_tf.store import dataset_info
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import opening
+from memo_tf.store import survey as survey_lib
+from memo_tf.store import time_left
 
 # Exit codes: docs/programs.md.
 FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
@@ -56,15 +61,15 @@ def launch(
     UsageError: if config, units and directory do not fit together.
     ExperimentError, OSError: if the directory cannot be used.
   """
-  config = preparation.recorded_config(directory, config)
-  planned = work_units.plan(config)
-  wanted = work_units.wanted_outputs(config, planned)
+  config = opening.recorded_config(directory, config)
+  planned = plan.plan(config)
+  wanted = plan.wanted_outputs(config, planned)
   if only:
     wanted = {unit: wanted[unit] for unit in planning.selected(only, planned)}
   first = config.running.strategy != "multi_worker" or peers.is_first()
   if first:
     # One of thousands of tasks leaves what is not its own to the others.
-    preparation.open_directory(directory, tidy=not only)
+    opening.open_directory(directory, tidy=not only)
   workers = worker_pool.number_of_workers(config.running)
   setup = {"config": config.to_json(), "experiment_dir": str(directory.root)}
   log, dataset = directory.root / "work" / "workers.log", config.data.dataset
@@ -82,12 +87,12 @@ def launch(
       preparation.join_peers(pool)
     if first:
       # One of many tasks at the same time must not write down its own settings.
-      record = not only or not preparation.is_recorded(directory, config)
+      record = not only or not opening.is_recorded(directory, config)
       preparation.prepare(directory, config, pool, waited, record=record)
     else:
       peers.wait_for_first(directory, config, waited)
     size = dataset_info.decoded_bytes(dataset_info.read_info(directory))
-    if dataset_info.is_streamed(config.running, size):
+    if storage.is_streamed(config.running, size):
       _say(
         f"Images are streamed from disk; decoded they take {size / 1e9:.3g} GB."
       )
@@ -132,10 +137,9 @@ def score_and_show(
     DamagedRunError: if a run is damaged.
   """
   from memo_tf import results
-  from memo_tf.scoring import groups
 
   _say("Scoring …")
-  scores = groups.score_study(directory, config)
+  scores = study.score_study(directory, config)
   results.show(directory, config, scores, failures)
 
 
@@ -152,9 +156,9 @@ def _rounds(directory, config, wanted, pool, workers, first, *, does_score):
     for unit, names in found.lost.items():
       _say(f"{unit.name} has lost {', '.join(names)}: run again for it.")
     planning.check_requirements(directory, found.pending, config)
-    known = survey_lib.seconds_a_run(found.done)
-    more = run_outputs.seconds_beside(
-      config, found.pending, survey_lib.seconds_of_recording(found.done)
+    known = time_left.seconds_a_run(found.done)
+    more = time_left.seconds_beside(
+      config, found.pending, time_left.seconds_of_recording(found.done)
     )
     _say(_opening(found, known, workers, more))
     outcome = dispatch.run_units(
@@ -164,16 +168,14 @@ def _rounds(directory, config, wanted, pool, workers, first, *, does_score):
     if outcome.num_elsewhere:
       _say(f"{outcome.num_elsewhere} runs were done by another launch.")
     if not damaged and first and does_score:
-      from memo_tf.scoring import groups
-
       _say("Scoring …")
       try:
-        scores = groups.score_study(directory, config)
-      except directory_lib.DamagedRunError as error:
+        scores = study.score_study(directory, config)
+      except errors.DamagedRunError as error:
         # Where one is, others may be: all are read before any is repeated.
         thorough = survey_lib.survey(directory, wanted, check_digests=True)
         damaged = {error.unit: error.problem, **thorough.damaged}
-      except directory_lib.ExperimentError:
+      except errors.ExperimentError:
         _say_failures(directory, outcome, len(wanted))
         raise
     if not damaged:
@@ -181,7 +183,7 @@ def _rounds(directory, config, wanted, pool, workers, first, *, does_score):
     if first:
       dispatch.move_damaged_aside(directory, damaged, _say)
     if is_last or config.running.strategy == "multi_worker":
-      raise directory_lib.DamagedRunError(*next(iter(damaged.items())))
+      raise errors.DamagedRunError(*next(iter(damaged.items())))
 
 
 def _opening(found, known, workers, more) -> str:
@@ -189,9 +191,9 @@ def _opening(found, known, workers, more) -> str:
   total = len(found.done) + len(found.pending)
   text = f"{total} runs: {len(found.done)} done, {len(found.pending)} to run"
   text += f" on {workers} worker{'s' if workers > 1 else ''}"
-  left = survey_lib.remaining_seconds(found.pending, known, workers, more)
+  left = time_left.remaining_seconds(found.pending, known, workers, more)
   if found.pending and left is not None:
-    text += f", about {survey_lib.duration(left)}"
+    text += f", about {time_left.duration(left)}"
   return text + "."
 
 
@@ -221,14 +223,14 @@ def main(unused_argv) -> int:
   signal.signal(signal.SIGTERM, _on_signal)
   try:
     if not values.experiment_dir and not values.dry_run:
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         "--experiment_dir must name the study's folder. Received none"
       )
     try:
       config = flags_lib.experiment_config(values)
       only = [work_units.parse_unit(name) for name in values.work_units]
     except ValueError as error:
-      raise directory_lib.UsageError(str(error)) from error
+      raise errors.UsageError(str(error)) from error
     directory = directory_lib.ExperimentDirectory(values.experiment_dir or "")
     if values.dry_run:
       has_directory = bool(values.experiment_dir)
@@ -237,14 +239,14 @@ def main(unused_argv) -> int:
     code = launch(config, directory, only or None)
     _say(f"Took {time.monotonic() - started:.0f} s.")
     return code
-  except directory_lib.UsageError as error:
+  except errors.UsageError as error:
     _say(f"memo_tf.launch: {error}")
     return WRONG_USE
-  except directory_lib.ExperimentError as error:
+  except errors.ExperimentError as error:
     _say(f"memo_tf.launch: {error}")
     return FAILED
   except OSError as error:
-    text = directory_lib.describe_os_error(error, values.experiment_dir or "")
+    text = errors.describe_os_error(error, values.experiment_dir or "")
     _say(f"memo_tf.launch: {text}")
     return FAILED
   except _Signalled as signalled:

@@ -12,19 +12,20 @@ from absl import app
 from absl import flags
 
 from memo_tf.cli import flags as flags_lib
-from memo_tf.store import merging
+from memo_tf.experiment import errors
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import merging
 
 
 def main(unused_argv) -> int:
   values = flags.FLAGS
   try:
     if not values.experiment_dir:
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         "--experiment_dir must name the folder that all go into. Received none"
       )
     if not values.sources:
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         "--sources must name the folders to merge. Received none"
       )
     merged = merging.merge(
@@ -32,14 +33,14 @@ def main(unused_argv) -> int:
       [directory_lib.ExperimentDirectory(path) for path in values.sources],
       lambda line: print(line, file=sys.stderr, flush=True),
     )
-  except directory_lib.UsageError as error:
+  except errors.UsageError as error:
     print(f"memo_tf.merge: {error}", file=sys.stderr)
     return 2
-  except directory_lib.ExperimentError as error:
+  except errors.ExperimentError as error:
     print(f"memo_tf.merge: {error}", file=sys.stderr)
     return 1
   except OSError as error:
-    text = directory_lib.describe_os_error(error, values.experiment_dir)
+    text = errors.describe_os_error(error, values.experiment_dir)
     print(f"memo_tf.merge: {text}", file=sys.stderr)
     return 1
   print(

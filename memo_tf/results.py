@@ -1,13 +1,14 @@
 """What follows the runs: scores, sizes and proxies compared, the page, a summary."""
 
-from memo_tf.cli import flags
-from memo_tf.findings import proxies
-from memo_tf.scoring import groups
-from memo_tf.findings import sizes
-from memo_tf.store import checkup
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import flagfile
+from memo_tf.findings import proxies
+from memo_tf.findings import sizes
 from memo_tf.report import page
+from memo_tf.scoring import groups
+from memo_tf.scoring import summary
+from memo_tf.store import checkup
+from memo_tf.store import directory as directory_lib
 
 
 def show(
@@ -29,12 +30,12 @@ def show(
   """
   studies = sizes.study_sizes(directory, config, results)
   compared = proxies.compare_study(directory, config, results)
-  settings = flags.resolved_flags(config)
+  settings = flagfile.resolved_flags(config)
   path = page.write_page(
     directory, config, results, failures, settings, studies, compared
   )
   checkup.record_digests(directory)
-  for line in groups.summary_lines(results):
+  for line in summary.summary_lines(results):
     print(line)
   for line in sizes.summary_lines(studies):
     print(line)

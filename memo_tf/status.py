@@ -17,14 +17,16 @@ from absl import app
 from absl import flags
 
 from memo_tf.cli import flags as flags_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import plan
+from memo_tf.experiment import work_units
+from memo_tf.running import worker_pool
 from memo_tf.store import checkup
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
-from memo_tf.experiment import run_outputs
+from memo_tf.store import opening
 from memo_tf.store import survey as survey_lib
-from memo_tf.experiment import work_units
-from memo_tf.running import preparation
-from memo_tf.running import worker_pool
+from memo_tf.store import time_left
 
 # Lines of one kind that are shown; --check shows all that it finds.
 MAX_LINES = 50
@@ -46,18 +48,18 @@ def status(
   Raises:
     ExperimentError: if there is no study, or its config cannot be read.
   """
-  config = preparation.recorded_config(directory)
+  config = opening.recorded_config(directory)
   found_wrong: list[checkup.Finding] = []
   moved = []
   if check:
     found_wrong = list(checkup.findings(directory, config))
     if repair:
       moved = checkup.repair(directory, found_wrong)
-  units = work_units.plan(config)
-  wanted = work_units.wanted_outputs(config, units)
+  units = plan.plan(config)
+  wanted = plan.wanted_outputs(config, units)
   found = survey_lib.survey(directory, wanted)
   workers = worker_pool.number_of_workers(config.running)
-  known = survey_lib.seconds_a_run(found.done)
+  known = time_left.seconds_a_run(found.done)
   failed = _failed(directory, found.pending)
 
   print(f"{config.data.dataset}, seed {config.running.seed}: {directory.root}")
@@ -75,17 +77,17 @@ def status(
       f"{'/'.join(group):44} {total[group]:6} {done[group]:6} "
       f"{pending[group]:8} {damaged[group]:8} {broken[group]:7} {seconds}"
     )
-  more = run_outputs.seconds_beside(
-    config, found.pending, survey_lib.seconds_of_recording(found.done)
+  more = time_left.seconds_beside(
+    config, found.pending, time_left.seconds_of_recording(found.done)
   )
-  left = survey_lib.remaining_seconds(pending, known, workers, more)
+  left = time_left.remaining_seconds(pending, known, workers, more)
   if not found.pending:
     print("All done.")
   elif left is None:
     print("No run is finished: the time left is not known yet.")
   else:
     print(
-      f"{len(found.pending)} runs pending: about {survey_lib.duration(left)} on "
+      f"{len(found.pending)} runs pending: about {time_left.duration(left)} on "
       f"{workers} workers."
     )
   for line in _certainty(directory):
@@ -168,7 +170,7 @@ def _dataset_problem(
   try:
     info = dataset_info.read_info(directory)
     dataset_info.check_files(directory, info, check_digests=False)
-  except directory_lib.ExperimentError as error:
+  except errors.ExperimentError as error:
     return str(error)
   return None
 
@@ -191,7 +193,7 @@ def main(unused_argv) -> int:
   except ValueError as error:
     print(f"memo_tf.status: {error}", file=sys.stderr)
     return 2
-  except (directory_lib.ExperimentError, OSError) as error:
+  except (errors.ExperimentError, OSError) as error:
     print(f"memo_tf.status: {error}", file=sys.stderr)
     return 1
 
@@ -217,6 +219,4 @@ def _define(values: flags.FlagValues, program: str) -> None:
 
 
 if __name__ == "__main__":
-  app.run(
-    main, flags_parser=flags_lib.flag_parser("memo_tf.status", _define)
-  )
+  app.run(main, flags_parser=flags_lib.flag_parser("memo_tf.status", _define))

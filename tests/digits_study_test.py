@@ -9,9 +9,9 @@ import numpy as np
 
 from memo_tf.analysis import ranking
 from memo_tf.estimators import memorization
+from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import predictions
-from memo_tf.experiment import work_units
 from tests import small_study
 
 NUM_SUBSETS = 20

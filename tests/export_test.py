@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from memo_tf.exporting import saved_model
 from memo_tf import models
+from memo_tf.exporting import saved_model
 from memo_tf.models import layers  # noqa: F401 (what model.keras is made of)
 from tests import small_study
 

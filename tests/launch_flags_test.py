@@ -13,6 +13,7 @@ from absl.testing import parameterized
 
 from memo_tf.cli import flags as flags_lib
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import flagfile
 
 FIELDS = [
   (group, field)
@@ -166,15 +167,15 @@ class ExperimentConfigTest(parameterized.TestCase):
       "--subset_families=",
     )
 
-    self.assertEqual(config.recipe.epochs, 3)
-    self.assertEqual(config.recipe.learning_rate, 0.25)
-    self.assertIs(config.recipe.nesterov, False)
+    self.assertEqual(config.training.epochs, 3)
+    self.assertEqual(config.training.learning_rate, 0.25)
+    self.assertIs(config.training.nesterov, False)
     self.assertIs(config.outputs.keep_logits, True)
-    self.assertEqual(config.recipe.schedule, "step")
+    self.assertEqual(config.training.schedule, "step")
     self.assertEqual(
       config.models.models, ("cifar_resnet-8", "cifar_resnet-14")
     )
-    self.assertEqual(config.recipe.decay_epochs, (1.0, 2.5))
+    self.assertEqual(config.training.decay_epochs, (1.0, 2.5))
     self.assertEqual(config.subsets.subset_families, ())
 
   def test_config_is_validated(self):
@@ -210,13 +211,13 @@ class FlagfileTest(parameterized.TestCase):
     found = flags_lib.resolve_flagfiles(["--flagfile=a.flags"])
 
     self.assertEqual(found, [f"--flagfile={path}"])
-    self.assertEqual(config_from("--flagfile=a.flags").recipe.epochs, 3)
+    self.assertEqual(config_from("--flagfile=a.flags").training.epochs, 3)
 
   def test_local_file_comes_first(self):
     self.write(self.own, "a.flags", "--epochs=3\n")
     self.write(self.here, "a.flags", "--epochs=4\n")
 
-    self.assertEqual(config_from("--flagfile=a.flags").recipe.epochs, 4)
+    self.assertEqual(config_from("--flagfile=a.flags").training.epochs, 4)
 
   @parameterized.parameters(
     (["--flagfile=a.flags"],),
@@ -231,7 +232,7 @@ class FlagfileTest(parameterized.TestCase):
 
     config = config_from(*arguments)
 
-    self.assertEqual(config.recipe.epochs, 3)
+    self.assertEqual(config.training.epochs, 3)
     if len(arguments) == 4:
       self.assertEqual((config.running.seed, config.running.workers), (1, 2))
 
@@ -253,8 +254,8 @@ class FlagfileTest(parameterized.TestCase):
     after = config_from("--flagfile=a.flags", "--epochs=9")
     before = config_from("--epochs=9", "--flagfile=a.flags")
 
-    self.assertEqual((after.recipe.epochs, after.running.seed), (9, 7))
-    self.assertEqual((before.recipe.epochs, before.running.seed), (3, 7))
+    self.assertEqual((after.training.epochs, after.running.seed), (9, 7))
+    self.assertEqual((before.training.epochs, before.running.seed), (3, 7))
 
   @parameterized.parameters(
     (["--flagfile=none.flags"],),
@@ -292,7 +293,7 @@ class FlagfileTest(parameterized.TestCase):
       self.own, "a.flags", "# One # two.\n\n  # Three.\n--epochs=3\n// Four.\n"
     )
 
-    self.assertEqual(config_from("--flagfile=a.flags").recipe.epochs, 3)
+    self.assertEqual(config_from("--flagfile=a.flags").training.epochs, 3)
 
   def test_sharp_within_a_value_is_fine(self):
     self.write(self.own, "a.flags", "--experiment_dir=run#3\n")
@@ -325,7 +326,7 @@ class ResolvedFlagsTest(parameterized.TestCase):
   def parsed_again(self, config):
     with tempfile.TemporaryDirectory() as folder:
       path = pathlib.Path(folder) / "resolved.flags"
-      path.write_text(flags_lib.resolved_flags(config))
+      path.write_text(flagfile.resolved_flags(config))
       return config_from(f"--flagfile={path}")
 
   def test_other_config_differs_wherever_it_can(self):
@@ -353,14 +354,14 @@ class ResolvedFlagsTest(parameterized.TestCase):
       "--labels_file=/here/human.npy",
     )
 
-    text = flags_lib.resolved_flags(config)
+    text = flagfile.resolved_flags(config)
 
     self.assertNotIn("/here", text)
     self.assertIn("--dataset=npz:mine.npz\n", text)
     self.assertIn("--labels_file=human.npy\n", text)
 
   def test_every_field_is_on_a_line_of_its_own(self):
-    text = flags_lib.resolved_flags(other_config())
+    text = flagfile.resolved_flags(other_config())
 
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     # --data_dir and --proxy_files are this machine's.
@@ -375,7 +376,7 @@ class ResolvedFlagsTest(parameterized.TestCase):
       values = new_flags()
       values(["program", f"--experiment_dir={folder}/study"])
 
-      text = flags_lib.resolved_flags(flags_lib.experiment_config(values))
+      text = flagfile.resolved_flags(flags_lib.experiment_config(values))
 
     self.assertNotIn("experiment_dir", text)
     self.assertNotIn(folder, text)

@@ -17,9 +17,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from memo_tf.estimators import memorization
-from memo_tf.store import directory as directory_lib
-from memo_tf.store import predictions
 from memo_tf.experiment import work_units
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
+from memo_tf.store import predictions
 from tests import small_study
 
 UNIT = f"{small_study.MODEL}/one_hot/r0.70"
@@ -325,7 +326,7 @@ class LaunchTest(absltest.TestCase):
     stolen = (other / "predictions.parquet").read_bytes()
     record["outputs"]["predictions.parquet"] = {
       "bytes": len(stolen),
-      "digest": directory_lib.digest_bytes(stolen),
+      "digest": files.digest_bytes(stolen),
     }
     (run / "predictions.parquet").write_bytes(stolen)
     (run / "run.json").write_text(json.dumps(record))

@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
-from memo_tf.store import predictions
 from memo_tf.experiment import recipes
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
+from memo_tf.store import predictions
 
 NUM_TRAIN, NUM_TEST, CLASSES = 20, 5, 3
 LABELS = np.arange(NUM_TRAIN) % CLASSES
@@ -21,9 +23,9 @@ GROUP = ("cifar_resnet-8", "one_hot", "r0.70")
 
 def config(num_subsets: int = 4, seed: int = 0, **recipe):
   return config_lib.ExperimentConfig(
-    subsets=config_lib.SubsetsConfig(num_subsets=num_subsets),
-    recipe=config_lib.TrainingConfig(**recipe),
-    running=config_lib.RunningConfig(seed=seed, workers=1),
+    subsets=settings_lib.SubsetsConfig(num_subsets=num_subsets),
+    training=settings_lib.TrainingConfig(**recipe),
+    running=settings_lib.RunningConfig(seed=seed, workers=1),
   ).validate()
 
 
@@ -56,7 +58,7 @@ def make(
     "num_train": NUM_TRAIN,
     "digest": dataset_digest,
     "files": {
-      name: directory_lib.file_entry(directory.dataset_dir / name)
+      name: files.file_entry(directory.dataset_dir / name)
       for name in ("shard", "examples.parquet")
     },
   }
@@ -100,14 +102,14 @@ def write_run(
   entries = {}
   for name, content in contents.items():
     (folder / name).write_bytes(content)
-    entries[name] = directory_lib.file_entry(folder / name)
-  recipe = recipes.parse("one_hot", settings.recipe)
+    entries[name] = files.file_entry(folder / name)
+  recipe = recipes.parse("one_hot", settings.training)
   about = {
     "format_version": 1,
     "unit": unit(index).name,
     "recipe_digest": recipe.digest(),
     "dataset_digest": "d" * 32,
-    "subset_digest": directory_lib.digest_bytes(np.packbits(mask)),
+    "subset_digest": files.digest_bytes(np.packbits(mask)),
     "parameters": 10,
     "in_accuracy": 0.5,
     "machine": {"host": "h", "cpu": "c", "gpu": ""},

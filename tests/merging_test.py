@@ -8,9 +8,10 @@ import tempfile
 from absl.testing import absltest
 from absl.testing import parameterized
 
-from memo_tf.store import merging
+from memo_tf.experiment import errors
 from memo_tf.store import checkup
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import merging
 from tests import made_up
 from tests import small_study
 
@@ -29,7 +30,7 @@ class MergingTest(parameterized.TestCase):
     return merging.merge(self.into, list(sources))
 
   def refused(self, *sources) -> str:
-    with self.assertRaises(directory_lib.UsageError) as caught:
+    with self.assertRaises(errors.UsageError) as caught:
       self.merge(*sources)
     self.assertFalse((self.into.root / "runs").exists())
     self.assertNotIn("\n", str(caught.exception))

@@ -50,9 +50,7 @@ class PseudoValuesTest(absltest.TestCase):
     given = {"probabilities": predictions(np.random.default_rng(0), 5, 9)}
     other = proxies.PROXIES["cscore"]
 
-    self.assertEqual(
-      proxy_values._pseudo_values(other, np.zeros(9), given), ()
-    )
+    self.assertEqual(proxy_values._pseudo_values(other, np.zeros(9), given), ())
 
 
 if __name__ == "__main__":

@@ -11,11 +11,16 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from memo_tf.scoring import groups
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
-from memo_tf.store import predictions
+from memo_tf.experiment import errors
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
+from memo_tf.scoring import stuck_runs
+from memo_tf.scoring import study
+from memo_tf.scoring import summary as summary_lib
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
+from memo_tf.store import predictions
 
 SMALL, LARGE = "cifar_resnet-8", "cifar_resnet-14"
 FAMILY = "r0.50"
@@ -52,9 +57,11 @@ def unit(index, model=SMALL):
 
 def config_of(*models, num_subsets=4, **outputs):
   return config_lib.ExperimentConfig(
-    models=config_lib.ModelsConfig(models=models),
-    subsets=config_lib.SubsetsConfig(num_subsets=num_subsets, subset_ratio=0.5),
-    outputs=config_lib.OutputsConfig(**outputs),
+    models=settings_lib.ModelsConfig(models=models),
+    subsets=settings_lib.SubsetsConfig(
+      num_subsets=num_subsets, subset_ratio=0.5
+    ),
+    outputs=settings_lib.OutputsConfig(**outputs),
   )
 
 
@@ -66,7 +73,7 @@ def logits_for(predicted):
 class FindStuckTest(parameterized.TestCase):
   def found(self, *values):
     runs = {f"run {place}": value for place, value in enumerate(values)}
-    return groups.find_stuck(runs)
+    return stuck_runs.find_stuck(runs)
 
   def test_hand_computed(self):
     # Median 0.9; deviations 0, 0, 0.01, 0.02, 0.8 of median 0.01, times 8 is
@@ -150,7 +157,7 @@ class StudyTestCase(parameterized.TestCase):
       "outputs": {
         "predictions.parquet": {
           "bytes": len(content),
-          "digest": directory_lib.digest_bytes(content),
+          "digest": files.digest_bytes(content),
         }
       },
     }
@@ -163,7 +170,7 @@ class StudyTestCase(parameterized.TestCase):
 
 class ScoreStudyTest(StudyTestCase):
   def test_scores_by_hand(self):
-    (result,) = groups.score_study(self.directory, config_of(SMALL))
+    (result,) = study.score_study(self.directory, config_of(SMALL))
 
     # Each example is in two runs. Example 1 is right in one of the two runs
     # that did not see it, example 5 in neither.
@@ -181,7 +188,7 @@ class ScoreStudyTest(StudyTestCase):
     self.assertLen(result.examples, 6)
 
   def test_summary_by_hand(self):
-    (result,) = groups.score_study(self.directory, config_of(SMALL))
+    (result,) = study.score_study(self.directory, config_of(SMALL))
 
     summary = result.summary()
 
@@ -211,7 +218,7 @@ class ScoreStudyTest(StudyTestCase):
     self.assertEqual(set(summary) - set(expected), {"mean_interval_width"})
 
   def test_score_file(self):
-    (result,) = groups.score_study(self.directory, config_of(SMALL))
+    (result,) = study.score_study(self.directory, config_of(SMALL))
 
     table = pq.read_table(self.scores_path())
 
@@ -237,7 +244,7 @@ class ScoreStudyTest(StudyTestCase):
       np.testing.assert_array_equal(frame[name], getattr(result.scores, name))
 
   def test_score_file_says_how_it_was_made(self):
-    groups.score_study(self.directory, config_of(SMALL))
+    study.score_study(self.directory, config_of(SMALL))
 
     metadata = pq.read_schema(self.scores_path()).metadata
 
@@ -262,7 +269,7 @@ class ScoreStudyTest(StudyTestCase):
       # Knows everything: memorization 0 everywhere.
       self.write(unit(index, LARGE), LABELS, TEST_LABELS)
 
-    results = groups.score_study(self.directory, config_of(LARGE, SMALL))
+    results = study.score_study(self.directory, config_of(LARGE, SMALL))
 
     self.assertEqual([result.group[0] for result in results], [SMALL, LARGE])
     np.testing.assert_array_equal(results[1].scores.memorization, [0] * 6)
@@ -282,7 +289,7 @@ class ScoreStudyTest(StudyTestCase):
     )
 
   def test_group_without_runs_is_left_out(self):
-    results = groups.score_study(self.directory, config_of(SMALL, LARGE))
+    results = study.score_study(self.directory, config_of(SMALL, LARGE))
 
     self.assertLen(results, 1)
     self.assertTrue(self.scores_path(SMALL).exists())
@@ -292,7 +299,7 @@ class ScoreStudyTest(StudyTestCase):
     for index in (1, 3):
       (self.directory.run_dir(unit(index)) / "run.json").unlink()
 
-    (result,) = groups.score_study(self.directory, config_of(SMALL))
+    (result,) = study.score_study(self.directory, config_of(SMALL))
 
     # Runs 0 and 2 are left. Both saw 0, 2 and 5; neither saw 3.
     self.assertEqual(result.num_missing, 2)
@@ -317,25 +324,23 @@ class ScoreStudyTest(StudyTestCase):
     content[50] ^= 1
     path.write_bytes(content)
 
-    with self.assertRaisesRegex(
-      directory_lib.ExperimentError, "recorded digest"
-    ):
-      groups.score_study(self.directory, config_of(SMALL))
+    with self.assertRaisesRegex(errors.ExperimentError, "recorded digest"):
+      study.score_study(self.directory, config_of(SMALL))
 
   def test_run_without_an_output_counts_as_missing(self):
     path = self.directory.run_dir(unit(2)) / "predictions.parquet"
     path.write_bytes(path.read_bytes()[:-1])
 
-    (result,) = groups.score_study(self.directory, config_of(SMALL))
+    (result,) = study.score_study(self.directory, config_of(SMALL))
 
     self.assertEqual(result.num_missing, 1)
     self.assertEqual(result.stack.units, (unit(0), unit(1), unit(3)))
 
   def test_scoring_again_gives_the_same_files(self):
-    groups.score_study(self.directory, config_of(SMALL))
+    study.score_study(self.directory, config_of(SMALL))
     first = self.scores_path().read_bytes()
 
-    groups.score_study(self.directory, config_of(SMALL))
+    study.score_study(self.directory, config_of(SMALL))
 
     self.assertEqual(self.scores_path().read_bytes(), first)
     names = [p.name for p in self.scores_path().parent.iterdir()]
@@ -343,7 +348,7 @@ class ScoreStudyTest(StudyTestCase):
 
   def test_influence_file_holds_the_pairs_and_their_null(self):
     config = config_of(SMALL, min_influence=0.4)
-    result = groups.score_study(self.directory, config)[0]
+    result = study.score_study(self.directory, config)[0]
 
     table = pq.read_table(self.scores_path().parent / "influence.parquet")
 
@@ -362,14 +367,14 @@ class ScoreStudyTest(StudyTestCase):
     self.assertIn("wide on average", result.certainty(0.2))
 
     config = config_of(SMALL, min_influence=0.4, min_memorization=-1.0)
-    groups.score_study(self.directory, config)
+    study.score_study(self.directory, config)
     frame = pd.read_parquet(self.scores_path().parent / "influence.parquet")
     self.assertEqual(frame["train_id"].tolist(), [0])
     self.assertEqual(frame["test_id"].tolist(), [0])
     self.assertEqual(frame["influence"].tolist(), [0.5])
 
   def test_top_k_keeps_the_best_of_every_test_example(self):
-    groups.score_study(self.directory, config_of(SMALL, influence_top_k=1))
+    study.score_study(self.directory, config_of(SMALL, influence_top_k=1))
 
     path = self.scores_path().parent / "influence.parquet"
     frame = pd.read_parquet(path).sort_values("test_id")
@@ -389,7 +394,7 @@ class ScoreStudyTest(StudyTestCase):
 
   def test_further_outcomes_have_files_of_their_own(self):
     outcomes = ("correctness", "label_probability", "margin")
-    (result,) = groups.score_study(
+    (result,) = study.score_study(
       self.directory, config_of(SMALL, outcomes=outcomes)
     )
 
@@ -426,7 +431,7 @@ class ScoreStudyTest(StudyTestCase):
       subsets=dataclasses.replace(config.subsets, subset_families=(third,)),
     )
 
-    groups.score_study(self.directory, config)
+    study.score_study(self.directory, config)
 
     path = self.scores_path().parents[1] / "consistency.parquet"
     frame = pd.read_parquet(path)
@@ -443,14 +448,14 @@ class ScoreStudyTest(StudyTestCase):
     frame["is_noisy"] = False
     frame.to_parquet(path)
 
-    (result,) = groups.score_study(self.directory, config_of(SMALL))
+    (result,) = study.score_study(self.directory, config_of(SMALL))
 
     summary = result.summary()
     self.assertEqual(summary["num_planted"], 0)
     for name in ("planted_auroc", "planted_precision", "planted_memorization"):
       self.assertTrue(np.isnan(summary[name]), name)
     self.assertEqual(summary["other_memorization"], 0.25)
-    self.assertEndsWith(groups.summary_lines([result])[1], "none")
+    self.assertEndsWith(summary_lib.summary_lines([result])[1], "none")
 
 
 class StuckRunTest(StudyTestCase):
@@ -460,14 +465,14 @@ class StuckRunTest(StudyTestCase):
     self.write(unit(3), np.ones(6, int), np.ones(2, int))
 
   def test_is_listed_and_kept(self):
-    (result,) = groups.score_study(self.directory, config_of(SMALL))
+    (result,) = study.score_study(self.directory, config_of(SMALL))
 
     self.assertEqual([name for name, _ in result.flagged], [unit(3).name])
     self.assertLen(result.stack.units, 4)
     self.assertEqual(result.scores.in_accuracy[3], 0.5)
 
   def test_is_left_out_on_request(self):
-    (result,) = groups.score_study(
+    (result,) = study.score_study(
       self.directory, config_of(SMALL, exclude_flagged_runs=True)
     )
 
@@ -493,7 +498,7 @@ class PlantedTest(StudyTestCase):
     frame.to_parquet(path)
 
   def test_figures_of_wrong_labels_leave_copies_and_noise_aside(self):
-    (result,) = groups.score_study(self.directory, config_of(SMALL))
+    (result,) = study.score_study(self.directory, config_of(SMALL))
 
     summary = result.summary()
 
@@ -505,7 +510,7 @@ class PlantedTest(StudyTestCase):
     self.assertEqual(summary["mean_memorization"], 0.25)
 
   def test_expected_and_measured_by_kind_in_the_summary(self):
-    results = groups.score_study(self.directory, config_of(SMALL))
+    results = study.score_study(self.directory, config_of(SMALL))
 
     text = (self.directory.root / "scores/summary.json").read_text()
     rows = {row["kind"]: row for row in json.loads(text)[0]["planted"]}
@@ -519,7 +524,7 @@ class PlantedTest(StudyTestCase):
     self.assertEqual(rows["clean, 2 copies"]["expected_low"], 0.125)
     # Three classes.
     self.assertAlmostEqual(rows["noise image"]["expected_low"], 2 / 3)
-    lines = groups.summary_lines(results)
+    lines = summary_lib.summary_lines(results)
     self.assertLen(lines, 2 + 2 + 4)
     self.assertIn("expected", lines[3])
     copies = next(x for x in lines if x.startswith("clean, 2 copies"))
@@ -532,17 +537,17 @@ class PlantedTest(StudyTestCase):
     frame["origin_id"] = frame["example_id"]
     frame.to_parquet(path)
 
-    (result,) = groups.score_study(self.directory, config_of(SMALL))
+    (result,) = study.score_study(self.directory, config_of(SMALL))
 
     self.assertEqual(result.planted_summary(), [])
-    self.assertLen(groups.summary_lines([result]), 2)
+    self.assertLen(summary_lib.summary_lines([result]), 2)
 
 
 class SummaryLinesTest(StudyTestCase):
   def test_a_line_a_group_under_a_header(self):
-    results = groups.score_study(self.directory, config_of(SMALL))
+    results = study.score_study(self.directory, config_of(SMALL))
 
-    header, line = groups.summary_lines(results)
+    header, line = summary_lib.summary_lines(results)
 
     self.assertEqual(
       line.split(),

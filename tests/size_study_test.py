@@ -7,15 +7,16 @@ from absl.testing import absltest
 import numpy as np
 import pandas as pd
 
-from memo_tf.scoring import groups as groups_lib
-from memo_tf.findings import sizes
 from memo_tf.analysis.trajectories import simulation
 from memo_tf.estimators import memorization
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import settings as settings_lib
+from memo_tf.experiment import work_units
+from memo_tf.findings import sizes
+from memo_tf.report import page
+from memo_tf.scoring import groups as groups_lib
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import predictions
-from memo_tf.experiment import work_units
-from memo_tf.report import page
 
 SHARES = {"constant": 0.6, "increasing": 0.2, "decreasing": 0.2}
 EVIL = "<script>alert(1)</script>"
@@ -102,7 +103,7 @@ def without_runs(group, lost):
 class GatherTest(absltest.TestCase):
   def gather(self, groups, subsets="r0.70"):
     key = ("cifar_resnet", "one_hot", subsets)
-    return sizes.gather(key, groups, config_lib.OutputsConfig())
+    return sizes.gather(key, groups, settings_lib.OutputsConfig())
 
   def test_sizes_are_ordered_by_parameters(self):
     groups, study = make_groups()
@@ -169,7 +170,7 @@ class WrittenStudyTest(absltest.TestCase):
     super().setUpClass()
     cls.groups, cls.truth = make_groups()
     key = ("cifar_resnet", "one_hot", "r0.70")
-    cls.study = sizes.gather(key, cls.groups, config_lib.OutputsConfig())
+    cls.study = sizes.gather(key, cls.groups, settings_lib.OutputsConfig())
 
   def test_tables_are_tidy_and_the_same_in_both_formats(self):
     root = pathlib.Path(self.create_tempdir().full_path)
@@ -250,7 +251,7 @@ class WrittenStudyTest(absltest.TestCase):
           "unit": unit.name,
         }
         (folder / "run.json").write_text(json.dumps(record))
-    outputs = config_lib.OutputsConfig(report_images=report_images)
+    outputs = settings_lib.OutputsConfig(report_images=report_images)
     return page.write_page(
       directory,
       config_lib.ExperimentConfig(outputs=outputs),

@@ -10,9 +10,9 @@ import time
 import numpy as np
 import pandas as pd
 
+from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import predictions
-from memo_tf.experiment import work_units
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MODEL = "cifar_resnet-8-w0.5"

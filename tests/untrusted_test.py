@@ -16,18 +16,21 @@ import numpy as np
 
 from memo_tf.cli import flags
 from memo_tf.data.sources import own_files
-from memo_tf.store import checkup
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import dataset_info
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import flagfile
 from memo_tf.experiment import model_names
-from memo_tf.store import predictions
 from memo_tf.experiment import recipes
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets
 from memo_tf.experiment import work_units
 from memo_tf.interchange import files as interchange_files
 from memo_tf.report import figures
-from memo_tf.running import preparation
+from memo_tf.store import checkup
+from memo_tf.store import dataset_info
+from memo_tf.store import files
+from memo_tf.store import opening
+from memo_tf.store import predictions
 from memo_tf.training import checkpoints
 from tests import made_up
 
@@ -48,7 +51,7 @@ class Bomb:
 class NamesTest(parameterized.TestCase):
   @parameterized.parameters(*PATHS)
   def test_no_name_is_a_path(self, name):
-    training = config_lib.TrainingConfig()
+    training = settings_lib.TrainingConfig()
     for parse in (
       model_names.parse,
       lambda n: model_names.parse(f"cifar_resnet-8{n}" if n else n),
@@ -102,8 +105,8 @@ class RecordsTest(parameterized.TestCase):
       changed = json.loads(json.dumps(content))
       changed[group][field] = [name]
       self.directory.config_path.write_text(json.dumps(changed))
-      with self.assertRaises(directory_lib.ExperimentError):
-        preparation.recorded_config(self.directory)
+      with self.assertRaises(errors.ExperimentError):
+        opening.recorded_config(self.directory)
 
   @parameterized.parameters(
     '{"format_version": 1, "recipe": {"epochs": "many"}}',
@@ -118,8 +121,8 @@ class RecordsTest(parameterized.TestCase):
       text.encode("utf-8", "surrogatepass")
     )
 
-    with self.assertRaises(directory_lib.ExperimentError) as caught:
-      preparation.recorded_config(self.directory)
+    with self.assertRaises(errors.ExperimentError) as caught:
+      opening.recorded_config(self.directory)
 
     self.assertNotIn("\n", str(caught.exception))
 
@@ -141,7 +144,7 @@ class RecordsTest(parameterized.TestCase):
     info = json.loads(path.read_text())
     info["files"][name] = entry
     path.write_text(json.dumps(info))
-    with self.assertRaises(directory_lib.ExperimentError):
+    with self.assertRaises(errors.ExperimentError):
       dataset_info.read_info(self.directory)
 
     digests = {"format_version": 1, "files": {name: entry}}
@@ -155,12 +158,10 @@ class RecordsTest(parameterized.TestCase):
     table = predictions.read_run(self.directory, unit).drop_columns(["margin"])
     path.write_bytes(predictions.table_bytes(table))
     record = json.loads((path.parent / "run.json").read_text())
-    record["outputs"][path.name] = directory_lib.file_entry(path)
+    record["outputs"][path.name] = files.file_entry(path)
     (path.parent / "run.json").write_text(json.dumps(record))
 
-    with self.assertRaisesRegex(
-      directory_lib.DamagedRunError, "lacks a column"
-    ):
+    with self.assertRaisesRegex(errors.DamagedRunError, "lacks a column"):
       predictions.read_run(self.directory, unit)
 
 
@@ -178,16 +179,16 @@ class PickleTest(parameterized.TestCase):
   def test_own_files(self):
     path = self.root / "x.npz"
     np.savez(path, train_images=self.bomb, train_labels=self.bomb)
-    with self.assertRaisesRegex(directory_lib.UsageError, "plain arrays"):
+    with self.assertRaisesRegex(errors.UsageError, "plain arrays"):
       own_files.load_npz(path)
     np.save(self.root / "labels.npy", self.bomb)
-    with self.assertRaises(directory_lib.UsageError):
+    with self.assertRaises(errors.UsageError):
       own_files.read_labels(str(self.root / "labels.npy"), 1)
 
   def test_a_bare_pickle_in_place_of_arrays(self):
     path = self.root / "x.npz"
     path.write_bytes(pickle.dumps(Bomb(self.mark)))
-    with self.assertRaises(directory_lib.UsageError):
+    with self.assertRaises(errors.UsageError):
       own_files.load_npz(path)
     with self.assertRaises(interchange_files.InterchangeError):
       interchange_files.load_npz(path, ["a"])
@@ -205,7 +206,7 @@ class PickleTest(parameterized.TestCase):
     directory = made_up.make(self.root / "study", made_up.config())
     np.save(directory.in_mask_path("r0.70"), self.bomb)
 
-    with self.assertRaises(directory_lib.ExperimentError):
+    with self.assertRaises(errors.ExperimentError):
       predictions.stack_runs(directory, [made_up.unit(0)])
     found = [f.path for f in checkup.findings(directory, made_up.config())]
     self.assertEqual(found, ["subsets/r0.70.npy"])
@@ -225,7 +226,7 @@ class OwnFilesTest(parameterized.TestCase):
 
   @parameterized.parameters("two\nlines", "\x1b[31mred", "", "x" * 300)
   def test_class_names_are_a_line_of_text(self, name):
-    with self.assertRaisesRegex(directory_lib.UsageError, "class's name"):
+    with self.assertRaisesRegex(errors.UsageError, "class's name"):
       self.load(class_names=np.array(["a", name]))
 
   def test_class_names_may_be_in_any_script(self):
@@ -234,7 +235,7 @@ class OwnFilesTest(parameterized.TestCase):
     self.assertEqual(self.load(class_names=np.array(names)).class_names, names)
 
   def test_one_label_does_not_ask_for_a_billion_classes(self):
-    with self.assertRaisesRegex(directory_lib.UsageError, "label 1000000000"):
+    with self.assertRaisesRegex(errors.UsageError, "label 1000000000"):
       self.load(train_labels=np.array([0, 1, 0, 10**9]))
 
 
@@ -253,14 +254,14 @@ class PageTest(absltest.TestCase):
 class FlagfileTest(parameterized.TestCase):
   def test_a_study_s_flags_name_no_other_file(self):
     path = pathlib.Path(self.create_tempdir().full_path) / "resolved.flags"
-    text = flags.resolved_flags(made_up.config())
+    text = flagfile.resolved_flags(made_up.config())
     path.write_text(text)
     self.assertEqual(
       flags.config_from_flagfile(path).recipe, made_up.config().recipe
     )
 
     path.write_text(text + "--flagfile=/etc/passwd\n")
-    with self.assertRaisesRegex(directory_lib.UsageError, "another flagfile"):
+    with self.assertRaisesRegex(errors.UsageError, "another flagfile"):
       flags.config_from_flagfile(path)
 
   @parameterized.parameters("--no_such_flag=1", "--models=../x", "word", "\0")
@@ -268,7 +269,7 @@ class FlagfileTest(parameterized.TestCase):
     path = pathlib.Path(self.create_tempdir().full_path) / "resolved.flags"
     path.write_text(line + "\n")
 
-    with self.assertRaises(directory_lib.UsageError):
+    with self.assertRaises(errors.UsageError):
       flags.config_from_flagfile(path)
 
 

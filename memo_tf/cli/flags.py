@@ -17,17 +17,9 @@ from absl import app
 from absl import flags
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import flagfile
 
-_GROUPS = {
-  "data": "data",
-  "subsets": "subsets",
-  "models": "models",
-  "recipe": "recipe: how a model is trained",
-  "running": "running",
-  "outputs": "outputs",
-  "proxies": "proxies",
-}
 FLAGFILE_DIR = pathlib.Path(__file__).resolve().parents[1] / "flags"
 
 
@@ -81,13 +73,13 @@ def define_flags(values: flags.FlagValues, program: str) -> None:
     "Run these units (MODEL/RECIPE/SUBSETS/INDEX) and nothing after them.",
     flag_values=values,
   )
-  _place(values, "work_units", f"{program}: {_GROUPS['running']}")
+  _place(values, "work_units", f"{program}: {flagfile.GROUPS['running']}")
   for group, kind in config_lib.groups().items():
     types_of = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
       _define(values, field, types_of[field.name])
       short = field.metadata.get("short", False)
-      place = actions if short else f"{program}: {_GROUPS[group]}"
+      place = actions if short else f"{program}: {flagfile.GROUPS[group]}"
       _place(values, field.name, place)
 
 
@@ -137,25 +129,6 @@ def resolve_flagfiles(arguments: list[str]) -> list[str]:
   return resolved
 
 
-def resolved_flags(config: config_lib.ExperimentConfig) -> str:
-  """A flagfile that gives this config again; holds no absolute path."""
-  lines = ["# Written by memo_tf.launch: every setting of this study."]
-  for group, kind in config_lib.groups().items():
-    lines.append(f"# {_GROUPS[group]}")
-    for field in dataclasses.fields(kind):
-      if not field.metadata.get("record", True):
-        continue  # a folder of this machine
-      value = getattr(getattr(config, group), field.name)
-      value = config_lib.portable(field, value)
-      if isinstance(value, bool):
-        lines.append(f"--{'' if value else 'no'}{field.name}")
-      elif isinstance(value, tuple):
-        lines.append(f"--{field.name}={','.join(map(str, value))}")
-      else:
-        lines.append(f"--{field.name}={value}")
-  return "\n".join(lines) + "\n"
-
-
 def config_from_flagfile(path: pathlib.Path) -> config_lib.ExperimentConfig:
   """The config of a `resolved.flags`.
 
@@ -174,7 +147,7 @@ def config_from_flagfile(path: pathlib.Path) -> config_lib.ExperimentConfig:
       raise ValueError(f"flags start with --. Received: {rest[1]!r}")
     return experiment_config(values)
   except (OSError, ValueError, flags.Error) as error:
-    raise directory_lib.UsageError(f"{path} cannot be used: {error}") from error
+    raise errors.UsageError(f"{path} cannot be used: {error}") from error
 
 
 def _find_flagfile(name: str) -> pathlib.Path:

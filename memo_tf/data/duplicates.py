@@ -26,7 +26,7 @@ import dataclasses
 
 import numpy as np
 
-from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
 
 KINDS = ("near", "exact", "off")
 SIDE = 16
@@ -150,7 +150,7 @@ class _Images:
 def _digests(images: _Images) -> list[str]:
   """`[N + T]`, of each image's pixels."""
   return [
-    directory_lib.digest_bytes(np.ascontiguousarray(image))
+    files.digest_bytes(np.ascontiguousarray(image))
     for block in images.blocks(_QUERIES)
     for image in images[block]
   ]

@@ -12,13 +12,16 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from memo_tf.data.stored import images as images_lib
 from memo_tf.data.stored import indexed_shards
 from memo_tf.data.stored import shards
-from memo_tf.data.stored import images as images_lib
-from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import random_streams
+from memo_tf.experiment import settings as settings_lib
+from memo_tf.experiment import storage
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
-from memo_tf.experiment import random_streams
+from memo_tf.store import files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,7 +58,7 @@ class ArrayDataset:
 
 def read_dataset(
   directory: directory_lib.ExperimentDirectory,
-  config: config_lib.RunningConfig | None = None,
+  config: settings_lib.RunningConfig | None = None,
 ) -> ArrayDataset:
   """Reads `dataset/` back from its shards.
 
@@ -69,8 +72,8 @@ def read_dataset(
   """
   info = dataset_info.read_info(directory)
   dataset_info.check_files(directory, info)
-  config = config or config_lib.RunningConfig()
-  if dataset_info.is_streamed(config, dataset_info.decoded_bytes(info)):
+  config = config or settings_lib.RunningConfig()
+  if storage.is_streamed(config, dataset_info.decoded_bytes(info)):
     return _stored(directory, info, config.threads_per_unit)
   if dataset_info.is_encoded(info):
     return _decoded(directory, info, config.threads_per_unit)
@@ -87,14 +90,14 @@ def read_dataset(
       _image_type(info),
     )
     if not np.array_equal(ids, np.arange(info[count])):
-      raise directory_lib.ExperimentError(
+      raise errors.ExperimentError(
         f"the {split} shards in {folder} do not hold each of the "
         f"{info[count]} ids once"
       )
     columns += [images, labels]
   digest = shards.content_digest(*columns)
   if digest != info["digest"]:
-    raise directory_lib.ExperimentError(
+    raise errors.ExperimentError(
       f"the shards in {directory.dataset_dir} do not hold what info.json says; "
       + dataset_info.ADVICE.format(folder=directory.dataset_dir)
     )
@@ -163,7 +166,7 @@ def _shared_images(
   num_train, num_test = info["num_train"], info["num_test"]
   shape = (num_train + num_test, *info["image_shape"])
   if images.shape != shape or images.dtype != _image_type(info):
-    raise directory_lib.ExperimentError(
+    raise errors.ExperimentError(
       f"images.npy in {directory.dataset_dir} holds {images.dtype} "
       f"{images.shape} instead of {_image_type(info)} {shape}; "
       + dataset_info.ADVICE.format(folder=directory.dataset_dir)
@@ -184,12 +187,12 @@ def materialize_subset(
   if target.exists():
     return
   ids = np.flatnonzero(in_mask)
-  private = directory_lib.private_name(target)
+  private = files.private_name(target)
   private.mkdir(parents=True)
   shards.write_shards(
     private, "train", ids, data.train_labels[ids], data.train_images[ids]
   )
-  directory_lib.publish(private, target)
+  files.publish(private, target)
 
 
 def read_subset(
@@ -213,7 +216,7 @@ def read_subset(
     image_type=image_type,
   )
   if not np.array_equal(found, ids):
-    raise directory_lib.ExperimentError(
+    raise errors.ExperimentError(
       f"{folder} does not hold subset {index} of {family}; move it away and "
       "give the launch command again"
     )

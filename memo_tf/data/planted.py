@@ -31,8 +31,9 @@ import numpy as np
 
 from memo_tf.data.sources import load
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
 from memo_tf.experiment import random_streams
+from memo_tf.experiment import settings as settings_lib
 
 _DIRECTIONS = np.array(
   [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
@@ -135,7 +136,7 @@ def plant_wrong_labels(
 
 def append_planted(
   originals: TrainingSet,
-  config: config_lib.DataConfig,
+  config: settings_lib.DataConfig,
   num_classes: int,
   max_pixel: int,
   seed: int,
@@ -158,7 +159,7 @@ def append_planted(
 
 def appended(
   originals: TrainingSet,
-  config: config_lib.DataConfig,
+  config: settings_lib.DataConfig,
   num_classes: int,
   max_pixel: int,
   seed: int,
@@ -325,7 +326,7 @@ class _Origins:
     if len(ids) < count:
       sort = "wrong-labelled" if wrong else "rightly labelled"
       source = " (--label_noise makes them)" if wrong else ""
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         f"--{flag} needs {count} {sort} training images{source} that nothing "
         f"else was planted on. Received: {len(ids)} such images"
       )

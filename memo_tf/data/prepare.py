@@ -3,15 +3,16 @@
 import pathlib
 
 from memo_tf.data.sources import bundled
-from memo_tf.data.sources import load
 from memo_tf.data.sources import image_source
-from memo_tf.data.stored import writer
+from memo_tf.data.sources import load
 from memo_tf.data.sources import own_files
-from memo_tf.data.stored import shards
 from memo_tf.data.sources import tfds
 from memo_tf.data.sources import tfds_stream
+from memo_tf.data.stored import shards
+from memo_tf.data.stored import writer
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import dataset_info
+from memo_tf.experiment import settings as settings_lib
+from memo_tf.experiment import storage
 from memo_tf.store import directory as directory_lib
 
 
@@ -59,19 +60,19 @@ def source(
   return image_source.finished(data, config.data, config.running.seed)
 
 
-def _is_in_package_or_file(config: config_lib.DataConfig) -> bool:
+def _is_in_package_or_file(config: settings_lib.DataConfig) -> bool:
   return config.dataset in bundled.LOADERS or config.dataset.startswith("npz:")
 
 
 def _is_encoded(config: config_lib.ExperimentConfig, size: int) -> bool:
   """Whether images of so many bytes are written one by one, with an index."""
-  dataset_info.check_storage(config, size)
+  storage.check_storage(config, size)
   if config.data.image_encoding != "auto":
     return True
-  return dataset_info.is_streamed(config.running, size)
+  return storage.is_streamed(config.running, size)
 
 
-def _builder(config: config_lib.DataConfig):
+def _builder(config: settings_lib.DataConfig):
   """The builder of a data set or folder, and what to call it."""
   if config.dataset.startswith("folder:"):
     path = pathlib.Path(config.data_dir, config.dataset.partition(":")[2])

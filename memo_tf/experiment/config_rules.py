@@ -7,6 +7,7 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import model_names
 from memo_tf.experiment import recipes as recipes_lib
 from memo_tf.experiment import run_outputs
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 
 
@@ -19,7 +20,7 @@ def _require(holds: bool, rule: str, name: str, value) -> None:
 
 def check(config: config_lib.ExperimentConfig) -> None:
   """Raises a `ValueError` that names flag, rule and value, if one is broken."""
-  data, subsets, training = config.data, config.subsets, config.recipe
+  data, subsets, training = config.data, config.subsets, config.training
   running = config.running
   checks = [
     (
@@ -217,8 +218,8 @@ def check(config: config_lib.ExperimentConfig) -> None:
       running.checkpoint_epochs,
     ),
     (
-      set(config.outputs.outcomes) <= set(config_lib.OUTCOMES),
-      f"must be of: {', '.join(config_lib.OUTCOMES)}",
+      set(config.outputs.outcomes) <= set(settings_lib.OUTCOMES),
+      f"must be of: {', '.join(settings_lib.OUTCOMES)}",
       "outcomes",
       config.outputs.outcomes,
     ),

@@ -15,12 +15,8 @@ values only: the representations of one run can be gigabytes. Records that are
 the predictions of a study's runs cost nothing more.
 """
 
-from collections.abc import Iterable
-import statistics
-
 from memo_tf import proxies
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import model_names
 from memo_tf.experiment import work_units
 
 ALL = "all"
@@ -111,7 +107,7 @@ def check_subset_sizes(
     held_out: how many examples the largest subset of those that record holds
       out: a second training takes a batch of them.
   """
-  batch = config.recipe.batch_size
+  batch = config.training.batch_size
   if held_out < batch and "second_split.npz" in outputs(config):
     raise ValueError(
       "second_split_forgetting trains on the examples held out of a subset, of "
@@ -149,40 +145,11 @@ def does_record(
   )
 
 
-def seconds_beside(
-  config: config_lib.ExperimentConfig,
-  units: Iterable[work_units.WorkUnit],
-  known: dict[tuple[str, str, str], float],
-) -> dict[work_units.WorkUnit, float]:
-  """What recording adds to each unit that records.
-
-  Args:
-    config: of the study.
-    units: some of it.
-    known: seconds of recording a run, by group. A group of which nothing is
-      known is taken to cost what another does, by the models' relative cost.
-  """
-  if not outputs(config) or not known:
-    return {}
-  rates = [
-    seconds / model_names.parse(group[0]).relative_cost
-    for group, seconds in known.items()
-  ]
-  rate = statistics.median(rates)
-  return {
-    unit: known.get(
-      unit.group, rate * model_names.parse(unit.model).relative_cost
-    )
-    for unit in units
-    if does_record(config, unit)
-  }
-
-
 def estimated_bytes(
   config: config_lib.ExperimentConfig, num_train: int, num_classes: int
 ) -> int:
   """What the records of one run take on disk."""
-  epochs = config.recipe.epochs
+  epochs = config.training.epochs
   count = len(recorded_epochs(epochs, config.proxies.record_epochs))
   checkpoints = min(epochs, config.proxies.record_checkpoints)
   total = 0

@@ -218,7 +218,9 @@ def in_masks(
 def _row(num_examples, m, ratio, size, scheme, seed) -> np.ndarray:
   """Subset m of a scheme other than balanced, bool [N]."""
   draw = m - m % 2 if scheme == "complementary" else m
-  rng = random_streams.generator(seed, "subsets", family_name(ratio, scheme), draw)
+  rng = random_streams.generator(
+    seed, "subsets", family_name(ratio, scheme), draw
+  )
   if scheme in ("uniform", "two_sizes"):
     row = np.zeros(num_examples, bool)
     smaller = m % 2 if scheme == "two_sizes" else 0

@@ -6,16 +6,18 @@ import shutil
 import numpy as np
 import tensorflow as tf
 
-from memo_tf.exporting import saved_model
 from memo_tf import models
 from memo_tf.data import pipeline
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
-from memo_tf.store import predictions
+from memo_tf.experiment import errors
 from memo_tf.experiment import recipes
 from memo_tf.experiment import work_units
-from memo_tf.running.unit import teachers
+from memo_tf.exporting import saved_model
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
+from memo_tf.store import predictions
 from memo_tf.training import inference
+from memo_tf.training import kept_weights
 
 # Absolute for probabilities; for margins relative to those above 1.
 TOLERANCE = 1e-5
@@ -47,7 +49,7 @@ def export_run(
     ExperimentError: if the SavedModel, read back, predicts something else; it
       is not left behind.
   """
-  recipe = recipes.parse(unit.recipe, config.recipe)
+  recipe = recipes.parse(unit.recipe, config.training)
   model = models.build_model(
     unit.model,
     image_shape=tuple(info["image_shape"]),
@@ -55,8 +57,8 @@ def export_run(
     batch_norm_momentum=recipe.batch_norm_momentum,
     precision=recipe.precision,
   )
-  teachers.load_weights(model, directory, unit)
-  private = directory_lib.private_name(output_dir)
+  kept_weights.load_weights(model, directory, unit)
+  private = files.private_name(output_dir)
   normalization = info["normalization"]
   try:
     saved_model.export_saved_model(
@@ -75,7 +77,7 @@ def export_run(
     private.rename(output_dir)
   except tf.errors.OpError as error:  # how TensorFlow says that a disk is full
     shutil.rmtree(private, ignore_errors=True)
-    raise directory_lib.ExperimentError(
+    raise errors.ExperimentError(
       f"{output_dir} cannot be written: {' '.join(error.message.split())}"
     ) from error
   except BaseException:
@@ -111,7 +113,7 @@ def _compare(directory, config, unit, folder: pathlib.Path) -> dict[str, float]:
     differences[name] = float(np.max(np.abs(new - old) / scale))
   worst = max(differences.values())
   if not worst <= TOLERANCE:
-    raise directory_lib.ExperimentError(
+    raise errors.ExperimentError(
       f"the export of {unit.name} differs by {worst:.2g} from its stored "
       f"predictions, more than {TOLERANCE:g}: they were computed on another "
       "kind of machine, or in bfloat16. Nothing was written."

@@ -24,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from memo_tf.data import pipeline
-from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
 
 KERAS_NAME = "model.keras"
 
@@ -90,7 +90,7 @@ def export_saved_model(
     },
     "class_names": list(class_names),
   }
-  private = directory_lib.private_name(target)
+  private = files.private_name(target)
   try:
     with tempfile.TemporaryDirectory() as folder:
       texts = {

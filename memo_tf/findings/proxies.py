@@ -17,15 +17,17 @@ import os
 import numpy as np
 import pandas as pd
 
-from memo_tf.findings import proxy_values
-from memo_tf.scoring import groups as groups_lib
 from memo_tf.analysis.proxies import measured
 from memo_tf.analysis.proxies import tables as tables_lib
 from memo_tf.analysis.trajectories import classify as classify_lib
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import model_names
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.findings import proxy_values
+from memo_tf.scoring import groups as groups_lib
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
 
 NUM_RESAMPLES = 200
 # Each holds the replicates of a proxy: 80 MB a size for 50,000 images.
@@ -94,7 +96,7 @@ def compare_study(
   return found
 
 
-def _classifier(outputs: config_lib.OutputsConfig):
+def _classifier(outputs: settings_lib.OutputsConfig):
   """The study's rule. Rule `z` is about noise, which a proxy has otherwise."""
   rule = outputs.trajectory_rule
   rule = "default" if rule == "z" else rule
@@ -269,9 +271,5 @@ def _write(directory, findings: RecipeFindings) -> None:
     table = getattr(findings.tables, field.name)
     sink = io.BytesIO()
     table.to_parquet(sink, index=False)
-    directory_lib.write_atomic(
-      folder / f"{field.name}.parquet", sink.getvalue()
-    )
-    directory_lib.write_atomic(
-      folder / f"{field.name}.csv", table.to_csv(index=False)
-    )
+    files.write_atomic(folder / f"{field.name}.parquet", sink.getvalue())
+    files.write_atomic(folder / f"{field.name}.csv", table.to_csv(index=False))

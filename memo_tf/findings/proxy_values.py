@@ -19,13 +19,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from memo_tf import proxies
-from memo_tf.scoring import groups as groups_lib
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
-from memo_tf.findings import proxy_files
+from memo_tf.experiment import errors
 from memo_tf.experiment import run_outputs
 from memo_tf.experiment import subsets as subsets_lib
-from memo_tf.experiment import work_units
+from memo_tf.findings import proxy_files
+from memo_tf.scoring import groups as groups_lib
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
+from memo_tf.store import run_records
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,7 +109,7 @@ def proxies_of_study(
       config.models.models,
     )
   except ValueError as error:  # it was right when the runs began
-    raise directory_lib.UsageError(str(error)) from error
+    raise errors.UsageError(str(error)) from error
   groups = []
   for result in results:
     model, recipe, family = result.group
@@ -118,7 +120,9 @@ def proxies_of_study(
     ):
       continue
     siblings = [r for r in results if r.group[:2] == (model, recipe)]
-    units = [u for u in result.stack.units if run_outputs.does_record(config, u)]
+    units = [
+      u for u in result.stack.units if run_outputs.does_record(config, u)
+    ]
     found = _of_group(directory, config, chosen, units, result, siblings)
     for mine in own:
       values = mine.of_model(model)
@@ -145,7 +149,9 @@ def _of_group(directory, config, chosen, units, result, siblings):
   per_run: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
   probabilities = []
   for unit in units:
-    given = read_records(directory, unit, run_outputs.outputs(config))
+    given = run_records.read_records(
+      directory, unit, run_outputs.outputs(config)
+    )
     if "probabilities" in given:
       probabilities.append(given["probabilities"])
     given |= {"labels": result.stack.labels}
@@ -232,32 +238,6 @@ def _records_of_many_runs(result, siblings, probabilities) -> Mapping:
   return found
 
 
-def read_records(
-  directory: directory_lib.ExperimentDirectory,
-  unit: work_units.WorkUnit,
-  outputs: frozenset[str],
-) -> dict[str, np.ndarray]:
-  """The arrays of a run's output files, those that are there.
-
-  Raises:
-    ExperimentError: if one is damaged; says what to do.
-  """
-  state = directory.run_state(unit, check_digests=False)
-  named = state.record["outputs"] if state.record else {}
-  found: dict[str, np.ndarray] = {}
-  for output in sorted(outputs & set(named)):
-    path = directory.run_dir(unit) / output
-    content = path.read_bytes()
-    if directory_lib.digest_bytes(content) != named[output]["digest"]:
-      raise directory_lib.ExperimentError(
-        f"{path} is damaged: it does not have the recorded digest; give the "
-        "launch command again: it moves the run aside and repeats it."
-      )
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-      found |= {name: arrays[name] for name in arrays.files}
-  return found
-
-
 def _write(directory, config, group: ProxyGroup) -> None:
   """`proxies/<model>/<recipe>.parquet`."""
   labels = group.result.stack.labels
@@ -291,4 +271,4 @@ def _write(directory, config, group: ProxyGroup) -> None:
   pq.write_table(table, sink)
   model, recipe, _ = group.result.group
   path = directory.root / "proxies" / model / f"{recipe}.parquet"
-  directory_lib.write_atomic(path, sink.getvalue())
+  files.write_atomic(path, sink.getvalue())

@@ -13,17 +13,21 @@ import functools
 import numpy as np
 import pandas as pd
 
-from memo_tf.scoring import groups
 from memo_tf.analysis.sizes import distribution
 from memo_tf.analysis.sizes import sentences
 from memo_tf.analysis.sizes import trends as trends_lib
 from memo_tf.analysis.trajectories import classify
 from memo_tf.analysis.trajectories import planted as planted_lib
 from memo_tf.analysis.trajectories import shares as shares_lib
+from memo_tf.estimators import in_out
+from memo_tf.estimators import resampling
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import model_names
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.scoring import groups
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
 
 # Families of subsets whose runs give no score for the same subsets by size.
 _WITHOUT_TRAJECTORIES = ("full", "two_sizes")
@@ -87,8 +91,8 @@ class SizeStudy:
     )
 
   @functools.cached_property
-  def bootstrap(self) -> trends_lib.PairedBootstrap | None:
-    return trends_lib.paired_bootstrap(len(self.in_mask), block=self.block)
+  def bootstrap(self) -> resampling.PairedBootstrap | None:
+    return resampling.paired_bootstrap(len(self.in_mask), block=self.block)
 
   @functools.cached_property
   def trends(self) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -199,7 +203,7 @@ class SizeStudy:
     ones = np.ones((1, len(self.in_mask)))
     inside, outside = [], []
     for outcome in self.correct:
-      a, b = trends_lib.replicates(outcome, self.in_mask, ones)
+      a, b = in_out.replicates(outcome, self.in_mask, ones)
       inside.append(a[0])
       outside.append(b[0])
     return self._with_models(
@@ -262,7 +266,7 @@ def study_sizes(
 def gather(
   key: tuple[str, str, str],
   members: list[groups.GroupScores],
-  outputs: config_lib.OutputsConfig,
+  outputs: settings_lib.OutputsConfig,
 ) -> SizeStudy | None:
   """The runs that all sizes have in common; None if there is no study in them.
 
@@ -307,12 +311,10 @@ def write_study(
     "trajectories", study.family, study.recipe, study.subsets
   )
   for name, frame in study.tables().items():
-    directory_lib.write_atomic(
+    files.write_atomic(
       folder / f"{name}.parquet", frame.to_parquet(index=False)
     )
-    directory_lib.write_atomic(
-      folder / f"{name}.csv", frame.to_csv(index=False)
-    )
+    files.write_atomic(folder / f"{name}.csv", frame.to_csv(index=False))
 
 
 def summary_lines(studies: list[SizeStudy]) -> list[str]:

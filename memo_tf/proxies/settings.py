@@ -3,7 +3,7 @@
     el2n.at=none,cartography_variability.finite_sample=true
 
 Only of what is computed from records, so that it may be changed at any time;
-what a run records has flags of its own (`config.ProxiesConfig`). docs/method.md
+what a run records has flags of its own (`settings_lib.ProxiesConfig`). docs/method.md
 says what each means.
 """
 

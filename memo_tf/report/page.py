@@ -9,16 +9,17 @@ import jinja2
 import numpy as np
 
 import memo_tf
-from memo_tf.findings import proxies
-from memo_tf.scoring import groups
-from memo_tf.findings import sizes
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import dataset_info
-from memo_tf.store import directory as directory_lib
-from memo_tf.store import survey
+from memo_tf.findings import proxies
+from memo_tf.findings import sizes
 from memo_tf.report import figures
 from memo_tf.report import proxy_page
 from memo_tf.report import size_page
+from memo_tf.scoring import groups
+from memo_tf.store import dataset_info
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
+from memo_tf.store import time_left
 
 GALLERY_SIZE = 40
 
@@ -60,7 +61,7 @@ def write_page(
     undefined=jinja2.StrictUndefined,
   )
   environment.filters["number"] = _number
-  environment.filters["duration"] = survey.duration
+  environment.filters["duration"] = time_left.duration
   html = environment.get_template("page.html").render(
     info=info,
     config=config,
@@ -79,7 +80,7 @@ def write_page(
     origins=_origins(directory, results),
     gallery_size=GALLERY_SIZE,
   )
-  directory_lib.write_atomic(directory.report_path, html)
+  files.write_atomic(directory.report_path, html)
   return directory.report_path
 
 

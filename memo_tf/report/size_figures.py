@@ -124,9 +124,7 @@ def shares(rows: list) -> str:
 
 def class_curves(labels: list[str], table: pd.DataFrame) -> str:
   """Mean in- and held-out accuracy by size for each shape class."""
-  names = [
-    n for n in classify.SHAPE_CLASSES if n in set(table["shape_class"])
-  ]
+  names = [n for n in classify.SHAPE_CLASSES if n in set(table["shape_class"])]
   with figures.style():
     figure, axes = plt.subplots(
       1,

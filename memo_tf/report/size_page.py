@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from memo_tf.findings import sizes
 from memo_tf.analysis.trajectories import classify
+from memo_tf.findings import sizes
 from memo_tf.report import figures
 from memo_tf.report import size_figures
 

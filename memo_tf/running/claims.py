@@ -17,8 +17,9 @@ import os
 import time
 import uuid
 
-from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import work_units
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
 
 BEAT_SECONDS = 2.0
 SILENCE_SECONDS = 30.0
@@ -63,7 +64,7 @@ class Claims:
     self._next = time.monotonic() + BEAT_SECONDS
     self._beat += 1
     content = {
-      "host": directory_lib.host_name(),
+      "host": files.host_name(),
       "pid": os.getpid(),
       "beat": self._beat,
     }
@@ -138,7 +139,7 @@ class Claims:
       return False
     except (OSError, ValueError, KeyError, TypeError):
       host, pid, beat = "", 0, -1  # being written, or damaged: time tells
-    if host == directory_lib.host_name() and not directory_lib.is_alive(pid):
+    if host == files.host_name() and not files.is_alive(pid):
       return False
     now = time.monotonic()
     if self._seen.get(token, (None, 0.0))[0] != beat:
@@ -155,6 +156,6 @@ class Claims:
 
 def _write(path, content: str) -> None:
   """Replaces a small file; after a power cut nobody needs it."""
-  private = directory_lib.private_name(path)
+  private = files.private_name(path)
   private.write_text(content)
   os.replace(private, path)

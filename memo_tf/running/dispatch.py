@@ -11,12 +11,15 @@ import contextlib
 import dataclasses
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
-from memo_tf.store import survey as survey_lib
+from memo_tf.experiment import plan
 from memo_tf.experiment import work_units
 from memo_tf.running import claims as claims_lib
 from memo_tf.running import progress as progress_lib
 from memo_tf.running import worker_pool
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
+from memo_tf.store import survey as survey_lib
+from memo_tf.store import time_left
 
 Wanted = dict[work_units.WorkUnit, frozenset[str]]
 
@@ -118,7 +121,7 @@ def run_units(
     ExperimentError: if something stops all units alike, as a full disk does.
   """
   outcome = Outcome()
-  known = survey_lib.seconds_a_run(found.done)
+  known = time_left.seconds_a_run(found.done)
   progress = progress_lib.Progress(found.pending, known, workers)
   alone = config.running.strategy == "multi_worker"
   # Processes that train a run together go through the same units in step.
@@ -130,7 +133,7 @@ def run_units(
 
   try:
     with _claims(directory, alone) as claims:
-      for wave in work_units.waves(found.pending, config.recipe):
+      for wave in plan.waves(found.pending, config.training):
         ready = _ready(wave, config, outcome, progress)
         queue = _UnitQueue(directory, ready, wanted, known, claims, elsewhere)
         for event in pool.run(queue, retries=retries):
@@ -150,7 +153,7 @@ def _ready(wave, config, outcome, progress) -> list[work_units.WorkUnit]:
   ready = []
   damaged = {unit.name for unit in outcome.damaged}
   for unit in wave:
-    needed = [n.name for n in work_units.requires(unit, config.recipe)]
+    needed = [n.name for n in plan.requires(unit, config.training)]
     broken = [n for n in needed if n in outcome.failures]
     if broken:
       error = f"what it requires failed: {broken[0]}"
@@ -199,9 +202,7 @@ def _keep_traceback(directory, unit, content, count, most) -> None:
     except OSError:
       pass
   text = content["traceback"].rstrip() or content["error"]
-  directory_lib.write_atomic(
-    path, f"{before}Attempt {count} of {most}:\n{text}\n"
-  )
+  files.write_atomic(path, f"{before}Attempt {count} of {most}:\n{text}\n")
 
 
 def _claims(directory, alone: bool):

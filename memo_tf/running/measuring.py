@@ -6,19 +6,20 @@ import time
 
 import numpy as np
 
-from memo_tf.data.sources import image_source
-from memo_tf.data.stored import writer
 from memo_tf.data import pipeline
 from memo_tf.data import planted
-from memo_tf.data.stored import shards
 from memo_tf.data import prepare
+from memo_tf.data.sources import image_source
+from memo_tf.data.stored import shards
+from memo_tf.data.stored import writer
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import dataset_info
-from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import recipes
 from memo_tf.experiment import run_outputs
+from memo_tf.experiment import storage as storage_lib
 from memo_tf.running.unit import recording as recording_lib
 from memo_tf.running.unit import run
+from memo_tf.store import dataset_info
+from memo_tf.store import directory as directory_lib
 
 SLICE_SECONDS, TOTAL_SECONDS = 0.3, 1.5
 RECORDED = 256  # examples of which what is recorded is timed
@@ -78,9 +79,7 @@ def _stored_sample(
     for field in dataclasses.fields(config.data)
     if field.name.startswith("planted_") and field.type is int
   }
-  count = len(data.train_labels) + writer.number_planted(
-    data, config
-  )
+  count = len(data.train_labels) + writer.number_planted(data, config)
   config = dataclasses.replace(
     config,
     data=dataclasses.replace(
@@ -94,7 +93,7 @@ def _stored_sample(
   written = len(some.train_labels) + len(some.test_labels)
   share = written / (count + len(data.test_labels))
   size = dataset_info.decoded_bytes(info) / share
-  is_streamed = dataset_info.is_streamed(config.running, size)
+  is_streamed = storage_lib.is_streamed(config.running, size)
   storage = "stream" if is_streamed else "memory"
   arrays = pipeline.read_dataset(
     directory, dataclasses.replace(config.running, storage=storage)
@@ -118,7 +117,7 @@ def measure(
     its steps (initial weights, evaluation of all N + T examples); `recording`,
     if a proxy is asked for: what a run that records costs more.
   """
-  recipe = recipes.parse(recipe_name, session.config.recipe)
+  recipe = recipes.parse(recipe_name, session.config.training)
   data, size = session.data, recipe.batch_size
   started = time.perf_counter()
   trainer = session.trainer(model, recipe)

@@ -10,8 +10,9 @@ import os
 import time
 
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import errors
 from memo_tf.store import directory as directory_lib
-from memo_tf.running import preparation
+from memo_tf.store import opening
 
 
 def is_first() -> bool:
@@ -27,13 +28,13 @@ def is_first() -> bool:
     kind, index = task["type"], int(task["index"])
     known = 0 <= index < len(cluster[kind])
   except (ValueError, KeyError, TypeError) as error:
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       "--strategy=multi_worker needs TF_CONFIG in the environment, such as "
       '{"cluster": {"worker": ["host:port", "host:port"]}, "task": {"type": '
       f'"worker", "index": 0}}}}. Received: TF_CONFIG={text!r}'
     ) from error
   if not known or kind not in ("chief", "worker"):
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       "TF_CONFIG must name a task of its cluster, chief or worker. Received: "
       f"TF_CONFIG={text!r}"
     )
@@ -56,7 +57,7 @@ def wait_for_first(
   """
   started = time.monotonic()
   while True:
-    if preparation.is_recorded(directory, config):
+    if opening.is_recorded(directory, config):
       return
     time.sleep(0.2)
     on_wait(time.monotonic() - started)

@@ -7,13 +7,16 @@ import tempfile
 import numpy as np
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import plan
 from memo_tf.experiment import run_outputs
 from memo_tf.experiment import subsets as subsets_lib
-from memo_tf.store import survey as survey_lib
 from memo_tf.experiment import work_units
-from memo_tf.running import preparation
 from memo_tf.running import worker_pool
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import opening
+from memo_tf.store import survey as survey_lib
+from memo_tf.store import time_left
 
 # Bytes a prediction takes in a run's Parquet file, where none can be looked at.
 BYTES_A_PREDICTION = 12
@@ -30,7 +33,7 @@ def selected(
   planned = set(planned)
   for unit in only:
     if unit not in planned:
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         "--work_units takes units of this study: its models, recipes, subset "
         f"families, and an index below --num_subsets. Received: {unit.name}"
       )
@@ -49,12 +52,12 @@ def check_requirements(
   """
   members = set(pending)
   for unit in pending:
-    for needed in work_units.requires(unit, config.recipe):
+    for needed in plan.requires(unit, config.training):
       if needed in members:
         continue
       state = directory.run_state(needed, check_digests=False)
       if not state.has(frozenset({"weights.weights.h5"})):
-        raise directory_lib.UsageError(
+        raise errors.UsageError(
           f"{unit.name} needs the weights of {needed.name}, which is not "
           f"finished. Received: --work_units without {needed.name}"
         )
@@ -76,9 +79,9 @@ def dry_run(
     only: the units of `--work_units`, or none of them.
   """
   if directory:
-    config = preparation.recorded_config(directory, config)
-  planned = work_units.plan(config)
-  wanted = work_units.wanted_outputs(config, planned)
+    config = opening.recorded_config(directory, config)
+  planned = plan.plan(config)
+  wanted = plan.wanted_outputs(config, planned)
   if only:
     wanted = {unit: wanted[unit] for unit in selected(only, planned)}
   if directory:
@@ -86,14 +89,14 @@ def dry_run(
   else:
     found = survey_lib.Survey(done={}, pending=list(wanted), damaged={})
   workers = worker_pool.number_of_workers(config.running)
-  known = survey_lib.seconds_a_run(found.done)
-  beside = survey_lib.seconds_of_recording(found.done)
+  known = time_left.seconds_a_run(found.done)
+  beside = time_left.seconds_of_recording(found.done)
   groups = list(dict.fromkeys(unit.group for unit in wanted))
   pending_groups = {unit.group for unit in found.pending}
   missing = [g for g in groups if g not in known and g in pending_groups]
   start_up, sizes = 0.0, None
   if missing and config.running.strategy == "multi_worker":
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       "--dry_run times steps in one process; for several give it with "
       "--strategy=one_device. Received: --strategy=multi_worker"
     )
@@ -101,7 +104,7 @@ def dry_run(
     start_up, sizes, measured, recording = _measure(config, missing, workers)
     known |= measured
     beside |= recording
-  more = run_outputs.seconds_beside(config, found.pending, beside)
+  more = time_left.seconds_beside(config, found.pending, beside)
 
   print(
     f"{'model/recipe/subsets':44} {'runs':>6} {'done':>6} {'s a run':>8}  from"
@@ -118,15 +121,15 @@ def dry_run(
   if more:
     print(
       f"{len(more)} of the pending runs record for proxies, which takes about "
-      f"{survey_lib.duration(sum(more.values()))} of one worker's time."
+      f"{time_left.duration(sum(more.values()))} of one worker's time."
     )
-  left = survey_lib.remaining_seconds(found.pending, known, workers, more)
+  left = time_left.remaining_seconds(found.pending, known, workers, more)
   left = left or 0.0
   print(
     f"{len(found.pending)} runs pending on {workers} "
     f"worker{'s' if workers > 1 else ''}: about "
-    f"{survey_lib.duration(left + start_up)}"
-    + (f", {survey_lib.duration(start_up)} of it to start" if missing else "")
+    f"{time_left.duration(left + start_up)}"
+    + (f", {time_left.duration(start_up)} of it to start" if missing else "")
   )
   print(f"Disk: about {_disk(config, found, sizes)}.")
   print(_precision(config))
@@ -154,8 +157,8 @@ def _measure(config, groups, workers):
       for event in pool.run(tasks):
         if event.kind == "failed":
           if event.content.get("usage"):
-            raise directory_lib.UsageError(event.content["error"])
-          raise directory_lib.ExperimentError(event.content["error"])
+            raise errors.UsageError(event.content["error"])
+          raise errors.ExperimentError(event.content["error"])
         if event.kind == "done":
           key = (event.task["model"], event.task["recipe"])
           costs.setdefault(key, []).append(event.content)
@@ -169,8 +172,9 @@ def _measure(config, groups, workers):
   seconds = {}
   for group in groups:
     key = group[:2]
-    steps = config.recipe.epochs * (
-      round(sample["num_train"] * _ratio(group[2])) // config.recipe.batch_size
+    steps = config.training.epochs * (
+      round(sample["num_train"] * _ratio(group[2]))
+      // config.training.batch_size
     )
     seconds[group] = steps * mean(key, "step") + mean(key, "fixed")
   recording = {}

@@ -7,7 +7,6 @@ whatever a broken set-up left there is made anew.
 """
 
 from collections.abc import Callable
-import dataclasses
 from importlib import metadata
 import io
 import json
@@ -19,120 +18,20 @@ import time
 
 import numpy as np
 
-from memo_tf.cli import flags
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import dataset_info
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import flagfile
 from memo_tf.experiment import model_names
-from memo_tf.findings import proxy_files
 from memo_tf.experiment import recipes
 from memo_tf.experiment import run_outputs
+from memo_tf.experiment import storage
 from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.findings import proxy_files
 from memo_tf.running import worker_pool
-
-_OWN = {"dataset", "subsets", "work", "resolved.flags", "environment.json"}
-# What further lies in the folder of a study that has lost its config.json.
-_RESULTS = {"runs", "scores", "report", "damaged", "digests.json"}
-
-
-def open_directory(
-  directory: directory_lib.ExperimentDirectory, tidy: bool = True
-) -> None:
-  """Opens a study's directory, or makes a new one; checks that it is writable.
-
-  Args:
-    directory: of the study.
-    tidy: remove what dead processes left, which walks over every run.
-
-  Raises:
-    UsageError: if it holds something that is not a study.
-    OSError: if it cannot be written.
-  """
-  if not directory.config_path.exists() and directory.root.is_dir():
-    names = {p.name for p in directory.root.iterdir()} - _OWN
-    if _flagfile(directory).exists():
-      names -= _RESULTS
-    foreign = sorted(n for n in names if "~" not in n)
-    if foreign:
-      raise directory_lib.UsageError(
-        "--experiment_dir must name a new or empty folder, or that of a study. "
-        f"Received: {directory.root}, which holds {foreign[0]!r} and no "
-        "config.json"
-      )
-  directory.root.mkdir(parents=True, exist_ok=True)
-  # Any file will do to learn that the disk cannot be written.
-  probe = directory_lib.private_name(directory.root / "probe")
-  try:
-    probe.write_bytes(b"")
-    probe.unlink()
-  except OSError as error:
-    raise OSError(error.errno, error.strerror, str(directory.root)) from error
-  if tidy:
-    directory.clean_private()
-
-
-def recorded_config(
-  directory: directory_lib.ExperimentDirectory,
-  config: config_lib.ExperimentConfig | None = None,
-) -> config_lib.ExperimentConfig:
-  """The recorded config, united with `config`; `config` if none is recorded.
-
-  Raises:
-    UsageError: if they contradict each other.
-    ExperimentError: if config.json is missing (without `config`) or damaged.
-  """
-  try:
-    text = directory.config_path.read_text()
-  except FileNotFoundError:
-    if config is None:
-      raise directory_lib.ExperimentError(
-        f"{directory.root} holds no study: it has no config.json."
-      ) from None
-    if (directory.root / "runs").exists() and _flagfile(directory).exists():
-      # It was lost: the flags beside it say which study the runs are of.
-      recorded = flags.config_from_flagfile(_flagfile(directory))
-      return _united(recorded, config)
-    return config
-  except UnicodeDecodeError:
-    text = ""
-  try:
-    recorded = config_lib.from_json(text).validate()
-  except (ValueError, TypeError, AttributeError, RecursionError) as error:
-    raise directory_lib.ExperimentError(
-      f"{directory.config_path} cannot be read ({error}). The settings also "
-      f"stand in {directory.root / 'resolved.flags'}: move config.json away and "
-      "give the command again."
-    ) from error
-  return recorded if config is None else _united(recorded, config)
-
-
-def _united(recorded, config) -> config_lib.ExperimentConfig:
-  try:
-    return config_lib.merge(recorded, config)
-  except ValueError as error:
-    raise directory_lib.UsageError(str(error)) from error
-
-
-def is_recorded(
-  directory: directory_lib.ExperimentDirectory,
-  config: config_lib.ExperimentConfig,
-) -> bool:
-  """Whether config.json has this, but for where and how the work is done."""
-  try:
-    recorded = config_lib.from_json(directory.config_path.read_text())
-  except (OSError, ValueError, TypeError, AttributeError):
-    return False
-  return all(
-    config_lib.portable(field, getattr(getattr(recorded, group), field.name))
-    == config_lib.portable(field, getattr(getattr(config, group), field.name))
-    for group, kind in config_lib.groups().items()
-    for field in dataclasses.fields(kind)
-    if field.metadata["policy"] != "free"
-  )
-
-
-def _flagfile(directory) -> pathlib.Path:
-  return directory.root / "resolved.flags"
+from memo_tf.store import dataset_info
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
+from memo_tf.store import opening
 
 
 def prepare(
@@ -160,7 +59,7 @@ def prepare(
   try:
     _prepare_dataset(directory, config, pool, is_new, on_wait)
     info = dataset_info.read_info(directory)
-    dataset_info.check_storage(config, dataset_info.decoded_bytes(info))
+    storage.check_storage(config, dataset_info.decoded_bytes(info))
     sizes = [
       _prepare_subsets(directory, config, family, info["num_train"])
       for family in config.family_names()
@@ -170,7 +69,7 @@ def prepare(
       model = model_names.parse(name)
       model_names.check_image(model, info["image_shape"])
     for name in config.models.recipes:
-      recipe = recipes.parse(name, config.recipe)
+      recipe = recipes.parse(name, config.training)
       recipe.check_subset_size(smallest)
       for teacher, _ in recipe.required:
         model_names.check_image(model_names.parse(teacher), info["image_shape"])
@@ -189,14 +88,14 @@ def prepare(
     # Nothing may stay behind that would contradict a mended command.
     if is_new and not _holds_more(directory):
       _remove_setup(directory)
-    raise directory_lib.UsageError(str(error)) from error
+    raise errors.UsageError(str(error)) from error
   if not record:
     return
   _write_if_new(directory.root / "environment.json", _environment())
   if is_new and directory.config_path.exists():
     # Another launch was faster: this one must fit to what it recorded.
-    config = recorded_config(directory, config)
-  _write_if_new(_flagfile(directory), flags.resolved_flags(config))
+    config = opening.recorded_config(directory, config)
+  _write_if_new(opening._flagfile(directory), flagfile.resolved_flags(config))
   _write_if_new(directory.config_path, config.to_json())
 
 
@@ -218,7 +117,7 @@ def _prepare_dataset(directory, config, pool, is_new, on_wait) -> None:
     try:
       info = dataset_info.read_info(directory)
       same = dataset_info.is_made_from(info, config)
-    except directory_lib.ExperimentError:
+    except errors.ExperimentError:
       same = False
     if not same:
       shutil.rmtree(folder)
@@ -227,7 +126,7 @@ def _prepare_dataset(directory, config, pool, is_new, on_wait) -> None:
     _check_same_as_runs(directory)
   info = dataset_info.read_info(directory)
   if not dataset_info.is_made_from(info, config):
-    raise directory_lib.ExperimentError(
+    raise errors.ExperimentError(
       f"{folder} was made with other settings ({info.get('made_from')}) than "
       f"the study's ({dataset_info.made_from(config)})."
     )
@@ -245,7 +144,7 @@ def _check_same_as_runs(directory) -> None:
     if seen == digest:
       return  # all runs of a study saw the same
     place = directory.move_to_damaged(directory.dataset_dir, "dataset")
-    raise directory_lib.ExperimentError(
+    raise errors.ExperimentError(
       f"the data set that {path.parent} was trained on is not to be had again: "
       f"its source gives another one now, which was moved to {place}. Nothing "
       "else was changed."
@@ -269,13 +168,13 @@ def _prepare_subsets(directory, config, family_name, num_examples):
       if subsets_lib.same_masks(found, masks[: len(found)]):
         found = None  # a study that grows
     if found is not None:
-      raise directory_lib.ExperimentError(
+      raise errors.ExperimentError(
         f"{path} does not hold the subsets that the seed gives: it was changed, "
         "or written by another memo_tf. Move it away to have it anew."
       )
   sink = io.BytesIO()
   np.save(sink, masks, allow_pickle=False)
-  directory_lib.write_atomic(path, sink.getvalue())
+  files.write_atomic(path, sink.getvalue())
   return masks.sum(axis=1)
 
 
@@ -286,12 +185,12 @@ def _run_tasks(pool, tasks: list[dict], on_wait) -> None:
       on_wait(time.monotonic() - started)
     if event.kind == "failed":
       if event.content.get("usage"):
-        raise directory_lib.UsageError(event.content["error"])
-      raise directory_lib.ExperimentError(event.content["error"])
+        raise errors.UsageError(event.content["error"])
+      raise errors.ExperimentError(event.content["error"])
 
 
 def _remove_setup(directory: directory_lib.ExperimentDirectory) -> None:
-  for name in _OWN:
+  for name in opening._OWN:
     if name == "dataset" and _is_worth_keeping(directory):
       continue
     path = directory.root / name
@@ -313,7 +212,7 @@ def _is_worth_keeping(directory: directory_lib.ExperimentDirectory) -> bool:
   """
   try:
     return dataset_info.is_encoded(dataset_info.read_info(directory))
-  except directory_lib.ExperimentError:
+  except errors.ExperimentError:
     return False
 
 
@@ -342,4 +241,4 @@ def _write_if_new(path: pathlib.Path, content: str) -> None:
       return
   except (OSError, UnicodeDecodeError):
     pass
-  directory_lib.write_atomic(path, content)
+  files.write_atomic(path, content)

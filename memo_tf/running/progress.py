@@ -8,8 +8,9 @@ import time
 
 import tqdm
 
-from memo_tf.store import survey
 from memo_tf.experiment import work_units
+from memo_tf.store import survey
+from memo_tf.store import time_left
 
 LINE_EVERY_SECONDS = 10.0
 
@@ -123,10 +124,10 @@ class Progress:
     self.show()
 
   def _left_text(self) -> str:
-    seconds = survey.remaining_seconds(self._left, self._known, self.workers)
+    seconds = time_left.remaining_seconds(self._left, self._known, self.workers)
     if seconds is None:
       return "time left not known yet"
     for unit, fraction in self._running.items():
       seconds -= fraction * self._known.get(unit.group, 0.0) / self.workers
-    text = f"about {survey.duration(max(seconds, 0.0))} left"
+    text = f"about {time_left.duration(max(seconds, 0.0))} left"
     return text + (f", {self._failed} failed" if self._failed else "")

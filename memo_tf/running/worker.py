@@ -21,8 +21,9 @@ import time
 import traceback
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
 from memo_tf.experiment import work_units
+from memo_tf.store import directory as directory_lib
 
 _BORN = time.monotonic()
 # Not one unit's fault: the whole study cannot go on.
@@ -168,11 +169,11 @@ def _describe(error: Exception) -> dict:
   if isinstance(error, OSError):
     fatal = error.errno in _STORAGE_ERRNO
     if fatal:
-      message = directory_lib.describe_os_error(error)
+      message = errors.describe_os_error(error)
   else:
     # A damaged data set is everybody's, what a run says of another is not.
-    is_known = isinstance(error, directory_lib.ExperimentError)
-    fatal = is_known and not isinstance(error, directory_lib.UnitError)
+    is_known = isinstance(error, errors.ExperimentError)
+    fatal = is_known and not isinstance(error, errors.UnitError)
     if not is_known and type(error).__name__ not in (
       "ValueError",
       "UsageError",
@@ -180,12 +181,12 @@ def _describe(error: Exception) -> dict:
     ):
       # TensorFlow's run to pages; the traceback has all of it.
       message = f"{type(error).__name__}: {message}"[:500]
-  usage = isinstance(error, directory_lib.UsageError)
+  usage = isinstance(error, errors.UsageError)
   told = {"error": message, "fatal": fatal, "usage": usage}
   # What TensorFlow or the memory is left in after these, nobody knows.
   made_by = type(error).__module__.partition(".")[0]
   told["restart"] = isinstance(error, MemoryError) or made_by == "tensorflow"
-  if isinstance(error, directory_lib.DamagedRunError):
+  if isinstance(error, errors.DamagedRunError):
     told["damaged"] = [error.unit.name, error.problem]
   return told
 

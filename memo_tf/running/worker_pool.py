@@ -16,7 +16,7 @@ import selectors
 import subprocess
 import sys
 
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
 from memo_tf.running import accelerators
 
 # A task that is not a unit and whose worker died is tried again this often.
@@ -175,12 +175,12 @@ class WorkerPool:
           if worker.setting_up:
             worker.setting_up = False
             if message["event"] == "failed":
-              raise directory_lib.ExperimentError(message["error"])
+              raise errors.ExperimentError(message["error"])
             continue
           task, worker.task = worker.task, None
           running -= 1
           if message.get("fatal"):
-            raise directory_lib.ExperimentError(
+            raise errors.ExperimentError(
               f"{task.get('unit', task['task'])}: {message['error']}"
             )
           if message["event"] == "failed":

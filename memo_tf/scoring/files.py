@@ -20,24 +20,17 @@ import pyarrow.parquet as pq
 from memo_tf.estimators import consistency
 from memo_tf.estimators import memorization
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
-from memo_tf.store import predictions
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
+from memo_tf.store import predictions
 
 _INTERVALS = {
   "correctness": "95 % Newcombe hybrid score",
   "label_probability": "95 % Welch",
   "margin": "95 % Welch",
 }
-
-
-def outcome_of(stack: predictions.RunStack, name: str) -> np.ndarray:
-  """What the runs achieved on the training examples: `[M, N]`."""
-  return {
-    "correctness": stack.correct,
-    "label_probability": stack.label_prob,
-    "margin": stack.margin,
-  }[name]
 
 
 def memorization_file(outcome: str) -> str:
@@ -83,7 +76,7 @@ def write_influence(
   directory: directory_lib.ExperimentDirectory,
   group: tuple[str, str, str],
   pairs,
-  outputs: config_lib.OutputsConfig,
+  outputs: settings_lib.OutputsConfig,
   about: dict,
 ) -> None:
   """Writes the pairs that were kept, an `InfluencePairs`."""
@@ -197,4 +190,4 @@ def _write_table(path: pathlib.Path, frame: pd.DataFrame, about: dict) -> None:
   )
   sink = io.BytesIO()
   pq.write_table(table, sink)
-  directory_lib.write_atomic(path, sink.getvalue())
+  files.write_atomic(path, sink.getvalue())

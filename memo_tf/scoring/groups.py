@@ -6,28 +6,22 @@ Imports no TensorFlow: whoever has the predictions can score them.
 """
 
 import dataclasses
-import json
 
 import numpy as np
 import pandas as pd
 
-from memo_tf.scoring import files
-from memo_tf.analysis import ranking
 from memo_tf.analysis import planted_truth
+from memo_tf.analysis import ranking
 from memo_tf.estimators import influence as influence_lib
 from memo_tf.estimators import memorization
 from memo_tf.estimators import reliability as reliability_lib
-from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
-from memo_tf.experiment import model_names
-from memo_tf.store import predictions
+from memo_tf.experiment import errors
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
-
-# A run is flagged as stuck if its in-accuracy is this far under the median of
-# its siblings, and this many of their median absolute deviations.
-STUCK_DROP = 0.1
-STUCK_DEVIATIONS = 8.0
+from memo_tf.scoring import stuck_runs
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -142,9 +136,7 @@ class GroupScores:
       "mean_memorization": _mean(scores.memorization),
       "mean_interval_width": _mean(scores.ci_high - scores.ci_low),
       "num_planted": int(noisy.sum()),
-      "planted_auroc": ranking.auroc(
-        scores.memorization[plain], noisy[plain]
-      ),
+      "planted_auroc": ranking.auroc(scores.memorization[plain], noisy[plain]),
       "planted_precision": ranking.precision(
         scores.memorization[plain], noisy[plain]
       ),
@@ -159,7 +151,7 @@ def score_group(
   examples: pd.DataFrame,
   *,
   exclude_flagged: bool = False,
-  outputs: config_lib.OutputsConfig | None = None,
+  outputs: settings_lib.OutputsConfig | None = None,
 ) -> GroupScores | None:
   """Scores the finished runs among `units`, which share a group.
 
@@ -180,14 +172,14 @@ def score_group(
       records[unit] = _figures(unit, state.record)
   if not records:
     return None
-  flagged = find_stuck(
+  flagged = stuck_runs.find_stuck(
     {unit.name: record["in_accuracy"] for unit, record in records.items()}
   )
   excluded = {name for name, _ in flagged} if exclude_flagged else set()
   used = [unit for unit in records if unit.name not in excluded]
   stack = predictions.stack_runs(directory, used)
   train = examples[examples["split"] == "train"].reset_index(drop=True)
-  outputs = outputs or config_lib.OutputsConfig()
+  outputs = outputs or settings_lib.OutputsConfig()
   family = subsets_lib.parse_family(units[0].subsets)
   scores = _scores(stack, family, "correctness")
   pairs, curve = None, ()
@@ -234,7 +226,7 @@ def _figures(unit, record: dict) -> dict:
       "seconds": float(record["seconds"]["total"]),
     }
   except (KeyError, TypeError, ValueError) as error:
-    raise directory_lib.DamagedRunError(
+    raise errors.DamagedRunError(
       unit, f"run.json lacks a figure ({error})"
     ) from error
 
@@ -247,7 +239,7 @@ def _scores(stack, family, outcome) -> memorization.MemorizationScores:
     if sizes.min() == sizes.max():  # so far only runs of one size are there
       estimand = "conditional"
   return memorization.memorization_scores(
-    files.outcome_of(stack, outcome),
+    predictions.outcome_of(stack, outcome),
     stack.in_mask,
     outcome_kind=outcome,
     estimand=estimand,
@@ -271,148 +263,7 @@ def _pairs(stack, scores, outputs) -> influence_lib.InfluencePairs:
   )
 
 
-def find_stuck(in_accuracies: dict[str, float]) -> list[tuple[str, str]]:
-  """Runs whose in-accuracy is far under that of their siblings.
-
-  Args:
-    in_accuracies: accuracy on its own subset, by unit name.
-
-  Returns:
-    (unit name, why) for each; at least `STUCK_DROP` and `STUCK_DEVIATIONS`
-    median absolute deviations under the median.
-  """
-  values = np.array(list(in_accuracies.values()), np.float64)
-  median = np.median(values)
-  deviation = np.median(np.abs(values - median))
-  limit = max(STUCK_DROP, STUCK_DEVIATIONS * deviation)
-  return [
-    (name, f"in-accuracy {value:.3f}, its siblings' median is {median:.3f}")
-    for name, value in in_accuracies.items()
-    if value <= median - limit
-  ]
-
-
-def write_scores(
-  directory: directory_lib.ExperimentDirectory,
-  result: GroupScores,
-  config: config_lib.ExperimentConfig,
-) -> None:
-  """Writes a group's score files: of every outcome, and the pairs."""
-  group, labels = result.group, result.stack.labels
-  about = files.describe(group, len(result.stack.units), config)
-  for scores in (result.scores, *result.further_scores):
-    files.write_memorization(directory, group, scores, labels, about)
-  if result.influence is not None:
-    files.write_influence(
-      directory, group, result.influence, config.outputs, about
-    )
-
-
-def score_study(
-  directory: directory_lib.ExperimentDirectory,
-  config: config_lib.ExperimentConfig,
-) -> list[GroupScores]:
-  """Scores every group of a study and writes the files; smallest model first.
-
-  Also writes `scores/summary.json`, the figures of `GroupScores.summary` and,
-  if something was planted, of `GroupScores.planted_summary`.
-  """
-  groups: dict[tuple[str, str, str], list[work_units.WorkUnit]] = {}
-  for unit in work_units.plan(config):
-    groups.setdefault(unit.group, []).append(unit)
-  order = sorted(
-    groups, key=lambda g: (model_names.parse(g[0]).relative_cost, g)
-  )
-  examples = predictions.read_examples(directory)
-  results = []
-  for group in order:
-    result = score_group(
-      directory,
-      groups[group],
-      examples,
-      exclude_flagged=config.outputs.exclude_flagged_runs,
-      outputs=config.outputs,
-    )
-    if result:
-      write_scores(directory, result, config)
-      results.append(result)
-  files.write_consistency(
-    directory, {r.group: r.stack for r in results}, config
-  )
-  names = ("model", "recipe", "subsets")
-  summary = [
-    dict(zip(names, r.group))
-    | _without_nan(r.summary())
-    | {"certainty": r.certainty(config.outputs.interval_width)}
-    | {
-      "reliability": _without_nan(
-        {point.num_runs: point.reliability for point in r.reliability_curve}
-      )
-    }
-    | {
-      "planted": [
-        _without_nan(dataclasses.asdict(row)) for row in r.planted_summary()
-      ]
-    }
-    for r in results
-  ]
-  directory_lib.write_atomic(
-    directory.root / "scores" / "summary.json",
-    json.dumps(summary, indent=2) + "\n",
-  )
-  return results
-
-
-def _without_nan(figures: dict) -> dict:
-  """JSON has no NaN: None stands for what is not known."""
-  return {
-    name: None if isinstance(value, float) and np.isnan(value) else value
-    for name, value in figures.items()
-  }
-
-
 def _mean(values: np.ndarray) -> float:
   values = np.asarray(values, np.float64)
   values = values[~np.isnan(values)]
   return float(values.mean()) if values.size else float("nan")
-
-
-def summary_lines(results: list[GroupScores]) -> list[str]:
-  """The study's figures as a small text table, a line a group.
-
-  Under it, where copies or noise images were planted, a table of expected and
-  measured scores for each group.
-  """
-  lines = [
-    f"{'model/recipe/subsets':40} {'runs':>5} {'in':>7} {'out':>7} {'test':>7} "
-    f"{'memorization':>12} {'AUROC planted':>13}"
-  ]
-  for result in results:
-    figures = result.summary()
-    auroc = figures["planted_auroc"]
-    lines.append(
-      f"{'/'.join(result.group):40} {figures['num_runs']:5d} "
-      f"{figures['in_accuracy']:7.4f} {figures['out_accuracy']:7.4f} "
-      f"{figures['test_accuracy']:7.4f} {figures['mean_memorization']:12.4f} "
-      + (f"{auroc:13.4f}" if auroc == auroc else f"{'none':>13}")
-    )
-  for result in results:
-    kinds = result.planted_summary()
-    if {row.kind for row in kinds} <= {
-      planted_truth.CLEAN,
-      planted_truth.WRONG,
-    }:
-      continue
-    lines += [
-      "",
-      f"{'planted: ' + '/'.join(result.group):40} {'images':>6} {'in':>7} "
-      f"{'out':>7} {'memorization':>12} {'95 % interval':>18} {'expected':>15}",
-    ]
-    for row in kinds:
-      interval = f"[{row.ci_low:.4f}, {row.ci_high:.4f}]"
-      lines.append(
-        f"{row.kind:40} {row.num_examples:6d} {row.in_accuracy:7.4f} "
-        f"{row.out_accuracy:7.4f} {row.memorization:12.4f} {interval:>18} "
-        f"{row.expected(4):>15}"
-      )
-  return lines

@@ -14,11 +14,14 @@ import pathlib
 import numpy as np
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import dataset_info
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import plan
 from memo_tf.experiment import recipes
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
+from memo_tf.store import dataset_info
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
 
 DIGESTS = "digests.json"
 # Not derived: these have records of their own, or nobody reads them again.
@@ -49,11 +52,11 @@ class Finding:
 def record_digests(directory: directory_lib.ExperimentDirectory) -> None:
   """Writes `digests.json`: every file that a launch has derived from runs."""
   entries = {
-    name: directory_lib.file_entry(directory.root / name)
+    name: files.file_entry(directory.root / name)
     for name in _derived(directory)
   }
   content = {"format_version": config_lib.FORMAT_VERSION, "files": entries}
-  directory_lib.write_atomic(
+  files.write_atomic(
     directory.root / DIGESTS, json.dumps(content, indent=2) + "\n"
   )
 
@@ -101,7 +104,7 @@ def _dataset(directory) -> Iterator[Finding]:
   try:
     info = dataset_info.read_info(directory)
     problems = dataset_info.damaged_files(directory.dataset_dir, info)
-  except directory_lib.ExperimentError as error:
+  except errors.ExperimentError as error:
     yield Finding("dataset/info.json", str(error))
     return
   for name, problem in problems.items():
@@ -132,8 +135,8 @@ def _subsets(directory, config, info) -> Iterator[Finding]:
 
 
 def _runs(directory, config, info) -> Iterator[Finding]:
-  units = work_units.plan(config)
-  wanted = work_units.wanted_outputs(config, units)
+  units = plan.plan(config)
+  wanted = plan.wanted_outputs(config, units)
   for unit in units:
     state = directory.run_state(unit, check_digests=True)
     name = f"runs/{unit.name}"
@@ -152,7 +155,7 @@ def _foreign(record, unit, config, info) -> str | None:
   """Why a whole run is not one of this study, or None."""
   if info and record.get("dataset_digest") not in (None, info["digest"]):
     return "it saw another data set"
-  digest = recipes.parse(unit.recipe, config.recipe).digest()
+  digest = recipes.parse(unit.recipe, config.training).digest()
   if record.get("recipe_digest") not in (None, digest):
     return "it was trained by another recipe of that name"
   return None
@@ -186,11 +189,11 @@ def _derived_files(directory) -> Iterator[Finding]:
     yield Finding(DIGESTS, f"cannot be read ({error})")
     return
   for name, entry in entries:
-    if not directory_lib.is_inside(name):
+    if not files.is_inside(name):
       yield Finding(DIGESTS, f"names a file {name!r} outside the study")
       return
     try:
-      problem = directory_lib.difference(directory.root / name, entry, True)
+      problem = files.difference(directory.root / name, entry, True)
     except FileNotFoundError:
       problem = "is missing"
     except (OSError, KeyError, TypeError) as error:

@@ -6,8 +6,9 @@ import math
 import pathlib
 
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import errors
 from memo_tf.store import directory as directory_lib
-from memo_tf.experiment import run_outputs
+from memo_tf.store import files
 
 ADVICE = (
   "move the folder {folder} away and give the launch command again: it is "
@@ -23,15 +24,15 @@ def read_info(directory: directory_lib.ExperimentDirectory) -> dict:
     version = info["format_version"]
     is_newer = version > config_lib.FORMAT_VERSION
     for name, entry in info.get("files", {}).items():
-      if not directory_lib.is_inside(name):
+      if not files.is_inside(name):
         raise ValueError(f"it names a file {name!r}")
       int(entry["bytes"]), str(entry["digest"])
   except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-    raise directory_lib.ExperimentError(
+    raise errors.ExperimentError(
       f"{path} cannot be read ({error}); " + ADVICE.format(folder=path.parent)
     ) from error
   if is_newer:
-    raise directory_lib.ExperimentError(
+    raise errors.ExperimentError(
       f"{path} was written by a newer memo_tf (format_version {version})."
     )
   return info
@@ -64,42 +65,11 @@ def is_made_from(info: dict, config: config_lib.ExperimentConfig) -> bool:
   )
 
 
-def is_streamed(config: config_lib.RunningConfig, decoded_bytes: int) -> bool:
-  """Whether images that would take so many bytes stay on disk."""
-  if config.storage == "auto":
-    return decoded_bytes > config.memory_budget_gb * 1e9
-  return config.storage == "stream"
-
-
 def decoded_bytes(info: dict) -> int:
   """What all training and test images take in memory."""
   size = 2 if info.get("image_type") == "uint16" else 1
   count = info["num_train"] + info["num_test"]
   return count * math.prod(info["image_shape"]) * size
-
-
-def check_storage(config: config_lib.ExperimentConfig, size: int) -> None:
-  """Raises a `UsageError` if data of so many bytes cannot be used as asked."""
-  in_memory = sorted(
-    name
-    for name, proxy in run_outputs.chosen(config).items()
-    if run_outputs.outputs_of(proxy) - run_outputs.OF_STREAMED
-  )
-  if in_memory and is_streamed(config.running, size):
-    raise directory_lib.UsageError(
-      "Proxies of gradients, representations or a second training take data in "
-      f"memory, and these are streamed: they take {size / 1e9:.1f} GB "
-      f"(--memory_budget_gb={config.running.memory_budget_gb:g}); raise that, "
-      "give --storage=memory, or name others. Received: --proxies="
-      + ",".join(in_memory)
-    )
-  if config.outputs.materialize_subsets and is_streamed(config.running, size):
-    raise directory_lib.UsageError(
-      "--materialize_subsets is for data in memory: of those that are streamed a "
-      f"subset is read without the rest. These take {size / 1e9:.1f} GB "
-      f"(--memory_budget_gb={config.running.memory_budget_gb:g}). Received: "
-      "--materialize_subsets"
-    )
 
 
 def is_encoded(info: dict) -> bool:
@@ -128,7 +98,7 @@ def damaged_files(
   for name, entry in info["files"].items():
     check = check_digests and not (images_later and _has_index(info, name))
     try:
-      problem = directory_lib.difference(folder / name, entry, check)
+      problem = files.difference(folder / name, entry, check)
     except OSError as error:
       problem = f"cannot be read ({error.strerror})"
     if problem:
@@ -154,7 +124,7 @@ def check_files(
   for name, problem in damaged_files(
     folder, info, check_digests=check_digests, images_later=True
   ).items():
-    raise directory_lib.ExperimentError(
+    raise errors.ExperimentError(
       f"{folder / name} is damaged: it {problem}; "
       + ADVICE.format(folder=folder)
     )

@@ -16,14 +16,16 @@ import shutil
 
 import numpy as np
 
-from memo_tf.cli import flags
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import dataset_info
-from memo_tf.store import directory as directory_lib
-from memo_tf.store import predictions
+from memo_tf.experiment import errors
+from memo_tf.experiment import flagfile
+from memo_tf.experiment import plan
 from memo_tf.experiment import recipes
 from memo_tf.experiment import subsets as subsets_lib
-from memo_tf.experiment import work_units
+from memo_tf.store import dataset_info
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
+from memo_tf.store import predictions
 
 Directory = directory_lib.ExperimentDirectory
 
@@ -61,13 +63,13 @@ def merge(
   """
   roots = [study.root.resolve() for study in (into, *sources)]
   if len(set(roots)) < len(roots):
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       "--experiment_dir and --sources must name different folders. Received: "
       + ", ".join(map(str, roots))
     )
   is_new = not into.config_path.exists()
   if is_new and into.root.is_dir() and set(os.listdir(into.root)) - _SET_UP:
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       "--experiment_dir must name a new or empty folder, or that of a study. "
       f"Received: {into.root}"
     )
@@ -82,7 +84,7 @@ def merge(
   for unit, source in chosen:
     try:
       _copy_run(source, into, unit)
-    except directory_lib.DamagedRunError as error:
+    except errors.DamagedRunError as error:
       damaged[f"{source.root}: {unit.name}"] = error.problem
   num_damaged = sum(unit.name in " ".join(damaged) for unit, _ in chosen)
   return Merged(
@@ -101,12 +103,12 @@ def _united_config(studies: list[Directory]) -> config_lib.ExperimentConfig:
     try:
       config = config_lib.from_json(study.config_path.read_text()).validate()
     except OSError as error:
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         f"{study.root} holds no study: config.json cannot be read "
         f"({error.strerror})"
       ) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-      raise directory_lib.ExperimentError(
+      raise errors.ExperimentError(
         f"{study.config_path} cannot be read ({error})"
       ) from error
     if united is None:
@@ -120,7 +122,7 @@ def _united_config(studies: list[Directory]) -> config_lib.ExperimentConfig:
       both = config_lib.merge(united, config)
     except ValueError as error:
       text = str(error).split(": ", 1)[1].split(". Give")[0]
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         f"{study.root} has other settings than {studies[0].root}: {text}"
       ) from error
     united = dataclasses.replace(
@@ -133,7 +135,7 @@ def _same_dataset(studies: list[Directory]) -> dict:
   infos = [dataset_info.read_info(study) for study in studies]
   for study, info in zip(studies, infos):
     if info["digest"] != infos[0]["digest"]:
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         f"{study.root} has another data set than {studies[0].root}: digest "
         f"{info['digest']} instead of {infos[0]['digest']}"
       )
@@ -154,12 +156,12 @@ def _same_subsets(studies, config, num_examples) -> dict[str, np.ndarray]:
       except FileNotFoundError:
         continue
       except (OSError, ValueError, EOFError) as error:
-        raise directory_lib.ExperimentError(
+        raise errors.ExperimentError(
           f"{path} cannot be read ({error})"
         ) from error
       rows = len(found) if found.ndim else 0
       if not subsets_lib.same_masks(found, masks[family][:rows]):
-        raise directory_lib.UsageError(
+        raise errors.UsageError(
           f"{path} does not hold the subsets that the seed gives: its runs "
           "were trained on others"
         )
@@ -168,7 +170,7 @@ def _same_subsets(studies, config, num_examples) -> dict[str, np.ndarray]:
 
 def _compare_runs(into, sources, config, info, masks):
   """Which runs to copy from where, how many are there, which are damaged."""
-  units = work_units.plan(config)
+  units = plan.plan(config)
   chosen, there, damaged = [], 0, {}
   for unit in units:
     first, record = None, None
@@ -203,12 +205,12 @@ def _check_origin(source, unit, record, config, info, masks) -> None:
   mask = masks[unit.subsets][unit.index]
   expected = {
     "dataset_digest": info["digest"],
-    "subset_digest": directory_lib.digest_bytes(np.packbits(mask)),
-    "recipe_digest": recipes.parse(unit.recipe, config.recipe).digest(),
+    "subset_digest": files.digest_bytes(np.packbits(mask)),
+    "recipe_digest": recipes.parse(unit.recipe, config.training).digest(),
   }
   for name, digest in expected.items():
     if record.get(name) != digest:
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         f"the run {unit.name} in {source.root} is of another study: its {name} "
         f"is {record.get(name)!r} instead of {digest!r}"
       )
@@ -224,7 +226,7 @@ def _check_same_run(unit, first, record, other, other_record) -> None:
   if not predictions.same_predictions(
     predictions.read_run(first, unit), predictions.read_run(other, unit)
   ):
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"the run {unit.name} predicts something else in {other.root} than in "
       f"{first.root}: move one of them away"
     )
@@ -236,28 +238,26 @@ def _set_up(into, source, config, info, masks) -> None:
   into.clean_private()
   if not into.dataset_dir.exists():
     dataset_info.check_files(source, info)
-    private = directory_lib.private_name(into.dataset_dir)
+    private = files.private_name(into.dataset_dir)
     try:
       shutil.copytree(source.dataset_dir, private)
       for name, problem in dataset_info.damaged_files(private, info).items():
-        raise directory_lib.ExperimentError(f"the copy of {name} {problem}")
-      directory_lib.publish(private, into.dataset_dir)
+        raise errors.ExperimentError(f"the copy of {name} {problem}")
+      files.publish(private, into.dataset_dir)
     except BaseException:
       shutil.rmtree(private, ignore_errors=True)
       raise
   for family, mask in masks.items():
     sink = io.BytesIO()
     np.save(sink, mask, allow_pickle=False)
-    directory_lib.write_atomic(into.in_mask_path(family), sink.getvalue())
+    files.write_atomic(into.in_mask_path(family), sink.getvalue())
   environment = source.root / "environment.json"
   if environment.exists() and not (into.root / environment.name).exists():
-    directory_lib.write_atomic(
-      into.root / environment.name, environment.read_bytes()
-    )
-  directory_lib.write_atomic(
-    into.root / "resolved.flags", flags.resolved_flags(config)
+    files.write_atomic(into.root / environment.name, environment.read_bytes())
+  files.write_atomic(
+    into.root / "resolved.flags", flagfile.resolved_flags(config)
   )
-  directory_lib.write_atomic(into.config_path, config.to_json())
+  files.write_atomic(into.config_path, config.to_json())
 
 
 def _copy_run(source: Directory, into: Directory, unit) -> None:
@@ -268,30 +268,26 @@ def _copy_run(source: Directory, into: Directory, unit) -> None:
   """
   record = source.run_state(unit, check_digests=False).record
   if record is None:
-    raise directory_lib.DamagedRunError(unit, "it has gone meanwhile")
+    raise errors.DamagedRunError(unit, "it has gone meanwhile")
   target = into.run_dir(unit)
   there = into.run_state(unit, check_digests=False).record
-  private = directory_lib.private_name(target)
+  private = files.private_name(target)
   private.mkdir(parents=True)
   try:
     for name, entry in record["outputs"].items():
       if there and name in there["outputs"]:
         continue
       content = _read(source.run_dir(unit) / name, entry, unit)
-      directory_lib.write_atomic(private / name, content)
-      record["outputs"][name] = directory_lib.file_entry(
-        private / name, content
-      )
+      files.write_atomic(private / name, content)
+      record["outputs"][name] = files.file_entry(private / name, content)
     if there:
       record["outputs"] |= there["outputs"]
-      directory_lib.extend(
-        private, target, there | {"outputs": record["outputs"]}
-      )
+      files.extend(private, target, there | {"outputs": record["outputs"]})
     else:
-      directory_lib.write_atomic(
+      files.write_atomic(
         private / "run.json", json.dumps(record, indent=2) + "\n"
       )
-      directory_lib.publish(private, target)
+      files.publish(private, target)
   except BaseException:
     shutil.rmtree(private, ignore_errors=True)
     raise
@@ -301,11 +297,11 @@ def _read(path: pathlib.Path, entry: dict, unit) -> bytes:
   try:
     content = path.read_bytes()
   except OSError as error:
-    raise directory_lib.DamagedRunError(
+    raise errors.DamagedRunError(
       unit, f"{path.name} cannot be read ({error.strerror})"
     ) from error
-  if directory_lib.digest_bytes(content) != entry["digest"]:
-    raise directory_lib.DamagedRunError(
+  if files.digest_bytes(content) != entry["digest"]:
+    raise errors.DamagedRunError(
       unit, f"{path.name} does not have the recorded digest"
     )
   return content

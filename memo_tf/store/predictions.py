@@ -22,8 +22,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
 from memo_tf.experiment import work_units
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
 
 COLUMNS = (
   "split",
@@ -148,11 +150,11 @@ def read_run(
     digest = record["outputs"][directory_lib.PREDICTIONS]["digest"]
     content = path.read_bytes()
   except (OSError, ValueError, KeyError, TypeError) as error:
-    raise directory_lib.DamagedRunError(
+    raise errors.DamagedRunError(
       unit, f"{path.name} cannot be read ({error})"
     ) from error
-  if directory_lib.digest_bytes(content) != digest:
-    raise directory_lib.DamagedRunError(
+  if files.digest_bytes(content) != digest:
+    raise errors.DamagedRunError(
       unit, f"{path.name} does not have the recorded digest"
     )
   try:
@@ -160,7 +162,7 @@ def read_run(
     if not set(COLUMNS) <= set(table.column_names):
       raise ValueError(f"it lacks a column of {', '.join(COLUMNS)}")
   except (pa.ArrowException, ValueError, OSError) as error:
-    raise directory_lib.DamagedRunError(
+    raise errors.DamagedRunError(
       unit, f"{path.name} cannot be read ({error})"
     ) from error
   return table
@@ -181,7 +183,7 @@ def stack_runs(
     masks = np.load(path, mmap_mode="r", allow_pickle=False)
     masks[max(unit.index for unit in units)]
   except (OSError, ValueError, EOFError, IndexError) as error:
-    raise directory_lib.ExperimentError(
+    raise errors.ExperimentError(
       f"{path} does not hold the subsets of these runs ({error}); move it away "
       "and give the launch command again: the seed gives them anew."
     ) from error
@@ -202,7 +204,7 @@ def stack_runs(
     _check_same_examples(table, unit, is_test, labels, units[0])
     in_mask[m] = _column(table, "in_subset")[:num_train]
     if not np.array_equal(in_mask[m], masks[unit.index]):
-      raise directory_lib.ExperimentError(
+      raise errors.ExperimentError(
         f"the run {unit.name} was not trained on subset {unit.index} of "
         f"{unit.subsets}: its recorded mask differs."
       )
@@ -230,7 +232,7 @@ def _check_same_examples(table, unit, is_test, labels, first) -> None:
     and np.array_equal(is_test, _is_test(table))
     and np.array_equal(ids, _column(table, "example_id"))
   ):
-    raise directory_lib.ExperimentError(
+    raise errors.ExperimentError(
       f"the run {unit.name} has other examples or labels than {first.name}"
     )
 
@@ -243,7 +245,7 @@ def read_examples(
   try:
     return pd.read_parquet(path)
   except (OSError, pa.ArrowException) as error:
-    raise directory_lib.ExperimentError(
+    raise errors.ExperimentError(
       f"{path} cannot be read ({error}); move {path.parent} away and give the "
       "launch command again: it is written anew."
     ) from error
@@ -262,3 +264,12 @@ def _is_test(table: pa.Table) -> np.ndarray:
   reading the file."""
   is_test = pc.equal(table.column("split"), "test")
   return is_test.to_numpy(zero_copy_only=False)
+
+
+def outcome_of(stack: RunStack, name: str) -> np.ndarray:
+  """What the runs achieved on the training examples: `[M, N]`."""
+  return {
+    "correctness": stack.correct,
+    "label_probability": stack.label_prob,
+    "margin": stack.margin,
+  }[name]

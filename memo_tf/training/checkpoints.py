@@ -14,7 +14,7 @@ import zlib
 from absl import logging
 import numpy as np
 
-from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
 
 
 def save(
@@ -28,7 +28,7 @@ def save(
   sink = io.BytesIO()
   about = json.dumps({"key": key, "epoch": epoch, "history": history})
   np.savez(sink, about=np.array(about), **state)
-  directory_lib.write_atomic(path, sink.getvalue())
+  files.write_atomic(path, sink.getvalue())
 
 
 def load(

@@ -45,9 +45,7 @@ class Predictor:
       jit_compile=jit_compile,
     )
 
-  def logits(
-    self, images: tf.Tensor | images_lib.StoredImages
-  ) -> np.ndarray:
+  def logits(self, images: tf.Tensor | images_lib.StoredImages) -> np.ndarray:
     """float32 `[n, C]` for images `[n, H, W, channels]`.
 
     On the device, or on disk: then some batches at a time are decoded.

@@ -26,8 +26,8 @@ from memo_tf import models
 from memo_tf.data import augmentation
 from memo_tf.data import pipeline
 from memo_tf.data.stored import images as images_lib
-from memo_tf.experiment import recipes
 from memo_tf.experiment import random_streams
+from memo_tf.experiment import recipes
 from memo_tf.training import inference
 
 

@@ -111,18 +111,14 @@ class PrecisionTest(absltest.TestCase):
     positive = np.array([True, True, False, False, True])
 
     # k = 3: the first is in; two of the three tied are: 2/3 of a positive.
-    self.assertAlmostEqual(
-      ranking.precision(score, positive), (1 + 2 / 3) / 3
-    )
+    self.assertAlmostEqual(ranking.precision(score, positive), (1 + 2 / 3) / 3)
 
   def test_nan_scores_are_left_out(self):
     score = np.array([np.nan, 0.2, 0.9])
     positive = np.array([True, False, True])
 
     self.assertEqual(ranking.precision(score, positive), 1.0)
-    self.assertTrue(
-      np.isnan(ranking.precision(np.full(3, np.nan), positive))
-    )
+    self.assertTrue(np.isnan(ranking.precision(np.full(3, np.nan), positive)))
 
 
 class CorrelationTest(parameterized.TestCase):
@@ -178,13 +174,9 @@ class TopOverlapTest(absltest.TestCase):
     one = np.array([9.0, 5.0, 5.0, 5.0])
     other = np.array([9.0, 8.0, 1.0, 1.0])
 
-    self.assertAlmostEqual(
-      ranking.top_overlap(one, other, 2), (1 + 1 / 3) / 2
-    )
+    self.assertAlmostEqual(ranking.top_overlap(one, other, 2), (1 + 1 / 3) / 2)
     # Without any information it is chance, k / N.
-    self.assertAlmostEqual(
-      ranking.top_overlap(np.ones(8), np.ones(8), 2), 0.25
-    )
+    self.assertAlmostEqual(ranking.top_overlap(np.ones(8), np.ones(8), 2), 0.25)
 
 
 class RowsTest(absltest.TestCase):

@@ -11,6 +11,7 @@ from memo_tf.analysis.sizes import trends as trends_lib
 from memo_tf.analysis.trajectories import planted as planted_lib
 from memo_tf.analysis.trajectories import shares as shares_lib
 from memo_tf.analysis.trajectories import simulation
+from memo_tf.estimators import resampling
 
 
 def simulate(**options):
@@ -31,7 +32,7 @@ class MeanTrendsTest(absltest.TestCase):
     second = in_mask.copy()
     second[:, 0] = True
     correct = np.stack([first, second])
-    bootstrap = trends_lib.paired_bootstrap(4, num_resamples=20)
+    bootstrap = resampling.paired_bootstrap(4, num_resamples=20)
 
     by_size, changes = trends_lib.mean_trends(correct, in_mask, bootstrap)
 
@@ -44,7 +45,7 @@ class MeanTrendsTest(absltest.TestCase):
 
   def test_change_is_that_of_in_less_that_of_out(self):
     study = simulate()
-    bootstrap = trends_lib.paired_bootstrap(100, block=10, num_resamples=50)
+    bootstrap = resampling.paired_bootstrap(100, block=10, num_resamples=50)
 
     by_size, changes = trends_lib.mean_trends(
       study.correct, study.in_mask, bootstrap
@@ -67,7 +68,7 @@ class MeanTrendsTest(absltest.TestCase):
     held = []
     for seed in range(16):
       study = simulate(seed=seed, num_examples=100)
-      bootstrap = trends_lib.paired_bootstrap(
+      bootstrap = resampling.paired_bootstrap(
         100, block=10, num_resamples=40, seed=seed
       )
       by_size, changes = trends_lib.mean_trends(
@@ -86,11 +87,9 @@ class MeanTrendsTest(absltest.TestCase):
     study = simulate(num_sizes=2, shares={"constant": 1.0})
     correct = study.correct.copy()
     correct[1] = correct[0]  # the second size repeats the first
-    bootstrap = trends_lib.paired_bootstrap(100, block=10)
+    bootstrap = resampling.paired_bootstrap(100, block=10)
 
-    by_size, changes = trends_lib.mean_trends(
-      correct, study.in_mask, bootstrap
-    )
+    by_size, changes = trends_lib.mean_trends(correct, study.in_mask, bootstrap)
 
     width = by_size["memorization_high"] - by_size["memorization_low"]
     self.assertGreater(width.min(), 0.001)
@@ -100,9 +99,9 @@ class MeanTrendsTest(absltest.TestCase):
     )
 
   def test_few_blocks_give_single_runs(self):
-    self.assertEqual(trends_lib.paired_bootstrap(100, block=10).num_blocks, 10)
-    self.assertEqual(trends_lib.paired_bootstrap(40, block=10).num_blocks, 40)
-    self.assertIsNone(trends_lib.paired_bootstrap(1))
+    self.assertEqual(resampling.paired_bootstrap(100, block=10).num_blocks, 10)
+    self.assertEqual(resampling.paired_bootstrap(40, block=10).num_blocks, 40)
+    self.assertIsNone(resampling.paired_bootstrap(1))
 
   def test_accuracies_of_runs_by_hand(self):
     in_mask = np.array([[1, 1, 0], [0, 1, 1]], bool)
@@ -118,7 +117,7 @@ class MeanTrendsTest(absltest.TestCase):
 
   def test_class_means_are_means_of_the_class(self):
     study = simulate(num_subsets=20)
-    bootstrap = trends_lib.paired_bootstrap(20, num_resamples=5)
+    bootstrap = resampling.paired_bootstrap(20, num_resamples=5)
 
     table = trends_lib.class_means(
       study.correct,
@@ -172,7 +171,7 @@ class BimodalityTest(parameterized.TestCase):
 
   def test_by_size(self):
     study = simulate(beta=(0.2, 0.2), shares={"constant": 1.0})
-    bootstrap = trends_lib.paired_bootstrap(100, block=10, num_resamples=20)
+    bootstrap = resampling.paired_bootstrap(100, block=10, num_resamples=20)
 
     modes, bins = distribution.bimodality(
       study.correct, study.in_mask, bootstrap
@@ -244,7 +243,7 @@ class BimodalityTest(parameterized.TestCase):
 class FindingsTest(absltest.TestCase):
   def findings(self, **options):
     study = simulate(**options)
-    bootstrap = trends_lib.paired_bootstrap(100, block=10, num_resamples=60)
+    bootstrap = resampling.paired_bootstrap(100, block=10, num_resamples=60)
     shares = shares_lib.shape_shares(
       study.correct, study.in_mask, block=10, num_simulated=4
     )
@@ -263,7 +262,7 @@ class FindingsTest(absltest.TestCase):
 
   def test_saturated_in_accuracy_may_still_change(self):
     study = simulate(shares={"constant": 1.0}, beta=(1.0, 1.0))
-    bootstrap = trends_lib.paired_bootstrap(100, block=10, num_resamples=20)
+    bootstrap = resampling.paired_bootstrap(100, block=10, num_resamples=20)
     by_size, changes = trends_lib.mean_trends(
       study.correct, study.in_mask, bootstrap
     )
@@ -275,9 +274,7 @@ class FindingsTest(absltest.TestCase):
     ):
       changes["in_accuracy_low"], changes["in_accuracy_high"] = low, high
 
-      found = sentences.findings(
-        ["a", "b", "c"], by_size, changes, modes, []
-      )
+      found = sentences.findings(["a", "b", "c"], by_size, changes, modes, [])
 
       self.assertIn(words, found[0].text)
 

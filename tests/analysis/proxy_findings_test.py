@@ -9,8 +9,8 @@ import pandas as pd
 
 from memo_tf import analysis
 from memo_tf.analysis import ranking
-from memo_tf.analysis.proxies import measured
 from memo_tf.analysis.proxies import criteria
+from memo_tf.analysis.proxies import measured
 from memo_tf.analysis.proxies import shapes
 from memo_tf.analysis.proxies import trends
 from memo_tf.analysis.proxies import verdicts
@@ -314,9 +314,7 @@ class NormalizedTest(absltest.TestCase):
 
   def test_constant_and_missing(self):
     np.testing.assert_array_equal(shapes.normalized(np.ones((2, 3))), 0)
-    self.assertTrue(
-      np.isnan(shapes.normalized(np.full((1, 2), np.nan))).all()
-    )
+    self.assertTrue(np.isnan(shapes.normalized(np.full((1, 2), np.nan))).all())
     with self.assertRaisesRegex(ValueError, "`how`"):
       shapes.normalized(np.ones((1, 2)), "z")
 
@@ -327,9 +325,7 @@ class BimodalityTest(absltest.TestCase):
     two = np.repeat([0.0, 1.0], 5000)
 
     self.assertAlmostEqual(trends.bimodality(two), 1, 2)
-    self.assertAlmostEqual(
-      trends.bimodality(rng.random(100_000)), 5 / 9, 2
-    )
+    self.assertAlmostEqual(trends.bimodality(rng.random(100_000)), 5 / 9, 2)
     self.assertAlmostEqual(
       trends.bimodality(rng.normal(size=100_000)), 1 / 3, 2
     )

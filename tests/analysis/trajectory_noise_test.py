@@ -116,9 +116,7 @@ class ProbabilityTest(absltest.TestCase):
       self.assertAlmostEqual(
         p[here].mean(), constant[here].mean(), delta=0.15, msg=f"{low}"
       )
-    named = np.array(classify.SHAPE_CLASSES)[
-      result.probability.argmax(axis=1)
-    ]
+    named = np.array(classify.SHAPE_CLASSES)[result.probability.argmax(axis=1)]
     self.assertGreater(
       (named == study.shape_class).mean(),
       (result.shape_class == study.shape_class).mean() + 0.05,
@@ -215,9 +213,7 @@ class SharesTest(parameterized.TestCase):
     study = simulate(num_sizes=2, shares={"constant": 1.0}, num_subsets=20)
     in_mask = np.ones_like(study.in_mask)
 
-    shares = shares_lib.shape_shares(
-      study.correct, in_mask, num_simulated=4
-    )
+    shares = shares_lib.shape_shares(study.correct, in_mask, num_simulated=4)
 
     self.assertTrue(all(np.isnan(s.share) for s in shares))
 

@@ -7,7 +7,7 @@ import numpy as np
 from memo_tf.analysis.trajectories import classify
 from memo_tf.analysis.trajectories import rules
 from memo_tf.analysis.trajectories import templates
-from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import settings as settings_lib
 
 
 def classes(rows, rule="default", min_change=0.2, **options):
@@ -156,17 +156,13 @@ class OtherRulesTest(parameterized.TestCase):
   def test_two_arms(self):
     m = np.array([[0.1, 0.9, 0.2, 0.7]]).T
 
-    np.testing.assert_allclose(
-      templates.cap(m)[:, 0], [0.1, 0.9, 0.45, 0.45]
-    )
+    np.testing.assert_allclose(templates.cap(m)[:, 0], [0.1, 0.9, 0.45, 0.45])
     np.testing.assert_allclose(templates.two_turns(m), m)
 
   def test_the_flag_has_the_rules(self):
-    fields = config_lib.OutputsConfig.__dataclass_fields__
+    fields = settings_lib.OutputsConfig.__dataclass_fields__
 
-    self.assertEqual(
-      fields["trajectory_rule"].metadata["choices"], rules.RULES
-    )
+    self.assertEqual(fields["trajectory_rule"].metadata["choices"], rules.RULES)
 
   @parameterized.parameters(
     (dict(rule="none"), "one of default"),

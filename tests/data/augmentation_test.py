@@ -5,8 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from memo_tf.data import augmentation
-from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.training import distribution
 from memo_tf.training import trainer as trainer_lib
 
@@ -81,7 +81,7 @@ class AugmentationTest(absltest.TestCase):
         "cifar_resnet-8-w0.5",
         recipes.parse(
           "one_hot",
-          config_lib.TrainingConfig(batch_size=32, augmentation=name),
+          settings_lib.TrainingConfig(batch_size=32, augmentation=name),
         ),
         image_shape=(8, 8, 1),
         num_classes=3,

@@ -6,10 +6,11 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from memo_tf.data.sources import load
 from memo_tf.data import duplicates
 from memo_tf.data import planted
+from memo_tf.data.sources import load
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import settings as settings_lib
 
 
 def slow_distance(a, b, max_pixel) -> float:
@@ -154,7 +155,7 @@ class DigitsTest(absltest.TestCase):
   def setUpClass(cls):
     super().setUpClass()
     config = config_lib.ExperimentConfig(
-      data=config_lib.DataConfig(
+      data=settings_lib.DataConfig(
         label_noise=0.1,
         planted_exact_duplicates=50,
         planted_near_duplicates=200,

@@ -13,17 +13,19 @@ import pandas as pd
 from PIL import Image
 import tensorflow_datasets as tfds
 
-from memo_tf.data.sources import load
 from memo_tf.data import pipeline
-from memo_tf.data.stored import shards
 from memo_tf.data import prepare
+from memo_tf.data.sources import load
 from memo_tf.data.sources import tfds as tfds_lib
 from memo_tf.data.sources import tfds_stream
+from memo_tf.data.stored import shards
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.store import directory as directory_lib
 
 RNG = np.random.default_rng(0)
-STREAM = config_lib.RunningConfig(storage="stream")
+STREAM = settings_lib.RunningConfig(storage="stream")
 
 
 class Photographs(tfds.core.GeneratorBasedBuilder):
@@ -86,7 +88,7 @@ class Deep(tfds.core.GeneratorBasedBuilder):
 
 
 def write(
-  test, data: config_lib.DataConfig, running=STREAM
+  test, data: settings_lib.DataConfig, running=STREAM
 ) -> tuple[directory_lib.ExperimentDirectory, dict]:
   """Writes `dataset/` of a study into a new folder; its info.json."""
   root = pathlib.Path(test.create_tempdir().full_path)
@@ -109,9 +111,9 @@ def tearDownModule():
 
 
 class LargePreparationTest(absltest.TestCase):
-  def assert_same(self, settings: config_lib.DataConfig, running=STREAM):
+  def assert_same(self, settings: settings_lib.DataConfig, running=STREAM):
     """Streamed is what is held in memory, pixel by pixel; both infos."""
-    held_dir, held = write(self, settings, config_lib.RunningConfig())
+    held_dir, held = write(self, settings, settings_lib.RunningConfig())
     stored_dir, stored = write(self, settings, running)
     one = pipeline.read_dataset(held_dir)
     other = pipeline.read_dataset(stored_dir, running)
@@ -138,7 +140,7 @@ class LargePreparationTest(absltest.TestCase):
     np.testing.assert_array_equal(streamed.test_images[:], one.test_images)
     np.testing.assert_array_equal(streamed.test_labels, one.test_labels)
     # The same encoded records, held in memory after all.
-    memory = config_lib.RunningConfig(storage="memory")
+    memory = settings_lib.RunningConfig(storage="memory")
     decoded = pipeline.read_dataset(stored_dir, memory)
     np.testing.assert_array_equal(decoded.train_images, one.train_images)
     np.testing.assert_array_equal(decoded.test_images, one.test_images)
@@ -146,7 +148,7 @@ class LargePreparationTest(absltest.TestCase):
 
   def test_jpeg_files_of_tfds_stay_the_bytes_that_they_are(self):
     folder = prepared(Photographs)
-    settings = config_lib.DataConfig(dataset="photographs", data_dir=folder)
+    settings = settings_lib.DataConfig(dataset="photographs", data_dir=folder)
 
     _, _, info = self.assert_same(settings)
 
@@ -157,7 +159,7 @@ class LargePreparationTest(absltest.TestCase):
     folder = prepared(Photographs)
     path = pathlib.Path(self.create_tempdir().full_path, "labels.txt")
     path.write_text("\n".join(str(number % 2) for number in range(24)))
-    settings = config_lib.DataConfig(
+    settings = settings_lib.DataConfig(
       dataset="photographs",
       data_dir=folder,
       image_size=12,
@@ -177,7 +179,9 @@ class LargePreparationTest(absltest.TestCase):
     folder = prepared(Deep)
 
     self.assert_same(
-      config_lib.DataConfig(dataset="deep", data_dir=folder, test_fraction=0.25)
+      settings_lib.DataConfig(
+        dataset="deep", data_dir=folder, test_fraction=0.25
+      )
     )
 
   def test_a_folder_of_images(self):
@@ -189,18 +193,20 @@ class LargePreparationTest(absltest.TestCase):
         for number in range(count):
           pixels = RNG.integers(0, 256, (20, 16 + number, 3), np.uint8)
           Image.fromarray(pixels).save(place / f"{number}.png")
-    settings = config_lib.DataConfig(dataset=f"folder:{folder}", image_size=16)
+    settings = settings_lib.DataConfig(
+      dataset=f"folder:{folder}", image_size=16
+    )
 
     self.assert_same(settings)
 
-    with self.assertRaisesRegex(directory_lib.UsageError, "--image_size must"):
-      write(self, config_lib.DataConfig(dataset=f"folder:{folder}"))
+    with self.assertRaisesRegex(errors.UsageError, "--image_size must"):
+      write(self, settings_lib.DataConfig(dataset=f"folder:{folder}"))
     (folder / "train/cat/9.png").write_bytes(b"\x89PNG no image")
-    with self.assertRaisesRegex(directory_lib.UsageError, "cannot be read"):
+    with self.assertRaisesRegex(errors.UsageError, "cannot be read"):
       write(self, settings)
 
   def test_everything_planted_on_data_of_a_package(self):
-    settings = config_lib.DataConfig(
+    settings = settings_lib.DataConfig(
       label_noise=0.1,
       planted_exact_duplicates=5,
       planted_near_duplicates=5,
@@ -209,7 +215,7 @@ class LargePreparationTest(absltest.TestCase):
       planted_noise_images=6,
     )
 
-    held_dir, _ = write(self, settings, config_lib.RunningConfig())
+    held_dir, _ = write(self, settings, settings_lib.RunningConfig())
     stored_dir, info = write(self, settings)
 
     one = pipeline.read_dataset(held_dir)
@@ -243,7 +249,7 @@ class LargePreparationTest(absltest.TestCase):
       test_images=images[8:],
       test_labels=labels[8:],
     )
-    settings = config_lib.DataConfig(
+    settings = settings_lib.DataConfig(
       dataset=f"npz:{path}", image_encoding="jpeg", planted_exact_duplicates=3
     )
 
@@ -265,11 +271,11 @@ class LargePreparationTest(absltest.TestCase):
     self.assertEqual(
       info["normalization"], shards.normalization(data.train_images[:])
     )
-    with self.assertRaisesRegex(directory_lib.UsageError, "8 bits with 1 or 3"):
+    with self.assertRaisesRegex(errors.UsageError, "8 bits with 1 or 3"):
       folder = prepared(Deep)
       write(
         self,
-        config_lib.DataConfig(
+        settings_lib.DataConfig(
           dataset="deep",
           data_dir=folder,
           test_fraction=0.25,
@@ -280,16 +286,18 @@ class LargePreparationTest(absltest.TestCase):
 
   def test_memory_budget_decides(self):
     folder = prepared(Photographs)
-    settings = config_lib.DataConfig(dataset="photographs", data_dir=folder)
+    settings = settings_lib.DataConfig(dataset="photographs", data_dir=folder)
     builder = tfds_lib.prepared_builder(settings)
-    digits = config_lib.DataConfig(image_encoding="auto", find_duplicates="off")
+    digits = settings_lib.DataConfig(
+      image_encoding="auto", find_duplicates="off"
+    )
     size = 1797 * 64
 
     found = tfds_stream.decoded_bytes(builder, "photographs", settings)
     _, below = write(
-      self, digits, config_lib.RunningConfig(memory_budget_gb=size / 1e9)
+      self, digits, settings_lib.RunningConfig(memory_budget_gb=size / 1e9)
     )
-    tight = config_lib.RunningConfig(memory_budget_gb=(size - 1) / 1e9)
+    tight = settings_lib.RunningConfig(memory_budget_gb=(size - 1) / 1e9)
     directory, above = write(self, digits, tight)
 
     self.assertEqual(found, 37 * 20 * 24 * 3)
@@ -311,10 +319,10 @@ class LargePreparationTest(absltest.TestCase):
       pathlib.Path(self.create_tempdir().full_path)
     )
     config = config_lib.ExperimentConfig(
-      data=config_lib.DataConfig(dataset=f"folder:{path}"), running=STREAM
+      data=settings_lib.DataConfig(dataset=f"folder:{path}"), running=STREAM
     )
 
-    with self.assertRaisesRegex(directory_lib.UsageError, "split test"):
+    with self.assertRaisesRegex(errors.UsageError, "split test"):
       prepare.write_dataset(config, directory)
 
     self.assertEmpty(list(directory.root.iterdir()))
@@ -324,8 +332,8 @@ class LargePreparationTest(absltest.TestCase):
       pathlib.Path(self.create_tempdir().full_path)
     )
     config = config_lib.ExperimentConfig(
-      running=config_lib.RunningConfig(memory_budget_gb=0.0),
-      outputs=config_lib.OutputsConfig(materialize_subsets=True),
+      running=settings_lib.RunningConfig(memory_budget_gb=0.0),
+      outputs=settings_lib.OutputsConfig(materialize_subsets=True),
     )
 
     with self.assertRaisesRegex(ValueError, "for data in memory"):
@@ -334,10 +342,10 @@ class LargePreparationTest(absltest.TestCase):
     self.assertEmpty(list(directory.root.iterdir()))
 
   def test_near_duplicates_of_very_many_are_refused(self):
-    data = load.load(config_lib.DataConfig())
+    data = load.load(settings_lib.DataConfig())
     self.assertLess(len(data.train_labels), 2000)
-    settings = config_lib.DataConfig()
-    with self.assertRaisesRegex(directory_lib.UsageError, "exact or off"):
+    settings = settings_lib.DataConfig()
+    with self.assertRaisesRegex(errors.UsageError, "exact or off"):
       from memo_tf.data.sources import image_source
       from memo_tf.data.stored import writer
 
@@ -353,18 +361,18 @@ class LargePreparationTest(absltest.TestCase):
       )
 
   def test_a_damaged_index_is_named(self):
-    directory, info = write(self, config_lib.DataConfig(image_encoding="raw"))
+    directory, info = write(self, settings_lib.DataConfig(image_encoding="raw"))
     self.assertEqual(info["encoding"]["kind"], "raw")
     np.testing.assert_array_equal(
       pipeline.read_dataset(directory, STREAM).train_images[7:9],
-      load.load(config_lib.DataConfig()).train_images[7:9],
+      load.load(settings_lib.DataConfig()).train_images[7:9],
     )
     path = directory.dataset_dir / "shards/train-index.npy"
     content = bytearray(path.read_bytes())
     content[300] ^= 1
     path.write_bytes(content)
 
-    with self.assertRaisesRegex(directory_lib.ExperimentError, "index.npy"):
+    with self.assertRaisesRegex(errors.ExperimentError, "index.npy"):
       pipeline.read_dataset(directory, STREAM)
 
     self.assertIn("shards/train-index.npy", json.dumps(info["files"]))

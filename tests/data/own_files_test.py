@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from memo_tf.data.sources import load as load_lib
 from memo_tf.data import resizing
+from memo_tf.data.sources import load as load_lib
 from memo_tf.data.stored import shards
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.store import directory as directory_lib
 
 RNG = np.random.default_rng(0)
@@ -35,7 +37,7 @@ class NpzTest(parameterized.TestCase):
     path = pathlib.Path(self.create_tempdir().full_path) / "mine.npz"
     np.savez(path, **content)
     return load_lib.load(
-      config_lib.DataConfig(dataset=f"npz:{path}", **settings)
+      settings_lib.DataConfig(dataset=f"npz:{path}", **settings)
     )
 
   def test_arrays_are_taken_as_they_are(self):
@@ -60,7 +62,7 @@ class NpzTest(parameterized.TestCase):
     np.savez(folder / "mine.npz", **arrays())
 
     data = load_lib.load(
-      config_lib.DataConfig(dataset="npz:mine.npz", data_dir=str(folder))
+      settings_lib.DataConfig(dataset="npz:mine.npz", data_dir=str(folder))
     )
 
     self.assertLen(data.train_labels, 20)
@@ -168,27 +170,27 @@ class NpzTest(parameterized.TestCase):
     ("test fraction", {}, {"test_fraction": 0.01}, "--test_fraction=0.01"),
   )
   def test_bad_input_is_one_clear_line(self, changes, settings, words):
-    with self.assertRaisesRegex(directory_lib.UsageError, words) as caught:
+    with self.assertRaisesRegex(errors.UsageError, words) as caught:
       self.load(arrays(**changes), **settings)
 
     self.assertNotIn("\n", str(caught.exception))
 
   def test_pickles_and_other_files_are_refused(self):
     folder = pathlib.Path(self.create_tempdir().full_path)
-    with self.assertRaisesRegex(directory_lib.UsageError, "plain arrays"):
+    with self.assertRaisesRegex(errors.UsageError, "plain arrays"):
       self.load(arrays(train_labels=np.array([{}] * 20, object)))
     for name, content in (("text.npz", b"text"), ("empty.npz", b"")):
       (folder / name).write_bytes(content)
-      with self.assertRaisesRegex(directory_lib.UsageError, name):
-        load_lib.load(config_lib.DataConfig(dataset=f"npz:{folder / name}"))
-    with self.assertRaisesRegex(directory_lib.UsageError, "No such file"):
-      load_lib.load(config_lib.DataConfig(dataset=f"npz:{folder}/none.npz"))
+      with self.assertRaisesRegex(errors.UsageError, name):
+        load_lib.load(settings_lib.DataConfig(dataset=f"npz:{folder / name}"))
+    with self.assertRaisesRegex(errors.UsageError, "No such file"):
+      load_lib.load(settings_lib.DataConfig(dataset=f"npz:{folder}/none.npz"))
 
   def test_a_test_set_is_drawn_by_the_seed(self):
     content = arrays(test_images=None, test_labels=None)
     path = pathlib.Path(self.create_tempdir().full_path) / "mine.npz"
     np.savez(path, **content)
-    config = config_lib.DataConfig(dataset=f"npz:{path}", test_fraction=0.25)
+    config = settings_lib.DataConfig(dataset=f"npz:{path}", test_fraction=0.25)
 
     data, again = load_lib.load(config, 0), load_lib.load(config, 0)
     other = load_lib.load(config, 1)
@@ -218,7 +220,7 @@ class FolderTest(absltest.TestCase):
 
   def load(self, **settings):
     return load_lib.load(
-      config_lib.DataConfig(dataset=f"folder:{self.folder}", **settings)
+      settings_lib.DataConfig(dataset=f"folder:{self.folder}", **settings)
     )
 
   def test_a_folder_for_each_class(self):
@@ -235,7 +237,7 @@ class FolderTest(absltest.TestCase):
   def test_images_of_differing_sizes_need_a_size(self):
     Image.new("RGB", (30, 20)).save(self.folder / "train/cat/large.png")
 
-    with self.assertRaisesRegex(directory_lib.UsageError, "12x10 to 20x30"):
+    with self.assertRaisesRegex(errors.UsageError, "12x10 to 20x30"):
       self.load()
 
     self.assertEqual(self.load(image_size=9).train_images.shape, (7, 9, 9, 3))
@@ -243,17 +245,17 @@ class FolderTest(absltest.TestCase):
   def test_a_broken_image_is_one_clear_line(self):
     (self.folder / "train/cat/9.png").write_bytes(b"no image")
 
-    with self.assertRaisesRegex(directory_lib.UsageError, "pets, split train"):
+    with self.assertRaisesRegex(errors.UsageError, "pets, split train"):
       self.load()
 
   def test_what_is_no_such_folder_is_one_clear_line(self):
     (self.folder / "train/empty").mkdir()
-    with self.assertRaisesRegex(directory_lib.UsageError, "train/empty"):
+    with self.assertRaisesRegex(errors.UsageError, "train/empty"):
       self.load()
-    with self.assertRaisesRegex(directory_lib.UsageError, "train/CLASS/IMAGE"):
+    with self.assertRaisesRegex(errors.UsageError, "train/CLASS/IMAGE"):
       self.folder = self.folder / "train/cat"
       self.load()
-    with self.assertRaisesRegex(directory_lib.UsageError, "name a folder"):
+    with self.assertRaisesRegex(errors.UsageError, "name a folder"):
       self.folder = self.folder / "none"
       self.load()
 
@@ -269,10 +271,10 @@ class LabelsFileTest(parameterized.TestCase):
 
   @parameterized.parameters("human.npy", "human.txt")
   def test_noisy_labels_are_trained_with_and_clean_ones_kept(self, name):
-    clean = load_lib.load(config_lib.DataConfig())
+    clean = load_lib.load(settings_lib.DataConfig())
     human = clean.train_labels.copy()
     human[[3, 1499]] = (human[[3, 1499]] + 1) % 10
-    settings = config_lib.DataConfig(labels_file=self.write(name, human))
+    settings = settings_lib.DataConfig(labels_file=self.write(name, human))
 
     data = load_lib.load(settings)
     directory = directory_lib.ExperimentDirectory(
@@ -297,14 +299,14 @@ class LabelsFileTest(parameterized.TestCase):
   def test_bad_files_are_one_clear_line(self, labels, words):
     path = self.write("human.npy", labels)
 
-    with self.assertRaisesRegex(directory_lib.UsageError, words):
-      load_lib.load(config_lib.DataConfig(labels_file=path))
+    with self.assertRaisesRegex(errors.UsageError, words):
+      load_lib.load(settings_lib.DataConfig(labels_file=path))
 
   def test_text_that_is_no_labels(self):
     path = self.write("human.txt", np.full(1500, "cat"))
 
-    with self.assertRaisesRegex(directory_lib.UsageError, "one label a line"):
-      load_lib.load(config_lib.DataConfig(labels_file=path))
+    with self.assertRaisesRegex(errors.UsageError, "one label a line"):
+      load_lib.load(settings_lib.DataConfig(labels_file=path))
 
 
 class ResizingTest(absltest.TestCase):
@@ -327,7 +329,7 @@ class ResizingTest(absltest.TestCase):
       self.assertTrue((found == 60_000).all())
 
   def test_bundled_mnist(self):
-    data = load_lib.load(config_lib.DataConfig(dataset="mnist5k"))
+    data = load_lib.load(settings_lib.DataConfig(dataset="mnist5k"))
 
     self.assertEqual(data.train_images.shape, (4000, 28, 28, 1))
     self.assertEqual(np.bincount(data.train_labels).tolist(), [400] * 10)

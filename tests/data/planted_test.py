@@ -6,9 +6,10 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from memo_tf.data.sources import load
 from memo_tf.data import planted
+from memo_tf.data.sources import load
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import settings as settings_lib
 
 EVERY_KIND = {
   "label_noise": 0.1,
@@ -23,13 +24,13 @@ EVERY_KIND = {
 
 def config_of(seed=0, **fields) -> config_lib.ExperimentConfig:
   return config_lib.ExperimentConfig(
-    data=config_lib.DataConfig(**fields),
-    running=config_lib.RunningConfig(seed=seed),
+    data=settings_lib.DataConfig(**fields),
+    running=settings_lib.RunningConfig(seed=seed),
   ).validate()
 
 
 def digits(seed=0, **fields) -> planted.TrainingSet:
-  data = load.load(config_lib.DataConfig())
+  data = load.load(settings_lib.DataConfig())
   return planted.training_set(data, config_of(seed, **fields))
 
 
@@ -75,7 +76,7 @@ class AppendedTest(parameterized.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    cls.data = load.load(config_lib.DataConfig())
+    cls.data = load.load(settings_lib.DataConfig())
     cls.train = digits(**EVERY_KIND)
 
   def of(self, kind):

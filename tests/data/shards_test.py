@@ -11,23 +11,25 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from memo_tf.data import pipeline
 from memo_tf.data.sources import bundled
 from memo_tf.data.sources import load
-from memo_tf.data import pipeline
 from memo_tf.data.stored import shards
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 
 
 def small_config(noise: float = 0.2) -> config_lib.ExperimentConfig:
   return config_lib.ExperimentConfig(
-    data=config_lib.DataConfig(label_noise=noise)
+    data=settings_lib.DataConfig(label_noise=noise)
   )
 
 
 def small_dataset() -> load.ImageDataset:
-  whole = load.load(config_lib.DataConfig())
+  whole = load.load(settings_lib.DataConfig())
   return dataclasses.replace(
     whole,
     train_images=whole.train_images[:50],
@@ -99,7 +101,7 @@ class ShardsTest(absltest.TestCase):
       paths = shards.write_shards(
         self.directory.root, "train", ids, data.train_labels, data.train_images
       )
-      with self.assertRaisesRegex(directory_lib.ExperimentError, "images.npy"):
+      with self.assertRaisesRegex(errors.ExperimentError, "images.npy"):
         shards.read_shards(paths, (8, 8, 1), 50, shared=data.train_images)
 
     paths = shards.write_shards(
@@ -161,7 +163,7 @@ class ShardsTest(absltest.TestCase):
       data.train_images[:3],
     )
 
-    with self.assertRaisesRegex(directory_lib.ExperimentError, "twice"):
+    with self.assertRaisesRegex(errors.ExperimentError, "twice"):
       shards.read_shards(paths, (8, 8, 1), 3)
 
   def test_missing_and_surplus_records_are_refused(self):
@@ -176,7 +178,7 @@ class ShardsTest(absltest.TestCase):
 
     for count in (2, 4):
       with self.assertRaisesRegex(
-        directory_lib.ExperimentError, f"do not hold {count}"
+        errors.ExperimentError, f"do not hold {count}"
       ):
         shards.read_shards(paths, (8, 8, 1), count)
 
@@ -213,7 +215,7 @@ class ShardsTest(absltest.TestCase):
 
   def test_what_is_appended_is_written_and_recorded_like_the_rest(self):
     config = config_lib.ExperimentConfig(
-      data=config_lib.DataConfig(
+      data=settings_lib.DataConfig(
         label_noise=0.2,
         planted_exact_duplicates=4,
         planted_near_duplicates=3,
@@ -258,7 +260,7 @@ class ShardsTest(absltest.TestCase):
 
   def test_with_nothing_appended_the_content_is_that_of_version_0_1(self):
     info = shards.write_dataset(
-      load.load(config_lib.DataConfig()),
+      load.load(settings_lib.DataConfig()),
       small_config(0.1),
       self.directory,
     )
@@ -269,7 +271,7 @@ class ShardsTest(absltest.TestCase):
 
   def test_duplicates_that_are_not_looked_for_leave_no_column(self):
     config = config_lib.ExperimentConfig(
-      data=config_lib.DataConfig(find_duplicates="off")
+      data=settings_lib.DataConfig(find_duplicates="off")
     )
     info = shards.write_dataset(small_dataset(), config, self.directory)
 
@@ -285,7 +287,7 @@ class ShardsTest(absltest.TestCase):
     digest = dataset_info.read_info(self.directory)["digest"]
     path.write_text(text.replace(digest, "0" * 32))
 
-    with self.assertRaisesRegex(directory_lib.ExperimentError, "info.json"):
+    with self.assertRaisesRegex(errors.ExperimentError, "info.json"):
       pipeline.read_dataset(self.directory)
 
   def test_a_failed_write_leaves_nothing(self):
@@ -320,7 +322,7 @@ class ShardsTest(absltest.TestCase):
 
     np.testing.assert_array_equal(images, arrays.train_images[ids])
     np.testing.assert_array_equal(labels, arrays.train_labels[ids])
-    with self.assertRaisesRegex(directory_lib.ExperimentError, "subset 4"):
+    with self.assertRaisesRegex(errors.ExperimentError, "subset 4"):
       others = np.flatnonzero(np.roll(mask, 1))
       pipeline.read_subset(self.directory, "r0.70", 4, others, (8, 8, 1))
 
@@ -330,7 +332,7 @@ class DigitsTest(absltest.TestCase):
     from sklearn import datasets as sklearn_datasets
 
     raw = sklearn_datasets.load_digits()
-    data = load.load(config_lib.DataConfig())
+    data = load.load(settings_lib.DataConfig())
 
     self.assertEqual(data.train_images.shape, (1500, 8, 8, 1))
     self.assertEqual(data.test_images.shape, (297, 8, 8, 1))

@@ -11,23 +11,26 @@ import numpy as np
 import pandas as pd
 import tensorflow_datasets as tfds
 
-from memo_tf.scoring import groups
-from memo_tf.data.sources import load as load_lib
 from memo_tf.data import pipeline
-from memo_tf.data.stored import shards
+from memo_tf.data.sources import load as load_lib
 from memo_tf.data.sources import tfds as tfds_lib
+from memo_tf.data.stored import shards
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import plan
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets
-from memo_tf.experiment import work_units
 from memo_tf.running.unit import run
+from memo_tf.scoring import groups
+from memo_tf.scoring import study
+from memo_tf.store import directory as directory_lib
 from tests import small_study as study_commands
 
 RNG = np.random.default_rng(0)
 
 
 def load(name: str, **settings) -> load_lib.ImageDataset:
-  return load_lib.load(config_lib.DataConfig(dataset=name, **settings))
+  return load_lib.load(settings_lib.DataConfig(dataset=name, **settings))
 
 
 class DeepPictures(tfds.core.GeneratorBasedBuilder):
@@ -116,7 +119,7 @@ class TfdsSourceTest(parameterized.TestCase):
     ("label key", "mnist", {"label_key": "image"}, "--label_key=image"),
   )
   def test_what_cannot_be_used_is_said_in_a_line(self, name, settings, words):
-    with self.assertRaisesRegex(directory_lib.UsageError, words) as caught:
+    with self.assertRaisesRegex(errors.UsageError, words) as caught:
       with tfds.testing.mock_data(num_examples=12):
         load(name, **settings)
 
@@ -126,7 +129,7 @@ class TfdsSourceTest(parameterized.TestCase):
   def test_what_cannot_be_had_says_which_folder_to_fill(self):
     folder = self.create_tempdir().full_path
     with mock.patch("socket.getaddrinfo", side_effect=OSError("no network")):
-      with self.assertRaises(directory_lib.UsageError) as caught:
+      with self.assertRaises(errors.UsageError) as caught:
         load("cifar10", data_dir=folder)
 
     message = str(caught.exception)
@@ -199,7 +202,7 @@ class TfdsSourceTest(parameterized.TestCase):
   def test_a_study_on_16_bit_images_of_four_channels(self):
     folder = self.create_tempdir().full_path
     DeepPictures(data_dir=folder).download_and_prepare()
-    settings = config_lib.DataConfig(
+    settings = settings_lib.DataConfig(
       dataset="deep_pictures",
       data_dir=folder,
       image_key="picture",
@@ -218,7 +221,7 @@ class TfdsSourceTest(parameterized.TestCase):
     ("patch_camelyon", {"image_size": 16}),
   )
   def test_a_small_study_from_end_to_end(self, name, settings):
-    settings = config_lib.DataConfig(dataset=name, **settings)
+    settings = settings_lib.DataConfig(dataset=name, **settings)
     with tfds.testing.mock_data(num_examples=24):
       data = load_lib.load(settings)
 
@@ -230,14 +233,14 @@ class TfdsSourceTest(parameterized.TestCase):
 
 
 def small_study(
-  test, settings: config_lib.DataConfig, data: load_lib.ImageDataset
+  test, settings: settings_lib.DataConfig, data: load_lib.ImageDataset
 ) -> groups.GroupScores:
   """Two runs of a tiny model on a data set, written, scored."""
   config = config_lib.ExperimentConfig(
     data=settings,
-    subsets=config_lib.SubsetsConfig(num_subsets=2, subset_ratio=0.5),
-    models=config_lib.ModelsConfig(models=("cifar_resnet-8-w0.125",)),
-    recipe=config_lib.TrainingConfig(epochs=1, batch_size=8),
+    subsets=settings_lib.SubsetsConfig(num_subsets=2, subset_ratio=0.5),
+    models=settings_lib.ModelsConfig(models=("cifar_resnet-8-w0.125",)),
+    training=settings_lib.TrainingConfig(epochs=1, batch_size=8),
   ).validate()
   root = pathlib.Path(test.create_tempdir().full_path)
   directory = directory_lib.ExperimentDirectory(root)
@@ -246,9 +249,9 @@ def small_study(
   directory.in_mask_path("r0.50").parent.mkdir()
   np.save(directory.in_mask_path("r0.50"), masks)
   session = run.Session(config, directory)
-  for unit in work_units.plan(config):
+  for unit in plan.plan(config):
     run.run_unit(session, unit, frozenset({"predictions.parquet"}))
-  return groups.score_study(directory, config)[0]
+  return study.score_study(directory, config)[0]
 
 
 def cifar_archive(
@@ -328,7 +331,7 @@ class CifarTest(parameterized.TestCase):
     path = folder / "downloads/manual/cifar-10-binary.tar.gz"
     cifar_archive(path, 1, 2)
 
-    with self.assertRaisesRegex(directory_lib.UsageError, "cifar10/") as caught:
+    with self.assertRaisesRegex(errors.UsageError, "cifar10/") as caught:
       load("cifar10", data_dir=str(folder))
 
     self.assertNotIn("\n", str(caught.exception))
@@ -336,7 +339,7 @@ class CifarTest(parameterized.TestCase):
   def test_a_missing_archive_of_tiny_imagenet_is_one_clear_line(self):
     folder = self.create_tempdir().full_path
 
-    with self.assertRaisesRegex(directory_lib.UsageError, "tiny-imagenet") as e:
+    with self.assertRaisesRegex(errors.UsageError, "tiny-imagenet") as e:
       load("tiny_imagenet", data_dir=folder)
 
     self.assertIn(f"{folder}/downloads/manual", str(e.exception))

@@ -12,7 +12,7 @@ from absl.testing import parameterized
 
 from memo_tf import status
 from memo_tf.store import checkup
-from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
 from tests import made_up
 
 RUN = f"runs/{made_up.unit(1).name}"
@@ -90,7 +90,7 @@ class CheckupTest(parameterized.TestCase):
       self.assertEqual(self.findings(), {RUN: problem})
 
   def test_what_the_dead_left(self):
-    private = directory_lib.private_name(self.root / RUN)
+    private = files.private_name(self.root / RUN)
     parts = private.name.rsplit("~", 2)
     private = private.with_name(f"{parts[0]}~{2**22 + 1}~{parts[2]}")
     private.mkdir()

@@ -7,6 +7,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import settings as settings_lib
 
 FIELDS = [
   (group, field)
@@ -57,8 +58,8 @@ class JsonTest(parameterized.TestCase):
     read = config_lib.from_json(config.to_json())
 
     self.assertEqual(read, config)
-    self.assertEqual(read.recipe.decay_epochs, (2.5, 7.0))
-    self.assertEqual(read.recipe.learning_rate, 1 / 3)
+    self.assertEqual(read.training.decay_epochs, (2.5, 7.0))
+    self.assertEqual(read.training.learning_rate, 1 / 3)
     self.assertIsInstance(read.models.models, tuple)
 
   def test_names_groups_and_version(self):
@@ -139,7 +140,7 @@ class FieldsTest(parameterized.TestCase):
       "subset_scheme",
       "seed",
       "threads_per_unit",
-      *(f.name for f in dataclasses.fields(config_lib.TrainingConfig)),
+      *(f.name for f in dataclasses.fields(settings_lib.TrainingConfig)),
     ):
       self.assertEqual(policy_of(name), "fixed", name)
 
@@ -275,7 +276,7 @@ class RulesTest(parameterized.TestCase):
     "cifar10", "eurosat/rgb:2.0.0", "mnist:3.*.*", "npz:a/b.npz", "folder:/x"
   )
   def test_data_sets_by_name_and_by_path(self, name):
-    data = config_lib.DataConfig(dataset=name)
+    data = settings_lib.DataConfig(dataset=name)
 
     config_lib.ExperimentConfig(data=data).validate()
 
@@ -284,7 +285,7 @@ class RulesTest(parameterized.TestCase):
     ({"test_split": "test", "test_fraction": 0.1}, "--test_fraction exclude"),
   )
   def test_settings_that_exclude_each_other(self, settings, words):
-    data = config_lib.DataConfig(**settings)
+    data = settings_lib.DataConfig(**settings)
 
     with self.assertRaisesRegex(ValueError, words):
       config_lib.ExperimentConfig(data=data).validate()
@@ -292,8 +293,8 @@ class RulesTest(parameterized.TestCase):
   def test_replicas_share_a_batch_evenly(self):
     def config(batch_size):
       return config_lib.ExperimentConfig(
-        recipe=config_lib.TrainingConfig(batch_size=batch_size),
-        running=config_lib.RunningConfig(strategy="mirrored", cpu_devices=2),
+        training=settings_lib.TrainingConfig(batch_size=batch_size),
+        running=settings_lib.RunningConfig(strategy="mirrored", cpu_devices=2),
       )
 
     config(128).validate()
@@ -303,7 +304,7 @@ class RulesTest(parameterized.TestCase):
   def test_the_same_file_elsewhere_is_the_same_study(self):
     def config(place, name="mine.npz"):
       return config_lib.ExperimentConfig(
-        data=config_lib.DataConfig(
+        data=settings_lib.DataConfig(
           dataset=f"npz:{place}/{name}",
           data_dir=place,
           labels_file=f"{place}/human.npy",

@@ -13,8 +13,10 @@ from unittest import mock
 from absl.testing import absltest
 from absl.testing import parameterized
 
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
 from memo_tf.experiment import work_units
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files as files_lib
 
 UNIT = work_units.WorkUnit("cifar_resnet-8", "one_hot", "r0.70", 3)
 
@@ -31,7 +33,7 @@ def write_run(folder, outputs, *, unit=UNIT, **record):
     (folder / name).write_bytes(content)
     entries[name] = {
       "bytes": len(content),
-      "digest": directory_lib.digest_bytes(content),
+      "digest": files_lib.digest_bytes(content),
     }
   content = {
     "format_version": 1,
@@ -104,7 +106,7 @@ class DigestTest(DirectoryTestCase):
     (b"abc", "06b05ab6733a618578af5f94892f3950"),
   )
   def test_is_frozen(self, content, expected):
-    self.assertEqual(directory_lib.digest_bytes(content), expected)
+    self.assertEqual(files_lib.digest_bytes(content), expected)
 
   @parameterized.parameters(0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1)
   def test_of_a_file_is_that_of_its_bytes(self, size):
@@ -113,15 +115,15 @@ class DigestTest(DirectoryTestCase):
     path.write_bytes(content[:size])
 
     self.assertEqual(
-      directory_lib.digest_file(path),
-      directory_lib.digest_bytes(content[:size]),
+      files_lib.digest_file(path),
+      files_lib.digest_bytes(content[:size]),
     )
 
 
 class WriteAtomicTest(DirectoryTestCase):
   def test_writes_bytes_and_text_and_makes_folders(self):
-    directory_lib.write_atomic(self.root / "a/b.bin", b"\x00\xff")
-    directory_lib.write_atomic(self.root / "a/c.txt", "é\n")
+    files_lib.write_atomic(self.root / "a/b.bin", b"\x00\xff")
+    files_lib.write_atomic(self.root / "a/c.txt", "é\n")
 
     self.assertEqual(
       tree(self.root), {"a/b.bin": b"\x00\xff", "a/c.txt": b"\xc3\xa9\n"}
@@ -129,20 +131,20 @@ class WriteAtomicTest(DirectoryTestCase):
 
   def test_replaces_the_old_file(self):
     path = self.root / "x"
-    directory_lib.write_atomic(path, b"a longer old content")
+    files_lib.write_atomic(path, b"a longer old content")
 
-    directory_lib.write_atomic(path, b"new")
+    files_lib.write_atomic(path, b"new")
 
     self.assertEqual(tree(self.root), {"x": b"new"})
 
   @parameterized.parameters("replace", "fsync")
   def test_failure_leaves_the_old_file_and_nothing_else(self, function):
     path = self.root / "x"
-    directory_lib.write_atomic(path, b"old")
+    files_lib.write_atomic(path, b"old")
 
     with mock.patch.object(os, function, side_effect=no_space()):
       with self.assertRaises(OSError) as caught:
-        directory_lib.write_atomic(path, b"new")
+        files_lib.write_atomic(path, b"new")
 
     self.assertEqual(caught.exception.errno, errno.ENOSPC)
     self.assertEqual(tree(self.root), {"x": b"old"})
@@ -150,13 +152,13 @@ class WriteAtomicTest(DirectoryTestCase):
   def test_interrupt_leaves_nothing(self):
     with mock.patch.object(os, "replace", side_effect=KeyboardInterrupt):
       with self.assertRaises(KeyboardInterrupt):
-        directory_lib.write_atomic(self.root / "x", b"new")
+        files_lib.write_atomic(self.root / "x", b"new")
 
     self.assertEqual(tree(self.root), {})
 
   def test_old_file_is_whole_until_the_rename(self):
     path = self.root / "x"
-    directory_lib.write_atomic(path, b"old")
+    files_lib.write_atomic(path, b"old")
     seen, replace = [], os.replace
 
     def watch(source, target):
@@ -164,14 +166,14 @@ class WriteAtomicTest(DirectoryTestCase):
       replace(source, target)
 
     with mock.patch.object(os, "replace", watch):
-      directory_lib.write_atomic(path, b"new")
+      files_lib.write_atomic(path, b"new")
 
     self.assertEqual(seen, [(b"old", b"new")])
 
   def test_private_names_are_hidden_siblings_and_differ(self):
     path = self.root / "predictions.parquet"
 
-    names = {directory_lib.private_name(path) for _ in range(50)}
+    names = {files_lib.private_name(path) for _ in range(50)}
 
     self.assertLen(names, 50)
     for name in names:
@@ -299,7 +301,7 @@ class RunStateTest(DirectoryTestCase):
     write_run(self.folder, self.outputs, format_version=2)
 
     with self.assertRaisesRegex(
-      directory_lib.ExperimentError, r"newer memo_tf \(format_version 2\)"
+      errors.ExperimentError, r"newer memo_tf \(format_version 2\)"
     ):
       self.state()
 
@@ -347,7 +349,7 @@ class MoveAsideTest(DirectoryTestCase):
 class CleanPrivateTest(DirectoryTestCase):
   def leftover(self, path, pid, *, host=None, folder=False):
     """Leaves what a process would: a private file or folder beside `path`."""
-    private = directory_lib.private_name(path)
+    private = files_lib.private_name(path)
     parts = private.name.rsplit("~", 3)
     parts[1], parts[2] = host or parts[1], str(pid)
     private = private.with_name("~".join(parts))
@@ -436,7 +438,7 @@ class CleanPrivateTest(DirectoryTestCase):
 
 class PublishTest(DirectoryTestCase):
   def private(self, content):
-    private = directory_lib.private_name(self.folder)
+    private = files_lib.private_name(self.folder)
     write_run(private, {"predictions.parquet": content})
     return private
 
@@ -444,17 +446,17 @@ class PublishTest(DirectoryTestCase):
     private = self.private(b"first")
     expected = tree(private)
 
-    self.assertTrue(directory_lib.publish(private, self.folder))
+    self.assertTrue(files_lib.publish(private, self.folder))
 
     self.assertFalse(private.exists())
     self.assertEqual(tree(self.folder), expected)
 
   def test_later_one_is_thrown_away(self):
-    directory_lib.publish(self.private(b"first"), self.folder)
+    files_lib.publish(self.private(b"first"), self.folder)
     expected = tree(self.root)
     later = self.private(b"later")
 
-    self.assertFalse(directory_lib.publish(later, self.folder))
+    self.assertFalse(files_lib.publish(later, self.folder))
 
     self.assertEqual(tree(self.root), expected)
     self.assertFalse(later.exists())
@@ -464,7 +466,7 @@ class PublishTest(DirectoryTestCase):
 
     with mock.patch.object(os, "rename", side_effect=no_space()):
       with self.assertRaises(OSError):
-        directory_lib.publish(private, self.folder)
+        files_lib.publish(private, self.folder)
 
     self.assertEqual((private / "predictions.parquet").read_bytes(), b"first")
     self.assertFalse(self.folder.exists())
@@ -474,7 +476,7 @@ class ExtendTest(DirectoryTestCase):
   def setUp(self):
     super().setUp()
     self.old = write_run(self.folder, {"predictions.parquet": b"first"})
-    self.private = directory_lib.private_name(self.folder)
+    self.private = files_lib.private_name(self.folder)
     self.record = write_run(
       self.private, {"predictions.parquet": b"again", "logits.npy": b"logits"}
     )
@@ -482,7 +484,7 @@ class ExtendTest(DirectoryTestCase):
     self.record = {**self.record, "outputs": entries}
 
   def test_adds_only_what_is_new(self):
-    directory_lib.extend(self.private, self.folder, self.record)
+    files_lib.extend(self.private, self.folder, self.record)
 
     files = tree(self.folder)
     self.assertEqual(json.loads(files.pop("run.json")), self.record)
@@ -497,7 +499,7 @@ class ExtendTest(DirectoryTestCase):
   def test_what_a_broken_attempt_left_is_replaced(self):
     (self.folder / "logits.npy").write_bytes(b"half of an earlier attempt")
 
-    directory_lib.extend(self.private, self.folder, self.record)
+    files_lib.extend(self.private, self.folder, self.record)
 
     state = self.directory.run_state(UNIT, check_digests=True)
     self.assertIsNone(state.problem)
@@ -506,7 +508,7 @@ class ExtendTest(DirectoryTestCase):
   def test_failure_leaves_the_old_run_usable(self):
     with mock.patch.object(os, "replace", side_effect=no_space()):
       with self.assertRaises(OSError):
-        directory_lib.extend(self.private, self.folder, self.record)
+        files_lib.extend(self.private, self.folder, self.record)
 
     state = self.directory.run_state(UNIT, check_digests=True)
     self.assertEqual(state.record, self.old)

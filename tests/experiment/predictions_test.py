@@ -12,9 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from memo_tf.store import directory as directory_lib
-from memo_tf.store import predictions
+from memo_tf.experiment import errors
 from memo_tf.experiment import work_units
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
+from memo_tf.store import predictions
 
 FAMILY = "r0.50"
 TRAIN_LABELS = np.array([0, 2, 1, 0], np.int32)
@@ -195,7 +197,7 @@ class StudyTestCase(parameterized.TestCase):
     (folder / "predictions.parquet").write_bytes(content)
     entry = {
       "bytes": len(content),
-      "digest": directory_lib.digest_bytes(content),
+      "digest": files.digest_bytes(content),
     }
     record = {
       "format_version": 1,
@@ -208,9 +210,7 @@ class StudyTestCase(parameterized.TestCase):
     return predictions.stack_runs(self.directory, [unit(i) for i in indices])
 
   def assert_refused(self, message):
-    with self.assertRaisesRegex(
-      directory_lib.ExperimentError, message
-    ) as caught:
+    with self.assertRaisesRegex(errors.ExperimentError, message) as caught:
       self.stack(0, 1, 2)
     return str(caught.exception)
 
@@ -223,7 +223,7 @@ class ReadRunTest(StudyTestCase):
 
   def test_missing_run_is_named(self):
     with self.assertRaisesRegex(
-      directory_lib.ExperimentError,
+      errors.ExperimentError,
       f"{unit(7).name} cannot be used.*cannot be read.*again",
     ):
       predictions.read_run(self.directory, unit(7))
@@ -359,7 +359,7 @@ class ReadExamplesTest(StudyTestCase):
       path.write_bytes(content)
 
     with self.assertRaisesRegex(
-      directory_lib.ExperimentError, "examples.parquet cannot be read"
+      errors.ExperimentError, "examples.parquet cannot be read"
     ):
       predictions.read_examples(self.directory)
 

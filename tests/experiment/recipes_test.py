@@ -8,10 +8,10 @@ from unittest import mock
 from absl.testing import absltest
 from absl.testing import parameterized
 
-from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
+from memo_tf.experiment import settings as settings_lib
 
-TRAINING = config_lib.TrainingConfig()
+TRAINING = settings_lib.TrainingConfig()
 
 
 def other_value(value):
@@ -25,7 +25,7 @@ def other_value(value):
 
 class RecipesTest(parameterized.TestCase):
   def test_takes_over_every_training_setting(self):
-    training = config_lib.TrainingConfig(
+    training = settings_lib.TrainingConfig(
       epochs=7, learning_rate=0.25, decay_epochs=(3.0, 5.0), nesterov=False
     )
 
@@ -61,7 +61,7 @@ class RecipesTest(parameterized.TestCase):
   def test_same_settings_give_the_same_digest(self):
     self.assertEqual(
       recipes.parse("one_hot", TRAINING).digest(),
-      recipes.parse("one_hot", config_lib.TrainingConfig()).digest(),
+      recipes.parse("one_hot", settings_lib.TrainingConfig()).digest(),
     )
 
   def test_kind_is_the_first_word_of_the_name(self):

@@ -60,7 +60,9 @@ class StreamsTest(parameterized.TestCase):
       (0, "order", "r0.70", 11),
     ]
 
-    self.assertLen({random_streams.stream_seed(*key) for key in keys}, len(keys))
+    self.assertLen(
+      {random_streams.stream_seed(*key) for key in keys}, len(keys)
+    )
 
   def test_integers_of_numpy_and_python_are_the_same_key(self):
     self.assertEqual(
@@ -70,7 +72,10 @@ class StreamsTest(parameterized.TestCase):
 
   def test_streams_are_uncorrelated(self):
     draws = np.stack(
-      [random_streams.generator(0, "x", n).standard_normal(4000) for n in range(20)]
+      [
+        random_streams.generator(0, "x", n).standard_normal(4000)
+        for n in range(20)
+      ]
     )
 
     correlation = np.corrcoef(draws)[np.triu_indices(20, 1)]
@@ -81,7 +86,10 @@ class StreamsTest(parameterized.TestCase):
   def test_drawing_from_one_leaves_the_other_alone(self):
     alone = random_streams.generator(0, "b").random(3)
 
-    first, second = random_streams.generator(0, "a"), random_streams.generator(0, "b")
+    first, second = (
+      random_streams.generator(0, "a"),
+      random_streams.generator(0, "b"),
+    )
     first.random(100)
 
     np.testing.assert_array_equal(second.random(3), alone)

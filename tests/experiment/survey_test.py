@@ -10,10 +10,12 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
-from memo_tf.experiment import run_outputs
-from memo_tf.store import survey
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
+from memo_tf.store import survey
+from memo_tf.store import time_left
 
 SMALL, LARGE = "cifar_resnet-8", "cifar_resnet-32"
 
@@ -39,7 +41,7 @@ class SurveyTest(parameterized.TestCase):
     for name in names:
       content = f"{name} {index}".encode()
       (folder / name).write_bytes(content)
-      digest = directory_lib.digest_bytes(content)
+      digest = files.digest_bytes(content)
       outputs[name] = {"bytes": len(content), "digest": digest}
     record = {
       "format_version": 1,
@@ -195,25 +197,25 @@ class TimeTest(parameterized.TestCase):
       unit(1, LARGE): finished(20.0),
     }
 
-    found = survey.seconds_a_run(done)
+    found = time_left.seconds_a_run(done)
 
     self.assertEqual(found, {unit(0).group: 2.0, unit(0, LARGE).group: 15.0})
 
   def test_runs_of_unknown_time_do_not_count(self):
     done = {unit(0): finished(8.0), unit(1): finished(None)}
 
-    self.assertEqual(survey.seconds_a_run(done), {unit(0).group: 8.0})
+    self.assertEqual(time_left.seconds_a_run(done), {unit(0).group: 8.0})
 
   def test_nothing_known(self):
-    self.assertEqual(survey.seconds_a_run({}), {})
-    self.assertIsNone(survey.remaining_seconds([unit(0)], {}, 2))
+    self.assertEqual(time_left.seconds_a_run({}), {})
+    self.assertIsNone(time_left.remaining_seconds([unit(0)], {}, 2))
 
   @parameterized.parameters((1, 60.0), (2, 30.0), (3, 20.0), (100, 10.0))
   def test_remaining_by_hand(self, workers, expected):
     pending = [unit(index) for index in range(6)]
 
     # Six runs of 10 seconds; no number of workers ends before one run does.
-    found = survey.remaining_seconds(pending, {unit(0).group: 10.0}, workers)
+    found = time_left.remaining_seconds(pending, {unit(0).group: 10.0}, workers)
 
     self.assertEqual(found, expected)
 
@@ -222,7 +224,7 @@ class TimeTest(parameterized.TestCase):
     known = {unit(0).group: 10.0}
     pending = [unit(5), unit(0, LARGE), unit(1, LARGE)]
 
-    self.assertEqual(survey.remaining_seconds(pending, known, 1), 90.0)
+    self.assertEqual(time_left.remaining_seconds(pending, known, 1), 90.0)
 
   def test_recording_is_reckoned_apart(self):
     done = {
@@ -230,26 +232,26 @@ class TimeTest(parameterized.TestCase):
       unit(2): finished(10.0),
     }
     config = config_lib.ExperimentConfig(
-      models=config_lib.ModelsConfig(models=(SMALL, LARGE)),
-      subsets=config_lib.SubsetsConfig(num_subsets=4),
-      proxies=config_lib.ProxiesConfig(proxies=("el2n",), proxy_runs=2),
+      models=settings_lib.ModelsConfig(models=(SMALL, LARGE)),
+      subsets=settings_lib.SubsetsConfig(num_subsets=4),
+      proxies=settings_lib.ProxiesConfig(proxies=("el2n",), proxy_runs=2),
     )
     pending = [unit(1), unit(3), unit(0, LARGE)]
 
-    known = survey.seconds_a_run(done)
-    beside = survey.seconds_of_recording(done)
-    more = run_outputs.seconds_beside(config, pending, beside)
+    known = time_left.seconds_a_run(done)
+    beside = time_left.seconds_of_recording(done)
+    more = time_left.seconds_beside(config, pending, beside)
 
     self.assertEqual(known, {unit(0).group: 10.0})
     # Runs 0 and 1 of each model record; depth 32 costs four times depth 8.
     self.assertEqual(more, {unit(1): 5.0, unit(0, LARGE): 20.0})
     # 10 + 10 + 40 of running and 25 of recording.
-    left = survey.remaining_seconds(pending, known, 1, more)
+    left = time_left.remaining_seconds(pending, known, 1, more)
     self.assertEqual(left, 85.0)
 
   def test_nothing_pending_takes_no_time(self):
     self.assertEqual(
-      survey.remaining_seconds([], {unit(0).group: 10.0}, 4), 0.0
+      time_left.remaining_seconds([], {unit(0).group: 10.0}, 4), 0.0
     )
 
   @parameterized.parameters(
@@ -267,7 +269,7 @@ class TimeTest(parameterized.TestCase):
     (354240, "4.1 days"),
   )
   def test_duration(self, seconds, expected):
-    self.assertEqual(survey.duration(seconds), expected)
+    self.assertEqual(time_left.duration(seconds), expected)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import plan
 from memo_tf.experiment import recipes
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 
-TRAINING = config_lib.TrainingConfig()
+TRAINING = settings_lib.TrainingConfig()
 BASE_OUTPUTS = {"predictions.parquet", "history.jsonl"}
 WEIGHTS = "weights.weights.h5"
 
@@ -38,11 +40,11 @@ def study(
   **outputs,
 ):
   return config_lib.ExperimentConfig(
-    models=config_lib.ModelsConfig(models=models, recipes=recipe_names),
-    subsets=config_lib.SubsetsConfig(
+    models=settings_lib.ModelsConfig(models=models, recipes=recipe_names),
+    subsets=settings_lib.SubsetsConfig(
       num_subsets=num_subsets, subset_families=families
     ),
-    outputs=config_lib.OutputsConfig(**outputs),
+    outputs=settings_lib.OutputsConfig(**outputs),
   )
 
 
@@ -116,7 +118,7 @@ class PlanTest(parameterized.TestCase):
       models=("cifar_resnet-8", "cifar_resnet-14"), families=("r0.50",)
     )
 
-    units = work_units.plan(config)
+    units = plan.plan(config)
 
     expected = {
       f"{model}/one_hot/{family}/{index:05d}"
@@ -132,7 +134,7 @@ class PlanTest(parameterized.TestCase):
       models=("cifar_resnet-14", "cifar_resnet-110", "cifar_resnet-14-w2")
     )
 
-    units = work_units.plan(config)
+    units = plan.plan(config)
 
     self.assertEqual(
       [unit.model for unit in units],
@@ -145,14 +147,14 @@ class PlanTest(parameterized.TestCase):
   def test_more_subsets_extend_the_plan(self):
     small, large = study(num_subsets=3), study(num_subsets=5)
 
-    added = set(work_units.plan(large)) - set(work_units.plan(small))
+    added = set(plan.plan(large)) - set(plan.plan(small))
 
     self.assertEqual({unit.index for unit in added}, {3, 4})
-    self.assertContainsSubset(work_units.plan(small), work_units.plan(large))
+    self.assertContainsSubset(plan.plan(small), plan.plan(large))
 
   def test_adds_what_is_required_once(self):
     with with_requirements():
-      units = work_units.plan(
+      units = plan.plan(
         study(
           models=("cifar_resnet-8", "cifar_resnet-20"),
           recipe_names=("student-cifar_resnet-20",),
@@ -170,7 +172,7 @@ class PlanTest(parameterized.TestCase):
 
   def test_adds_what_is_required_by_what_is_required(self):
     with with_requirements():
-      units = work_units.plan(
+      units = plan.plan(
         study(recipe_names=("pupil-cifar_resnet-20",), num_subsets=2)
       )
 
@@ -192,7 +194,7 @@ class RequiresTest(parameterized.TestCase):
   def test_one_hot_requires_nothing(self):
     unit = work_units.parse_unit("cifar_resnet-8/one_hot/r0.70/00003")
 
-    self.assertEqual(work_units.requires(unit, TRAINING), ())
+    self.assertEqual(plan.requires(unit, TRAINING), ())
 
   @parameterized.parameters("r0.70", "r0.50-uniform", "full")
   def test_same_family_and_index(self, family):
@@ -201,7 +203,7 @@ class RequiresTest(parameterized.TestCase):
     )
 
     with with_requirements():
-      found = work_units.requires(unit, TRAINING)
+      found = plan.requires(unit, TRAINING)
 
     self.assertEqual(
       found, (work_units.WorkUnit("cifar_resnet-56", "one_hot", family, 17),)
@@ -211,26 +213,26 @@ class RequiresTest(parameterized.TestCase):
     unit = work_units.WorkUnit("cifar_resnet-8", "two_hot", "r0.70", 0)
 
     with self.assertRaisesRegex(ValueError, "Unknown recipe"):
-      work_units.requires(unit, TRAINING)
+      plan.requires(unit, TRAINING)
 
 
 class WavesTest(absltest.TestCase):
   def test_without_requirements_one_wave_in_order(self):
-    units = work_units.plan(study(models=("cifar_resnet-8", "cifar_resnet-14")))
+    units = plan.plan(study(models=("cifar_resnet-8", "cifar_resnet-14")))
 
-    self.assertEqual(work_units.waves(units, TRAINING), [units])
+    self.assertEqual(plan.waves(units, TRAINING), [units])
 
   def test_nothing_gives_no_wave(self):
-    self.assertEqual(work_units.waves([], TRAINING), [])
+    self.assertEqual(plan.waves([], TRAINING), [])
 
   def test_each_chain_in_order(self):
     config = study(
       recipe_names=("pupil-cifar_resnet-20", "one_hot"), num_subsets=2
     )
     with with_requirements():
-      units = work_units.plan(config)
+      units = plan.plan(config)
 
-      waves = work_units.waves(units, TRAINING)
+      waves = plan.waves(units, TRAINING)
 
     self.assertCountEqual(sum(waves, []), units)
     self.assertEqual(
@@ -244,10 +246,10 @@ class WavesTest(absltest.TestCase):
 
   def test_requirements_from_outside_count_as_met(self):
     with with_requirements():
-      units = work_units.plan(study(recipe_names=("student-cifar_resnet-20",)))
+      units = plan.plan(study(recipe_names=("student-cifar_resnet-20",)))
       students = [unit for unit in units if unit.recipe != "one_hot"]
 
-      waves = work_units.waves(students, TRAINING)
+      waves = plan.waves(students, TRAINING)
 
     self.assertEqual(waves, [students])
 
@@ -261,9 +263,9 @@ class WantedOutputsTest(parameterized.TestCase):
   )
   def test_by_flags(self, flags, more):
     config = study(**flags)
-    units = work_units.plan(config)
+    units = plan.plan(config)
 
-    wanted = work_units.wanted_outputs(config, units)
+    wanted = plan.wanted_outputs(config, units)
 
     self.assertEqual(list(wanted), units)
     for outputs in wanted.values():
@@ -275,9 +277,9 @@ class WantedOutputsTest(parameterized.TestCase):
       recipe_names=("one_hot", "student-cifar_resnet-20"),
     )
     with with_requirements():
-      units = work_units.plan(config)
+      units = plan.plan(config)
 
-      wanted = work_units.wanted_outputs(config, units)
+      wanted = plan.wanted_outputs(config, units)
 
     with_weights = {unit for unit in units if WEIGHTS in wanted[unit]}
     self.assertEqual(

@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 
-from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import work_units
+from memo_tf.store import directory as directory_lib
 from tests import small_study
 
 HERE = pathlib.Path(__file__).resolve().parent

@@ -9,9 +9,10 @@ from launchers import contract
 from launchers import ledger
 from launchers import tasks
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import plan
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import survey as survey_lib
-from memo_tf.experiment import work_units
 
 STUDENT = "distilled-cifar_resnet-8-t3"
 
@@ -22,13 +23,13 @@ class LedgerTest(absltest.TestCase):
     root = pathlib.Path(self.create_tempdir().full_path)
     self.directory = directory_lib.ExperimentDirectory(root)
     self.config = config_lib.ExperimentConfig(
-      models=config_lib.ModelsConfig(
+      models=settings_lib.ModelsConfig(
         models=("cifar_resnet-8",), recipes=("one_hot", STUDENT)
       ),
-      subsets=config_lib.SubsetsConfig(num_subsets=4),
+      subsets=settings_lib.SubsetsConfig(num_subsets=4),
     ).validate()
-    planned = work_units.plan(self.config)
-    wanted = work_units.wanted_outputs(self.config, planned)
+    planned = plan.plan(self.config)
+    wanted = plan.wanted_outputs(self.config, planned)
     self.study = contract.Study(
       config=self.config,
       directory=self.directory,
@@ -36,7 +37,7 @@ class LedgerTest(absltest.TestCase):
       found=survey_lib.survey(self.directory, wanted),
       is_whole=True,
     )
-    teachers, students = work_units.waves(planned, self.config.recipe)
+    teachers, students = plan.waves(planned, self.config.training)
     self.teachers = tasks.Task("00000", tuple(teachers))
     self.students = tasks.Task("00001", tuple(students))
     self.ledger = ledger.Ledger(self.study, retries=2)

@@ -9,8 +9,8 @@ import signal
 from absl.testing import absltest
 import pytest
 
-from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import work_units
+from memo_tf.store import directory as directory_lib
 from tests import small_study
 from tests.launchers import clusters
 

@@ -8,15 +8,16 @@ from absl.testing import parameterized
 
 from launchers import tasks
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import work_units
+from memo_tf.experiment import plan
+from memo_tf.experiment import settings as settings_lib
 
 RECIPES = ("one_hot", "distilled-cifar_resnet-14-t3")
 
 
 def study(**models):
   return config_lib.ExperimentConfig(
-    models=config_lib.ModelsConfig(**models),
-    subsets=config_lib.SubsetsConfig(num_subsets=10),
+    models=settings_lib.ModelsConfig(**models),
+    subsets=settings_lib.SubsetsConfig(num_subsets=10),
   ).validate()
 
 
@@ -28,10 +29,10 @@ class SplitTest(parameterized.TestCase):
     config = study(
       models=("cifar_resnet-8", "cifar_resnet-14"), recipes=RECIPES
     )
-    planned = work_units.plan(config)
+    planned = plan.plan(config)
 
     waves = tasks.split(
-      planned, config.recipe, units_per_task=units_per_task, slots=slots
+      planned, config.training, units_per_task=units_per_task, slots=slots
     )
 
     wave_of = {
@@ -46,7 +47,7 @@ class SplitTest(parameterized.TestCase):
     self.assertCountEqual(counts, planned)
     self.assertEqual(set(counts.values()), {1})
     for unit in planned:
-      for needed in work_units.requires(unit, config.recipe):
+      for needed in plan.requires(unit, config.training):
         self.assertLess(wave_of[needed], wave_of[unit])
     names = [task.name for wave in waves for task in wave]
     self.assertLen(set(names), len(names))
@@ -57,10 +58,10 @@ class SplitTest(parameterized.TestCase):
 
   def test_sizes(self):
     config = study(models=("cifar_resnet-8",))
-    planned = work_units.plan(config)
+    planned = plan.plan(config)
 
     def sizes(**how):
-      waves = tasks.split(planned, config.recipe, **how)
+      waves = tasks.split(planned, config.training, **how)
       return [len(task.units) for wave in waves for task in wave]
 
     # Ten units: 4 + 3 + 3 on three slots, never 4 + 4 + 2.
@@ -72,17 +73,17 @@ class SplitTest(parameterized.TestCase):
   def test_nothing_pending_is_no_wave(self):
     config = study(models=("cifar_resnet-8",))
 
-    self.assertEmpty(tasks.split([], config.recipe, units_per_task=3))
+    self.assertEmpty(tasks.split([], config.training, units_per_task=3))
 
   @parameterized.parameters(-1, 1001)
   def test_rejects_units_per_task(self, number):
     with self.assertRaisesRegex(ValueError, f"--units_per_task={number}"):
-      tasks.split([], study().recipe, units_per_task=number)
+      tasks.split([], study().training, units_per_task=number)
 
   def test_again_keeps_the_name(self):
     config = study(models=("cifar_resnet-8",))
     [[task]] = tasks.split(
-      work_units.plan(config), config.recipe, units_per_task=10
+      plan.plan(config), config.training, units_per_task=10
     )
 
     again = task.again(task.units[4:])
@@ -104,7 +105,7 @@ class ResourcesTest(parameterized.TestCase):
       tasks.resources(*arguments)
 
   def test_workers_fill_the_cores_that_a_task_has(self):
-    running = config_lib.RunningConfig(threads_per_unit=2)
+    running = settings_lib.RunningConfig(threads_per_unit=2)
 
     def workers(cpus, gpus=0.0, **changes):
       asked = tasks.resources(cpus, gpus, 2)

@@ -11,15 +11,16 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from memo_tf.scoring import groups
 from memo_tf.estimators import influence
 from memo_tf.estimators import memorization
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
-from memo_tf.store import predictions
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.report import figures
 from memo_tf.report import page
+from memo_tf.scoring import groups
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
 
 EVIL = "<script>alert(1)</script>"
 
@@ -110,7 +111,7 @@ class PageTest(absltest.TestCase):
     path = page.write_page(
       directory,
       config_lib.ExperimentConfig(
-        outputs=config_lib.OutputsConfig(report_images=report_images)
+        outputs=settings_lib.OutputsConfig(report_images=report_images)
       ),
       results,
       failures or {},

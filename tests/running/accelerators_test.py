@@ -9,6 +9,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.running import accelerators
 from memo_tf.running import worker_pool
 
@@ -105,7 +106,7 @@ class WorkersTest(absltest.TestCase):
 
   def test_strategies_over_all_devices_have_one_process(self):
     for strategy in ("mirrored", "multi_worker"):
-      running = config_lib.RunningConfig(strategy=strategy)
+      running = settings_lib.RunningConfig(strategy=strategy)
 
       self.assertEqual(worker_pool.number_of_workers(running), 1)
 

@@ -10,9 +10,9 @@ from unittest import mock
 
 from absl.testing import absltest
 
-from memo_tf.store import directory as directory_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import claims
+from memo_tf.store import directory as directory_lib
 
 UNIT = work_units.WorkUnit("cifar_resnet-8", "one_hot", "r0.70", 3)
 

@@ -6,11 +6,12 @@ import tempfile
 from absl.testing import absltest
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import survey as survey_lib
-from memo_tf.experiment import work_units
+from memo_tf.experiment import plan
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.running import claims
 from memo_tf.running import dispatch
 from memo_tf.running import worker_pool
+from memo_tf.store import survey as survey_lib
 from tests import made_up
 
 
@@ -59,7 +60,7 @@ class DispatchTest(absltest.TestCase):
 
   def run_units(self, pool, config=None) -> dispatch.Outcome:
     config = config or self.config
-    wanted = work_units.wanted_outputs(config, work_units.plan(config))
+    wanted = plan.wanted_outputs(config, plan.plan(config))
     found = survey_lib.survey(self.directory, wanted)
     return dispatch.run_units(
       self.directory, config, found, wanted, pool, workers=1
@@ -101,7 +102,9 @@ class DispatchTest(absltest.TestCase):
   def test_students_of_a_failed_teacher_fail_without_being_run(self):
     config = config_lib.ExperimentConfig(
       subsets=self.config.subsets,
-      models=config_lib.ModelsConfig(recipes=("distilled-cifar_resnet-8-t3",)),
+      models=settings_lib.ModelsConfig(
+        recipes=("distilled-cifar_resnet-8-t3",)
+      ),
       running=self.config.running,
     )
     teacher = made_up.unit(2).name

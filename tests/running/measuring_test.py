@@ -9,14 +9,15 @@ import numpy as np
 
 from memo_tf.data.sources import load
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.running import measuring
 from memo_tf.running.unit import run
+from memo_tf.store import directory as directory_lib
 
 CONFIG = config_lib.ExperimentConfig(
-  data=config_lib.DataConfig(label_noise=0.1, planted_noise_images=30),
-  models=config_lib.ModelsConfig(models=("cifar_resnet-8-w0.125",)),
-  running=config_lib.RunningConfig(storage="stream"),
+  data=settings_lib.DataConfig(label_noise=0.1, planted_noise_images=30),
+  models=settings_lib.ModelsConfig(models=("cifar_resnet-8-w0.125",)),
+  running=settings_lib.RunningConfig(storage="stream"),
 )
 
 
@@ -50,7 +51,7 @@ class MeasuringTest(absltest.TestCase):
     self.assertGreater(found[0]["step"], 0)
 
   def test_data_in_memory_are_timed_whole(self):
-    config = dataclasses.replace(CONFIG, running=config_lib.RunningConfig())
+    config = dataclasses.replace(CONFIG, running=settings_lib.RunningConfig())
 
     sample = measuring.sample_data(config)
 

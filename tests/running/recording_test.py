@@ -13,12 +13,14 @@ from memo_tf import proxies
 from memo_tf.data.sources import load
 from memo_tf.data.stored import shards
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
-from memo_tf.store import predictions
+from memo_tf.experiment import plan
 from memo_tf.experiment import run_outputs
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets
 from memo_tf.experiment import work_units
 from memo_tf.running.unit import run
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
 from memo_tf.training.recording import dynamics
 
 MODEL = "cifar_resnet-8-w0.25"
@@ -34,7 +36,7 @@ class Killed(BaseException):
 def study(folder: pathlib.Path, **changes):
   """A directory with data and subsets, and its session."""
   source = folder / "digits.npz"
-  digits = load.load(config_lib.DataConfig(), 0)
+  digits = load.load(settings_lib.DataConfig(), 0)
   np.savez(
     source,
     train_images=digits.train_images[:NUM_TRAIN],
@@ -43,14 +45,16 @@ def study(folder: pathlib.Path, **changes):
     test_labels=digits.test_labels[:30],
   )
   config = config_lib.ExperimentConfig(
-    data=config_lib.DataConfig(dataset=f"npz:{source}", find_duplicates="off"),
-    subsets=config_lib.SubsetsConfig(num_subsets=2, subset_ratio=0.5),
-    models=config_lib.ModelsConfig(models=(MODEL,)),
-    recipe=config_lib.TrainingConfig(
+    data=settings_lib.DataConfig(
+      dataset=f"npz:{source}", find_duplicates="off"
+    ),
+    subsets=settings_lib.SubsetsConfig(num_subsets=2, subset_ratio=0.5),
+    models=settings_lib.ModelsConfig(models=(MODEL,)),
+    training=settings_lib.TrainingConfig(
       epochs=NUM_EPOCHS, batch_size=16, augmentation="pad_crop_flip"
     ),
-    running=config_lib.RunningConfig(checkpoint_epochs=1),
-    proxies=config_lib.ProxiesConfig(
+    running=settings_lib.RunningConfig(checkpoint_epochs=1),
+    proxies=settings_lib.ProxiesConfig(
       proxies=("all",),
       record_epochs=3,
       record_checkpoints=2,
@@ -201,19 +205,19 @@ class RecordingTest(absltest.TestCase):
 class WantedTest(absltest.TestCase):
   def config(self, **settings):
     return config_lib.ExperimentConfig(
-      models=config_lib.ModelsConfig(
+      models=settings_lib.ModelsConfig(
         models=("cifar_resnet-8",), recipes=("distilled-cifar_resnet-14-t3",)
       ),
-      subsets=config_lib.SubsetsConfig(
+      subsets=settings_lib.SubsetsConfig(
         num_subsets=4, subset_families=("r0.50",)
       ),
-      proxies=config_lib.ProxiesConfig(**settings),
+      proxies=settings_lib.ProxiesConfig(**settings),
     ).validate()
 
   def test_the_first_runs_of_what_is_asked_for_record(self):
     config = self.config(proxies=("el2n", "forgetting_events"), proxy_runs=2)
 
-    wanted = work_units.wanted_outputs(config, work_units.plan(config))
+    wanted = plan.wanted_outputs(config, plan.plan(config))
 
     recording = {
       u.name for u, names in wanted.items() if "dynamics.npz" in names
@@ -228,7 +232,7 @@ class WantedTest(absltest.TestCase):
   def test_without_a_proxy_nothing_is_recorded(self):
     config = self.config()
 
-    wanted = work_units.wanted_outputs(config, work_units.plan(config))
+    wanted = plan.wanted_outputs(config, plan.plan(config))
 
     self.assertFalse(
       any(map(run_outputs.is_recorded, set().union(*wanted.values())))
@@ -258,7 +262,7 @@ class WantedTest(absltest.TestCase):
 
   def test_a_second_training_takes_a_batch_that_was_held_out(self):
     config = self.config(proxies=("second_split_forgetting",))
-    batch = config.recipe.batch_size
+    batch = config.training.batch_size
 
     run_outputs.check_subset_sizes(config, 1000, batch)
     with self.assertRaisesRegex(

@@ -5,9 +5,10 @@ import tempfile
 
 from absl.testing import absltest
 
-from memo_tf.cli import flags
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import flagfile
 from memo_tf.running import preparation
+from memo_tf.store import opening
 from tests import made_up
 
 
@@ -18,38 +19,36 @@ class LostConfigTest(absltest.TestCase):
     self.config = made_up.config()
     self.directory = made_up.make(root / "study", self.config)
     self.flags = self.directory.root / "resolved.flags"
-    self.flags.write_text(flags.resolved_flags(self.config))
+    self.flags.write_text(flagfile.resolved_flags(self.config))
     self.directory.config_path.unlink()
 
   def test_the_same_command_goes_on(self):
-    preparation.open_directory(self.directory)
+    opening.open_directory(self.directory)
 
-    found = preparation.recorded_config(self.directory, self.config)
+    found = opening.recorded_config(self.directory, self.config)
 
     self.assertEqual(found, self.config)
 
   def test_another_study_is_refused(self):
     with self.assertRaisesRegex(
-      directory_lib.UsageError, "--seed: recorded 0, given 1"
+      errors.UsageError, "--seed: recorded 0, given 1"
     ):
-      preparation.recorded_config(self.directory, made_up.config(seed=1))
+      opening.recorded_config(self.directory, made_up.config(seed=1))
 
   def test_without_its_flags_nothing_is_touched(self):
     self.flags.unlink()
     before = sorted(self.directory.root.rglob("*"))
 
     with self.assertRaisesRegex(
-      directory_lib.UsageError, "holds 'runs' and no config.json"
+      errors.UsageError, "holds 'runs' and no config.json"
     ):
-      preparation.open_directory(self.directory)
+      opening.open_directory(self.directory)
 
     self.assertEqual(sorted(self.directory.root.rglob("*")), before)
 
   def test_status_says_so(self):
-    with self.assertRaisesRegex(
-      directory_lib.ExperimentError, "has no config.json"
-    ):
-      preparation.recorded_config(self.directory)
+    with self.assertRaisesRegex(errors.ExperimentError, "has no config.json"):
+      opening.recorded_config(self.directory)
 
 
 class SameDataTest(absltest.TestCase):
@@ -62,7 +61,7 @@ class SameDataTest(absltest.TestCase):
     path.write_text(path.read_text().replace("d" * 32, "e" * 32))
 
     with self.assertRaisesRegex(
-      directory_lib.ExperimentError, "is not to be had again"
+      errors.ExperimentError, "is not to be had again"
     ):
       preparation._check_same_as_runs(directory)
     # Moved, not deleted.

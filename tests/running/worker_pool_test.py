@@ -5,7 +5,8 @@ import pathlib
 from absl.testing import absltest
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors as errors_lib
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.running import worker_pool
 
 
@@ -61,7 +62,7 @@ class WorkerPoolTest(absltest.TestCase):
 
     with self.pool(1) as pool:
       with self.assertRaisesRegex(
-        directory_lib.ExperimentError, "00000: .*info.json cannot be read"
+        errors_lib.ExperimentError, "00000: .*info.json cannot be read"
       ):
         list(pool.run([task]))
 
@@ -107,12 +108,14 @@ class WorkerPoolTest(absltest.TestCase):
 
     self.config = Broken()
     with self.pool(1) as pool:
-      with self.assertRaises(directory_lib.ExperimentError):
+      with self.assertRaises(errors_lib.ExperimentError):
         list(pool.run([{"task": "prepare"}]))
 
   def test_number_of_workers(self):
     def number(**settings):
-      return worker_pool.number_of_workers(config_lib.RunningConfig(**settings))
+      return worker_pool.number_of_workers(
+        settings_lib.RunningConfig(**settings)
+      )
 
     self.assertGreaterEqual(number(), 1)
     self.assertEqual(number(threads_per_unit=10_000), 1)

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from memo_tf import models
-from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.training import distribution
 from memo_tf.training import trainer as trainer_lib
 
@@ -21,7 +21,7 @@ LABELS = tf.constant(RNG.integers(0, 3, 64).astype(np.int32))
 
 
 def make_trainer(precision: str, jit_compile: bool) -> trainer_lib.Trainer:
-  settings = config_lib.TrainingConfig(batch_size=16, precision=precision)
+  settings = settings_lib.TrainingConfig(batch_size=16, precision=precision)
   trainer = trainer_lib.Trainer(
     "cifar_resnet-8-w0.5",
     recipes.parse("one_hot", settings),

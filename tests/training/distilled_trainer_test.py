@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from memo_tf import distillation
-from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.training import distribution
 from memo_tf.training import trainer as trainer_lib
 
@@ -20,7 +20,7 @@ TEACHER = "cifar_resnet-14-w0.25"
 
 
 def make_trainer(recipe_name: str) -> trainer_lib.Trainer:
-  settings = config_lib.TrainingConfig(batch_size=8, weight_decay=0.0)
+  settings = settings_lib.TrainingConfig(batch_size=8, weight_decay=0.0)
   trainer = trainer_lib.Trainer(
     "cifar_resnet-8-w0.25",
     recipes.parse(recipe_name, settings),

@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from memo_tf import models
-from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import model_names
 from memo_tf.experiment import recipes
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.training import checkpoints
 from memo_tf.training import distribution
 from memo_tf.training import trainer as trainer_lib
@@ -34,7 +34,7 @@ class FamiliesTest(parameterized.TestCase):
   def test_learns_and_goes_on(self, name, size):
     trainer = trainer_lib.Trainer(
       name,
-      recipes.parse("one_hot", config_lib.TrainingConfig(batch_size=16)),
+      recipes.parse("one_hot", settings_lib.TrainingConfig(batch_size=16)),
       image_shape=(size, size, 1),
       num_classes=2,
       mean=np.array([128.0], np.float32),

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from memo_tf.data import augmentation
-from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.training import distribution
 from memo_tf.training import trainer as trainer_lib
 
@@ -26,7 +26,7 @@ def main() -> None:
   rng = np.random.default_rng(0)
   images = tf.constant(rng.integers(0, 17, (64, 8, 8, 1)).astype(np.uint8))
   labels = tf.constant(rng.integers(0, 3, 64).astype(np.int32))
-  settings = config_lib.TrainingConfig(
+  settings = settings_lib.TrainingConfig(
     batch_size=16,
     precision=precision,
     augmentation="pad_crop_flip",

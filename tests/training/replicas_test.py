@@ -12,10 +12,11 @@ from absl.testing import parameterized
 import numpy as np
 import pytest
 
-from memo_tf.store import directory as directory_lib
-from memo_tf.store import predictions
+from memo_tf.experiment import errors as errors_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import peers
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
 from tests import small_study
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -144,10 +145,10 @@ class TfConfigTest(absltest.TestCase):
       ({"worker": ["a:1"]}, "chief", 0),
       ({"worker": ["a:1"], "ps": ["b:1"]}, "ps", 0),
     ):
-      with self.assertRaisesRegex(directory_lib.UsageError, "TF_CONFIG"):
+      with self.assertRaisesRegex(errors_lib.UsageError, "TF_CONFIG"):
         self.is_first(cluster, kind, index)
     os.environ.pop("TF_CONFIG")
-    with self.assertRaisesRegex(directory_lib.UsageError, "TF_CONFIG=''"):
+    with self.assertRaisesRegex(errors_lib.UsageError, "TF_CONFIG=''"):
       peers.is_first()
 
 

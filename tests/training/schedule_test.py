@@ -3,13 +3,13 @@
 from absl.testing import absltest
 import numpy as np
 
-from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.training import schedule
 
 
 def rates(steps_per_epoch: int, **settings) -> np.ndarray:
-  training = config_lib.TrainingConfig(**settings)
+  training = settings_lib.TrainingConfig(**settings)
   recipe = recipes.parse("one_hot", training)
   return schedule.learning_rates(recipe, steps_per_epoch)
 

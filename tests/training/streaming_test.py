@@ -12,11 +12,11 @@ import tensorflow as tf
 
 from memo_tf.data import augmentation
 from memo_tf.data import encoding
-from memo_tf.data.stored import indexed_shards
 from memo_tf.data.stored import images as images_lib
-from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
+from memo_tf.data.stored import indexed_shards
+from memo_tf.experiment import errors
 from memo_tf.experiment import recipes
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.training import distribution
 from memo_tf.training import trainer as trainer_lib
 
@@ -128,7 +128,7 @@ class StoredImagesTest(parameterized.TestCase):
     self.assertEqual(sum(read), expected)
     for n in broken:
       with self.assertRaisesRegex(
-        directory_lib.ExperimentError,
+        errors.ExperimentError,
         rf"train-00000-of-00001.tfrecord is damaged: the image of example {n} "
         r".*move the folder .* away",
       ):
@@ -143,7 +143,7 @@ class StoredImagesTest(parameterized.TestCase):
     os.truncate(shard_of(stored), shard_of(stored).stat().st_size - 200)
     last = int(np.argmax(stored.records._index["offset"]))
 
-    with self.assertRaisesRegex(directory_lib.ExperimentError, "ends before"):
+    with self.assertRaisesRegex(errors.ExperimentError, "ends before"):
       list(stored.batches(np.array([[last]])))
 
   def test_an_example_that_was_not_written_is_an_error(self):
@@ -173,7 +173,7 @@ def make_trainer(**changes) -> trainer_lib.Trainer:
   settings = {"batch_size": 8, "epochs": 2, **changes}
   return trainer_lib.Trainer(
     "cifar_resnet-8-w0.25",
-    recipes.parse("one_hot", config_lib.TrainingConfig(**settings)),
+    recipes.parse("one_hot", settings_lib.TrainingConfig(**settings)),
     image_shape=SHAPE,
     num_classes=4,
     mean=np.full(3, 120, np.float32),

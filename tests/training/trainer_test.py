@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.training import distribution
 from memo_tf.training import trainer as trainer_lib
 
@@ -22,7 +22,7 @@ MEAN, STD = np.array([5.0], np.float32), np.array([6.0], np.float32)
 
 def recipe(**changes) -> recipes.Recipe:
   settings = {"batch_size": 8, "epochs": 2, **changes}
-  return recipes.parse("one_hot", config_lib.TrainingConfig(**settings))
+  return recipes.parse("one_hot", settings_lib.TrainingConfig(**settings))
 
 
 def make_trainer(**changes) -> trainer_lib.Trainer:

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from memo_tf.analysis.proxies import measured
 from memo_tf.analysis.proxies import criteria as criteria_lib
+from memo_tf.analysis.proxies import measured
 from memo_tf.analysis.proxies import shapes as shapes_lib
 from memo_tf.analysis.proxies import trends
 from memo_tf.analysis.proxies import verdicts as verdicts_lib
@@ -102,9 +102,7 @@ def compare_proxies(
       [table for table in (criteria, changes) if len(table)] or [criteria],
       ignore_index=True,
     ),
-    distributions=trends.distributions(
-      *scores, confidence=settings.confidence
-    ),
+    distributions=trends.distributions(*scores, confidence=settings.confidence),
     steps=steps,
     shapes=shapes,
     shape_agreement=shapes_lib.shape_agreement(shapes),

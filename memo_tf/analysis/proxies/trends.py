@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from memo_tf.analysis.proxies import measured
 from memo_tf.analysis.proxies import criteria
+from memo_tf.analysis.proxies import measured
 from memo_tf.analysis.proxies import shapes
 
 MEMORIZATION = "memorization"
@@ -176,9 +176,7 @@ def changes(
     known, one, other = measured.replicate_rows(moved, proxy)
     if known.sum() < 2:
       continue
-    for kind, values in criteria.correlations(
-      one, other, settings
-    ).items():
+    for kind, values in criteria.correlations(one, other, settings).items():
       row = criteria.criterion(kind, values, known.sum(), settings)
       row |= criteria.corrected(row, moved, proxy)
       row |= {
@@ -189,9 +187,7 @@ def changes(
         "shares_runs": proxy.shares_runs,
       }
       table.append(row)
-  return pd.DataFrame(
-    table, columns=["proxy", "size", *criteria.COLUMNS]
-  )
+  return pd.DataFrame(table, columns=["proxy", "size", *criteria.COLUMNS])
 
 
 def _mean(score: measured.Measured, confidence: float):

@@ -15,6 +15,7 @@ from scipy import stats
 
 from memo_tf.analysis.sizes import dip as dip_lib
 from memo_tf.analysis.sizes import trends
+from memo_tf.estimators import resampling
 
 NUM_DIP_RESAMPLES = 20
 EDGES = np.round(np.arange(-4, 21) * 0.05, 2)  # -0.2 … 1.0
@@ -25,7 +26,7 @@ _TOLERANCE = 1e-9
 def bimodality(
   correct: np.ndarray,
   in_mask: np.ndarray,
-  bootstrap: trends.PairedBootstrap,
+  bootstrap: resampling.PairedBootstrap,
   *,
   seed: int = 0,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:

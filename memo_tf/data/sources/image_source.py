@@ -15,7 +15,7 @@ import numpy as np
 
 from memo_tf.data.sources import load
 from memo_tf.data.sources import own_files
-from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import settings as settings_lib
 
 # An image as its source has it: an encoded file, or pixels [h, w, channels].
 Source = bytes | np.ndarray
@@ -135,7 +135,7 @@ def from_arrays(data: load.ImageDataset) -> LargeDataset:
 
 
 def finished(
-  data: LargeDataset, config: config_lib.DataConfig, seed: int
+  data: LargeDataset, config: settings_lib.DataConfig, seed: int
 ) -> LargeDataset:
   """With the test set and the labels that a config asks for; checked.
 

@@ -10,9 +10,9 @@ import pathlib
 
 import numpy as np
 
-from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
 from memo_tf.experiment import random_streams
+from memo_tf.experiment import settings as settings_lib
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class ImageDataset:
   test_sources: np.ndarray | None = None
 
 
-def load(config: config_lib.DataConfig, seed: int = 0) -> ImageDataset:
+def load(config: settings_lib.DataConfig, seed: int = 0) -> ImageDataset:
   """Loads the data set that a config names.
 
   Args:
@@ -102,19 +102,19 @@ def check(data: ImageDataset, origin: str = "") -> None:
     ("test", data.test_images, data.test_labels),
   ):
     if images.dtype not in (np.uint8, np.uint16) or images.ndim != 4:
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         f"{data.name}: {split} images must be uint8 or uint16 of shape "
         f"[examples, height, width, channels]. Received: {images.dtype} "
         f"{list(images.shape)}"
       )
     if images.shape[1:] != shape or shape[-1] not in (1, 3, 4):
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         f"{data.name}: all images must have one shape, with 1, 3 or 4 channels. "
         f"Received: {split} images of {list(images.shape[1:])}, training images "
         f"of {list(shape)}"
       )
     if len(images) != len(labels) or not len(labels):
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         f"{data.name}: each {split} image needs a label, and there must be some. "
         f"Received: {len(images)} images, {len(labels)} labels"
       )
@@ -129,7 +129,7 @@ def check_labels(data, origin: str = "") -> None:
   """
   num_classes = len(data.class_names)
   if num_classes < 2:
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"{data.name}: a data set needs at least 2 classes. Received: {num_classes}"
     )
   for split, labels in (
@@ -138,7 +138,7 @@ def check_labels(data, origin: str = "") -> None:
   ):
     wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if len(wrong):
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         f"{origin}{data.name}: labels must be in [0, {num_classes}), the number "
         f"of classes. Received: {labels[wrong[0]]} for {split} example {wrong[0]}"
         f" ({len(wrong)} such)"
@@ -176,7 +176,7 @@ def draw_test(
   """
   size = round(fraction * count)
   if not 0 < size < count:
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"--test_fraction must leave training and test examples of the {count}. "
       f"Received: --test_fraction={fraction}"
     )
@@ -189,9 +189,9 @@ def order_after_draw(order: str, size: int, seed: int) -> str:
   return f"{order}; {size} drawn at random (seed {seed}) are the test set"
 
 
-def no_test_examples(name: str) -> directory_lib.UsageError:
+def no_test_examples(name: str) -> errors.UsageError:
   """What to say of a data set without test examples."""
-  return directory_lib.UsageError(
+  return errors.UsageError(
     f"{name} has no test examples; --test_fraction=0.2 sets a fifth of the "
     "training examples aside. Received: --test_fraction=0"
   )

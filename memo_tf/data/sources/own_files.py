@@ -16,8 +16,8 @@ import zipfile
 import numpy as np
 
 from memo_tf.data.sources import load
-from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import settings as settings_lib
 
 # Characters of a class's name: it stands in tables, pages and file names.
 MAX_NAME = 200
@@ -33,13 +33,13 @@ def load_npz(path: pathlib.Path) -> load.ImageDataset:
     with np.load(path, allow_pickle=False) as file:
       arrays = {name: file[name] for name in file.files}
   except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"--dataset=npz:FILE must name a readable .npz file of plain arrays "
       f"({error}). Received: {path}"
     ) from error
   for name in ("train_images", "train_labels"):
     if name not in arrays:
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         f"{path} must hold train_images and train_labels (and test_images and "
         f"test_labels). Received: {', '.join(sorted(arrays)) or 'nothing'}"
       )
@@ -57,7 +57,7 @@ def load_npz(path: pathlib.Path) -> load.ImageDataset:
     )
     sources[split] = _ids(arrays.get(f"{split}_ids"), f"{split}_ids", path)
     if sources[split] is not None and len(sources[split]) != len(found):
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         f"{path}: {split}_ids must name each image. Received: "
         f"{len(sources[split])} ids, {len(found)} images"
       )
@@ -66,7 +66,7 @@ def load_npz(path: pathlib.Path) -> load.ImageDataset:
   )
   if highest > max(len(labels["train"]), 1000):
     # Before as many names are made: one label could ask for a billion.
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"{path}: every class needs training examples. Received: label {highest} "
       f"and {len(labels['train'])} training examples"
     )
@@ -91,7 +91,7 @@ def load_npz(path: pathlib.Path) -> load.ImageDataset:
 
 
 def load_folder(
-  path: pathlib.Path, config: config_lib.DataConfig
+  path: pathlib.Path, config: settings_lib.DataConfig
 ) -> load.ImageDataset:
   """Reads a folder of images through TensorFlow Datasets' ImageFolder.
 
@@ -115,19 +115,19 @@ def folder_builder(path: pathlib.Path):
   import tensorflow_datasets as tfds
 
   if not path.is_dir():
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"--dataset=folder:DIR must name a folder. Received: {path}"
     )
   classes = [p for p in path.glob("*/*") if p.is_dir()]
   if not classes:
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"{path} must hold train/CLASS/IMAGE and test/CLASS/IMAGE (or validation/"
       "…, or only train/ with --test_fraction). Received: no folder two levels "
       "down"
     )
   for folder in sorted(classes):
     if not any(_is_image(file) for file in folder.iterdir()):
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         f"every class needs images (.jpg, .jpeg, .png). Received: {folder}, "
         "which has none"
       )
@@ -146,12 +146,12 @@ def read_labels(path: str, count: int) -> np.ndarray:
     else:
       labels = np.loadtxt(path, dtype=np.float64, ndmin=1)
   except (OSError, ValueError, EOFError) as error:
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       "--labels_file must be a .npy array of integers, or text with one label a "
       f"line ({error}). Received: {path}"
     ) from error
   if labels.shape != (count,):
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"--labels_file must hold a label for each of the {count} training "
       f"examples, by id. Received: an array of shape {list(labels.shape)}"
     )
@@ -167,19 +167,19 @@ def _pixels(values: np.ndarray, name: str, path: pathlib.Path) -> np.ndarray:
   if values.ndim == 3:
     values = values[..., None]
   if values.ndim != 4:
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"{path}: {name} must be [examples, height, width] or [examples, height, "
       f"width, channels]. Received: an array of shape {list(values.shape)}"
     )
   if values.dtype in (np.uint8, np.uint16):
     return values
   if values.dtype.kind not in "fiu":
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"{path}: {name} must be numbers. Received: {values.dtype}"
     )
   finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
   if not finite.all():
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"{path}: {name} must be finite. Received: NaN or infinity in example "
       f"{np.flatnonzero(~finite)[0]} ({(~finite).sum()} such)"
     )
@@ -189,7 +189,7 @@ def _pixels(values: np.ndarray, name: str, path: pathlib.Path) -> np.ndarray:
     return values.astype(np.uint8)
   if values.dtype.kind == "f" and low >= 0 and high <= 1:
     return np.rint(values * 255).astype(np.uint8)
-  raise directory_lib.UsageError(
+  raise errors.UsageError(
     f"{path}: {name} must be uint8 or uint16, whole numbers in [0, 255], or "
     f"fractions in [0, 1]. Received: {values.dtype} from {low:g} to {high:g}"
   )
@@ -197,7 +197,7 @@ def _pixels(values: np.ndarray, name: str, path: pathlib.Path) -> np.ndarray:
 
 def _labels(values: np.ndarray, name: str, path) -> np.ndarray:
   if values.ndim != 1 or values.dtype.kind not in "iufb":
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"{path}: {name} must be whole numbers, one an example. Received: "
       f"{values.dtype} of shape {list(values.shape)}"
     )
@@ -207,7 +207,7 @@ def _labels(values: np.ndarray, name: str, path) -> np.ndarray:
     | (np.abs(values) > 2**30)
   )
   if len(wrong):
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"{path}: {name} must be whole numbers. Received: {values[wrong[0]]} for "
       f"example {wrong[0]}"
     )
@@ -220,7 +220,7 @@ def _ids(values: np.ndarray | None, name: str, path) -> np.ndarray | None:
   names = values.astype(str)
   unique, counts = np.unique(names, return_counts=True)
   if (counts > 1).any():
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"{path}: {name} must name each example once. Received: "
       f"{str(unique[counts > 1][0])!r} {counts.max()} times"
     )
@@ -231,14 +231,14 @@ def check_classes(data) -> None:
   """Every class has a training example and a name that fits on a line."""
   for name in data.class_names:
     if not name.isprintable() or not 0 < len(name) <= MAX_NAME:
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         f"{data.name}: a class's name must be 1 to {MAX_NAME} printable "
         f"characters. Received: {name[: 2 * MAX_NAME]!r}"
       )
   present = np.isin(np.arange(len(data.class_names)), data.train_labels)
   if not present.all():
     missing = int(np.flatnonzero(~present)[0])
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"{data.name}: every class needs training examples. Received: none of "
       f"class {missing} ({data.class_names[missing]!r})"
     )

@@ -16,11 +16,12 @@ from urllib import parse
 
 import numpy as np
 
-from memo_tf.data.sources import load as load_lib
 from memo_tf.data import resizing
+from memo_tf.data.sources import load as load_lib
 from memo_tf.data.sources import tfds_features
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import settings as settings_lib
 
 
 def _tiny_imagenet(data_dir):
@@ -35,7 +36,7 @@ OWN_BUILDERS = {"tiny_imagenet": _tiny_imagenet}
 TEST_SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
 
 
-def load(config: config_lib.DataConfig) -> load_lib.ImageDataset:
+def load(config: settings_lib.DataConfig) -> load_lib.ImageDataset:
   """Prepares a data set, if it is not, and reads it.
 
   Raises:
@@ -45,7 +46,7 @@ def load(config: config_lib.DataConfig) -> load_lib.ImageDataset:
   return read(prepared_builder(config), config.dataset, config)
 
 
-def prepared_builder(config: config_lib.DataConfig):
+def prepared_builder(config: settings_lib.DataConfig):
   """The builder of a data set, which is prepared if it was not.
 
   Raises:
@@ -71,7 +72,7 @@ def prepared_builder(config: config_lib.DataConfig):
     else:
       near = difflib.get_close_matches(word, known, 3)
       why = f"did you mean {', '.join(near)}?" if near else "it knows no such"
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       "--dataset must be one of "
       f"{', '.join(config_lib.BUNDLED_DATASETS)}, npz:FILE, folder:DIR, or a "
       f"name that TensorFlow Datasets knows or --data_dir holds ({why}). "
@@ -82,7 +83,7 @@ def prepared_builder(config: config_lib.DataConfig):
 
 
 def read(
-  builder, name: str, config: config_lib.DataConfig
+  builder, name: str, config: settings_lib.DataConfig
 ) -> load_lib.ImageDataset:
   """The arrays of a prepared builder.
 
@@ -99,7 +100,7 @@ def read(
 
 
 def read_splits(
-  builder, name: str, config: config_lib.DataConfig, with_images: bool = True
+  builder, name: str, config: settings_lib.DataConfig, with_images: bool = True
 ) -> tuple["Split", "Split", dict]:
   """Training and test examples, and the other fields of an `ImageDataset`.
 
@@ -186,7 +187,7 @@ def _prepare(builder) -> None:
     put = f"Put {need or 'its files'}"
     if instructions:
       put = f"{instructions} Put it"
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"{builder.info.full_name} is not prepared in {builder.data_dir_root} and "
       f"could not be had ({_line(error)[:300]}). {put} into the folder "
       f"{downloads / 'manual'}, or give --data_dir=a folder in which it is "
@@ -251,7 +252,7 @@ def examples(
       ),
     )
   except (ValueError, KeyError, AssertionError) as error:
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"{flag} must be a split of {name}: "
       f"{', '.join(builder.info.splits)} ({_line(error)[:200]}). Received: "
       f"{flag}={split}"
@@ -267,9 +268,9 @@ def examples(
 
 def unreadable(
   name: str, split: str, place: int, error: Exception
-) -> directory_lib.UsageError:
+) -> errors.UsageError:
   """What to say of an example that cannot be read."""
-  return directory_lib.UsageError(
+  return errors.UsageError(
     f"example {place} of {name}, split {split}, cannot be read "
     f"({_line(error)[:300]}). Mend or remove it"
   )
@@ -292,7 +293,7 @@ def _read_split(builder, name, split, config, flag, with_images) -> Split:
       text = example[key]
       names.append(text.decode() if isinstance(text, bytes) else str(text))
   if not labels:
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"the split {split} of {name} is empty. Received: {flag}={split}"
     )
   shapes = {image.shape for image in images}
@@ -317,9 +318,9 @@ def _read_split(builder, name, split, config, flag, with_images) -> Split:
   )
 
 
-def differing_sizes(name: str, one, other) -> directory_lib.UsageError:
+def differing_sizes(name: str, one, other) -> errors.UsageError:
   """What to say of images whose sizes differ, `(H, W)` of two of them."""
-  return directory_lib.UsageError(
+  return errors.UsageError(
     f"--image_size must be given: the images of {name} have differing sizes, "
     f"{one[0]}x{one[1]} to {other[0]}x{other[1]}. Received: --image_size=0"
   )

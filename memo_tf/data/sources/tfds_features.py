@@ -5,14 +5,14 @@ Nothing here knows a data set.
 
 import numpy as np
 
-from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import settings as settings_lib
 
 # Features that may name an example, best first; only `id` gives an order.
 NAMING_FEATURES = ("id", "image_id", "file_name", "filename", "image/filename")
 
 
-def keys(builder, name: str, config: config_lib.DataConfig):
+def keys(builder, name: str, config: settings_lib.DataConfig):
   """The features that are image, label, and (one or none) a name.
 
   Raises:
@@ -45,7 +45,7 @@ def _image_key(features, info, name: str, given: str) -> str:
   if given:
     if given not in features or not _is_image(features[given]):
       known = [key for key in features if _is_image(features[key])]
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         f"--image_key must be an image of 8 or 16 bit of {name}: "
         f"{', '.join(known) or 'it has none'}. Received: --image_key={given}"
       )
@@ -55,7 +55,7 @@ def _image_key(features, info, name: str, given: str) -> str:
     return supervised
   found = [key for key in features if _is_image(features[key])]
   if len(found) != 1:
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"--image_key must say which feature of {name} is the image: it has "
       f"{', '.join(found) or 'none of 8 or 16 bit'} (features: "
       f"{', '.join(features)}). Received: --image_key="
@@ -68,7 +68,7 @@ def _label_key(features, info, name: str, given: str) -> str:
   if given:
     if given not in features or not _is_label(features[given]):
       known = [key for key in features if _is_label(features[key])]
-      raise directory_lib.UsageError(
+      raise errors.UsageError(
         f"--label_key must be a whole-number feature of {name}: "
         f"{', '.join(known) or 'it has none'}. Received: --label_key={given}"
       )
@@ -81,7 +81,7 @@ def _label_key(features, info, name: str, given: str) -> str:
   if len(found) > 1 and "label" in found:
     return "label"
   if len(found) != 1:
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"--label_key must say which feature of {name} is the label: "
       f"{', '.join(found) or 'it has no class label'} (features: "
       f"{', '.join(features)}). Received: --label_key="

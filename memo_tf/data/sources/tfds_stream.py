@@ -11,13 +11,13 @@ import numpy as np
 
 from memo_tf.data import encoding
 from memo_tf.data.sources import image_source
-from memo_tf.data.sources import tfds_features
 from memo_tf.data.sources import tfds
-from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
+from memo_tf.data.sources import tfds_features
+from memo_tf.experiment import errors
+from memo_tf.experiment import settings as settings_lib
 
 
-def decoded_bytes(builder, name: str, config: config_lib.DataConfig) -> int:
+def decoded_bytes(builder, name: str, config: settings_lib.DataConfig) -> int:
   """How much memory all images that a study uses take, once decoded.
 
   Of images whose size the data set does not say, the first one's is taken.
@@ -45,7 +45,7 @@ def decoded_bytes(builder, name: str, config: config_lib.DataConfig) -> int:
 
 
 def read(
-  builder, name: str, config: config_lib.DataConfig
+  builder, name: str, config: settings_lib.DataConfig
 ) -> image_source.LargeDataset:
   """All of a prepared data set but its pixels, which are read when written.
 
@@ -55,7 +55,7 @@ def read(
   image_key, _, _ = tfds_features.keys(builder, name, config)
   feature = builder.info.features[image_key]
   if feature.shape[-1] is None:
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       f"{name} does not say how many channels its images have, so it cannot be "
       "streamed; --storage=memory holds it in memory. Received: --storage="
       "stream, or a set larger than --memory_budget_gb"

@@ -17,7 +17,7 @@ import tensorflow as tf
 from memo_tf.data import encoding
 from memo_tf.data.stored import indexed_shards as indexed_shards_lib
 from memo_tf.data.stored import shards
-from memo_tf.store import directory as directory_lib
+from memo_tf.experiment import errors
 
 # Decoded bytes that are handed over at a time: several steps of small images.
 CHUNK_BYTES = 32 << 20
@@ -106,7 +106,7 @@ class StoredImages:
     except tf.errors.OpError as error:
       if self._error is not None:
         raise self._error from error
-      raise directory_lib.ExperimentError(
+      raise errors.ExperimentError(
         f"an image of the data set cannot be decoded ({error.message[:200]})"
       ) from error
 
@@ -141,6 +141,6 @@ class StoredImages:
   def _contents(self, ids: np.ndarray) -> list[bytes]:
     try:
       return self.records.read(ids)
-    except directory_lib.ExperimentError as error:
+    except errors.ExperimentError as error:
       self._error = error  # which TensorFlow would make a text of
       raise

@@ -19,8 +19,10 @@ import tensorflow as tf
 import xxhash
 
 from memo_tf.data.stored import shards
+from memo_tf.experiment import errors
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
 
 INDEX_TYPE = np.dtype(
   [
@@ -189,7 +191,7 @@ class Records:
   def _damaged(self, shard: int, example_id: int, why: str):
     path = self._paths[shard]
     folder = path.parent.parent if path.suffix == ".tfrecord" else path.parent
-    return directory_lib.ExperimentError(
+    return errors.ExperimentError(
       f"{path} is damaged: the image of example {example_id} cannot be used, "
       f"{why}; " + dataset_info.ADVICE.format(folder=folder)
     )
@@ -217,7 +219,7 @@ def open_split(
     index, why = None, str(error)
   if index is None or index.dtype != INDEX_TYPE or index.shape != (count,):
     why = why if index is None else f"it does not hold {count} examples"
-    raise directory_lib.ExperimentError(
+    raise errors.ExperimentError(
       f"{path} is damaged: {why}; "
       + dataset_info.ADVICE.format(folder=directory.dataset_dir)
     )
@@ -261,7 +263,7 @@ def dataset_digest(
     "test": [pixels["test"], test.labels.tobytes()],
   }
   digests = {
-    name: [directory_lib.digest_bytes(part) for part in both]
+    name: [files.digest_bytes(part) for part in both]
     for name, both in parts.items()
   }
-  return directory_lib.digest_bytes(json.dumps(digests).encode())
+  return files.digest_bytes(json.dumps(digests).encode())

@@ -26,12 +26,14 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from memo_tf.data.sources import load
 from memo_tf.data import duplicates
 from memo_tf.data import planted
+from memo_tf.data.sources import load
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import errors
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import files as files_lib
 
 SHARD_BYTES = 128 << 20
 # Bytes: where TensorFlow's tensors begin on a CPU.
@@ -59,7 +61,7 @@ def write_dataset(
   )
   table = table.assign(**found)
   target = directory.dataset_dir
-  private = directory_lib.private_name(target)
+  private = files_lib.private_name(target)
   private.mkdir(parents=True)
   try:
     files = []
@@ -81,7 +83,7 @@ def write_dataset(
       ("examples.parquet", table.to_parquet(index=False)),
       ("images.npy", pictures.getvalue()),
     ):
-      directory_lib.write_atomic(private / name, content)
+      files_lib.write_atomic(private / name, content)
       files.append(private / name)
     info = {
       **description(data, config, data.train_images.shape[1:], train),
@@ -95,10 +97,10 @@ def write_dataset(
       ),
       "files": file_entries(private, files),
     }
-    directory_lib.write_atomic(
+    files_lib.write_atomic(
       private / "info.json", json.dumps(info, indent=2) + "\n"
     )
-    directory_lib.publish(private, target)
+    files_lib.publish(private, target)
   except BaseException:
     shutil.rmtree(private, ignore_errors=True)
     raise
@@ -144,7 +146,7 @@ def file_entries(
   return {
     str(path.relative_to(folder)): {
       "bytes": path.stat().st_size,
-      "digest": directory_lib.digest_file(path),
+      "digest": files_lib.digest_file(path),
     }
     for path in files
   }
@@ -222,18 +224,18 @@ def read_shards(
       if shared is None:
         images[rows] = pixels
       elif not _same_images(shared, ids[rows], pixels):
-        raise directory_lib.ExperimentError(
+        raise errors.ExperimentError(
           f"the shards in {folder} do not hold the images of images.npy; "
           + dataset_info.ADVICE.format(folder=folder.parent)
         )
       read += len(batch)
   except tf.errors.OpError as error:
-    raise directory_lib.ExperimentError(
+    raise errors.ExperimentError(
       f"a TFRecord in {folder} is damaged ({error.message}); "
       + dataset_info.ADVICE.format(folder=folder.parent)
     ) from error
   if read != count:
-    raise directory_lib.ExperimentError(
+    raise errors.ExperimentError(
       f"the shards in {folder} do not hold {count} examples; "
       + dataset_info.ADVICE.format(folder=folder.parent)
     )
@@ -242,9 +244,7 @@ def read_shards(
     ids, labels = ids[order], labels[order]
     images = images[order] if shared is None else shared
   if (np.diff(ids) == 0).any():
-    raise directory_lib.ExperimentError(
-      f"an example's id comes twice in {folder}"
-    )
+    raise errors.ExperimentError(f"an example's id comes twice in {folder}")
   return ids, labels, images
 
 
@@ -274,9 +274,9 @@ def content_digest(
   """A digest of what the shards hold, whatever their bytes are."""
   arrays = (train_images, train_labels, test_images, test_labels)
   parts = [
-    directory_lib.digest_bytes(np.ascontiguousarray(array)) for array in arrays
+    files_lib.digest_bytes(np.ascontiguousarray(array)) for array in arrays
   ]
-  return directory_lib.digest_bytes("".join(parts).encode())
+  return files_lib.digest_bytes("".join(parts).encode())
 
 
 def normalization(train_images: np.ndarray) -> dict[str, list[float]]:

@@ -27,17 +27,19 @@ import tensorflow as tf
 
 from memo_tf.data import duplicates
 from memo_tf.data import encoding
-from memo_tf.data.sources import image_source
 from memo_tf.data import planted
-from memo_tf.data.stored import indexed_shards
 from memo_tf.data import resizing
-from memo_tf.data.stored import shards
-from memo_tf.data.stored import images as images_lib
+from memo_tf.data.sources import image_source
 from memo_tf.data.sources import tfds
+from memo_tf.data.stored import images as images_lib
+from memo_tf.data.stored import indexed_shards
+from memo_tf.data.stored import shards
 from memo_tf.data.stored import thumbnails
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import errors
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import files as files_lib
 
 # All pairs of more images would take hours.
 MAX_COMPARED = 200_000
@@ -59,15 +61,15 @@ def write_dataset(
   kind = "png" if kind == "auto" else kind
   _check_duplicates(data, config)
   target = directory.dataset_dir
-  private = directory_lib.private_name(target)
+  private = files_lib.private_name(target)
   (private / "shards").mkdir(parents=True)
   try:
     writer = _DatasetWriter(data, config, private, kind)
     info = writer.write()
-    directory_lib.write_atomic(
+    files_lib.write_atomic(
       private / "info.json", json.dumps(info, indent=2) + "\n"
     )
-    directory_lib.publish(private, target)
+    files_lib.publish(private, target)
   except BaseException:
     shutil.rmtree(private, ignore_errors=True)
     raise
@@ -120,9 +122,7 @@ class _DatasetWriter:
     table = shards.examples_table(data, train)
     found = self._duplicates()
     table = table.assign(**found)
-    directory_lib.write_atomic(
-      self._folder / "examples.parquet", _parquet(table)
-    )
+    files_lib.write_atomic(self._folder / "examples.parquet", _parquet(table))
     files = [self._folder / "examples.parquet", self._folder / "thumbnails.npy"]
     written = {}
     for split, writer in self._writers.items():
@@ -163,9 +163,7 @@ class _DatasetWriter:
           data.image_type,
         ).numpy()
       except tf.errors.OpError as error:
-        raise tfds.unreadable(
-          data.name, split, example_id, error
-        ) from error
+        raise tfds.unreadable(data.name, split, example_id, error) from error
     else:
       image = source
     as_published = isinstance(source, bytes)
@@ -184,7 +182,7 @@ class _DatasetWriter:
     try:
       return encoding.encode(image, self._kind, self._config.data.jpeg_quality)
     except ValueError as error:
-      raise directory_lib.UsageError(str(error)) from error
+      raise errors.UsageError(str(error)) from error
 
   def _check_shape(self, image: np.ndarray) -> None:
     """The first image says what shape and type all have."""
@@ -195,9 +193,7 @@ class _DatasetWriter:
         self._folder / "thumbnails.npy", sum(self._sizes.values()), image
       )
     elif image.shape != self._shape:
-      raise tfds.differing_sizes(
-        self._data.name, self._shape, image.shape
-      )
+      raise tfds.differing_sizes(self._data.name, self._shape, image.shape)
 
   def _add(self, split, example_id, label, stored: "_Stored") -> None:
     """Takes an example in: its record, and all that is kept of its pixels."""
@@ -205,7 +201,7 @@ class _DatasetWriter:
     self._writers[split].add(example_id, int(label), stored.content)
     row = example_id + (self._sizes["train"] if split == "test" else 0)
     self._thumbnails.write(row, stored.image)
-    digest = directory_lib.digest_bytes(np.ascontiguousarray(stored.image))
+    digest = files_lib.digest_bytes(np.ascontiguousarray(stored.image))
     self._digests[split][example_id] = np.frombuffer(
       bytes.fromhex(digest), np.uint8
     )
@@ -309,7 +305,7 @@ def number_planted(
 def _check_duplicates(data, config: config_lib.ExperimentConfig) -> None:
   count = len(data.train_labels) + len(data.test_labels)
   if config.data.find_duplicates == "near" and count > MAX_COMPARED:
-    raise directory_lib.UsageError(
+    raise errors.UsageError(
       "--find_duplicates must be exact or off for more than "
       f"{MAX_COMPARED:,} images: near compares all pairs, which are "
       f"{count**2 / 2:.1g} here. Received: --find_duplicates=near"

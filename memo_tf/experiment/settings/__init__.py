@@ -1,1 +1,21 @@
-"""TODO."""
+"""Every setting of a study: a frozen dataclass a group, a field a flag."""
+
+from memo_tf.experiment.settings.data import DataConfig
+from memo_tf.experiment.settings.models import ModelsConfig
+from memo_tf.experiment.settings.outputs import OUTCOMES
+from memo_tf.experiment.settings.outputs import OutputsConfig
+from memo_tf.experiment.settings.proxies import ProxiesConfig
+from memo_tf.experiment.settings.running import RunningConfig
+from memo_tf.experiment.settings.subsets import SubsetsConfig
+from memo_tf.experiment.settings.training import TrainingConfig
+
+__all__ = [
+  "OUTCOMES",
+  "DataConfig",
+  "ModelsConfig",
+  "OutputsConfig",
+  "ProxiesConfig",
+  "RunningConfig",
+  "SubsetsConfig",
+  "TrainingConfig",
+]

@@ -18,9 +18,11 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
-from memo_tf.store import directory as directory_lib
-from memo_tf.store import predictions
+from memo_tf.experiment import errors
 from memo_tf.experiment import work_units
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
+from memo_tf.store import predictions
 
 
 def machine() -> dict[str, str]:
@@ -128,22 +130,20 @@ def publish(
     _check_reproduced(directory, unit, finished, record, table)
     if set(outputs) <= set(finished["outputs"]):
       return  # another worker was faster
-  private = directory_lib.private_name(target)
+  private = files.private_name(target)
   private.mkdir(parents=True)
   try:
     for name, content in sorted(outputs.items()):
-      directory_lib.write_atomic(private / name, content)
-      record["outputs"][name] = directory_lib.file_entry(
-        private / name, content
-      )
+      files.write_atomic(private / name, content)
+      record["outputs"][name] = files.file_entry(private / name, content)
     if finished:
       record["outputs"] |= finished["outputs"]
-      directory_lib.extend(private, target, record)
+      files.extend(private, target, record)
     else:
-      directory_lib.write_atomic(
+      files.write_atomic(
         private / "run.json", json.dumps(record, indent=2) + "\n"
       )
-      directory_lib.publish(private, target)
+      files.publish(private, target)
   except BaseException:
     shutil.rmtree(private, ignore_errors=True)
     raise
@@ -160,7 +160,7 @@ def _check_reproduced(directory, unit, finished, record, table) -> None:
     tensorflow = about["versions"]["tensorflow"]
     return f"{about['machine']['host']} ({hardware}, TensorFlow {tensorflow})"
 
-  raise directory_lib.UnitError(
+  raise errors.UnitError(
     f"{unit.name} was repeated for one more output and does not reproduce its "
     f"predictions: first on {kind(finished)}, now on {kind(record)}. Repeat it "
     "on a machine of the first kind, or move the run away to have it anew."

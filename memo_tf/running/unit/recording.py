@@ -16,10 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 from memo_tf import proxies
-from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import random_streams
 from memo_tf.experiment import recipes
 from memo_tf.experiment import run_outputs
-from memo_tf.experiment import random_streams
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.training import distribution
 from memo_tf.training import recording
@@ -59,11 +59,13 @@ class RunRecording:
   ):
     self._session, self._trainer = session, trainer
     self._members, self._unit_name = members, unit_name
-    self._config: config_lib.ProxiesConfig = session.config.proxies
+    self._config: settings_lib.ProxiesConfig = session.config.proxies
     self.outputs = frozenset(filter(run_outputs.is_recorded, outputs))
     self.seconds = 0.0
     labels = session.data.train_labels
-    epochs = run_outputs.recorded_epochs(recipe.epochs, self._config.record_epochs)
+    epochs = run_outputs.recorded_epochs(
+      recipe.epochs, self._config.record_epochs
+    )
     self._checkpoints = run_outputs.checkpoint_epochs(
       recipe.epochs, self._config.record_checkpoints
     )

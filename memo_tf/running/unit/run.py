@@ -19,8 +19,6 @@ import tensorflow as tf
 from memo_tf.data import augmentation
 from memo_tf.data import pipeline
 from memo_tf.experiment import config as config_lib
-from memo_tf.store import directory as directory_lib
-from memo_tf.store import predictions
 from memo_tf.experiment import recipes
 from memo_tf.experiment import run_outputs
 from memo_tf.experiment import work_units
@@ -28,6 +26,9 @@ from memo_tf.running import peers
 from memo_tf.running.unit import publishing
 from memo_tf.running.unit import recording as recording_lib
 from memo_tf.running.unit import teachers
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
+from memo_tf.store import predictions
 from memo_tf.training import checkpoints
 from memo_tf.training import distribution
 from memo_tf.training import schedule
@@ -116,7 +117,7 @@ def run_unit(
   """
   started = time.perf_counter()
   config, directory, data = session.config, session.directory, session.data
-  recipe = recipes.parse(unit.recipe, config.recipe)
+  recipe = recipes.parse(unit.recipe, config.training)
   mask = np.load(
     directory.in_mask_path(unit.subsets), mmap_mode="r", allow_pickle=False
   )[unit.index]
@@ -161,7 +162,7 @@ def run_unit(
     "recipe": dataclasses.asdict(recipe),
     "recipe_digest": recipe.digest(),
     "dataset_digest": data.digest,
-    "subset_digest": directory_lib.digest_bytes(np.packbits(mask)),
+    "subset_digest": files.digest_bytes(np.packbits(mask)),
     "subset_size": len(members),
     "seed": config.running.seed,
     "threads": config.running.threads_per_unit,
@@ -233,7 +234,7 @@ def _fit(session, trainer, unit, recipe, members, on_epoch, taught, recording):
       unit.name,
       recipe.digest(),
       session.data.digest,
-      directory_lib.digest_bytes(members),
+      files.digest_bytes(members),
       str(config.running.seed),
       str(config.running.threads_per_unit),
       *(taught["teacher"].values() if taught else ()),

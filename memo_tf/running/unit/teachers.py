@@ -5,18 +5,16 @@ of distilled students measure what leaks through the teacher. So the subset that
 the teacher's run recorded is compared with the student's, example by example.
 """
 
-import pathlib
-import tempfile
-
 import numpy as np
 
-from memo_tf.store import directory as directory_lib
-from memo_tf.store import predictions
+from memo_tf.experiment import errors
+from memo_tf.experiment import plan
 from memo_tf.experiment import recipes
 from memo_tf.experiment import work_units
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
+from memo_tf.training import kept_weights
 from memo_tf.training import trainer as trainer_lib
-
-WEIGHTS = "weights.weights.h5"
 
 
 def prepare(
@@ -48,23 +46,23 @@ def prepare(
   if not isinstance(recipe, recipes.DistilledRecipe):
     return {}
   teacher = work_units.WorkUnit(*recipe.required[0], unit.subsets, unit.index)
-  work_units.check_same_subset(unit, teacher)
+  plan.check_same_subset(unit, teacher)
   state = directory.run_state(teacher, check_digests=True)
   if state.problem:
-    raise directory_lib.DamagedRunError(teacher, state.problem)
-  if not state.has(frozenset({WEIGHTS})):
-    raise directory_lib.UnitError(
+    raise errors.DamagedRunError(teacher, state.problem)
+  if not state.has(frozenset({kept_weights.WEIGHTS})):
+    raise errors.UnitError(
       f"{unit.name} needs the weights of {teacher.name}, which are not there: "
       "give the launch command again."
     )
   record = state.record
   check_subset(directory, unit, teacher, in_mask)
   if record["dataset_digest"] != dataset_digest:
-    raise directory_lib.UnitError(
+    raise errors.UnitError(
       f"{teacher.name}, the teacher of {unit.name}, saw another data set. Move "
       "its run away to have it anew."
     )
-  load_weights(trainer.teacher, directory, teacher)
+  kept_weights.load_weights(trainer.teacher, directory, teacher)
   return {
     "teacher": {
       "unit": teacher.name,
@@ -89,22 +87,8 @@ def check_subset(
   recorded = table["in_subset"].to_numpy()[: len(in_mask)]
   if not np.array_equal(recorded, in_mask):
     count = int((recorded != in_mask).sum())
-    raise directory_lib.UnitError(
+    raise errors.UnitError(
       f"{teacher.name} was trained on another subset than its student "
       f"{unit.name}: they differ in {count} examples, which would reach the "
       "student through the teacher. Move the teacher's run away to have it anew."
     )
-
-
-def load_weights(
-  model,
-  directory: directory_lib.ExperimentDirectory,
-  unit: work_units.WorkUnit,
-) -> None:
-  """Reads the weights of a finished run into a model of its kind."""
-  content = (directory.run_dir(unit) / WEIGHTS).read_bytes()
-  with tempfile.TemporaryDirectory() as folder:
-    # Keras opens for reading and writing what another process may be reading.
-    path = pathlib.Path(folder) / WEIGHTS
-    path.write_bytes(content)
-    model.load_weights(path)

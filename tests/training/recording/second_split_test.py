@@ -5,8 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from memo_tf.data import pipeline
-from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.proxies import second_split as proxy
 from memo_tf.training import distribution
 from memo_tf.training import schedule
@@ -29,7 +29,7 @@ def trained(rate=0.1, augmentation="none") -> trainer_lib.Trainer:
   """A trainer that has learned the members."""
   recipe = recipes.parse(
     "one_hot",
-    config_lib.TrainingConfig(
+    settings_lib.TrainingConfig(
       epochs=EPOCHS,
       batch_size=BATCH,
       learning_rate=rate,

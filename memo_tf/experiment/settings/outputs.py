@@ -1,0 +1,81 @@
+"""What is kept, scored and shown."""
+
+import dataclasses
+
+from memo_tf.experiment.settings import field
+
+_field = field.field
+
+# As the estimators name them; correctness is always scored.
+OUTCOMES = ("correctness", "label_probability", "margin")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OutputsConfig:
+  """What is kept and shown."""
+
+  keep_logits: bool = _field(
+    False, "Keep every run's logits, float16 [N + T, C].", "free"
+  )
+  keep_weights: bool = _field(
+    False, "Keep every run's final weights, as Keras's .weights.h5.", "free"
+  )
+  materialize_subsets: bool = _field(
+    False,
+    "Write each subset as TFRecord shards of its own and train from those, for "
+    "storage that cannot afford to read all to use a part.",
+    "free",
+  )
+  exclude_flagged_runs: bool = _field(
+    False,
+    "Leave runs that got stuck out of the scores (they are listed either way).",
+    "free",
+  )
+  report_images: str = _field(
+    "shown",
+    "shown, or none: the page holds no image of the data set.",
+    "free",
+    choices=("shown", "none"),
+  )
+  outcomes: tuple[str, ...] = _field(
+    ("correctness",),
+    "Outcomes to score: correctness (always there; Feldman's memorization), "
+    "label_probability, margin.",
+    "free",
+  )
+  influence_top_k: int = _field(
+    0,
+    "Keep instead the k most influential training examples of every test "
+    "example, of any class; 0: the pairs above the thresholds.",
+    "free",
+  )
+  min_memorization: float = _field(
+    0.25,
+    "Influential pairs are kept of training examples of at least this "
+    "memorization (Feldman & Zhang, 2020).",
+    "free",
+  )
+  min_influence: float = _field(
+    0.15,
+    "Pairs are kept from this influence on (Feldman & Zhang, 2020).",
+    "free",
+  )
+  trajectory_rule: str = _field(
+    "default",
+    "How an example's memorization over sizes is given a shape class; "
+    "docs/method.md has the formulas.",
+    "free",
+    choices=("default", "endpoints", "argmax", "z", "template"),
+  )
+  min_change: float = _field(
+    0.2,
+    "Least change of memorization over sizes that counts for its shape class; in "
+    "(0, 1].",
+    "free",
+  )
+  interval_width: float = _field(
+    0.2,
+    "Width of a score's 95 % interval that one would like; page and status say "
+    "how many more runs it takes. Above 0.",
+    "free",
+  )

@@ -1,0 +1,71 @@
+"""Where and how the work is done."""
+
+import dataclasses
+
+from memo_tf.experiment.settings import field
+
+_field = field.field
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunningConfig:
+  """Where and how the work is done."""
+
+  seed: int = _field(
+    0, "Every random stream derives from it; 0 or more.", short=True
+  )
+  threads_per_unit: int = _field(
+    1,
+    "Threads of one run. Part of what fixes the results: another number gives "
+    "other roundings. 1 repeats to the bit.",
+  )
+  jit_compile: str = _field(
+    "auto",
+    "Compile with XLA: on, off, or auto: on an accelerator, not on a CPU, where "
+    "it loses. Part of what fixes the results.",
+    choices=("auto", "on", "off"),
+  )
+  strategy: str = _field(
+    "one_device",
+    "Where a run's steps are computed: one_device; mirrored: on all devices of "
+    "this machine; multi_worker: on several processes, each of which gives the "
+    "same command with its own TF_CONFIG.",
+    choices=("one_device", "mirrored", "multi_worker"),
+  )
+  cpu_devices: int = _field(
+    1,
+    "Logical devices that the CPU is divided into, to use mirrored without "
+    "accelerators.",
+  )
+  workers: int = _field(
+    0,
+    "Runs at a time; 0: one a GPU, without GPUs the cores // threads_per_unit.",
+    "free",
+    short=True,
+  )
+  storage: str = _field(
+    "auto",
+    "memory: all images are held in memory, decoded; stream: they are read and "
+    "decoded from disk as a run needs them; auto: stream if they would take more "
+    "than --memory_budget_gb. Batches and results are the same.",
+    "free",
+    choices=("auto", "memory", "stream"),
+  )
+  memory_budget_gb: float = _field(
+    4.0,
+    "Gigabytes that the decoded training and test images may take in memory "
+    "(--storage=auto); 0 or more.",
+    "free",
+  )
+  checkpoint_epochs: int = _field(
+    0,
+    "Save the state of an unfinished run every so many epochs, to go on there "
+    "after a crash; 0: only between runs.",
+    "free",
+  )
+  max_retries: int = _field(
+    1,
+    "How often a launch tries a run again that failed or whose worker died; the "
+    "others go on meanwhile.",
+    "free",
+  )

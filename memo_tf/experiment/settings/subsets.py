@@ -1,0 +1,39 @@
+"""Which examples each run trains on."""
+
+import dataclasses
+
+from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.experiment.settings import field
+
+_field = field.field
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SubsetsConfig:
+  """Which examples each run trains on."""
+
+  num_subsets: int = _field(
+    40,
+    "M, how many subsets, so runs of each model and recipe; at least 2. A "
+    "larger number extends a study.",
+    "grows",
+    short=True,
+  )
+  subset_ratio: float = _field(
+    0.7, "Fraction of the training examples in a subset, in (0, 1).", short=True
+  )
+  subset_scheme: str = _field(
+    "balanced",
+    "balanced: every example is in the same number of subsets of each complete "
+    "block; uniform: subsets drawn independently (Feldman & Zhang, 2020); "
+    "bernoulli: every example on its own; complementary: bernoulli halves and "
+    "their complements; two_sizes: sizes s and s - 1 in turn, as in Feldman & "
+    "Zhang's definition.",
+    choices=subsets_lib.SCHEMES,
+  )
+  subset_families: tuple[str, ...] = _field(
+    (),
+    "Further subset families beside that of --subset_ratio, by name: r0.50, "
+    "r0.30-uniform, full.",
+    "union",
+  )

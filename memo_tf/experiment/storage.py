@@ -1,0 +1,37 @@
+"""Whether a data set is held in memory or streamed from disk."""
+
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import run_outputs
+from memo_tf.experiment import settings as settings_lib
+
+
+def is_streamed(config: settings_lib.RunningConfig, decoded_bytes: int) -> bool:
+  """Whether images that would take so many bytes stay on disk."""
+  if config.storage == "auto":
+    return decoded_bytes > config.memory_budget_gb * 1e9
+  return config.storage == "stream"
+
+
+def check_storage(config: config_lib.ExperimentConfig, size: int) -> None:
+  """Raises a `UsageError` if data of so many bytes cannot be used as asked."""
+  in_memory = sorted(
+    name
+    for name, proxy in run_outputs.chosen(config).items()
+    if run_outputs.outputs_of(proxy) - run_outputs.OF_STREAMED
+  )
+  if in_memory and is_streamed(config.running, size):
+    raise errors.UsageError(
+      "Proxies of gradients, representations or a second training take data in "
+      f"memory, and these are streamed: they take {size / 1e9:.1f} GB "
+      f"(--memory_budget_gb={config.running.memory_budget_gb:g}); raise that, "
+      "give --storage=memory, or name others. Received: --proxies="
+      + ",".join(in_memory)
+    )
+  if config.outputs.materialize_subsets and is_streamed(config.running, size):
+    raise errors.UsageError(
+      "--materialize_subsets is for data in memory: of those that are streamed a "
+      f"subset is read without the rest. These take {size / 1e9:.1f} GB "
+      f"(--memory_budget_gb={config.running.memory_budget_gb:g}). Received: "
+      "--materialize_subsets"
+    )

@@ -1,0 +1,95 @@
+"""Scores every group of a study and writes the files."""
+
+import dataclasses
+import json
+
+import numpy as np
+
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import model_names
+from memo_tf.experiment import plan
+from memo_tf.experiment import work_units
+from memo_tf.scoring import files
+from memo_tf.scoring import groups
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files as files_lib
+from memo_tf.store import predictions
+
+
+def write_scores(
+  directory: directory_lib.ExperimentDirectory,
+  result: groups.GroupScores,
+  config: config_lib.ExperimentConfig,
+) -> None:
+  """Writes a group's score files: of every outcome, and the pairs."""
+  group, labels = result.group, result.stack.labels
+  about = files.describe(group, len(result.stack.units), config)
+  for scores in (result.scores, *result.further_scores):
+    files.write_memorization(directory, group, scores, labels, about)
+  if result.influence is not None:
+    files.write_influence(
+      directory, group, result.influence, config.outputs, about
+    )
+
+
+def score_study(
+  directory: directory_lib.ExperimentDirectory,
+  config: config_lib.ExperimentConfig,
+) -> list[groups.GroupScores]:
+  """Scores every group of a study and writes the files; smallest model first.
+
+  Also writes `scores/summary.json`, the figures of `GroupScores.summary` and,
+  if something was planted, of `GroupScores.planted_summary`.
+  """
+  units: dict[tuple[str, str, str], list[work_units.WorkUnit]] = {}
+  for unit in plan.plan(config):
+    units.setdefault(unit.group, []).append(unit)
+  order = sorted(
+    units, key=lambda g: (model_names.parse(g[0]).relative_cost, g)
+  )
+  examples = predictions.read_examples(directory)
+  results = []
+  for group in order:
+    result = groups.score_group(
+      directory,
+      units[group],
+      examples,
+      exclude_flagged=config.outputs.exclude_flagged_runs,
+      outputs=config.outputs,
+    )
+    if result:
+      write_scores(directory, result, config)
+      results.append(result)
+  files.write_consistency(
+    directory, {r.group: r.stack for r in results}, config
+  )
+  names = ("model", "recipe", "subsets")
+  summary = [
+    dict(zip(names, r.group))
+    | _without_nan(r.summary())
+    | {"certainty": r.certainty(config.outputs.interval_width)}
+    | {
+      "reliability": _without_nan(
+        {point.num_runs: point.reliability for point in r.reliability_curve}
+      )
+    }
+    | {
+      "planted": [
+        _without_nan(dataclasses.asdict(row)) for row in r.planted_summary()
+      ]
+    }
+    for r in results
+  ]
+  files_lib.write_atomic(
+    directory.root / "scores" / "summary.json",
+    json.dumps(summary, indent=2) + "\n",
+  )
+  return results
+
+
+def _without_nan(figures: dict) -> dict:
+  """JSON has no NaN: None stands for what is not known."""
+  return {
+    name: None if isinstance(value, float) and np.isnan(value) else value
+    for name, value in figures.items()
+  }

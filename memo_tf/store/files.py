@@ -1,0 +1,182 @@
+"""Files that appear whole or not at all, and their digests."""
+
+import contextlib
+import itertools
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import stat
+import uuid
+
+import xxhash
+
+
+def digest_bytes(content) -> str:
+  """The digest of a buffer: 128-bit xxHash, in hex."""
+  return xxhash.xxh3_128_hexdigest(content)
+
+
+def digest_file(path: str | os.PathLike) -> str:
+  """`digest_bytes` of a file's content."""
+  hasher = xxhash.xxh3_128()
+  with open(path, "rb") as file:
+    while block := file.read(1 << 20):
+      hasher.update(block)
+  return hasher.hexdigest()
+
+
+def private_name(path: pathlib.Path) -> pathlib.Path:
+  """A sibling of `path` that no other process uses."""
+  return path.with_name(
+    f".{path.name}~{host_name()}~{os.getpid()}~{uuid.uuid4().hex[:8]}"
+  )
+
+
+def host_name() -> str:
+  """This host's name for the names of files, telling containers apart.
+
+  Containers may share a host's name and each count processes on its own.
+  """
+  name = re.sub(r"[^A-Za-z0-9]", "", socket.gethostname()) or "host"
+  try:
+    return f"{name}{os.stat('/proc/self/ns/pid').st_ino % 100_000}"
+  except OSError:  # not Linux
+    return name
+
+
+def write_atomic(path: pathlib.Path, content: bytes | str) -> None:
+  """Writes a file so that readers see the old one or the whole new one."""
+  if isinstance(content, str):
+    content = content.encode()
+  path.parent.mkdir(parents=True, exist_ok=True)
+  private = private_name(path)
+  try:
+    with open(private, "wb") as file:
+      file.write(content)
+      file.flush()
+      os.fsync(file.fileno())
+    os.replace(private, path)
+  except BaseException as error:
+    with contextlib.suppress(OSError):
+      private.unlink(missing_ok=True)
+    if isinstance(error, OSError) and not error.filename:
+      error.filename = str(path)
+    raise
+
+
+def left_by_the_dead(folder, *entries: list[str]) -> list[pathlib.Path]:
+  """Those of a folder's entries that a process of this host had as its own."""
+  found = []
+  for name in itertools.chain(*entries):
+    parts = name.rsplit("~", 3)
+    if (
+      len(parts) == 4
+      and name.startswith(".")
+      and parts[1] == host_name()
+      and parts[2].isdigit()
+      and not is_alive(int(parts[2]))
+    ):
+      found.append(pathlib.Path(folder, name))
+  return found
+
+
+def publish(private: pathlib.Path, target: pathlib.Path) -> bool:
+  """Renames a finished private folder into place.
+
+  Returns:
+    Whether it is now there; False if another process's was there first, in
+    which case the private one is removed.
+  """
+  target.parent.mkdir(parents=True, exist_ok=True)
+  try:
+    os.rename(private, target)
+    return True
+  except OSError:
+    if not target.is_dir():
+      raise
+    shutil.rmtree(private)
+    return False
+
+
+def extend(private: pathlib.Path, target: pathlib.Path, record: dict) -> None:
+  """Adds the outputs of a repeated run to the run that it reproduced.
+
+  Files that `target` has already are left as they are; its `run.json` names
+  the new ones only once they are there.
+  """
+  named = json.loads((target / "run.json").read_text())["outputs"]
+  for path in private.iterdir():
+    # A file that run.json does not name was left by an attempt that broke off.
+    lost = path.name not in named or not (target / path.name).exists()
+    if path.name != "run.json" and lost:
+      os.replace(path, target / path.name)
+  write_atomic(target / "run.json", json.dumps(record, indent=2) + "\n")
+  shutil.rmtree(private)
+
+
+def is_inside(name: str) -> bool:
+  """Whether a recorded name is that of a file below the folder it is under."""
+  parts = pathlib.PurePosixPath(name).parts
+  return bool(parts) and ".." not in parts and not name.startswith("/")
+
+
+def file_entry(path: pathlib.Path, content: bytes | None = None) -> dict:
+  """A file's size, digest and time of change, as records hold them.
+
+  The time is compared for being the same, never for being later.
+  """
+  digest = digest_file(path) if content is None else digest_bytes(content)
+  found = os.stat(path)
+  return {
+    "bytes": found.st_size,
+    "digest": digest,
+    "mtime_ns": found.st_mtime_ns,
+  }
+
+
+def difference(
+  path: str | os.PathLike, entry: dict, check_digest: bool
+) -> str | None:
+  """How a file differs from its `file_entry`, in words; None if it does not.
+
+  Args:
+    path: of the file.
+    entry: its size, digest and, if known, time of change.
+    check_digest: read it even if it was not changed since.
+
+  Raises:
+    OSError: if it is not there or cannot be read.
+  """
+  found = os.stat(path)
+  if not stat.S_ISREG(found.st_mode):
+    return "is no file"
+  if found.st_size != entry["bytes"]:
+    return f"has {found.st_size} bytes instead of {entry['bytes']}"
+  changed = found.st_mtime_ns != entry.get("mtime_ns", found.st_mtime_ns)
+  if (check_digest or changed) and digest_file(path) != entry["digest"]:
+    return "does not have the recorded digest"
+  return None
+
+
+def is_alive(pid: int) -> bool:
+  """Whether a process of this host is there and has not ended.
+
+  One that has ended and that nobody has waited for keeps its number; where the
+  first process of a container waits for nobody, for ever.
+  """
+  try:
+    os.kill(pid, 0)
+  except ProcessLookupError:
+    return False
+  except PermissionError:  # another user's
+    return True
+  try:
+    state = pathlib.Path(f"/proc/{pid}/stat").read_text()
+  except FileNotFoundError:
+    return not pathlib.Path("/proc/self").exists()  # ended, or no Linux
+  except (OSError, UnicodeDecodeError):
+    return True
+  return state.rpartition(")")[2].split()[0] not in ("Z", "X")

@@ -1,0 +1,110 @@
+"""How long the pending units of a study will take."""
+
+import collections
+from collections.abc import Iterable
+import statistics
+
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import model_names
+from memo_tf.experiment import run_outputs
+from memo_tf.experiment import work_units
+from memo_tf.store import survey
+
+
+def seconds_beside(
+  config: config_lib.ExperimentConfig,
+  units: Iterable[work_units.WorkUnit],
+  known: dict[tuple[str, str, str], float],
+) -> dict[work_units.WorkUnit, float]:
+  """What recording adds to each unit that records.
+
+  Args:
+    config: of the study.
+    units: some of it.
+    known: seconds of recording a run, by group. A group of which nothing is
+      known is taken to cost what another does, by the models' relative cost.
+  """
+  if not run_outputs.outputs(config) or not known:
+    return {}
+  rates = [
+    seconds / model_names.parse(group[0]).relative_cost
+    for group, seconds in known.items()
+  ]
+  rate = statistics.median(rates)
+  return {
+    unit: known.get(
+      unit.group, rate * model_names.parse(unit.model).relative_cost
+    )
+    for unit in units
+    if run_outputs.does_record(config, unit)
+  }
+
+
+def seconds_a_run(
+  done: dict[work_units.WorkUnit, survey.FinishedRun],
+) -> dict[survey.Group, float]:
+  """Median seconds of the finished runs of each group, without recording."""
+  return _medians(done, lambda finished: finished.seconds)
+
+
+def seconds_of_recording(
+  done: dict[work_units.WorkUnit, survey.FinishedRun],
+) -> dict[survey.Group, float]:
+  """Median seconds that recording took in the runs of each group that do."""
+  return _medians(done, lambda finished: finished.recording)
+
+
+def _medians(done, part) -> dict[survey.Group, float]:
+  found: dict[survey.Group, list[float]] = {}
+  for unit, finished in done.items():
+    value = part(finished)
+    if value is not None:
+      found.setdefault(unit.group, []).append(value)
+  return {group: statistics.median(values) for group, values in found.items()}
+
+
+def remaining_seconds(
+  pending: Iterable[work_units.WorkUnit] | collections.Counter,
+  known: dict[survey.Group, float],
+  workers: int,
+  more: dict[work_units.WorkUnit, float] | None = None,
+) -> float | None:
+  """Seconds until the pending units are done, or None if nothing is known.
+
+  A group without a finished run is taken to cost what another does, scaled by
+  the models' relative cost.
+
+  Args:
+    pending: the units, or how many of each group.
+    known: seconds of a run, by group.
+    workers: how many run at a time.
+    more: seconds that some units take beside: what they record.
+  """
+  if not known:
+    return None
+  counts = pending
+  if not isinstance(pending, collections.Counter):
+    counts = collections.Counter(unit.group for unit in pending)
+  rate = statistics.median(
+    seconds / model_names.parse(group[0]).relative_cost
+    for group, seconds in known.items()
+  )
+  total, longest = 0.0, 0.0
+  for group, count in counts.items():
+    cost = rate * model_names.parse(group[0]).relative_cost
+    total += count * known.get(group, cost)
+    longest = max(longest, known.get(group, 0.0) if count else 0.0)
+  beside = (more or {}).values()
+  total, longest = total + sum(beside), longest + max(beside, default=0.0)
+  return max(total / max(workers, 1), longest)
+
+
+def duration(seconds: float) -> str:
+  """Seconds in words that fit a status line: 450 s, 13 min, 2.5 h, 4.1 days."""
+  if seconds < 600:  # to compare a plan with, minutes would be too coarse
+    return f"{seconds:.0f} s"
+  if seconds < 90 * 60:
+    return f"{seconds / 60:.0f} min"
+  if seconds < 48 * 3600:
+    return f"{seconds / 3600:.1f} h"
+  return f"{seconds / 86400:.1f} days"
