@@ -25,9 +25,9 @@ BATCH = 128
 
 def study_work(folder: str):
   """Whole units of the digits study, written into a folder."""
-  directory = directory_lib.ExperimentDirectory(folder)
+  directory = directory_lib.StudyDirectory(folder)
   training = settings_lib.TrainingConfig(epochs=20, batch_size=BATCH)
-  config = config_lib.ExperimentConfig(recipe=training)
+  config = config_lib.StudyConfig(recipe=training)
   shards.write_dataset(load.load(config.data), config, directory)
   family = subsets.parse_family("r0.70")
   directory.in_mask_path("r0.70").parent.mkdir()

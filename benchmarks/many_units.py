@@ -36,7 +36,7 @@ import sys
 from memo_tf.experiment import work_units
 from memo_tf.store import directory, survey
 from memo_tf.running import planning, preparation, progress
-study = directory.ExperimentDirectory(sys.argv[1])
+study = directory.StudyDirectory(sys.argv[1])
 config = preparation.recorded_config(study)
 wanted = work_units.wanted_outputs(config, work_units.plan(config))
 found = survey.survey(study, wanted)
@@ -56,13 +56,13 @@ def make_study(folder: pathlib.Path, count: int) -> int:
   from memo_tf.store import directory as directory_lib
 
   kinds = len(MODELS.split(",")) * len(RECIPES.split(","))
-  config = config_lib.ExperimentConfig(
+  config = config_lib.StudyConfig(
     subsets=settings_lib.SubsetsConfig(num_subsets=max(2, count // kinds)),
     models=settings_lib.ModelsConfig(
       models=tuple(MODELS.split(",")), recipes=tuple(RECIPES.split(","))
     ),
   ).validate()
-  directory = directory_lib.ExperimentDirectory(folder)
+  directory = directory_lib.StudyDirectory(folder)
   folder.mkdir()
   directory.config_path.write_text(config.to_json())
   directory.dataset_dir.mkdir()

@@ -33,7 +33,7 @@ tf.config.threading.set_inter_op_parallelism_threads(1)
 from memo_tf.experiment import config, work_units
 from memo_tf.store import directory
 from memo_tf.running.unit import run
-study = directory.ExperimentDirectory(sys.argv[1])
+study = directory.StudyDirectory(sys.argv[1])
 settings = config.from_json(study.config_path.read_text())
 session = run.Session(settings, study)
 name = settings.models.models[0] + f"/one_hot/r0.70/{int(sys.argv[2]):05d}"
@@ -75,11 +75,11 @@ def made_up(folder: str, num_train: int, num_test: int, depth: int) -> None:
     max_pixel=255,
     order="any",
   )
-  config = config_lib.ExperimentConfig(
+  config = config_lib.StudyConfig(
     models=settings_lib.ModelsConfig(models=(f"cifar_resnet-{depth}",)),
     training=settings_lib.TrainingConfig(epochs=1),
   )
-  directory = directory_lib.ExperimentDirectory(folder)
+  directory = directory_lib.StudyDirectory(folder)
   shards.write_dataset(data, config, directory)
   masks = subsets.parse_family("r0.70").in_mask(num_train, 1010, 0)
   directory.in_mask_path("r0.70").parent.mkdir()

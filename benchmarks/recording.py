@@ -64,13 +64,13 @@ def contend(arguments) -> None:
       np.savez(pathlib.Path(folder, "random.npz"), **parts)
       dataset = f"npz:{folder}/random.npz"
     proxies = (arguments.proxy,) if arguments.proxy else ()
-    config = config_lib.ExperimentConfig(
+    config = config_lib.StudyConfig(
       data=settings_lib.DataConfig(dataset=dataset, find_duplicates="off"),
       training=settings_lib.TrainingConfig(epochs=arguments.epochs),
       subsets=settings_lib.SubsetsConfig(num_subsets=10_000),
       proxies=settings_lib.ProxiesConfig(proxies=proxies, proxy_runs=10_000),
     ).validate()
-    directory = directory_lib.ExperimentDirectory(f"{folder}/study")
+    directory = directory_lib.StudyDirectory(f"{folder}/study")
     data = load.load(config.data, 0)
     shards.write_dataset(data, config, directory)
     masks = subsets.parse_family("r0.70").in_mask(

@@ -95,7 +95,7 @@ def main() -> None:
   parser.add_argument("--name", required=True)
   parser.add_argument("--output_dir", default="docs/results")
   arguments = parser.parse_args()
-  directory = directory_lib.ExperimentDirectory(arguments.experiment_dir)
+  directory = directory_lib.StudyDirectory(arguments.experiment_dir)
   config = config_lib.from_json(directory.config_path.read_text())
   results = study.score_study(directory, config)
   images = np.load(directory.dataset_dir / "images.npy", allow_pickle=False)

@@ -36,7 +36,7 @@ FAMILY = "r0.70"
 
 def write_study(root: pathlib.Path, runs: int, train: int, test: int):
   """Makes the files, unless they are there; returns directory and units."""
-  directory = directory_lib.ExperimentDirectory(root)
+  directory = directory_lib.StudyDirectory(root)
   units = [
     work_units.parse_unit(f"cifar_resnet-20/one_hot/{FAMILY}/{m:05d}")
     for m in range(runs)

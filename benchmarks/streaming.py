@@ -72,13 +72,13 @@ def prepare(folder: pathlib.Path, count: int) -> None:
 
   make_files(folder / "files", count)
   running = settings_lib.RunningConfig(storage="stream")
-  config = config_lib.ExperimentConfig(
+  config = config_lib.StudyConfig(
     data=settings_lib.DataConfig(
       dataset=f"folder:{folder / 'files'}", find_duplicates="off"
     ),
     running=running,
   )
-  directory = directory_lib.ExperimentDirectory(folder)
+  directory = directory_lib.StudyDirectory(folder)
   info = prepare_lib.write_dataset(config, directory)
   if info["encoding"]["images_as_published"] != count + 20:
     raise RuntimeError(f"files were encoded again: {info['encoding']}")
@@ -130,7 +130,7 @@ class Ours:
     running = settings_lib.RunningConfig(
       storage="stream", threads_per_unit=threads
     )
-    directory = directory_lib.ExperimentDirectory(folder)
+    directory = directory_lib.StudyDirectory(folder)
     self._data = pipeline.read_dataset(directory, running)
     self._labels = tf.constant(self._data.train_labels)
     self._count = len(self._data.train_labels)

@@ -51,8 +51,8 @@ class Study:
     is_whole: whether scores and page follow; not if `--work_units` chose some.
   """
 
-  config: config_lib.ExperimentConfig
-  directory: directory_lib.ExperimentDirectory
+  config: config_lib.StudyConfig
+  directory: directory_lib.StudyDirectory
   wanted: dict[work_units.WorkUnit, frozenset[str]]
   found: survey_lib.Survey
   is_whole: bool
@@ -101,15 +101,15 @@ def define_flags(values: flags.FlagValues, program: str) -> None:
 
 
 def open_study(
-  config: config_lib.ExperimentConfig,
-  directory: directory_lib.ExperimentDirectory,
+  config: config_lib.StudyConfig,
+  directory: directory_lib.StudyDirectory,
   only: list[work_units.WorkUnit],
 ) -> Study:
   """Prepares a study's directory, moves damaged runs aside, looks what is done.
 
   Raises:
     UsageError: if config, units and directory do not fit together.
-    ExperimentError, OSError: if the directory cannot be used.
+    StudyError, OSError: if the directory cannot be used.
   """
   config = opening.recorded_config(directory, config)
   wanted = _wanted(config, only)
@@ -143,8 +143,8 @@ def open_study(
 
 
 def look_at_study(
-  config: config_lib.ExperimentConfig,
-  directory: directory_lib.ExperimentDirectory,
+  config: config_lib.StudyConfig,
+  directory: directory_lib.StudyDirectory,
   only: list[work_units.WorkUnit],
 ) -> Study:
   """What `open_study` would find; writes nothing. For `--dry_run`."""
@@ -240,7 +240,7 @@ def answer(program: str, body: Callable, values: flags.FlagValues) -> int:
         "--experiment_dir must name the study's folder, which all machines "
         "see. Received none"
       )
-    config = flags_lib.experiment_config(values)
+    config = flags_lib.study_config(values)
     only = [work_units.parse_unit(name) for name in values.work_units]
     root = pathlib.Path(values.experiment_dir or "DIR").absolute()
     if re.search(r"[\n,]", str(root)):
@@ -248,11 +248,11 @@ def answer(program: str, body: Callable, values: flags.FlagValues) -> int:
         "--experiment_dir may have no comma or line break in its path. "
         f"Received: {root}"
       )
-    return body(values, config, directory_lib.ExperimentDirectory(root), only)
+    return body(values, config, directory_lib.StudyDirectory(root), only)
   except ValueError as error:  # UsageError is one
     say(f"{program}: {error}")
     return launch.WRONG_USE
-  except errors.ExperimentError as error:
+  except errors.StudyError as error:
     say(f"{program}: {error}")
     return launch.FAILED
   except OSError as error:

@@ -101,7 +101,7 @@ class Ledger:
 
 
 def tracebacks(
-  directory: directory_lib.ExperimentDirectory, units
+  directory: directory_lib.StudyDirectory, units
 ) -> dict[str, int]:
   """When each unit that failed before left its traceback, in ns."""
   found = {}
@@ -115,7 +115,7 @@ def tracebacks(
 
 
 def own_failures(
-  directory: directory_lib.ExperimentDirectory, units, before: dict[str, int]
+  directory: directory_lib.StudyDirectory, units, before: dict[str, int]
 ) -> dict[str, str]:
   """The units that failed by themselves since `before`, with the error."""
   return {

@@ -50,7 +50,7 @@ def launch(values, config, directory, only) -> int:
 
   Raises:
     UsageError: if flags, study and cluster do not fit together.
-    ExperimentError, OSError: if directory or cluster cannot be used.
+    StudyError, OSError: if directory or cluster cannot be used.
   """
   threads = config.running.threads_per_unit
   asked = tasks_lib.resources(

@@ -77,7 +77,7 @@ def launch(values, config, directory, only) -> int:
 
   Raises:
     UsageError: if flags, study and Slurm do not fit together.
-    ExperimentError, OSError: if directory or Slurm cannot be used.
+    StudyError, OSError: if directory or Slurm cannot be used.
   """
   asked = tasks_lib.resources(
     values.cpus_per_task, values.gpus_per_task, config.running.threads_per_unit
@@ -201,7 +201,7 @@ def _wait(study) -> int:
     result = json.loads((folder / "result.json").read_text())
     said = (folder / "last.log").read_text(errors="replace")
   except (OSError, ValueError) as error:
-    raise errors.ExperimentError(
+    raise errors.StudyError(
       "all jobs are gone, and the last one did not end its work (cancelled?); "
       f"logs are in {folder}. The same command sends what is pending."
     ) from error

@@ -45,7 +45,7 @@ _RECORDED = (
 
 
 def export(
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
   unit: work_units.WorkUnit,
   output_dir: pathlib.Path,
 ) -> None:
@@ -59,7 +59,7 @@ def export(
   Raises:
     UsageError: if the study does not plan the unit, or the folder holds
       something.
-    ExperimentError: if the run is not finished or damaged, does not reproduce
+    StudyError: if the run is not finished or damaged, does not reproduce
       its predictions, or the export does not give them.
     OSError: if something cannot be written.
   """
@@ -78,7 +78,7 @@ def export(
     )
   state = directory.run_state(unit, check_digests=True)
   if state.record is None:
-    raise errors.ExperimentError(
+    raise errors.StudyError(
       f"{unit.name} {'is damaged: ' + state.problem if state.problem else 'is not finished'}; "
       "give the launch command first."
     )
@@ -131,7 +131,7 @@ def _train_again(directory, config, unit) -> None:
       ]
       for event in pool.run(tasks):
         if event.kind == "failed":
-          raise errors.ExperimentError(
+          raise errors.StudyError(
             f"{event.task['unit']} could not be trained again: "
             f"{event.content['error']}"
           )
@@ -147,14 +147,14 @@ def main(unused_argv) -> int:
       unit = work_units.parse_unit(values.unit)
     except ValueError as error:
       raise errors.UsageError(f"--unit: {error}") from error
-    directory = directory_lib.ExperimentDirectory(values.experiment_dir)
+    directory = directory_lib.StudyDirectory(values.experiment_dir)
     logging.set_verbosity(logging.WARNING)
     export(directory, unit, pathlib.Path(values.output_dir).absolute())
     return 0
   except errors.UsageError as error:
     print(f"memo_tf.export: {error}", file=sys.stderr)
     return 2
-  except errors.ExperimentError as error:
+  except errors.StudyError as error:
     print(f"memo_tf.export: {error}", file=sys.stderr)
     return 1
   except OSError as error:

@@ -43,8 +43,8 @@ MAX_ROUNDS = 4
 
 
 def launch(
-  config: config_lib.ExperimentConfig,
-  directory: directory_lib.ExperimentDirectory,
+  config: config_lib.StudyConfig,
+  directory: directory_lib.StudyDirectory,
   only: list[work_units.WorkUnit] | None = None,
 ) -> int:
   """Runs what is pending of a study, then scores it and writes the page.
@@ -59,7 +59,7 @@ def launch(
 
   Raises:
     UsageError: if config, units and directory do not fit together.
-    ExperimentError, OSError: if the directory cannot be used.
+    StudyError, OSError: if the directory cannot be used.
   """
   config = opening.recorded_config(directory, config)
   planned = plan.plan(config)
@@ -122,8 +122,8 @@ def _say_failures(directory, outcome, total: int) -> None:
 
 
 def score_and_show(
-  directory: directory_lib.ExperimentDirectory,
-  config: config_lib.ExperimentConfig,
+  directory: directory_lib.StudyDirectory,
+  config: config_lib.StudyConfig,
   failures: dict[str, str],
 ) -> None:
   """What follows the runs where a launcher sent them: scores, page, a summary.
@@ -175,7 +175,7 @@ def _rounds(directory, config, wanted, pool, workers, first, *, does_score):
         # Where one is, others may be: all are read before any is repeated.
         thorough = survey_lib.survey(directory, wanted, check_digests=True)
         damaged = {error.unit: error.problem, **thorough.damaged}
-      except errors.ExperimentError:
+      except errors.StudyError:
         _say_failures(directory, outcome, len(wanted))
         raise
     if not damaged:
@@ -227,11 +227,11 @@ def main(unused_argv) -> int:
         "--experiment_dir must name the study's folder. Received none"
       )
     try:
-      config = flags_lib.experiment_config(values)
+      config = flags_lib.study_config(values)
       only = [work_units.parse_unit(name) for name in values.work_units]
     except ValueError as error:
       raise errors.UsageError(str(error)) from error
-    directory = directory_lib.ExperimentDirectory(values.experiment_dir or "")
+    directory = directory_lib.StudyDirectory(values.experiment_dir or "")
     if values.dry_run:
       has_directory = bool(values.experiment_dir)
       planning.dry_run(config, directory if has_directory else None, only)
@@ -242,7 +242,7 @@ def main(unused_argv) -> int:
   except errors.UsageError as error:
     _say(f"memo_tf.launch: {error}")
     return WRONG_USE
-  except errors.ExperimentError as error:
+  except errors.StudyError as error:
     _say(f"memo_tf.launch: {error}")
     return FAILED
   except OSError as error:

@@ -29,14 +29,14 @@ def main(unused_argv) -> int:
         "--sources must name the folders to merge. Received none"
       )
     merged = merging.merge(
-      directory_lib.ExperimentDirectory(values.experiment_dir),
-      [directory_lib.ExperimentDirectory(path) for path in values.sources],
+      directory_lib.StudyDirectory(values.experiment_dir),
+      [directory_lib.StudyDirectory(path) for path in values.sources],
       lambda line: print(line, file=sys.stderr, flush=True),
     )
   except errors.UsageError as error:
     print(f"memo_tf.merge: {error}", file=sys.stderr)
     return 2
-  except errors.ExperimentError as error:
+  except errors.StudyError as error:
     print(f"memo_tf.merge: {error}", file=sys.stderr)
     return 1
   except OSError as error:

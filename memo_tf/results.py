@@ -12,8 +12,8 @@ from memo_tf.store import directory as directory_lib
 
 
 def show(
-  directory: directory_lib.ExperimentDirectory,
-  config: config_lib.ExperimentConfig,
+  directory: directory_lib.StudyDirectory,
+  config: config_lib.StudyConfig,
   results: list[groups.GroupScores],
   failures: dict[str, str],
 ) -> None:
@@ -26,7 +26,7 @@ def show(
     failures: the names of units that failed, with why.
 
   Raises:
-    ExperimentError: if what runs recorded is damaged.
+    StudyError: if what runs recorded is damaged.
   """
   studies = sizes.study_sizes(directory, config, results)
   compared = proxies.compare_study(directory, config, results)

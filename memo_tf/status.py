@@ -33,7 +33,7 @@ MAX_LINES = 50
 
 
 def status(
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
   *,
   check: bool = False,
   repair: bool = False,
@@ -46,7 +46,7 @@ def status(
     repair: also move aside what is damaged.
 
   Raises:
-    ExperimentError: if there is no study, or its config cannot be read.
+    StudyError: if there is no study, or its config cannot be read.
   """
   config = opening.recorded_config(directory)
   found_wrong: list[checkup.Finding] = []
@@ -152,7 +152,7 @@ def _failed(directory, pending) -> dict[work_units.WorkUnit, str]:
   return failed
 
 
-def _certainty(directory: directory_lib.ExperimentDirectory) -> list[str]:
+def _certainty(directory: directory_lib.StudyDirectory) -> list[str]:
   """What the last scoring found of each group, in words; none before it."""
   try:
     text = (directory.root / "scores" / "summary.json").read_text()
@@ -165,12 +165,12 @@ def _certainty(directory: directory_lib.ExperimentDirectory) -> list[str]:
 
 
 def _dataset_problem(
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
 ) -> str | None:
   try:
     info = dataset_info.read_info(directory)
     dataset_info.check_files(directory, info, check_digests=False)
-  except errors.ExperimentError as error:
+  except errors.StudyError as error:
     return str(error)
   return None
 
@@ -186,14 +186,14 @@ def main(unused_argv) -> int:
     if values.repair and not values.check:
       raise ValueError("--repair needs --check. Received: --repair")
     return status(
-      directory_lib.ExperimentDirectory(folder),
+      directory_lib.StudyDirectory(folder),
       check=values.check,
       repair=values.repair,
     )
   except ValueError as error:
     print(f"memo_tf.status: {error}", file=sys.stderr)
     return 2
-  except (errors.ExperimentError, OSError) as error:
+  except (errors.StudyError, OSError) as error:
     print(f"memo_tf.status: {error}", file=sys.stderr)
     return 1
 

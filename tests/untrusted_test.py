@@ -32,7 +32,7 @@ from memo_tf.store import files
 from memo_tf.store import opening
 from memo_tf.store import predictions
 from memo_tf.training import checkpoints
-from tests import made_up
+from tests.support import made_up
 
 # What would lead out of a folder, or into another part of it.
 PATHS = ("../x", "..", ".", "", "/etc/passwd", "a/../../x", "x\0y", "x\ny", "~")
@@ -105,7 +105,7 @@ class RecordsTest(parameterized.TestCase):
       changed = json.loads(json.dumps(content))
       changed[group][field] = [name]
       self.directory.config_path.write_text(json.dumps(changed))
-      with self.assertRaises(errors.ExperimentError):
+      with self.assertRaises(errors.StudyError):
         opening.recorded_config(self.directory)
 
   @parameterized.parameters(
@@ -121,7 +121,7 @@ class RecordsTest(parameterized.TestCase):
       text.encode("utf-8", "surrogatepass")
     )
 
-    with self.assertRaises(errors.ExperimentError) as caught:
+    with self.assertRaises(errors.StudyError) as caught:
       opening.recorded_config(self.directory)
 
     self.assertNotIn("\n", str(caught.exception))
@@ -144,7 +144,7 @@ class RecordsTest(parameterized.TestCase):
     info = json.loads(path.read_text())
     info["files"][name] = entry
     path.write_text(json.dumps(info))
-    with self.assertRaises(errors.ExperimentError):
+    with self.assertRaises(errors.StudyError):
       dataset_info.read_info(self.directory)
 
     digests = {"format_version": 1, "files": {name: entry}}
@@ -206,7 +206,7 @@ class PickleTest(parameterized.TestCase):
     directory = made_up.make(self.root / "study", made_up.config())
     np.save(directory.in_mask_path("r0.70"), self.bomb)
 
-    with self.assertRaises(errors.ExperimentError):
+    with self.assertRaises(errors.StudyError):
       predictions.stack_runs(directory, [made_up.unit(0)])
     found = [f.path for f in checkup.findings(directory, made_up.config())]
     self.assertEqual(found, ["subsets/r0.70.npy"])

@@ -83,7 +83,7 @@ def define_flags(values: flags.FlagValues, program: str) -> None:
       _place(values, field.name, place)
 
 
-def experiment_config(values: flags.FlagValues) -> config_lib.ExperimentConfig:
+def study_config(values: flags.FlagValues) -> config_lib.StudyConfig:
   """The validated config of parsed flags.
 
   Raises:
@@ -97,7 +97,7 @@ def experiment_config(values: flags.FlagValues) -> config_lib.ExperimentConfig:
       if isinstance(value, list):
         content[name] = _tuple(name, value, types_of[name])
     parts[group] = kind(**content)
-  return config_lib.ExperimentConfig(**parts).validate()
+  return config_lib.StudyConfig(**parts).validate()
 
 
 def resolve_flagfiles(arguments: list[str]) -> list[str]:
@@ -129,7 +129,7 @@ def resolve_flagfiles(arguments: list[str]) -> list[str]:
   return resolved
 
 
-def config_from_flagfile(path: pathlib.Path) -> config_lib.ExperimentConfig:
+def config_from_flagfile(path: pathlib.Path) -> config_lib.StudyConfig:
   """The config of a `resolved.flags`.
 
   Raises:
@@ -145,7 +145,7 @@ def config_from_flagfile(path: pathlib.Path) -> config_lib.ExperimentConfig:
       raise ValueError("it names another flagfile")
     if len(rest := values(["memo_tf.launch", *lines])) > 1:
       raise ValueError(f"flags start with --. Received: {rest[1]!r}")
-    return experiment_config(values)
+    return study_config(values)
   except (OSError, ValueError, flags.Error) as error:
     raise errors.UsageError(f"{path} cannot be used: {error}") from error
 

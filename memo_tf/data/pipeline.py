@@ -57,7 +57,7 @@ class ArrayDataset:
 
 
 def read_dataset(
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
   config: settings_lib.RunningConfig | None = None,
 ) -> ArrayDataset:
   """Reads `dataset/` back from its shards.
@@ -67,7 +67,7 @@ def read_dataset(
   the workers of a machine share one copy; each record is compared with it.
 
   Raises:
-    ExperimentError: if a shard is damaged, or the content is not what info.json
+    StudyError: if a shard is damaged, or the content is not what info.json
       says; names the folder and what to do.
   """
   info = dataset_info.read_info(directory)
@@ -90,14 +90,14 @@ def read_dataset(
       _image_type(info),
     )
     if not np.array_equal(ids, np.arange(info[count])):
-      raise errors.ExperimentError(
+      raise errors.StudyError(
         f"the {split} shards in {folder} do not hold each of the "
         f"{info[count]} ids once"
       )
     columns += [images, labels]
   digest = shards.content_digest(*columns)
   if digest != info["digest"]:
-    raise errors.ExperimentError(
+    raise errors.StudyError(
       f"the shards in {directory.dataset_dir} do not hold what info.json says; "
       + dataset_info.ADVICE.format(folder=directory.dataset_dir)
     )
@@ -114,7 +114,7 @@ def read_dataset(
 
 
 def _stored(
-  directory: directory_lib.ExperimentDirectory, info: dict, threads: int
+  directory: directory_lib.StudyDirectory, info: dict, threads: int
 ) -> ArrayDataset:
   """The data set with its images on disk."""
   columns = {}
@@ -135,7 +135,7 @@ def _stored(
 
 
 def _decoded(
-  directory: directory_lib.ExperimentDirectory, info: dict, threads: int
+  directory: directory_lib.StudyDirectory, info: dict, threads: int
 ) -> ArrayDataset:
   """The data set with all its encoded images decoded into memory."""
   data = _stored(directory, info, threads)
@@ -151,7 +151,7 @@ def _image_type(info: dict) -> str:
 
 
 def _shared_images(
-  directory: directory_lib.ExperimentDirectory, info: dict
+  directory: directory_lib.StudyDirectory, info: dict
 ) -> dict[str, np.ndarray]:
   """Images `[N, H, W, channels]` of train and `[T, ...]` of test, or nothing.
 
@@ -166,7 +166,7 @@ def _shared_images(
   num_train, num_test = info["num_train"], info["num_test"]
   shape = (num_train + num_test, *info["image_shape"])
   if images.shape != shape or images.dtype != _image_type(info):
-    raise errors.ExperimentError(
+    raise errors.StudyError(
       f"images.npy in {directory.dataset_dir} holds {images.dtype} "
       f"{images.shape} instead of {_image_type(info)} {shape}; "
       + dataset_info.ADVICE.format(folder=directory.dataset_dir)
@@ -178,7 +178,7 @@ def _shared_images(
 def materialize_subset(
   data: ArrayDataset,
   in_mask: np.ndarray,
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
   family: str,
   index: int,
 ) -> None:
@@ -196,7 +196,7 @@ def materialize_subset(
 
 
 def read_subset(
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
   family: str,
   index: int,
   ids: np.ndarray,
@@ -206,7 +206,7 @@ def read_subset(
   """Images and labels of a materialized subset, in order of id.
 
   Raises:
-    ExperimentError: if the shards hold other examples than `ids`.
+    StudyError: if the shards hold other examples than `ids`.
   """
   folder = directory.subset_shard_dir(family, index)
   found, labels, images = shards.read_shards(
@@ -216,7 +216,7 @@ def read_subset(
     image_type=image_type,
   )
   if not np.array_equal(found, ids):
-    raise errors.ExperimentError(
+    raise errors.StudyError(
       f"{folder} does not hold subset {index} of {family}; move it away and "
       "give the launch command again"
     )

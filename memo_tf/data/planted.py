@@ -65,7 +65,7 @@ class TrainingSet:
 
 
 def training_set(
-  data: load.ImageDataset, config: config_lib.ExperimentConfig
+  data: load.ImageDataset, config: config_lib.StudyConfig
 ) -> TrainingSet:
   """The training examples that a study's settings make of a data set.
 
@@ -82,7 +82,7 @@ def training_set(
 
 
 def originals(
-  data, images: np.ndarray, config: config_lib.ExperimentConfig
+  data, images: np.ndarray, config: config_lib.StudyConfig
 ) -> TrainingSet:
   """The original training examples, some with wrong labels.
 

@@ -17,8 +17,8 @@ from memo_tf.store import directory as directory_lib
 
 
 def write_dataset(
-  config: config_lib.ExperimentConfig,
-  directory: directory_lib.ExperimentDirectory,
+  config: config_lib.StudyConfig,
+  directory: directory_lib.StudyDirectory,
 ) -> dict:
   """Loads the data set of a study and writes `dataset/`.
 
@@ -39,7 +39,7 @@ def write_dataset(
 
 
 def source(
-  config: config_lib.ExperimentConfig,
+  config: config_lib.StudyConfig,
 ) -> load.ImageDataset | image_source.LargeDataset:
   """The data set of a study, in memory only if it is to be written from there.
 
@@ -64,7 +64,7 @@ def _is_in_package_or_file(config: settings_lib.DataConfig) -> bool:
   return config.dataset in bundled.LOADERS or config.dataset.startswith("npz:")
 
 
-def _is_encoded(config: config_lib.ExperimentConfig, size: int) -> bool:
+def _is_encoded(config: config_lib.StudyConfig, size: int) -> bool:
   """Whether images of so many bytes are written one by one, with an index."""
   storage.check_storage(config, size)
   if config.data.image_encoding != "auto":

@@ -27,7 +27,7 @@ _DATASET = re.compile(r"[A-Za-z]\w*(/\w[\w.\-]*)?(:[\d.*]+)?|(npz|folder):.+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExperimentConfig:
+class StudyConfig:
   """A whole study. Construct, then `validate()`."""
 
   data: settings_lib.DataConfig = settings_lib.DataConfig()
@@ -50,7 +50,7 @@ class ExperimentConfig:
     content = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
     return json.dumps(content, indent=2) + "\n"
 
-  def validate(self) -> "ExperimentConfig":
+  def validate(self) -> "StudyConfig":
     """Returns itself, or raises a `ValueError` that names flag and value."""
     from memo_tf.experiment import config_rules  # which imports this module
 
@@ -59,11 +59,11 @@ class ExperimentConfig:
 
 
 def groups() -> dict[str, type]:
-  """The groups of fields: name in `ExperimentConfig` to dataclass."""
-  return typing.get_type_hints(ExperimentConfig)
+  """The groups of fields: name in `StudyConfig` to dataclass."""
+  return typing.get_type_hints(StudyConfig)
 
 
-def from_json(text: str) -> ExperimentConfig:
+def from_json(text: str) -> StudyConfig:
   """Reads a recorded config; refuses one of a newer format.
 
   Raises:
@@ -94,12 +94,10 @@ def from_json(text: str) -> ExperimentConfig:
     )
   if content:
     raise ValueError(f"config.json has unknown groups: {sorted(content)}")
-  return ExperimentConfig(**parts)
+  return StudyConfig(**parts)
 
 
-def merge(
-  recorded: ExperimentConfig, given: ExperimentConfig
-) -> ExperimentConfig:
+def merge(recorded: StudyConfig, given: StudyConfig) -> StudyConfig:
   """The config of a directory that is opened again with `given`.
 
   Returns:
@@ -134,7 +132,7 @@ def merge(
       + "; ".join(conflicts)
       + ". Give those values, or another --experiment_dir."
     )
-  return ExperimentConfig(**parts)
+  return StudyConfig(**parts)
 
 
 def is_dataset_name(name: str) -> bool:

@@ -18,7 +18,7 @@ def _require(holds: bool, rule: str, name: str, value) -> None:
     )
 
 
-def check(config: config_lib.ExperimentConfig) -> None:
+def check(config: config_lib.StudyConfig) -> None:
   """Raises a `ValueError` that names flag, rule and value, if one is broken."""
   data, subsets, training = config.data, config.subsets, config.training
   running = config.running
@@ -302,7 +302,7 @@ def check(config: config_lib.ExperimentConfig) -> None:
     raise ValueError(f"--{name}: {error}") from error
 
 
-def _proxy_checks(config: config_lib.ExperimentConfig) -> list[tuple]:
+def _proxy_checks(config: config_lib.StudyConfig) -> list[tuple]:
   """Rules of the group of proxies, as (holds, rule, name, value)."""
   settings, known = config.proxies, run_outputs.known_names()
   try:

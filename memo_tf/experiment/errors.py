@@ -3,7 +3,7 @@
 from memo_tf.experiment import work_units
 
 
-class ExperimentError(RuntimeError):
+class StudyError(RuntimeError):
   """What lies on disk is not what is needed; the message says what to do."""
 
 
@@ -11,7 +11,7 @@ class UsageError(ValueError):
   """The command does not fit the study; the message names flag and value."""
 
 
-class UnitError(ExperimentError):
+class UnitError(StudyError):
   """One unit cannot be run as things are; the others can."""
 
 

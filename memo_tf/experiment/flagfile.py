@@ -15,7 +15,7 @@ GROUPS = {
 }
 
 
-def resolved_flags(config: config_lib.ExperimentConfig) -> str:
+def resolved_flags(config: config_lib.StudyConfig) -> str:
   """A flagfile that gives this config again; holds no absolute path."""
   lines = ["# Written by memo_tf.launch: every setting of this study."]
   for group, kind in config_lib.groups().items():

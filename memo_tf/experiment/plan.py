@@ -7,7 +7,7 @@ from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 
 
-def plan(config: config_lib.ExperimentConfig) -> list[work_units.WorkUnit]:
+def plan(config: config_lib.StudyConfig) -> list[work_units.WorkUnit]:
   """The units that a study asks for, costliest models first.
 
   Costliest first, so that at the end no worker waits long for another's run;
@@ -88,7 +88,7 @@ def waves(
 
 
 def wanted_outputs(
-  config: config_lib.ExperimentConfig, units: list[work_units.WorkUnit]
+  config: config_lib.StudyConfig, units: list[work_units.WorkUnit]
 ) -> dict[work_units.WorkUnit, frozenset[str]]:
   """Which outputs somebody wants of each unit (done is per output).
 

@@ -60,7 +60,7 @@ def known_names() -> list[str]:
   return [ALL, *proxies.PROXIES]
 
 
-def chosen(config: config_lib.ExperimentConfig) -> dict[str, proxies.Proxy]:
+def chosen(config: config_lib.StudyConfig) -> dict[str, proxies.Proxy]:
   """The proxies that a study asks for, by name, in the table's order.
 
   `all` are those that the study can have: `cscore_profile` takes a second
@@ -84,7 +84,7 @@ def is_computed_in_run(proxy: proxies.Proxy) -> bool:
   return "representations" in proxy.needs
 
 
-def outputs(config: config_lib.ExperimentConfig) -> frozenset[str]:
+def outputs(config: config_lib.StudyConfig) -> frozenset[str]:
   """The output files that the recording runs of a study keep."""
   return frozenset().union(*map(outputs_of, chosen(config).values()))
 
@@ -97,7 +97,7 @@ def outputs_of(proxy: proxies.Proxy) -> frozenset[str]:
 
 
 def check_subset_sizes(
-  config: config_lib.ExperimentConfig, size: int, held_out: int
+  config: config_lib.StudyConfig, size: int, held_out: int
 ) -> None:
   """Raises a `ValueError` if subsets do not fit the proxies.
 
@@ -134,7 +134,7 @@ def is_recorded(output: str) -> bool:
 
 
 def does_record(
-  config: config_lib.ExperimentConfig, unit: work_units.WorkUnit
+  config: config_lib.StudyConfig, unit: work_units.WorkUnit
 ) -> bool:
   """Whether a unit's run records: the first ones of each model and recipe."""
   return (
@@ -146,7 +146,7 @@ def does_record(
 
 
 def estimated_bytes(
-  config: config_lib.ExperimentConfig, num_train: int, num_classes: int
+  config: config_lib.StudyConfig, num_train: int, num_classes: int
 ) -> int:
   """What the records of one run take on disk."""
   epochs = config.training.epochs
@@ -185,8 +185,6 @@ def _has_dynamics(proxy: proxies.Proxy) -> bool:
   return any(n.removeprefix("batch_") in _DYNAMICS for n in proxy.needs)
 
 
-def _can_have(
-  config: config_lib.ExperimentConfig, proxy: proxies.Proxy
-) -> bool:
+def _can_have(config: config_lib.StudyConfig, proxy: proxies.Proxy) -> bool:
   ratios = sum(name != "full" for name in config.family_names())
   return "family_correct" not in proxy.needs or ratios > 1

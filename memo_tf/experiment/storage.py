@@ -13,7 +13,7 @@ def is_streamed(config: settings_lib.RunningConfig, decoded_bytes: int) -> bool:
   return config.storage == "stream"
 
 
-def check_storage(config: config_lib.ExperimentConfig, size: int) -> None:
+def check_storage(config: config_lib.StudyConfig, size: int) -> None:
   """Raises a `UsageError` if data of so many bytes cannot be used as asked."""
   in_memory = sorted(
     name

@@ -24,8 +24,8 @@ TOLERANCE = 1e-5
 
 
 def export_run(
-  directory: directory_lib.ExperimentDirectory,
-  config: config_lib.ExperimentConfig,
+  directory: directory_lib.StudyDirectory,
+  config: config_lib.StudyConfig,
   unit: work_units.WorkUnit,
   output_dir: pathlib.Path,
   about: dict,
@@ -46,7 +46,7 @@ def export_run(
     `margin` relative where it is above 1.
 
   Raises:
-    ExperimentError: if the SavedModel, read back, predicts something else; it
+    StudyError: if the SavedModel, read back, predicts something else; it
       is not left behind.
   """
   recipe = recipes.parse(unit.recipe, config.training)
@@ -77,7 +77,7 @@ def export_run(
     private.rename(output_dir)
   except tf.errors.OpError as error:  # how TensorFlow says that a disk is full
     shutil.rmtree(private, ignore_errors=True)
-    raise errors.ExperimentError(
+    raise errors.StudyError(
       f"{output_dir} cannot be written: {' '.join(error.message.split())}"
     ) from error
   except BaseException:
@@ -113,7 +113,7 @@ def _compare(directory, config, unit, folder: pathlib.Path) -> dict[str, float]:
     differences[name] = float(np.max(np.abs(new - old) / scale))
   worst = max(differences.values())
   if not worst <= TOLERANCE:
-    raise errors.ExperimentError(
+    raise errors.StudyError(
       f"the export of {unit.name} differs by {worst:.2g} from its stored "
       f"predictions, more than {TOLERANCE:g}: they were computed on another "
       "kind of machine, or in bfloat16. Nothing was written."

@@ -60,8 +60,8 @@ class RecipeFindings:
 
 
 def compare_study(
-  directory: directory_lib.ExperimentDirectory,
-  config: config_lib.ExperimentConfig,
+  directory: directory_lib.StudyDirectory,
+  config: config_lib.StudyConfig,
   results: list[groups_lib.GroupScores],
   *,
   classify: Callable[[np.ndarray], np.ndarray] | None = None,
@@ -79,7 +79,7 @@ def compare_study(
     One entry a ladder and recipe; empty if no proxy is asked for.
 
   Raises:
-    ExperimentError: if a run's records are damaged.
+    StudyError: if a run's records are damaged.
     UsageError: if a file of one's own proxies is wrong.
   """
   groups = proxy_values.proxies_of_study(directory, config, results)

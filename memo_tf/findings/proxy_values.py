@@ -79,8 +79,8 @@ class ProxyGroup:
 
 
 def proxies_of_study(
-  directory: directory_lib.ExperimentDirectory,
-  config: config_lib.ExperimentConfig,
+  directory: directory_lib.StudyDirectory,
+  config: config_lib.StudyConfig,
   results: list[groups_lib.GroupScores],
 ) -> list[ProxyGroup]:
   """Computes and writes the proxies of every model and recipe.
@@ -96,7 +96,7 @@ def proxies_of_study(
     for.
 
   Raises:
-    ExperimentError: if a run's records are damaged.
+    StudyError: if a run's records are damaged.
     UsageError: if a file of one's own proxies is wrong.
   """
   chosen = run_outputs.chosen(config)

@@ -234,8 +234,8 @@ class SizeStudy:
 
 
 def study_sizes(
-  directory: directory_lib.ExperimentDirectory,
-  config: config_lib.ExperimentConfig,
+  directory: directory_lib.StudyDirectory,
+  config: config_lib.StudyConfig,
   results: list[groups.GroupScores],
 ) -> list[SizeStudy]:
   """Studies every model family with two sizes or more, and writes its tables.
@@ -304,7 +304,7 @@ def gather(
 
 
 def write_study(
-  directory: directory_lib.ExperimentDirectory, study: SizeStudy
+  directory: directory_lib.StudyDirectory, study: SizeStudy
 ) -> None:
   """Writes each table as Parquet and as CSV."""
   folder = directory.root.joinpath(

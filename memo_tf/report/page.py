@@ -25,8 +25,8 @@ GALLERY_SIZE = 40
 
 
 def write_page(
-  directory: directory_lib.ExperimentDirectory,
-  config: config_lib.ExperimentConfig,
+  directory: directory_lib.StudyDirectory,
+  config: config_lib.StudyConfig,
   results: list[groups.GroupScores],
   failures: dict[str, str],
   settings: str,

@@ -36,7 +36,7 @@ class Claims:
     directory: of the study; it must be there.
   """
 
-  def __init__(self, directory: directory_lib.ExperimentDirectory):
+  def __init__(self, directory: directory_lib.StudyDirectory):
     self._directory = directory
     self._folder = directory.root / "work" / "launches"
     self._token = uuid.uuid4().hex

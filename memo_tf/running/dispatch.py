@@ -100,8 +100,8 @@ class _UnitQueue:
 
 
 def run_units(
-  directory: directory_lib.ExperimentDirectory,
-  config: config_lib.ExperimentConfig,
+  directory: directory_lib.StudyDirectory,
+  config: config_lib.StudyConfig,
   found: survey_lib.Survey,
   wanted: Wanted,
   pool: worker_pool.WorkerPool,
@@ -118,7 +118,7 @@ def run_units(
     workers: how many they are.
 
   Raises:
-    ExperimentError: if something stops all units alike, as a full disk does.
+    StudyError: if something stops all units alike, as a full disk does.
   """
   outcome = Outcome()
   known = time_left.seconds_a_run(found.done)
@@ -210,7 +210,7 @@ def _claims(directory, alone: bool):
 
 
 def move_damaged_aside(
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
   damaged: dict[work_units.WorkUnit, str],
   say: Callable[[str], None],
 ) -> None:

@@ -46,7 +46,7 @@ class Sample:
   folder: tempfile.TemporaryDirectory | None = None
 
 
-def sample_data(config: config_lib.ExperimentConfig) -> Sample:
+def sample_data(config: config_lib.StudyConfig) -> Sample:
   """The data of a study that is not prepared yet, to time a model on.
 
   Raises:
@@ -71,7 +71,7 @@ def sample_data(config: config_lib.ExperimentConfig) -> Sample:
 
 
 def _stored_sample(
-  data: image_source.LargeDataset, config: config_lib.ExperimentConfig
+  data: image_source.LargeDataset, config: config_lib.StudyConfig
 ) -> Sample:
   """The first images, written into a folder as they would be."""
   plain = {
@@ -87,7 +87,7 @@ def _stored_sample(
     ),
   )
   folder = tempfile.TemporaryDirectory()
-  directory = directory_lib.ExperimentDirectory(folder.name)
+  directory = directory_lib.StudyDirectory(folder.name)
   some = image_source.first(data, SAMPLE_SIZE)
   info = writer.write_dataset(some, config, directory)
   written = len(some.train_labels) + len(some.test_labels)

@@ -44,8 +44,8 @@ def is_first() -> bool:
 
 
 def wait_for_first(
-  directory: directory_lib.ExperimentDirectory,
-  config: config_lib.ExperimentConfig,
+  directory: directory_lib.StudyDirectory,
+  config: config_lib.StudyConfig,
   on_wait,
 ) -> None:
   """Waits until the first process has prepared the directory for this config.

@@ -41,9 +41,9 @@ def selected(
 
 
 def check_requirements(
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
   pending: list[work_units.WorkUnit],
-  config: config_lib.ExperimentConfig,
+  config: config_lib.StudyConfig,
 ) -> None:
   """Checks that what pending units require is done or pending too.
 
@@ -64,8 +64,8 @@ def check_requirements(
 
 
 def dry_run(
-  config: config_lib.ExperimentConfig,
-  directory: directory_lib.ExperimentDirectory | None,
+  config: config_lib.StudyConfig,
+  directory: directory_lib.StudyDirectory | None,
   only: list[work_units.WorkUnit],
 ) -> None:
   """Prints what would run, and its cost from runs or from measured steps.
@@ -158,7 +158,7 @@ def _measure(config, groups, workers):
         if event.kind == "failed":
           if event.content.get("usage"):
             raise errors.UsageError(event.content["error"])
-          raise errors.ExperimentError(event.content["error"])
+          raise errors.StudyError(event.content["error"])
         if event.kind == "done":
           key = (event.task["model"], event.task["recipe"])
           costs.setdefault(key, []).append(event.content)
@@ -188,7 +188,7 @@ def _ratio(family: str) -> float:
   return subsets_lib.parse_family(family).ratio
 
 
-def _precision(config: config_lib.ExperimentConfig) -> str:
+def _precision(config: config_lib.StudyConfig) -> str:
   """How sure a single score will be, by Newcombe's interval."""
   from memo_tf.estimators import memorization  # SciPy: for a dry run alone
 
@@ -212,7 +212,7 @@ def _precision(config: config_lib.ExperimentConfig) -> str:
 
 
 def _disk(
-  config: config_lib.ExperimentConfig,
+  config: config_lib.StudyConfig,
   found: survey_lib.Survey,
   sizes: tuple[int, int, int] | None,
 ) -> str:

@@ -35,8 +35,8 @@ from memo_tf.store import opening
 
 
 def prepare(
-  directory: directory_lib.ExperimentDirectory,
-  config: config_lib.ExperimentConfig,
+  directory: directory_lib.StudyDirectory,
+  config: config_lib.StudyConfig,
   pool: worker_pool.WorkerPool,
   on_wait: Callable[[float], None] = lambda seconds: None,
   *,
@@ -53,7 +53,7 @@ def prepare(
 
   Raises:
     UsageError: if models or batch size do not fit the data.
-    ExperimentError: if something there is damaged.
+    StudyError: if something there is damaged.
   """
   is_new = not directory.config_path.exists()
   try:
@@ -117,7 +117,7 @@ def _prepare_dataset(directory, config, pool, is_new, on_wait) -> None:
     try:
       info = dataset_info.read_info(directory)
       same = dataset_info.is_made_from(info, config)
-    except errors.ExperimentError:
+    except errors.StudyError:
       same = False
     if not same:
       shutil.rmtree(folder)
@@ -126,7 +126,7 @@ def _prepare_dataset(directory, config, pool, is_new, on_wait) -> None:
     _check_same_as_runs(directory)
   info = dataset_info.read_info(directory)
   if not dataset_info.is_made_from(info, config):
-    raise errors.ExperimentError(
+    raise errors.StudyError(
       f"{folder} was made with other settings ({info.get('made_from')}) than "
       f"the study's ({dataset_info.made_from(config)})."
     )
@@ -144,7 +144,7 @@ def _check_same_as_runs(directory) -> None:
     if seen == digest:
       return  # all runs of a study saw the same
     place = directory.move_to_damaged(directory.dataset_dir, "dataset")
-    raise errors.ExperimentError(
+    raise errors.StudyError(
       f"the data set that {path.parent} was trained on is not to be had again: "
       f"its source gives another one now, which was moved to {place}. Nothing "
       "else was changed."
@@ -168,7 +168,7 @@ def _prepare_subsets(directory, config, family_name, num_examples):
       if subsets_lib.same_masks(found, masks[: len(found)]):
         found = None  # a study that grows
     if found is not None:
-      raise errors.ExperimentError(
+      raise errors.StudyError(
         f"{path} does not hold the subsets that the seed gives: it was changed, "
         "or written by another memo_tf. Move it away to have it anew."
       )
@@ -186,10 +186,10 @@ def _run_tasks(pool, tasks: list[dict], on_wait) -> None:
     if event.kind == "failed":
       if event.content.get("usage"):
         raise errors.UsageError(event.content["error"])
-      raise errors.ExperimentError(event.content["error"])
+      raise errors.StudyError(event.content["error"])
 
 
-def _remove_setup(directory: directory_lib.ExperimentDirectory) -> None:
+def _remove_setup(directory: directory_lib.StudyDirectory) -> None:
   for name in opening._OWN:
     if name == "dataset" and _is_worth_keeping(directory):
       continue
@@ -204,7 +204,7 @@ def _remove_setup(directory: directory_lib.ExperimentDirectory) -> None:
     pass
 
 
-def _is_worth_keeping(directory: directory_lib.ExperimentDirectory) -> bool:
+def _is_worth_keeping(directory: directory_lib.StudyDirectory) -> bool:
   """Whether preparing the data anew could take hours.
 
   They say themselves what they were made from: a mended command that wants
@@ -212,7 +212,7 @@ def _is_worth_keeping(directory: directory_lib.ExperimentDirectory) -> bool:
   """
   try:
     return dataset_info.is_encoded(dataset_info.read_info(directory))
-  except errors.ExperimentError:
+  except errors.StudyError:
     return False
 
 

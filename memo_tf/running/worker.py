@@ -55,7 +55,7 @@ class Worker:
     logging.set_verbosity(logging.INFO)
     logging.set_stderrthreshold("info")
     self._config = config_lib.from_json(task["config"])
-    self._directory = directory_lib.ExperimentDirectory(task["experiment_dir"])
+    self._directory = directory_lib.StudyDirectory(task["experiment_dir"])
     threads = self._config.running.threads_per_unit
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
@@ -172,7 +172,7 @@ def _describe(error: Exception) -> dict:
       message = errors.describe_os_error(error)
   else:
     # A damaged data set is everybody's, what a run says of another is not.
-    is_known = isinstance(error, errors.ExperimentError)
+    is_known = isinstance(error, errors.StudyError)
     fatal = is_known and not isinstance(error, errors.UnitError)
     if not is_known and type(error).__name__ not in (
       "ValueError",

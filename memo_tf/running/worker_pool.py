@@ -141,7 +141,7 @@ class WorkerPool:
         again. By default only the latter, once.
 
     Raises:
-      ExperimentError: if a task fails in a way that would fail them all.
+      StudyError: if a task fails in a way that would fail them all.
     """
     waiting = TaskQueue(tasks) if isinstance(tasks, list) else tasks
     attempts: collections.Counter = collections.Counter()
@@ -175,12 +175,12 @@ class WorkerPool:
           if worker.setting_up:
             worker.setting_up = False
             if message["event"] == "failed":
-              raise errors.ExperimentError(message["error"])
+              raise errors.StudyError(message["error"])
             continue
           task, worker.task = worker.task, None
           running -= 1
           if message.get("fatal"):
-            raise errors.ExperimentError(
+            raise errors.StudyError(
               f"{task.get('unit', task['task'])}: {message['error']}"
             )
           if message["event"] == "failed":

@@ -43,7 +43,7 @@ def memorization_file(outcome: str) -> str:
 
 
 def write_memorization(
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
   group: tuple[str, str, str],
   scores: memorization.MemorizationScores,
   labels: np.ndarray,
@@ -73,7 +73,7 @@ def write_memorization(
 
 
 def write_influence(
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
   group: tuple[str, str, str],
   pairs,
   outputs: settings_lib.OutputsConfig,
@@ -104,9 +104,9 @@ def write_influence(
 
 
 def write_consistency(
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
   stacks: dict[tuple[str, str, str], predictions.RunStack],
-  config: config_lib.ExperimentConfig,
+  config: config_lib.StudyConfig,
 ) -> None:
   """Writes C-scores of every model and recipe with two or more subset ratios.
 
@@ -164,7 +164,7 @@ def write_consistency(
 def describe(
   group: tuple[str, str, str],
   num_runs: int,
-  config: config_lib.ExperimentConfig,
+  config: config_lib.StudyConfig,
 ) -> dict:
   """Metadata that every score file of a group has."""
   family = subsets_lib.parse_family(group[2])

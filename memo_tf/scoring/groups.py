@@ -146,7 +146,7 @@ class GroupScores:
 
 
 def score_group(
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
   units: list[work_units.WorkUnit],
   examples: pd.DataFrame,
   *,

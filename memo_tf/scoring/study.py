@@ -17,9 +17,9 @@ from memo_tf.store import predictions
 
 
 def write_scores(
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
   result: groups.GroupScores,
-  config: config_lib.ExperimentConfig,
+  config: config_lib.StudyConfig,
 ) -> None:
   """Writes a group's score files: of every outcome, and the pairs."""
   group, labels = result.group, result.stack.labels
@@ -33,8 +33,8 @@ def write_scores(
 
 
 def score_study(
-  directory: directory_lib.ExperimentDirectory,
-  config: config_lib.ExperimentConfig,
+  directory: directory_lib.StudyDirectory,
+  config: config_lib.StudyConfig,
 ) -> list[groups.GroupScores]:
   """Scores every group of a study and writes the files; smallest model first.
 

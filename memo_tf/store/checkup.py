@@ -49,7 +49,7 @@ class Finding:
     return f"{self.path}: {self.problem}"
 
 
-def record_digests(directory: directory_lib.ExperimentDirectory) -> None:
+def record_digests(directory: directory_lib.StudyDirectory) -> None:
   """Writes `digests.json`: every file that a launch has derived from runs."""
   entries = {
     name: files.file_entry(directory.root / name)
@@ -62,8 +62,8 @@ def record_digests(directory: directory_lib.ExperimentDirectory) -> None:
 
 
 def findings(
-  directory: directory_lib.ExperimentDirectory,
-  config: config_lib.ExperimentConfig,
+  directory: directory_lib.StudyDirectory,
+  config: config_lib.StudyConfig,
 ) -> Iterator[Finding]:
   """Reads everything; yields what is wrong.
 
@@ -84,7 +84,7 @@ def findings(
 
 
 def repair(
-  directory: directory_lib.ExperimentDirectory, found: list[Finding]
+  directory: directory_lib.StudyDirectory, found: list[Finding]
 ) -> list[tuple[str, pathlib.Path]]:
   """Moves what is damaged or left over to `damaged/`; returns from and to."""
   moved = []
@@ -104,7 +104,7 @@ def _dataset(directory) -> Iterator[Finding]:
   try:
     info = dataset_info.read_info(directory)
     problems = dataset_info.damaged_files(directory.dataset_dir, info)
-  except errors.ExperimentError as error:
+  except errors.StudyError as error:
     yield Finding("dataset/info.json", str(error))
     return
   for name, problem in problems.items():

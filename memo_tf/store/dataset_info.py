@@ -16,7 +16,7 @@ ADVICE = (
 )
 
 
-def read_info(directory: directory_lib.ExperimentDirectory) -> dict:
+def read_info(directory: directory_lib.StudyDirectory) -> dict:
   """The content of `dataset/info.json`."""
   path = directory.dataset_dir / "info.json"
   try:
@@ -28,17 +28,17 @@ def read_info(directory: directory_lib.ExperimentDirectory) -> dict:
         raise ValueError(f"it names a file {name!r}")
       int(entry["bytes"]), str(entry["digest"])
   except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-    raise errors.ExperimentError(
+    raise errors.StudyError(
       f"{path} cannot be read ({error}); " + ADVICE.format(folder=path.parent)
     ) from error
   if is_newer:
-    raise errors.ExperimentError(
+    raise errors.StudyError(
       f"{path} was written by a newer memo_tf (format_version {version})."
     )
   return info
 
 
-def made_from(config: config_lib.ExperimentConfig) -> dict:
+def made_from(config: config_lib.StudyConfig) -> dict:
   """The settings that the content of `dataset/` depends on."""
   return {
     **{
@@ -50,7 +50,7 @@ def made_from(config: config_lib.ExperimentConfig) -> dict:
   }
 
 
-def is_made_from(info: dict, config: config_lib.ExperimentConfig) -> bool:
+def is_made_from(info: dict, config: config_lib.StudyConfig) -> bool:
   """Whether `dataset/` was made with these settings.
 
   A setting that is younger than the record had its default value then.
@@ -58,7 +58,7 @@ def is_made_from(info: dict, config: config_lib.ExperimentConfig) -> bool:
   recorded = info.get("made_from")
   if not isinstance(recorded, dict):
     return False
-  before = {**made_from(config_lib.ExperimentConfig()), **recorded}
+  before = {**made_from(config_lib.StudyConfig()), **recorded}
   # JSON has lists where the settings have tuples.
   return json.loads(json.dumps(before)) == json.loads(
     json.dumps(made_from(config))
@@ -107,7 +107,7 @@ def damaged_files(
 
 
 def check_files(
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
   info: dict,
   *,
   check_digests: bool = True,
@@ -118,13 +118,13 @@ def check_files(
   the sizes only: to read all of them at every start would take too long.
 
   Raises:
-    ExperimentError: that names the first one that differs.
+    StudyError: that names the first one that differs.
   """
   folder = directory.dataset_dir
   for name, problem in damaged_files(
     folder, info, check_digests=check_digests, images_later=True
   ).items():
-    raise errors.ExperimentError(
+    raise errors.StudyError(
       f"{folder / name} is damaged: it {problem}; "
       + ADVICE.format(folder=folder)
     )

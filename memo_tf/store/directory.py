@@ -52,7 +52,7 @@ class RunState:
     return self.record is not None and outputs <= set(self.record["outputs"])
 
 
-class ExperimentDirectory:
+class StudyDirectory:
   """Paths of one study and what is done in it."""
 
   def __init__(self, root: str | os.PathLike):
@@ -123,7 +123,7 @@ class ExperimentDirectory:
       return RunState(None, "run.json is damaged")
     if is_newer:
       version = record["format_version"]
-      raise errors.ExperimentError(
+      raise errors.StudyError(
         f"{folder} was written by a newer memo_tf (format_version {version})."
       )
     missing = []
@@ -164,7 +164,7 @@ class ExperimentDirectory:
         except FileNotFoundError:  # another process was faster
           return None
         return target
-    raise errors.ExperimentError(f"{self.root / 'damaged'} is full of {name}")
+    raise errors.StudyError(f"{self.root / 'damaged'} is full of {name}")
 
   def private_leftovers(self) -> list[pathlib.Path]:
     """What dead processes of this host left half-written."""

@@ -27,7 +27,7 @@ from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import predictions
 
-Directory = directory_lib.ExperimentDirectory
+Directory = directory_lib.StudyDirectory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ def merge(
 
   Raises:
     UsageError: that names the first thing that differs; nothing was copied.
-    ExperimentError: if a source cannot be read.
+    StudyError: if a source cannot be read.
   """
   roots = [study.root.resolve() for study in (into, *sources)]
   if len(set(roots)) < len(roots):
@@ -96,7 +96,7 @@ def merge(
 _SET_UP = {"dataset", "subsets", "resolved.flags", "environment.json"}
 
 
-def _united_config(studies: list[Directory]) -> config_lib.ExperimentConfig:
+def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
   """The settings that all have, with the most subsets and all the names."""
   united = None
   for study in studies:
@@ -108,7 +108,7 @@ def _united_config(studies: list[Directory]) -> config_lib.ExperimentConfig:
         f"({error.strerror})"
       ) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-      raise errors.ExperimentError(
+      raise errors.StudyError(
         f"{study.config_path} cannot be read ({error})"
       ) from error
     if united is None:
@@ -156,9 +156,7 @@ def _same_subsets(studies, config, num_examples) -> dict[str, np.ndarray]:
       except FileNotFoundError:
         continue
       except (OSError, ValueError, EOFError) as error:
-        raise errors.ExperimentError(
-          f"{path} cannot be read ({error})"
-        ) from error
+        raise errors.StudyError(f"{path} cannot be read ({error})") from error
       rows = len(found) if found.ndim else 0
       if not subsets_lib.same_masks(found, masks[family][:rows]):
         raise errors.UsageError(
@@ -242,7 +240,7 @@ def _set_up(into, source, config, info, masks) -> None:
     try:
       shutil.copytree(source.dataset_dir, private)
       for name, problem in dataset_info.damaged_files(private, info).items():
-        raise errors.ExperimentError(f"the copy of {name} {problem}")
+        raise errors.StudyError(f"the copy of {name} {problem}")
       files.publish(private, into.dataset_dir)
     except BaseException:
       shutil.rmtree(private, ignore_errors=True)

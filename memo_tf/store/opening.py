@@ -17,7 +17,7 @@ _RESULTS = {"runs", "scores", "report", "damaged", "digests.json"}
 
 
 def open_directory(
-  directory: directory_lib.ExperimentDirectory, tidy: bool = True
+  directory: directory_lib.StudyDirectory, tidy: bool = True
 ) -> None:
   """Opens a study's directory, or makes a new one; checks that it is writable.
 
@@ -53,20 +53,20 @@ def open_directory(
 
 
 def recorded_config(
-  directory: directory_lib.ExperimentDirectory,
-  config: config_lib.ExperimentConfig | None = None,
-) -> config_lib.ExperimentConfig:
+  directory: directory_lib.StudyDirectory,
+  config: config_lib.StudyConfig | None = None,
+) -> config_lib.StudyConfig:
   """The recorded config, united with `config`; `config` if none is recorded.
 
   Raises:
     UsageError: if they contradict each other.
-    ExperimentError: if config.json is missing (without `config`) or damaged.
+    StudyError: if config.json is missing (without `config`) or damaged.
   """
   try:
     text = directory.config_path.read_text()
   except FileNotFoundError:
     if config is None:
-      raise errors.ExperimentError(
+      raise errors.StudyError(
         f"{directory.root} holds no study: it has no config.json."
       ) from None
     if (directory.root / "runs").exists() and _flagfile(directory).exists():
@@ -79,7 +79,7 @@ def recorded_config(
   try:
     recorded = config_lib.from_json(text).validate()
   except (ValueError, TypeError, AttributeError, RecursionError) as error:
-    raise errors.ExperimentError(
+    raise errors.StudyError(
       f"{directory.config_path} cannot be read ({error}). The settings also "
       f"stand in {directory.root / 'resolved.flags'}: move config.json away and "
       "give the command again."
@@ -87,7 +87,7 @@ def recorded_config(
   return recorded if config is None else _united(recorded, config)
 
 
-def _united(recorded, config) -> config_lib.ExperimentConfig:
+def _united(recorded, config) -> config_lib.StudyConfig:
   try:
     return config_lib.merge(recorded, config)
   except ValueError as error:
@@ -95,8 +95,8 @@ def _united(recorded, config) -> config_lib.ExperimentConfig:
 
 
 def is_recorded(
-  directory: directory_lib.ExperimentDirectory,
-  config: config_lib.ExperimentConfig,
+  directory: directory_lib.StudyDirectory,
+  config: config_lib.StudyConfig,
 ) -> bool:
   """Whether config.json has this, but for where and how the work is done."""
   try:

@@ -137,7 +137,7 @@ class RunStack:
 
 
 def read_run(
-  directory: directory_lib.ExperimentDirectory, unit: work_units.WorkUnit
+  directory: directory_lib.StudyDirectory, unit: work_units.WorkUnit
 ) -> pa.Table:
   """Reads one run's predictions, after checking them against their digest.
 
@@ -169,13 +169,13 @@ def read_run(
 
 
 def stack_runs(
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
   units: list[work_units.WorkUnit],
 ) -> RunStack:
   """Reads the predictions of the runs of one group into arrays.
 
   Raises:
-    ExperimentError: if a run is damaged, or has other examples or labels than
+    StudyError: if a run is damaged, or has other examples or labels than
       the first, or was trained on another subset than its family's.
   """
   path = directory.in_mask_path(units[0].subsets)
@@ -183,7 +183,7 @@ def stack_runs(
     masks = np.load(path, mmap_mode="r", allow_pickle=False)
     masks[max(unit.index for unit in units)]
   except (OSError, ValueError, EOFError, IndexError) as error:
-    raise errors.ExperimentError(
+    raise errors.StudyError(
       f"{path} does not hold the subsets of these runs ({error}); move it away "
       "and give the launch command again: the seed gives them anew."
     ) from error
@@ -204,7 +204,7 @@ def stack_runs(
     _check_same_examples(table, unit, is_test, labels, units[0])
     in_mask[m] = _column(table, "in_subset")[:num_train]
     if not np.array_equal(in_mask[m], masks[unit.index]):
-      raise errors.ExperimentError(
+      raise errors.StudyError(
         f"the run {unit.name} was not trained on subset {unit.index} of "
         f"{unit.subsets}: its recorded mask differs."
       )
@@ -232,20 +232,20 @@ def _check_same_examples(table, unit, is_test, labels, first) -> None:
     and np.array_equal(is_test, _is_test(table))
     and np.array_equal(ids, _column(table, "example_id"))
   ):
-    raise errors.ExperimentError(
+    raise errors.StudyError(
       f"the run {unit.name} has other examples or labels than {first.name}"
     )
 
 
 def read_examples(
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
 ) -> pd.DataFrame:
   """`dataset/examples.parquet`: example_id, split, label, clean_label, …"""
   path = directory.dataset_dir / "examples.parquet"
   try:
     return pd.read_parquet(path)
   except (OSError, pa.ArrowException) as error:
-    raise errors.ExperimentError(
+    raise errors.StudyError(
       f"{path} cannot be read ({error}); move {path.parent} away and give the "
       "launch command again: it is written anew."
     ) from error

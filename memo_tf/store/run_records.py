@@ -11,14 +11,14 @@ from memo_tf.store import files
 
 
 def read_records(
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
   unit: work_units.WorkUnit,
   outputs: frozenset[str],
 ) -> dict[str, np.ndarray]:
   """The arrays of a run's output files, those that are there.
 
   Raises:
-    ExperimentError: if one is damaged; says what to do.
+    StudyError: if one is damaged; says what to do.
   """
   state = directory.run_state(unit, check_digests=False)
   named = state.record["outputs"] if state.record else {}
@@ -27,7 +27,7 @@ def read_records(
     path = directory.run_dir(unit) / output
     content = path.read_bytes()
     if files.digest_bytes(content) != named[output]["digest"]:
-      raise errors.ExperimentError(
+      raise errors.StudyError(
         f"{path} is damaged: it does not have the recorded digest; give the "
         "launch command again: it moves the run aside and repeats it."
       )

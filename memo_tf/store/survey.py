@@ -52,12 +52,12 @@ class Survey:
 
 
 def survey(
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
   wanted: dict[work_units.WorkUnit, frozenset[str]],
   *,
   check_digests: bool = False,
 ) -> Survey:
-  """Looks at every unit's run; see `ExperimentDirectory.run_state`.
+  """Looks at every unit's run; see `StudyDirectory.run_state`.
 
   The cost of a unit does not depend on how many there are; one that was never
   run costs no look at the disk of its own.

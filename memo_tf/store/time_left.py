@@ -12,7 +12,7 @@ from memo_tf.store import survey
 
 
 def seconds_beside(
-  config: config_lib.ExperimentConfig,
+  config: config_lib.StudyConfig,
   units: Iterable[work_units.WorkUnit],
   known: dict[tuple[str, str, str], float],
 ) -> dict[work_units.WorkUnit, float]:

@@ -11,7 +11,7 @@ WEIGHTS = "weights.weights.h5"
 
 def load_weights(
   model,
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
   unit: work_units.WorkUnit,
 ) -> None:
   """Reads the weights of a finished run into a model of its kind."""

@@ -154,7 +154,7 @@ class DigitsTest(absltest.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    config = config_lib.ExperimentConfig(
+    config = config_lib.StudyConfig(
       data=settings_lib.DataConfig(
         label_noise=0.1,
         planted_exact_duplicates=50,

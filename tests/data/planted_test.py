@@ -22,8 +22,8 @@ EVERY_KIND = {
 }
 
 
-def config_of(seed=0, **fields) -> config_lib.ExperimentConfig:
-  return config_lib.ExperimentConfig(
+def config_of(seed=0, **fields) -> config_lib.StudyConfig:
+  return config_lib.StudyConfig(
     data=settings_lib.DataConfig(**fields),
     running=settings_lib.RunningConfig(seed=seed),
   ).validate()

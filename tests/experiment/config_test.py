@@ -23,7 +23,7 @@ def with_field(config, group, name, value):
 
 def config_of(**fields):
   """The default config with some fields changed, by name."""
-  config = config_lib.ExperimentConfig()
+  config = config_lib.StudyConfig()
   groups = {field.name: group for group, field in FIELDS}
   for name, value in fields.items():
     config = with_field(config, groups[name], name, value)
@@ -45,7 +45,7 @@ def policy_of(name):
 
 class JsonTest(parameterized.TestCase):
   def test_round_trip_of_the_default(self):
-    config = config_lib.ExperimentConfig()
+    config = config_lib.StudyConfig()
 
     self.assertEqual(config_lib.from_json(config.to_json()), config)
 
@@ -89,7 +89,7 @@ class JsonTest(parameterized.TestCase):
 
   @parameterized.parameters(2, 99, None, "1", 1.5)
   def test_other_format_is_refused(self, version):
-    content = json.loads(config_lib.ExperimentConfig().to_json())
+    content = json.loads(config_lib.StudyConfig().to_json())
     content["format_version"] = version
 
     with self.assertRaisesRegex(ValueError, f"format_version {version};"):
@@ -238,7 +238,7 @@ class MergeTest(parameterized.TestCase):
     *[(group, f.name) for group, f in FIELDS if f.metadata["policy"] == "free"]
   )
   def test_free_field_takes_the_new_value(self, group, name):
-    recorded = config_lib.ExperimentConfig()
+    recorded = config_lib.StudyConfig()
     value = other_value(getattr(getattr(recorded, group), name))
     given = with_field(recorded, group, name, value)
 
@@ -248,7 +248,7 @@ class MergeTest(parameterized.TestCase):
 
 class RulesTest(parameterized.TestCase):
   def test_default_is_valid(self):
-    config = config_lib.ExperimentConfig()
+    config = config_lib.StudyConfig()
 
     self.assertIs(config.validate(), config)
 
@@ -278,7 +278,7 @@ class RulesTest(parameterized.TestCase):
   def test_data_sets_by_name_and_by_path(self, name):
     data = settings_lib.DataConfig(dataset=name)
 
-    config_lib.ExperimentConfig(data=data).validate()
+    config_lib.StudyConfig(data=data).validate()
 
   @parameterized.parameters(
     ({"labels_file": "a.npy", "label_noise": 0.1}, "--label_noise exclude"),
@@ -288,11 +288,11 @@ class RulesTest(parameterized.TestCase):
     data = settings_lib.DataConfig(**settings)
 
     with self.assertRaisesRegex(ValueError, words):
-      config_lib.ExperimentConfig(data=data).validate()
+      config_lib.StudyConfig(data=data).validate()
 
   def test_replicas_share_a_batch_evenly(self):
     def config(batch_size):
-      return config_lib.ExperimentConfig(
+      return config_lib.StudyConfig(
         training=settings_lib.TrainingConfig(batch_size=batch_size),
         running=settings_lib.RunningConfig(strategy="mirrored", cpu_devices=2),
       )
@@ -303,7 +303,7 @@ class RulesTest(parameterized.TestCase):
 
   def test_the_same_file_elsewhere_is_the_same_study(self):
     def config(place, name="mine.npz"):
-      return config_lib.ExperimentConfig(
+      return config_lib.StudyConfig(
         data=settings_lib.DataConfig(
           dataset=f"npz:{place}/{name}",
           data_dir=place,

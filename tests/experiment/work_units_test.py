@@ -39,7 +39,7 @@ def study(
   families=(),
   **outputs,
 ):
-  return config_lib.ExperimentConfig(
+  return config_lib.StudyConfig(
     models=settings_lib.ModelsConfig(models=models, recipes=recipe_names),
     subsets=settings_lib.SubsetsConfig(
       num_subsets=num_subsets, subset_families=families

@@ -11,7 +11,7 @@ import sys
 
 from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
-from tests import small_study
+from tests.support import small_study
 
 HERE = pathlib.Path(__file__).resolve().parent
 GROUP = f"{small_study.MODEL}/one_hot/r0.70"
@@ -161,7 +161,7 @@ class Study:
 
   def healthy(self) -> dict[str, int]:
     """Each run that is whole, by its predictions' time of change."""
-    directory = directory_lib.ExperimentDirectory(self.folder)
+    directory = directory_lib.StudyDirectory(self.folder)
     found = {}
     for path in small_study.finished_runs(self.folder):
       name = str(path.parent.relative_to(directory.root / "runs"))

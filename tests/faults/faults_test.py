@@ -11,9 +11,9 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import pytest
 
-from tests import small_study
 from tests.faults import disturbed
 from tests.faults import table
+from tests.support import small_study
 
 
 def setUpModule():

@@ -13,10 +13,10 @@ import shutil
 import signal
 import time
 
-from tests import small_study
 from tests.faults import disturbed
 from tests.faults.disturbed import Ended
 from tests.faults.disturbed import Study
+from tests.support import small_study
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import unittest
 
-from tests import small_study
+from tests.support import small_study
 
 LOCAL_SLURM = pathlib.Path(__file__).with_name("local_slurm.sh")
 REQUIRED = "MEMO_TF_REQUIRE_LAUNCHERS"

@@ -10,8 +10,8 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import pytest
 
-from tests import small_study
 from tests.launchers import clusters
+from tests.support import small_study
 
 STUDY = {
   # Students, whose teachers come first.

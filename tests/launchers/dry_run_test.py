@@ -16,8 +16,8 @@ from absl.testing import parameterized
 
 from launchers import contract
 from launchers import slurm_script
-from tests import small_study
 from tests.launchers import clusters
+from tests.support import small_study
 
 RECIPES = "one_hot,distilled-cifar_resnet-14-t3"
 

@@ -21,8 +21,8 @@ class LedgerTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
     root = pathlib.Path(self.create_tempdir().full_path)
-    self.directory = directory_lib.ExperimentDirectory(root)
-    self.config = config_lib.ExperimentConfig(
+    self.directory = directory_lib.StudyDirectory(root)
+    self.config = config_lib.StudyConfig(
       models=settings_lib.ModelsConfig(
         models=("cifar_resnet-8",), recipes=("one_hot", STUDENT)
       ),

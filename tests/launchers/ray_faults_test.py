@@ -11,8 +11,8 @@ import pytest
 
 from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
-from tests import small_study
 from tests.launchers import clusters
+from tests.support import small_study
 
 
 def ray_command(cluster, folder, *more, **changes):
@@ -116,7 +116,7 @@ class MultiWorkerTest(absltest.TestCase):
     self.assertNotEmpty(
       [e for e in clusters.record(folder) if e["event"] == "died"]
     )
-    directory = directory_lib.ExperimentDirectory(folder)
+    directory = directory_lib.StudyDirectory(folder)
     records = [
       json.loads((directory.run_dir(unit) / "run.json").read_text())
       for unit in (

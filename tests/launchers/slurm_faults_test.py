@@ -11,8 +11,8 @@ import subprocess
 from absl.testing import absltest
 import pytest
 
-from tests import small_study
 from tests.launchers import clusters
+from tests.support import small_study
 
 STUDY = {
   "recipes": "one_hot,distilled-cifar_resnet-8-w0.5-t3",

@@ -15,7 +15,7 @@ RECIPES = ("one_hot", "distilled-cifar_resnet-14-t3")
 
 
 def study(**models):
-  return config_lib.ExperimentConfig(
+  return config_lib.StudyConfig(
     models=settings_lib.ModelsConfig(**models),
     subsets=settings_lib.SubsetsConfig(num_subsets=10),
   ).validate()

@@ -73,7 +73,7 @@ class PageTest(absltest.TestCase):
     self, results, failures=None, report_images="shown", duplicates=None
   ) -> str:
     root = pathlib.Path(self.create_tempdir().full_path)
-    directory = directory_lib.ExperimentDirectory(root)
+    directory = directory_lib.StudyDirectory(root)
     directory.dataset_dir.mkdir()
     np.save(
       directory.dataset_dir / "images.npy", np.zeros((6, 8, 8, 3), np.uint8)
@@ -110,7 +110,7 @@ class PageTest(absltest.TestCase):
         )
     path = page.write_page(
       directory,
-      config_lib.ExperimentConfig(
+      config_lib.StudyConfig(
         outputs=settings_lib.OutputsConfig(report_images=report_images)
       ),
       results,

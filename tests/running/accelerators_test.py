@@ -71,7 +71,7 @@ class WorkersTest(absltest.TestCase):
     )
 
   def test_processes_are_given_a_gpu_each_also_after_a_death(self):
-    config = config_lib.ExperimentConfig()
+    config = config_lib.StudyConfig()
     count = worker_pool.number_of_workers(config.running)
     setup = {"config": config.to_json(), "experiment_dir": "none"}
 

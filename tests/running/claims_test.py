@@ -21,7 +21,7 @@ class ClaimsTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
     root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    self.directory = directory_lib.ExperimentDirectory(root)
+    self.directory = directory_lib.StudyDirectory(root)
     self.now = 1000.0
     clock = mock.patch.object(claims.time, "monotonic", lambda: self.now)
     self.enterContext(clock)

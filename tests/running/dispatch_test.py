@@ -12,7 +12,7 @@ from memo_tf.running import claims
 from memo_tf.running import dispatch
 from memo_tf.running import worker_pool
 from memo_tf.store import survey as survey_lib
-from tests import made_up
+from tests.support import made_up
 
 
 class Pool:
@@ -100,7 +100,7 @@ class DispatchTest(absltest.TestCase):
     self.assertEqual(self.run_units(pool).failures, {})
 
   def test_students_of_a_failed_teacher_fail_without_being_run(self):
-    config = config_lib.ExperimentConfig(
+    config = config_lib.StudyConfig(
       subsets=self.config.subsets,
       models=settings_lib.ModelsConfig(
         recipes=("distilled-cifar_resnet-8-t3",)

@@ -14,7 +14,7 @@ from memo_tf.running import measuring
 from memo_tf.running.unit import run
 from memo_tf.store import directory as directory_lib
 
-CONFIG = config_lib.ExperimentConfig(
+CONFIG = config_lib.StudyConfig(
   data=settings_lib.DataConfig(label_noise=0.1, planted_noise_images=30),
   models=settings_lib.ModelsConfig(models=("cifar_resnet-8-w0.125",)),
   running=settings_lib.RunningConfig(storage="stream"),
@@ -37,7 +37,7 @@ class MeasuringTest(absltest.TestCase):
       sample.data.test_labels, whole.test_labels[:512]
     )
 
-    directory = directory_lib.ExperimentDirectory(pathlib.Path("/nowhere"))
+    directory = directory_lib.StudyDirectory(pathlib.Path("/nowhere"))
     session = run.Session(CONFIG, directory, sample.data)
     with (
       mock.patch.object(measuring, "TOTAL_SECONDS", 0.01),

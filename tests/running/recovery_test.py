@@ -9,7 +9,7 @@ from memo_tf.experiment import errors
 from memo_tf.experiment import flagfile
 from memo_tf.running import preparation
 from memo_tf.store import opening
-from tests import made_up
+from tests.support import made_up
 
 
 class LostConfigTest(absltest.TestCase):
@@ -47,7 +47,7 @@ class LostConfigTest(absltest.TestCase):
     self.assertEqual(sorted(self.directory.root.rglob("*")), before)
 
   def test_status_says_so(self):
-    with self.assertRaisesRegex(errors.ExperimentError, "has no config.json"):
+    with self.assertRaisesRegex(errors.StudyError, "has no config.json"):
       opening.recorded_config(self.directory)
 
 
@@ -60,9 +60,7 @@ class SameDataTest(absltest.TestCase):
     path = directory.dataset_dir / "info.json"
     path.write_text(path.read_text().replace("d" * 32, "e" * 32))
 
-    with self.assertRaisesRegex(
-      errors.ExperimentError, "is not to be had again"
-    ):
+    with self.assertRaisesRegex(errors.StudyError, "is not to be had again"):
       preparation._check_same_as_runs(directory)
     # Moved, not deleted.
     self.assertFalse(directory.dataset_dir.exists())

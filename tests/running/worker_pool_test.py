@@ -14,7 +14,7 @@ class WorkerPoolTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
     self.root = pathlib.Path(self.create_tempdir().full_path)
-    self.config = config_lib.ExperimentConfig()
+    self.config = config_lib.StudyConfig()
 
   def pool(self, workers: int) -> worker_pool.WorkerPool:
     setup = {
@@ -62,7 +62,7 @@ class WorkerPoolTest(absltest.TestCase):
 
     with self.pool(1) as pool:
       with self.assertRaisesRegex(
-        errors_lib.ExperimentError, "00000: .*info.json cannot be read"
+        errors_lib.StudyError, "00000: .*info.json cannot be read"
       ):
         list(pool.run([task]))
 
@@ -108,7 +108,7 @@ class WorkerPoolTest(absltest.TestCase):
 
     self.config = Broken()
     with self.pool(1) as pool:
-      with self.assertRaises(errors_lib.ExperimentError):
+      with self.assertRaises(errors_lib.StudyError):
         list(pool.run([{"task": "prepare"}]))
 
   def test_number_of_workers(self):

@@ -128,7 +128,7 @@ class StoredImagesTest(parameterized.TestCase):
     self.assertEqual(sum(read), expected)
     for n in broken:
       with self.assertRaisesRegex(
-        errors.ExperimentError,
+        errors.StudyError,
         rf"train-00000-of-00001.tfrecord is damaged: the image of example {n} "
         r".*move the folder .* away",
       ):
@@ -143,7 +143,7 @@ class StoredImagesTest(parameterized.TestCase):
     os.truncate(shard_of(stored), shard_of(stored).stat().st_size - 200)
     last = int(np.argmax(stored.records._index["offset"]))
 
-    with self.assertRaisesRegex(errors.ExperimentError, "ends before"):
+    with self.assertRaisesRegex(errors.StudyError, "ends before"):
       list(stored.batches(np.array([[last]])))
 
   def test_an_example_that_was_not_written_is_an_error(self):

@@ -95,7 +95,7 @@ class StoredImages:
       k being `steps_at_once(B)`, or what is left.
 
     Raises:
-      ExperimentError: that names the file and example that are damaged.
+      StudyError: that names the file and example that are damaged.
     """
     size = self.steps_at_once(ids.shape[1]) * ids.shape[1]
     if size not in self._datasets:
@@ -106,7 +106,7 @@ class StoredImages:
     except tf.errors.OpError as error:
       if self._error is not None:
         raise self._error from error
-      raise errors.ExperimentError(
+      raise errors.StudyError(
         f"an image of the data set cannot be decoded ({error.message[:200]})"
       ) from error
 
@@ -141,6 +141,6 @@ class StoredImages:
   def _contents(self, ids: np.ndarray) -> list[bytes]:
     try:
       return self.records.read(ids)
-    except errors.ExperimentError as error:
+    except errors.StudyError as error:
       self._error = error  # which TensorFlow would make a text of
       raise

@@ -160,7 +160,7 @@ class Records:
     """The bytes of some examples' images.
 
     Raises:
-      ExperimentError: that names the file and example that are damaged.
+      StudyError: that names the file and example that are damaged.
     """
     rows = self._index[ids]
     contents = []
@@ -191,14 +191,14 @@ class Records:
   def _damaged(self, shard: int, example_id: int, why: str):
     path = self._paths[shard]
     folder = path.parent.parent if path.suffix == ".tfrecord" else path.parent
-    return errors.ExperimentError(
+    return errors.StudyError(
       f"{path} is damaged: the image of example {example_id} cannot be used, "
       f"{why}; " + dataset_info.ADVICE.format(folder=folder)
     )
 
 
 def open_split(
-  directory: directory_lib.ExperimentDirectory, info: dict, split: str
+  directory: directory_lib.StudyDirectory, info: dict, split: str
 ) -> Records:
   """The records of `train` or `test` of `dataset/`.
 
@@ -206,7 +206,7 @@ def open_split(
   `images.npy`: those are read then.
 
   Raises:
-    ExperimentError: if the index is not there or not whole.
+    StudyError: if the index is not there or not whole.
   """
   folder = directory.dataset_dir / "shards"
   count = info[f"num_{split}"]
@@ -219,7 +219,7 @@ def open_split(
     index, why = None, str(error)
   if index is None or index.dtype != INDEX_TYPE or index.shape != (count,):
     why = why if index is None else f"it does not hold {count} examples"
-    raise errors.ExperimentError(
+    raise errors.StudyError(
       f"{path} is damaged: {why}; "
       + dataset_info.ADVICE.format(folder=directory.dataset_dir)
     )

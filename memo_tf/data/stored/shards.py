@@ -42,8 +42,8 @@ ALIGNMENT = 64
 
 def write_dataset(
   data: load.ImageDataset,
-  config: config_lib.ExperimentConfig,
-  directory: directory_lib.ExperimentDirectory,
+  config: config_lib.StudyConfig,
+  directory: directory_lib.StudyDirectory,
 ) -> dict:
   """Writes `dataset/`, whole or not at all; returns the content of info.json.
 
@@ -109,7 +109,7 @@ def write_dataset(
 
 def description(
   data,
-  config: config_lib.ExperimentConfig,
+  config: config_lib.StudyConfig,
   image_shape: tuple[int, int, int],
   train: planted.TrainingSet,
 ) -> dict:
@@ -197,7 +197,7 @@ def read_shards(
     ids int64 `[n]`, labels int32 `[n]`, images `[n, H, W, channels]`.
 
   Raises:
-    ExperimentError: if a record is damaged, an id comes twice, there are not n
+    StudyError: if a record is damaged, an id comes twice, there are not n
       of them, or one differs from `shared`.
   """
   spec = {
@@ -224,18 +224,18 @@ def read_shards(
       if shared is None:
         images[rows] = pixels
       elif not _same_images(shared, ids[rows], pixels):
-        raise errors.ExperimentError(
+        raise errors.StudyError(
           f"the shards in {folder} do not hold the images of images.npy; "
           + dataset_info.ADVICE.format(folder=folder.parent)
         )
       read += len(batch)
   except tf.errors.OpError as error:
-    raise errors.ExperimentError(
+    raise errors.StudyError(
       f"a TFRecord in {folder} is damaged ({error.message}); "
       + dataset_info.ADVICE.format(folder=folder.parent)
     ) from error
   if read != count:
-    raise errors.ExperimentError(
+    raise errors.StudyError(
       f"the shards in {folder} do not hold {count} examples; "
       + dataset_info.ADVICE.format(folder=folder.parent)
     )
@@ -244,7 +244,7 @@ def read_shards(
     ids, labels = ids[order], labels[order]
     images = images[order] if shared is None else shared
   if (np.diff(ids) == 0).any():
-    raise errors.ExperimentError(f"an example's id comes twice in {folder}")
+    raise errors.StudyError(f"an example's id comes twice in {folder}")
   return ids, labels, images
 
 

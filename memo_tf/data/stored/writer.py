@@ -48,8 +48,8 @@ LOG_EVERY = 10_000
 
 def write_dataset(
   data: image_source.LargeDataset,
-  config: config_lib.ExperimentConfig,
-  directory: directory_lib.ExperimentDirectory,
+  config: config_lib.StudyConfig,
+  directory: directory_lib.StudyDirectory,
 ) -> dict:
   """Writes `dataset/`, whole or not at all; returns the content of info.json.
 
@@ -283,7 +283,7 @@ def _in_threads(
 
 
 def number_planted(
-  data: image_source.LargeDataset, config: config_lib.ExperimentConfig
+  data: image_source.LargeDataset, config: config_lib.StudyConfig
 ) -> int:
   """How many examples will be appended: labels settle it, not images.
 
@@ -302,7 +302,7 @@ def number_planted(
   return 0 if further is None else len(further.labels)
 
 
-def _check_duplicates(data, config: config_lib.ExperimentConfig) -> None:
+def _check_duplicates(data, config: config_lib.StudyConfig) -> None:
   count = len(data.train_labels) + len(data.test_labels)
   if config.data.find_duplicates == "near" and count > MAX_COMPARED:
     raise errors.UsageError(

@@ -1,4 +1,4 @@
-"""The settings of the data set, a group of `config.ExperimentConfig`."""
+"""The settings of the data set, a group of `config.StudyConfig`."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""The settings of proxies, a group of `config.ExperimentConfig`.
+"""The settings of proxies, a group of `config.StudyConfig`.
 
 What is recorded is fixed from the first proxy on (`config.merge`).
 """

@@ -102,7 +102,7 @@ def output_bytes(
 
 
 def publish(
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
   unit: work_units.WorkUnit,
   record: dict,
   outputs: dict[str, bytes],

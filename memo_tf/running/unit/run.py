@@ -53,8 +53,8 @@ class Session:
 
   def __init__(
     self,
-    config: config_lib.ExperimentConfig,
-    directory: directory_lib.ExperimentDirectory,
+    config: config_lib.StudyConfig,
+    directory: directory_lib.StudyDirectory,
     data: pipeline.ArrayDataset | None = None,
   ):
     self.config = config
@@ -111,7 +111,7 @@ def run_unit(
 
   Raises:
     DivergedError: if the loss, a weight or a logit is not finite.
-    ExperimentError: if the unit was finished before, is repeated for one more
+    StudyError: if the unit was finished before, is repeated for one more
       output, and does not reproduce its predictions.
     OSError: if the run cannot be written.
   """

@@ -18,7 +18,7 @@ from memo_tf.training import trainer as trainer_lib
 
 
 def prepare(
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
   trainer: trainer_lib.Trainer,
   unit: work_units.WorkUnit,
   recipe: recipes.Recipe,
@@ -40,7 +40,7 @@ def prepare(
     "predictions_digest": …}}`, or nothing.
 
   Raises:
-    ExperimentError: if the teacher's run is not finished, is damaged, or was
+    StudyError: if the teacher's run is not finished, is damaged, or was
       trained on other examples; names both units.
   """
   if not isinstance(recipe, recipes.DistilledRecipe):
@@ -73,7 +73,7 @@ def prepare(
 
 
 def check_subset(
-  directory: directory_lib.ExperimentDirectory,
+  directory: directory_lib.StudyDirectory,
   unit: work_units.WorkUnit,
   teacher: work_units.WorkUnit,
   in_mask: np.ndarray,
@@ -81,7 +81,7 @@ def check_subset(
   """Compares the subset that a teacher's run recorded with its student's.
 
   Raises:
-    ExperimentError: if they differ in any example.
+    StudyError: if they differ in any example.
   """
   table = predictions.read_run(directory, teacher)
   recorded = table["in_subset"].to_numpy()[: len(in_mask)]

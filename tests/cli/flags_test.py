@@ -1,0 +1,387 @@
+"""Flags: one for each config field, flagfiles found by name, written again."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import tempfile
+from unittest import mock
+
+from absl import flags
+from absl.testing import absltest
+from absl.testing import parameterized
+
+from memo_tf.cli import flags as flags_lib
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import flagfile
+
+FIELDS = [
+  (group, field)
+  for group, kind in config_lib.groups().items()
+  for field in dataclasses.fields(kind)
+]
+
+
+def new_flags():
+  values = flags.FlagValues()
+  flags_lib.define_flags(values, "program")
+  return values
+
+
+def config_from(*arguments):
+  values = new_flags()
+  values(["program", *flags_lib.resolve_flagfiles(list(arguments))])
+  return flags_lib.study_config(values)
+
+
+def other_value(field):
+  """A valid value of a field that is not its default."""
+  special = {
+    "dataset": "cifar10:3.*.*",
+    "train_split": "train[:900]",
+    "test_fraction": 0.25,
+    "image_key": "picture",
+    "label_key": "kind",
+    "image_size": 32,
+    "label_noise": 0.125,
+    "planted_near_noise": 0.05,
+    "planted_copies": (2, 5),
+    "near_duplicate_distance": 0.15,
+    "subset_ratio": 0.35,
+    "subset_families": ("r0.50", "full"),
+    "models": ("cifar_resnet-14", "cifar_resnet-8-w0.5"),
+    "warmup_epochs": 0.1,
+    "decay_epochs": (1.5, 3.0),
+    "decay_factor": 1 / 3,
+    "momentum": 0.85,
+    "batch_norm_momentum": 0.75,
+    "weight_decay": 5e-5,
+    "jit_compile": "off",
+    "outcomes": ("correctness", "margin"),
+    "min_memorization": 0.5,
+    "min_influence": 0.3,
+    "min_change": 0.3,
+    "interval_width": 0.1,
+    "jpeg_quality": 90,
+    "memory_budget_gb": 0.5,
+    "storage": "memory",
+    "batch_size": 64,
+    "proxies": ("el2n", "curvature"),
+    "proxy_settings": ("el2n.at=none", "grand.at=0.5"),
+    "curvature_step": 0.01,
+  }
+  if field.name in special:
+    return special[field.name]
+  if "choices" in field.metadata:
+    choices = field.metadata["choices"]
+    return next(c for c in choices if c != field.default)
+  if isinstance(field.default, bool):
+    return not field.default
+  if isinstance(field.default, (int, float)):
+    return field.default + 3
+  return field.default  # Excluded by another, not recorded, or the only one.
+
+
+def other_config():
+  parts = {
+    group: kind(**{f.name: other_value(f) for f in dataclasses.fields(kind)})
+    for group, kind in config_lib.groups().items()
+  }
+  return config_lib.StudyConfig(**parts).validate()
+
+
+class DefineFlagsTest(parameterized.TestCase):
+  @parameterized.parameters(*[(field,) for _, field in FIELDS])
+  def test_field_has_a_flag_of_its_name_default_and_meaning(self, field):
+    flag = new_flags()[field.name]
+
+    default = field.default
+    if isinstance(default, tuple):
+      default = [str(item) for item in default]
+    self.assertEqual(flag.default, default)
+    self.assertIs(type(flag.default), type(default))
+    # absl puts the choices of an enum before the text.
+    self.assertEndsWith(flag.help, field.metadata["help"])
+
+  def test_there_are_no_flags_but_the_fields_and_three(self):
+    names = {field.name for _, field in FIELDS}
+
+    # A fresh FlagValues has absl's own --flagfile and --undefok at most.
+    found = set(new_flags()) - {"flagfile", "undefok"}
+
+    self.assertEqual(found, names | {"experiment_dir", "dry_run", "work_units"})
+
+  def test_global_flags_are_left_alone(self):
+    before = set(flags.FLAGS)
+
+    new_flags()
+
+    self.assertEqual(set(flags.FLAGS), before)
+
+  def test_each_flag_is_shown_in_one_group(self):
+    groups = new_flags().flags_by_module_dict()
+
+    shown = [flag.name for members in groups.values() for flag in members]
+    shown = [name for name in shown if name not in ("flagfile", "undefok")]
+    self.assertLen(set(shown), len(shown))
+    short = {flag.name for flag in groups["program"]}
+    self.assertEqual(
+      short,
+      {"experiment_dir", "dry_run"}
+      | {f.name for _, f in FIELDS if f.metadata.get("short")},
+    )
+    self.assertIn(
+      "momentum",
+      [flag.name for flag in groups["program: recipe: how a model is trained"]],
+    )
+
+  @parameterized.parameters(
+    "--epochs=many",
+    "--epochs=1.5",
+    "--learning_rate=fast",
+    "--nesterov=perhaps",
+    "--schedule=linear",
+    "--no_such_flag=1",
+    "--epoch=3",
+  )
+  def test_wrong_flag_is_refused_by_name(self, argument):
+    name = argument.partition("=")[0].lstrip("-")
+
+    with self.assertRaisesRegex(flags.Error, name):
+      config_from(argument)
+
+
+class ExperimentConfigTest(parameterized.TestCase):
+  def test_no_flags_give_the_default_config(self):
+    self.assertEqual(config_from(), config_lib.StudyConfig())
+
+  def test_each_kind_of_flag(self):
+    config = config_from(
+      "--epochs=3",
+      "--learning_rate=0.25",
+      "--nonesterov",
+      "--keep_logits",
+      "--schedule=step",
+      "--models=cifar_resnet-8,cifar_resnet-14",
+      "--decay_epochs=1,2.5",
+      "--subset_families=",
+    )
+
+    self.assertEqual(config.training.epochs, 3)
+    self.assertEqual(config.training.learning_rate, 0.25)
+    self.assertIs(config.training.nesterov, False)
+    self.assertIs(config.outputs.keep_logits, True)
+    self.assertEqual(config.training.schedule, "step")
+    self.assertEqual(
+      config.models.models, ("cifar_resnet-8", "cifar_resnet-14")
+    )
+    self.assertEqual(config.training.decay_epochs, (1.0, 2.5))
+    self.assertEqual(config.subsets.subset_families, ())
+
+  def test_config_is_validated(self):
+    with self.assertRaisesRegex(ValueError, "--subset_ratio must be strictly"):
+      config_from("--subset_ratio=1")
+
+  def test_list_of_numbers_takes_numbers(self):
+    with self.assertRaisesRegex(
+      ValueError, "--decay_epochs takes .*numbers.*--decay_epochs=1,x"
+    ):
+      config_from("--decay_epochs=1,x")
+
+
+class FlagfileTest(parameterized.TestCase):
+  def setUp(self):
+    super().setUp()
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    self.own = root / "project flags"
+    self.here = root / "here"
+    self.own.mkdir()
+    self.here.mkdir()
+    self.enterContext(contextlib.chdir(self.here))
+    self.enterContext(mock.patch.object(flags_lib, "FLAGFILE_DIR", self.own))
+
+  def write(self, folder, name, text):
+    path = folder / name
+    path.write_text(text)
+    return path
+
+  def test_bare_name_is_found_among_the_projects(self):
+    path = self.write(self.own, "a.flags", "--epochs=3\n")
+
+    found = flags_lib.resolve_flagfiles(["--flagfile=a.flags"])
+
+    self.assertEqual(found, [f"--flagfile={path}"])
+    self.assertEqual(config_from("--flagfile=a.flags").training.epochs, 3)
+
+  def test_local_file_comes_first(self):
+    self.write(self.own, "a.flags", "--epochs=3\n")
+    self.write(self.here, "a.flags", "--epochs=4\n")
+
+    self.assertEqual(config_from("--flagfile=a.flags").training.epochs, 4)
+
+  @parameterized.parameters(
+    (["--flagfile=a.flags"],),
+    (["--flagfile", "a.flags"],),
+    (["-flagfile=a.flags"],),
+    (["-flagfile", "a.flags"],),
+    (["--seed=1", "--flagfile", "a.flags", "--workers=2"],),
+    (["--flagfile=a.flags", "--flagfile", "a.flags"],),
+  )
+  def test_both_ways_to_write_it(self, arguments):
+    self.write(self.own, "a.flags", "--epochs=3\n")
+
+    config = config_from(*arguments)
+
+    self.assertEqual(config.training.epochs, 3)
+    if len(arguments) == 4:
+      self.assertEqual((config.running.seed, config.running.workers), (1, 2))
+
+  def test_path_with_a_folder_is_taken_as_it_is(self):
+    path = self.write(self.own, "a.flags", "--epochs=3\n")
+
+    found = flags_lib.resolve_flagfiles([f"--flagfile={path}"])
+
+    self.assertEqual(found, [f"--flagfile={path}"])
+
+  def test_other_arguments_stay(self):
+    arguments = ["--epochs=3", "--flagfiles=x", "flagfile=a", "a.flags", "--"]
+
+    self.assertEqual(flags_lib.resolve_flagfiles(arguments), arguments)
+
+  def test_later_flags_win(self):
+    self.write(self.own, "a.flags", "--epochs=3\n--seed=7\n")
+
+    after = config_from("--flagfile=a.flags", "--epochs=9")
+    before = config_from("--epochs=9", "--flagfile=a.flags")
+
+    self.assertEqual((after.training.epochs, after.running.seed), (9, 7))
+    self.assertEqual((before.training.epochs, before.running.seed), (3, 7))
+
+  @parameterized.parameters(
+    (["--flagfile=none.flags"],),
+    (["--flagfile", "none.flags"],),
+    (["--flagfile="],),
+    (["--flagfile=sub/a.flags"],),
+    (["--flagfile=../none.flags"],),
+  )
+  def test_unknown_file_is_refused_and_the_known_are_named(self, arguments):
+    self.write(self.own, "a.flags", "--epochs=3\n")
+
+    with self.assertRaisesRegex(ValueError, "no such file.*has: a.flags") as e:
+      flags_lib.resolve_flagfiles(arguments)
+
+    name = arguments[-1].removeprefix("--flagfile=")
+    self.assertEndsWith(str(e.exception), f"Received: --flagfile={name}")
+
+  @parameterized.parameters(
+    "--experiment_dir=runs # where",
+    "--epochs=3  # three",
+    "--dataset=digits #",
+    "-epochs=3 # three",
+  )
+  def test_trailing_comment_is_refused(self, line):
+    self.write(self.own, "a.flags", f"# A study.\n--seed=1\n{line}\n")
+
+    with self.assertRaisesRegex(
+      ValueError, "line 3 of .*a.flags has a trailing comment"
+    ) as caught:
+      flags_lib.resolve_flagfiles(["--flagfile=a.flags"])
+    self.assertIn(repr(line), str(caught.exception))
+
+  def test_whole_line_comments_and_blank_lines_are_fine(self):
+    self.write(
+      self.own, "a.flags", "# One # two.\n\n  # Three.\n--epochs=3\n// Four.\n"
+    )
+
+    self.assertEqual(config_from("--flagfile=a.flags").training.epochs, 3)
+
+  def test_sharp_within_a_value_is_fine(self):
+    self.write(self.own, "a.flags", "--experiment_dir=run#3\n")
+    values = new_flags()
+
+    values(["x", *flags_lib.resolve_flagfiles(["--flagfile=a.flags"])])
+
+    self.assertEqual(values["experiment_dir"].value, "run#3")
+
+  def test_file_that_is_no_text_is_refused(self):
+    (self.own / "a.flags").write_bytes(b"\xff\xfe--epochs")
+
+    with self.assertRaisesRegex(ValueError, "a.flags cannot be read"):
+      flags_lib.resolve_flagfiles(["--flagfile=a.flags"])
+
+
+class OwnFlagfilesTest(absltest.TestCase):
+  def test_each_is_found_by_name_and_gives_a_valid_config(self):
+    names = [p.name for p in flags_lib.FLAGFILE_DIR.glob("*.flags")]
+    self.assertIn("digits.flags", names)
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+      for name in names:
+        config = config_from(f"--flagfile={name}")
+
+        self.assertNotEqual(config, config_lib.StudyConfig(), name)
+
+
+class ResolvedFlagsTest(parameterized.TestCase):
+  def parsed_again(self, config):
+    with tempfile.TemporaryDirectory() as folder:
+      path = pathlib.Path(folder) / "resolved.flags"
+      path.write_text(flagfile.resolved_flags(config))
+      return config_from(f"--flagfile={path}")
+
+  def test_other_config_differs_wherever_it_can(self):
+    config = other_config()
+
+    same = {
+      f.name
+      for g, f in FIELDS
+      if getattr(getattr(config, g), f.name) == f.default
+    }
+
+    self.assertEqual(
+      same,
+      {"recipes", "data_dir", "labels_file", "test_split", "proxy_files"},
+    )
+
+  def test_parsed_again_gives_the_same_config(self):
+    for config in (config_lib.StudyConfig(), other_config()):
+      self.assertEqual(self.parsed_again(config), config)
+
+  def test_no_path_of_this_machine_is_recorded(self):
+    config = config_from(
+      "--dataset=npz:/here/mine.npz",
+      "--data_dir=/here",
+      "--labels_file=/here/human.npy",
+    )
+
+    text = flagfile.resolved_flags(config)
+
+    self.assertNotIn("/here", text)
+    self.assertIn("--dataset=npz:mine.npz\n", text)
+    self.assertIn("--labels_file=human.npy\n", text)
+
+  def test_every_field_is_on_a_line_of_its_own(self):
+    text = flagfile.resolved_flags(other_config())
+
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    # --data_dir and --proxy_files are this machine's.
+    self.assertLen(lines, len(FIELDS) - 2)
+    self.assertIn("--nonesterov", lines)
+    self.assertIn("--keep_logits", lines)
+    self.assertIn("--decay_epochs=1.5,3.0", lines)
+    self.assertIn("--weight_decay=5e-05", lines)
+
+  def test_holds_no_path(self):
+    with tempfile.TemporaryDirectory() as folder:
+      values = new_flags()
+      values(["program", f"--experiment_dir={folder}/study"])
+
+      text = flagfile.resolved_flags(flags_lib.study_config(values))
+
+    self.assertNotIn("experiment_dir", text)
+    self.assertNotIn(folder, text)
+    self.assertNotIn(os.sep, text)
+
+
+if __name__ == "__main__":
+  absltest.main()

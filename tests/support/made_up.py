@@ -1,0 +1,121 @@
+"""Studies with made-up runs: no model is trained, all files are as recorded."""
+
+import json
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import recipes
+from memo_tf.experiment import settings as settings_lib
+from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.experiment import work_units
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import files
+from memo_tf.store import predictions
+
+NUM_TRAIN, NUM_TEST, CLASSES = 20, 5, 3
+LABELS = np.arange(NUM_TRAIN) % CLASSES
+TEST_LABELS = np.arange(NUM_TEST) % CLASSES
+GROUP = ("cifar_resnet-8", "one_hot", "r0.70")
+
+
+def config(num_subsets: int = 4, seed: int = 0, **recipe):
+  return config_lib.StudyConfig(
+    subsets=settings_lib.SubsetsConfig(num_subsets=num_subsets),
+    training=settings_lib.TrainingConfig(**recipe),
+    running=settings_lib.RunningConfig(seed=seed, workers=1),
+  ).validate()
+
+
+def unit(index: int) -> work_units.WorkUnit:
+  return work_units.WorkUnit(*GROUP, index)
+
+
+def make(
+  root: pathlib.Path,
+  settings: config_lib.StudyConfig,
+  runs=range(4),
+  dataset_digest: str = "d" * 32,
+) -> directory_lib.StudyDirectory:
+  """Writes a study with these runs."""
+  directory = directory_lib.StudyDirectory(root)
+  directory.dataset_dir.mkdir(parents=True)
+  content = b"shard"
+  (directory.dataset_dir / "shard").write_bytes(content)
+  pd.DataFrame(
+    {
+      "example_id": [*range(NUM_TRAIN), *range(NUM_TEST)],
+      "split": ["train"] * NUM_TRAIN + ["test"] * NUM_TEST,
+      "label": [*LABELS, *TEST_LABELS],
+      "clean_label": [*LABELS, *TEST_LABELS],
+      "is_noisy": False,
+    }
+  ).to_parquet(directory.dataset_dir / "examples.parquet")
+  info = {
+    "format_version": 1,
+    "num_train": NUM_TRAIN,
+    "digest": dataset_digest,
+    "files": {
+      name: files.file_entry(directory.dataset_dir / name)
+      for name in ("shard", "examples.parquet")
+    },
+  }
+  (directory.dataset_dir / "info.json").write_text(json.dumps(info))
+  masks = masks_of(settings)
+  path = directory.in_mask_path(GROUP[2])
+  path.parent.mkdir()
+  np.save(path, masks)
+  for index in runs:
+    write_run(directory, settings, index, dataset_digest=dataset_digest)
+  directory.config_path.write_text(settings.to_json())
+  return directory
+
+
+def masks_of(settings) -> np.ndarray:
+  return subsets_lib.parse_family(GROUP[2]).in_mask(
+    NUM_TRAIN, settings.subsets.num_subsets, settings.running.seed
+  )
+
+
+def write_run(
+  directory, settings, index, *, logits_seed=0, outputs=(), **record
+) -> None:
+  """Writes one run; `outputs` are names of further files."""
+  mask = masks_of(settings)[index]
+  rng = np.random.default_rng([logits_seed, index])
+  table = predictions.from_logits(
+    rng.normal(size=(NUM_TRAIN, CLASSES)),
+    rng.normal(size=(NUM_TEST, CLASSES)),
+    LABELS,
+    TEST_LABELS,
+    mask,
+  )
+  contents = {
+    "predictions.parquet": predictions.table_bytes(table),
+    "history.jsonl": b"{}\n",
+    **{name: f"{name} {index}".encode() for name in outputs},
+  }
+  folder = directory.run_dir(unit(index))
+  folder.mkdir(parents=True)
+  entries = {}
+  for name, content in contents.items():
+    (folder / name).write_bytes(content)
+    entries[name] = files.file_entry(folder / name)
+  recipe = recipes.parse("one_hot", settings.training)
+  about = {
+    "format_version": 1,
+    "unit": unit(index).name,
+    "recipe_digest": recipe.digest(),
+    "dataset_digest": "d" * 32,
+    "subset_digest": files.digest_bytes(np.packbits(mask)),
+    "parameters": 10,
+    "in_accuracy": 0.5,
+    "machine": {"host": "h", "cpu": "c", "gpu": ""},
+    "versions": {"tensorflow": "t"},
+    "seconds": {"total": 1.0},
+    **record,
+    "outputs": entries,
+  }
+  (folder / "run.json").write_text(json.dumps(about))

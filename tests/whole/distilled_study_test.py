@@ -1,0 +1,167 @@
+"""Distilled students in a study: the teacher saw what the student saw."""
+
+import json
+import pathlib
+import shutil
+import tempfile
+
+from absl.testing import absltest
+import numpy as np
+
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import plan
+from memo_tf.experiment import settings as settings_lib
+from memo_tf.experiment import work_units
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
+from tests.support import small_study
+
+TEACHER = "cifar_resnet-8-w0.25"
+RECIPE = f"distilled-{TEACHER}-t3"
+FAMILIES = ("r0.70", "r0.50")
+SMALL = {
+  "num_subsets": 2,
+  "epochs": 2,
+  "recipes": RECIPE,
+  "subset_families": "r0.50",
+}
+
+
+def setUpModule():
+  global _TEMPORARY, STUDY, OUTPUT
+  _TEMPORARY = tempfile.TemporaryDirectory()
+  STUDY = pathlib.Path(_TEMPORARY.name) / "study"
+  OUTPUT = small_study.launch(STUDY, **SMALL)
+  if OUTPUT.returncode:
+    raise RuntimeError(OUTPUT.stderr)
+
+
+def tearDownModule():
+  _TEMPORARY.cleanup()
+
+
+def pairs():
+  """(student, teacher) units of the study."""
+  return [
+    (
+      work_units.WorkUnit(small_study.MODEL, RECIPE, family, index),
+      work_units.WorkUnit(TEACHER, "one_hot", family, index),
+    )
+    for family in FAMILIES
+    for index in range(2)
+  ]
+
+
+class DistilledStudyTest(absltest.TestCase):
+  def test_masks_of_teacher_and_student_are_equal_in_every_run(self):
+    directory = directory_lib.StudyDirectory(STUDY)
+    self.assertLen(small_study.finished_runs(STUDY), 8)
+    for student, teacher in pairs():
+      masks = [
+        predictions.read_run(directory, unit)["in_subset"].to_numpy()
+        for unit in (student, teacher)
+      ]
+      planned = np.load(directory.in_mask_path(student.subsets))[student.index]
+      for mask in masks:
+        np.testing.assert_array_equal(mask[:1500], planned)
+      records = [
+        directory.run_state(unit, check_digests=True).record
+        for unit in (student, teacher)
+      ]
+      self.assertEqual(records[0]["subset_digest"], records[1]["subset_digest"])
+      taught = records[0]["teacher"]
+      self.assertEqual(taught["unit"], teacher.name)
+      self.assertEqual(taught["subset_digest"], records[0]["subset_digest"])
+
+  def test_teachers_came_first_and_keep_their_weights(self):
+    for student, teacher in pairs():
+      paths = [STUDY / "runs" / u.name for u in (teacher, student)]
+      self.assertTrue((paths[0] / "weights.weights.h5").exists())
+      self.assertFalse((paths[1] / "weights.weights.h5").exists())
+      first, second = ((path / "run.json").stat().st_mtime_ns for path in paths)
+      self.assertLess(first, second)
+
+  def test_a_student_alone_waits_for_its_teacher(self):
+    folder = self.create_tempdir().full_path
+    student, teacher = pairs()[0]
+    alone = small_study.launch(folder, f"--work_units={student.name}", **SMALL)
+    self.assertEqual(alone.returncode, 2, alone.stderr)
+    self.assertIn(f"needs the weights of {teacher.name}", alone.stderr)
+
+    for unit in (teacher, student):
+      result = small_study.launch(folder, f"--work_units={unit.name}", **SMALL)
+      self.assertEqual(result.returncode, 0, result.stderr)
+
+    found, expected = small_study.arrays(folder), small_study.arrays(STUDY)
+    self.assertNotEmpty(found)
+    for name, array in found.items():
+      np.testing.assert_array_equal(array, expected[name])
+
+  def test_a_plan_with_a_teacher_on_another_subset_is_refused(self):
+    folder = pathlib.Path(self.create_tempdir().full_path) / "new"
+    for recipe in (f"{RECIPE}-full", f"{RECIPE}-r0.50"):
+      result = small_study.launch(folder, **{**SMALL, "recipes": recipe})
+
+      self.assertEqual(result.returncode, 2, result.stderr)
+      self.assertIn("exactly the student's subset", result.stderr)
+      self.assertFalse(folder.exists())
+
+  def test_a_recorded_teacher_of_another_subset_is_refused(self):
+    folder = pathlib.Path(self.create_tempdir().full_path) / "study"
+    shutil.copytree(STUDY, folder)
+    student, teacher = pairs()[0]
+    other = pairs()[1][1]
+    shutil.rmtree(folder / "runs" / student.name)
+    shutil.rmtree(folder / "runs" / teacher.name)
+    stolen = folder / "runs" / teacher.name
+    shutil.copytree(folder / "runs" / other.name, stolen)
+    record = json.loads((stolen / "run.json").read_text())
+    record["unit"] = teacher.name
+    (stolen / "run.json").write_text(json.dumps(record))
+
+    result = small_study.launch(folder, **SMALL)
+
+    self.assertEqual(result.returncode, 1, result.stderr)
+    self.assertIn(
+      "was trained on another subset than its student", result.stderr
+    )
+    self.assertNotIn("Traceback", result.stderr)
+    self.assertFalse((folder / "runs" / student.name).exists())
+
+
+class RequirementTest(absltest.TestCase):
+  def test_only_the_same_subset_is_accepted(self):
+    unit = work_units.WorkUnit("a", "distilled-b-t3", "r0.70", 3)
+    plan.check_same_subset(
+      unit, work_units.WorkUnit("b", "one_hot", "r0.70", 3)
+    )
+    for family, index in (("full", 3), ("r0.50", 3), ("r0.70", 4)):
+      with self.assertRaisesRegex(ValueError, "exactly its own subset"):
+        plan.check_same_subset(
+          unit, work_units.WorkUnit("b", "one_hot", family, index)
+        )
+
+  def test_teachers_are_planned_and_first(self):
+    config = config_lib.StudyConfig(
+      models=settings_lib.ModelsConfig(
+        models=("cifar_resnet-8",),
+        recipes=("distilled-cifar_resnet-14-t3",),
+      ),
+      subsets=settings_lib.SubsetsConfig(num_subsets=2),
+    ).validate()
+
+    units = plan.plan(config)
+    first, second = plan.waves(units, config.training)
+    wanted = plan.wanted_outputs(config, units)
+
+    self.assertEqual({u.recipe for u in first}, {"one_hot"})
+    self.assertEqual([u.index for u in first], [0, 1])
+    self.assertEqual([u.index for u in second], [0, 1])
+    for unit in first:
+      self.assertIn("weights.weights.h5", wanted[unit])
+    for unit in second:
+      self.assertNotIn("weights.weights.h5", wanted[unit])
+
+
+if __name__ == "__main__":
+  absltest.main()

@@ -1,0 +1,348 @@
+"""Exported runs: opened without memo_tf and Keras, they predict the same."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from absl.testing import absltest
+from absl.testing import parameterized
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from memo_tf import models
+from memo_tf.exporting import saved_model
+from memo_tf.models import layers  # noqa: F401 (what model.keras is made of)
+from tests.support import small_study
+
+RECIPE = f"distilled-{small_study.MODEL}-t3"
+SUBSETS = "r0.70"
+# A small model of each family that there is.
+FAMILIES = {
+  "cifar_resnet": ("cifar_resnet-8-w0.5", 8),
+  "resnet": ("resnet-18-w0.125", 32),
+  "mobilenet_v3_small": ("mobilenet_v3_small-0.25", 8),
+  "mobilenet_v3_large": ("mobilenet_v3_large-0.25", 8),
+}
+# Opens SavedModels where nothing but TensorFlow can be imported.
+BLOCK = """
+import sys
+for name in ("memo_tf", "keras", "tf_keras"):
+  sys.modules[name] = None  # `import` of it fails from here on
+try:
+  import keras
+except ImportError:
+  pass
+else:
+  sys.exit("keras was not blocked")
+"""
+PLAIN = (
+  BLOCK
+  + """
+import numpy as np
+import tensorflow as tf
+folder, images, path = sys.argv[1:]
+loaded = tf.saved_model.load(folder)
+images = np.load(images)
+found = {}
+for name, function in loaded.signatures.items():
+  dtype = function.structured_input_signature[1]["images"].dtype
+  outputs = function(images=tf.cast(images, dtype))
+  for key, value in outputs.items():
+    found[f"{name}/{dtype.name}/{key}"] = value.numpy()
+with open(loaded.class_names.asset_path.numpy().decode()) as file:
+  found["class_names"] = np.array(file.read().split())
+assert sys.modules["keras"] is None and sys.modules["memo_tf"] is None
+np.savez(path, **found)
+"""
+)
+
+
+def predict_plain(folder, images: np.ndarray) -> dict[str, np.ndarray]:
+  """What every signature gives, in a process without memo_tf and Keras."""
+  with tempfile.TemporaryDirectory() as temporary:
+    given, path = (pathlib.Path(temporary, n) for n in ("in.npy", "out.npz"))
+    np.save(given, images)
+    result = subprocess.run(
+      [sys.executable, "-c", PLAIN, str(folder), str(given), str(path)],
+      cwd=temporary,
+      env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+    if result.returncode:
+      raise RuntimeError(result.stderr)
+    with np.load(path) as content:
+      return dict(content)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+  exponents = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=float)
+  return exponents / exponents.sum(axis=1, keepdims=True)
+
+
+def export(folder, unit, output_dir):
+  return small_study.run(
+    [
+      sys.executable,
+      "-m",
+      "memo_tf.export",
+      f"--experiment_dir={folder}",
+      f"--unit={unit}",
+      f"--output_dir={output_dir}",
+    ]
+  )
+
+
+def setUpModule():
+  global _TEMPORARY, STUDY
+  _TEMPORARY = tempfile.TemporaryDirectory()
+  STUDY = pathlib.Path(_TEMPORARY.name) / "a study"
+  result = small_study.launch(
+    STUDY, num_subsets=2, epochs=3, recipes=f"one_hot,{RECIPE}"
+  )
+  if result.returncode:
+    raise RuntimeError(result.stderr)
+
+
+def tearDownModule():
+  _TEMPORARY.cleanup()
+
+
+class ExportedRunTest(parameterized.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.temporary = pathlib.Path(self.create_tempdir().full_path)
+
+  @parameterized.parameters("one_hot", RECIPE)
+  def test_gives_the_stored_predictions(self, recipe):
+    unit = f"{small_study.MODEL}/{recipe}/{SUBSETS}/00001"
+    output = self.temporary / "ex port"
+    before = small_study.arrays(STUDY)
+    record = json.loads((STUDY / "runs" / unit / "run.json").read_text())
+
+    result = export(STUDY, unit, output)
+
+    self.assertEqual(result.returncode, 0, result.stderr)
+    # Only teachers' weights were kept: the student was trained again.
+    self.assertEqual("training it again" in result.stdout, recipe == RECIPE)
+    self.assertEmpty(small_study.differences(before, small_study.arrays(STUDY)))
+    images = np.load(STUDY / "dataset/images.npy")
+    stored = pd.read_parquet(STUDY / "runs" / unit / "predictions.parquet")
+    rows, labels = np.arange(len(images)), stored["label"].to_numpy()
+    found = predict_plain(output, images)
+    for name in ("serving_default/uint8", "serving_float/float32"):
+      self.assertContainsSubset(
+        {f"{name}/{k}" for k in ("logits", "probabilities", "features")}, found
+      )
+      logits = found[f"{name}/logits"]
+      probability = found[f"{name}/probabilities"]
+      np.testing.assert_allclose(
+        probability[rows, labels], stored["label_prob"], atol=1e-5
+      )
+      np.testing.assert_allclose(softmax(logits), probability, atol=1e-6)
+      own, others = logits[rows, labels], logits.copy()
+      others[rows, labels] = -np.inf
+      np.testing.assert_allclose(
+        own - others.max(axis=1), stored["margin"], rtol=1e-5, atol=1e-5
+      )
+    loaded = keras.models.load_model(output / "model.keras")
+    np.testing.assert_allclose(
+      loaded.predict(images.astype(np.float32), verbose=0),
+      logits,
+      rtol=1e-5,
+      atol=1e-5,
+    )
+    about = json.loads((output / "assets/about.json").read_text())
+    self.assertEqual(about["unit"], unit)
+    for key in ("recipe", "in_accuracy", "out_accuracy", "test_accuracy"):
+      self.assertEqual(about[key], record[key])
+    info = json.loads((STUDY / "dataset/info.json").read_text())
+    for key in ("mean", "std"):
+      np.testing.assert_allclose(
+        about["normalization"][key], info["normalization"][key], rtol=1e-6
+      )
+    self.assertEqual(about["class_names"], info["class_names"])
+    self.assertEqual(found["class_names"].tolist(), info["class_names"])
+
+  def test_the_notebook_runs_without_memo_tf_and_keras(self):
+    output = self.temporary / "out"
+    unit = f"{small_study.MODEL}/one_hot/{SUBSETS}/00001"
+    self.assertEqual(export(STUDY, unit, output).returncode, 0)
+    path = small_study.ROOT / "docs/exported_model.ipynb"
+    notebook = json.loads(path.read_text())
+    self.assertEqual(notebook["nbformat"], 4)
+    code = [
+      "".join(cell["source"])
+      for cell in notebook["cells"]
+      if cell["cell_type"] == "code"
+    ]
+
+    result = subprocess.run(
+      [sys.executable, "-c", "\n".join([BLOCK, *code])],
+      cwd=self.temporary,
+      env={
+        **os.environ,
+        "STUDY": str(STUDY),
+        "EXPORTED": str(output),
+        "MPLBACKEND": "agg",
+      },
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+
+    self.assertEqual(result.returncode, 0, result.stderr)
+    self.assertIn(unit, result.stdout)
+    self.assertIn("share of neighbours with its label", result.stdout)
+
+  def test_command_line_tool_shows_and_runs_it(self):
+    output = self.temporary / "out"
+    unit = f"{small_study.MODEL}/one_hot/{SUBSETS}/00000"
+    self.assertEqual(export(STUDY, unit, output).returncode, 0)
+    tool = shutil.which("saved_model_cli") or str(
+      pathlib.Path(sys.executable).with_name("saved_model_cli")
+    )
+    images = np.load(STUDY / "dataset/images.npy")[:5]
+    np.save(self.temporary / "images.npy", images)
+
+    shown = small_study.run([tool, "show", "--dir", str(output), "--all"])
+    ran = small_study.run(
+      [
+        tool,
+        "run",
+        "--dir",
+        str(output),
+        "--tag_set=serve",
+        "--signature_def=probabilities",
+        f"--inputs=images={self.temporary / 'images.npy'}",
+        f"--outdir={self.temporary}",
+      ]
+    )
+
+    self.assertEqual(shown.returncode, 0, shown.stderr)
+    for text in ("serving_default", "DT_UINT8", "features", "probabilities"):
+      self.assertIn(text, shown.stdout)
+    self.assertEqual(ran.returncode, 0, ran.stderr)
+    table = pd.read_parquet(STUDY / "runs" / unit / "predictions.parquet")
+    rows, labels = np.arange(5), table["label"].to_numpy()[:5]
+    found = np.load(self.temporary / "probabilities.npy")
+    np.testing.assert_allclose(
+      found[rows, labels], table["label_prob"][:5], atol=1e-5
+    )
+
+  @parameterized.named_parameters(
+    ("no_name", "cifar_resnet-8", "MODEL/RECIPE/SUBSETS/INDEX"),
+    (
+      "not_planned",
+      f"{small_study.MODEL}/one_hot/{SUBSETS}/00002",
+      "--num_subsets",
+    ),
+  )
+  def test_wrong_units(self, unit, message):
+    result = export(STUDY, unit, self.temporary / "out")
+
+    self.assertEqual(result.returncode, 2, result.stderr)
+    self.assertLen(result.stderr.splitlines(), 1)
+    self.assertIn(message, result.stderr)
+    self.assertFalse((self.temporary / "out").exists())
+
+  def test_a_folder_that_holds_something_is_left_alone(self):
+    unit = f"{small_study.MODEL}/one_hot/{SUBSETS}/00000"
+    (self.temporary / "mine.txt").write_text("mine")
+
+    result = export(STUDY, unit, self.temporary)
+
+    self.assertEqual(result.returncode, 2, result.stderr)
+    self.assertIn("--output_dir must name a new or empty", result.stderr)
+    self.assertEqual(os.listdir(self.temporary), ["mine.txt"])
+
+  def test_predictions_that_differ_are_an_error(self):
+    study = self.temporary / "study"
+    shutil.copytree(STUDY, study)
+    runs = study / "runs" / small_study.MODEL / "one_hot" / SUBSETS
+    record = json.loads((runs / "00000/run.json").read_text())
+    name = "weights.weights.h5"
+    other = json.loads((runs / "00001/run.json").read_text())
+    shutil.copy(runs / "00001" / name, runs / "00000" / name)
+    record["outputs"][name] = other["outputs"][name]
+    (runs / "00000/run.json").write_text(json.dumps(record))
+
+    result = export(
+      study, f"{small_study.MODEL}/one_hot/{SUBSETS}/00000", study / "out"
+    )
+
+    self.assertEqual(result.returncode, 1, result.stderr)
+    self.assertIn("differs by", result.stderr)
+    self.assertEmpty([p for p in study.iterdir() if "out" in p.name])
+
+
+class ExportSavedModelTest(parameterized.TestCase):
+  def export(self, model, folder, **changes):
+    arguments = {
+      "mean": np.array([100.0, 120.0, 90.0], np.float32),
+      "std": np.array([50.0, 60.0, 70.0], np.float32),
+      "class_names": ("cat", "dog", "eel"),
+      "about": {"note": "made up"},
+      **changes,
+    }
+    saved_model.export_saved_model(model, folder, **arguments)
+    return arguments
+
+  def test_a_family(self):
+    self.check_families(["mobilenet_v3_small"])
+
+  @pytest.mark.slow
+  def test_every_family(self):
+    self.check_families(models.list_models())
+
+  def check_families(self, families):
+    rng = np.random.default_rng(0)
+    for family in families:
+      name, size = FAMILIES[family]
+      folder = pathlib.Path(self.create_tempdir().full_path) / family
+      keras.utils.set_random_seed(1)
+      model = models.build_model(
+        name, image_shape=(size, size, 3), num_classes=3
+      )
+      images = rng.integers(0, 256, (7, size, size, 3)).astype(np.uint8)
+
+      given = self.export(model, folder)
+
+      found = predict_plain(folder, images)
+      inputs = (images.astype(np.float32) - given["mean"]) / given["std"]
+      logits = np.asarray(model(inputs, training=False))
+      features = np.asarray(
+        keras.Model(model.input, model.layers[-1].input)(inputs)
+      )
+      for signature in ("serving_default/uint8", "serving_float/float32"):
+        for key, expected in (
+          ("logits", logits),
+          ("probabilities", softmax(logits)),
+          ("features", features),
+        ):
+          np.testing.assert_allclose(
+            found[f"{signature}/{key}"], expected, rtol=1e-4, atol=1e-5
+          )
+
+  def test_rejects(self):
+    folder = pathlib.Path(self.create_tempdir().full_path)
+    model = models.build_model(
+      "cifar_resnet-8-w0.25", image_shape=(8, 8, 3), num_classes=3
+    )
+
+    with self.assertRaisesRegex(ValueError, "3 names.*Received: 2"):
+      self.export(model, folder, class_names=("a", "b"))
+    (folder / "mine.txt").write_text("mine")
+    with self.assertRaisesRegex(ValueError, "new or empty folder"):
+      self.export(model, folder)
+
+
+if __name__ == "__main__":
+  absltest.main()

@@ -1,0 +1,168 @@
+"""A whole study with proxies: files, comparison, page; and wrong use."""
+
+import json
+import pathlib
+import tempfile
+
+from absl.testing import absltest
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from tests.support import small_study
+
+MODELS = ("cifar_resnet-8-w0.25", "cifar_resnet-8-w0.5")
+PROXIES = (
+  "cumulative_probability,forgetting_events,el2n,cscore,ensemble_disagreement"
+)
+SMALL = {
+  "models": ",".join(MODELS),
+  "num_subsets": 4,
+  "subset_ratio": 0.5,
+  "epochs": 2,
+  "proxies": PROXIES,
+  "proxy_runs": 2,
+}
+
+
+def setUpModule():
+  global _TEMPORARY, STUDY, OUTPUT
+  _TEMPORARY = tempfile.TemporaryDirectory()
+  root = pathlib.Path(_TEMPORARY.name)
+  STUDY, own = root / "study", root / "own.parquet"
+  frame = pd.DataFrame(
+    {"example_id": np.arange(1500), "mine": np.arange(1500) % 7}
+  )
+  frame.attrs["sign"] = {"mine": -1}
+  frame.to_parquet(own)
+  OUTPUT = small_study.launch(STUDY, proxy_files=own, **SMALL)
+  if OUTPUT.returncode:
+    raise RuntimeError(OUTPUT.stderr)
+
+
+def tearDownModule():
+  _TEMPORARY.cleanup()
+
+
+def table(model) -> pd.DataFrame:
+  return pd.read_parquet(STUDY / "proxies" / model / "one_hot.parquet")
+
+
+class ProxyStudyTest(absltest.TestCase):
+  def test_the_first_runs_record_and_no_others(self):
+    for path in small_study.finished_runs(STUDY):
+      there = {p.name for p in path.parent.glob("*.npz")}
+      records = int(path.parent.name) < 2
+      expected = {"dynamics.npz", "batch_dynamics.npz", "probabilities.npz"}
+      self.assertEqual(there, expected if records else set(), path)
+
+  def test_proxies_are_means_over_the_runs_that_saw_the_example(self):
+    folder = STUDY / "runs" / MODELS[0] / "one_hot" / "r0.50"
+    masks = np.load(STUDY / "subsets" / "r0.50.npy")
+    # Runs 0 and 1 are a balanced block at 0.5: each example is in one of them.
+    expected = np.full(1500, np.nan)
+    for index in range(2):
+      with np.load(folder / f"{index:05d}" / "dynamics.npz") as content:
+        own = content["label_prob"].mean(axis=0, dtype=np.float64)
+      expected[masks[index]] = own[masks[index]]
+
+    found = table(MODELS[0])
+
+    np.testing.assert_array_equal(found["example_id"], np.arange(1500))
+    np.testing.assert_allclose(
+      found["cumulative_probability"], expected, rtol=1e-6
+    )
+    np.testing.assert_array_equal(found["mine"], np.arange(1500) % 7)
+
+  def test_cscore_is_the_held_out_accuracy(self):
+    scores = pd.read_parquet(
+      STUDY / "scores" / MODELS[1] / "one_hot" / "r0.50/memorization.parquet"
+    )
+
+    np.testing.assert_allclose(
+      table(MODELS[1])["cscore"], scores["out_accuracy"]
+    )
+
+  def test_never_learned_is_nan_beside_a_mask(self):
+    found = table(MODELS[0])
+
+    never = found["forgetting_events_never"]
+    self.assertGreater(never.max(), 0)
+    self.assertTrue(found["forgetting_events"][never == 1].isna().all())
+    np.testing.assert_array_equal(
+      found["forgetting_events_known"], found["forgetting_events"].notna()
+    )
+
+  def test_signs_and_settings_are_in_the_files_metadata(self):
+    path = STUDY / "proxies" / MODELS[0] / "one_hot.parquet"
+    about = pq.read_schema(path).metadata
+
+    signs = json.loads(about[b"signs"])
+    self.assertEqual(signs["mine"], -1)
+    self.assertEqual(signs["el2n"], 1)
+    self.assertNotIn(_TEMPORARY.name, str(about))
+
+  def test_comparison_has_every_proxy_at_every_size_and_a_verdict(self):
+    folder = STUDY / "comparison" / "cifar_resnet" / "one_hot"
+    criteria = pd.read_parquet(folder / "criteria.parquet")
+    verdicts = pd.read_csv(folder / "verdicts.csv")
+
+    names = {*PROXIES.split(","), "mine"}
+    self.assertEqual(set(verdicts["proxy"]), names)
+    spearman = criteria[criteria["criterion"] == "spearman"]
+    self.assertEqual(
+      set(zip(spearman["proxy"], spearman["size"])),
+      {(name, model) for name in names for model in MODELS},
+    )
+    self.assertIn("auroc_planted", set(criteria["criterion"]))
+    # By hand: Spearman of memorization and minus the proxy of one's own.
+    scores = pd.read_parquet(
+      STUDY / "scores" / MODELS[0] / "one_hot" / "r0.50/memorization.parquet"
+    )
+    expected = (
+      scores["memorization"]
+      .rank()
+      .corr((-pd.Series(np.arange(1500) % 7)).rank())
+    )
+    row = spearman[(spearman["proxy"] == "mine")].iloc[0]
+    self.assertAlmostEqual(row["estimate"], expected, places=9)
+
+  def test_the_page_shows_table_verdicts_and_plots(self):
+    page = (STUDY / "report" / "index.html").read_text()
+
+    self.assertIn("Proxies of memorization: cifar_resnet, one_hot", page)
+    for text in ("tracks", "forgetting events", "mine", "Scatter plots: 6"):
+      self.assertIn(text, page)
+
+  def test_verdicts_are_printed(self):
+    self.assertIn(
+      "proxies of memorization: cifar_resnet, one_hot", OUTPUT.stdout
+    )
+
+
+class WrongUseTest(absltest.TestCase):
+  def refused(self, *parts, **changes):
+    folder = pathlib.Path(self.create_tempdir().full_path) / "study"
+    result = small_study.launch(folder, **changes)
+
+    self.assertEqual(result.returncode, 2, result.stderr)
+    self.assertNotIn("Traceback", result.stderr)
+    (line,) = [
+      text for text in result.stderr.splitlines() if text.startswith("memo_tf.")
+    ]
+    for part in parts:
+      self.assertIn(part, line)
+    self.assertFalse((folder / "config.json").exists())
+
+  def test_unknown_proxy(self):
+    self.refused("--proxies must be of", "el2n", "eln2", proxies="eln2")
+
+  def test_file_without_the_column(self):
+    path = self.create_tempfile("own.parquet").full_path
+    pd.DataFrame({"id": [0], "mine": [1.0]}).to_parquet(path)
+
+    self.refused("--proxy_files", "example_id", proxy_files=path)
+
+
+if __name__ == "__main__":
+  absltest.main()
