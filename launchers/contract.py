@@ -22,12 +22,13 @@ from absl import app
 from absl import flags
 
 from launchers import tasks as tasks_lib
-from memo_tf import launch
 from memo_tf.cli import flags as flags_lib
+from memo_tf.cli import program as program_lib
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import plan
 from memo_tf.experiment import work_units
+from memo_tf.running import conductor
 from memo_tf.running import planning
 from memo_tf.running import preparation
 from memo_tf.running import progress as progress_lib
@@ -162,7 +163,7 @@ def look_at_study(
 def finish(study: Study, failures: dict[str, str]) -> int:
   """Scores and writes the page, if the study is whole; returns the exit code."""
   if study.is_whole:
-    launch.score_and_show(study.directory, study.config, failures)
+    conductor.score_and_show(study.directory, study.config, failures)
   if failures:
     say(failure_table(failures))
     say(
@@ -170,7 +171,7 @@ def finish(study: Study, failures: dict[str, str]) -> int:
       f"are under {study.directory.root / 'work'}. The same command tries them "
       "again."
     )
-  return launch.FAILED if failures else 0
+  return program_lib.FAILED if failures else 0
 
 
 def failure_table(failures: dict[str, str]) -> str:
@@ -251,14 +252,14 @@ def answer(program: str, body: Callable, values: flags.FlagValues) -> int:
     return body(values, config, directory_lib.StudyDirectory(root), only)
   except ValueError as error:  # UsageError is one
     say(f"{program}: {error}")
-    return launch.WRONG_USE
+    return program.WRONG_USE
   except errors.StudyError as error:
     say(f"{program}: {error}")
-    return launch.FAILED
+    return program_lib.FAILED
   except OSError as error:
     place = values.experiment_dir or ""
     say(f"{program}: {errors.describe_os_error(error, place)}")
-    return launch.FAILED
+    return program_lib.FAILED
   except (_Signalled, SystemError) as error:
     # In a call of compiled code the signal comes out as a SystemError's cause.
     signalled = error.__cause__ if isinstance(error, SystemError) else error
@@ -269,7 +270,7 @@ def answer(program: str, body: Callable, values: flags.FlagValues) -> int:
       "goes on."
     )
     interrupted = signalled.args[0] == signal.SIGINT
-    return launch.INTERRUPTED if interrupted else launch.TERMINATED
+    return program.INTERRUPTED if interrupted else program.TERMINATED
 
 
 class _Signalled(BaseException):

@@ -7,8 +7,8 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from launchers import contract
-from memo_tf import launch
 from memo_tf.cli import flags as flags_lib
+from memo_tf.cli import program
 
 
 def raised(number: int, in_compiled_code: bool):
@@ -40,7 +40,7 @@ class AnswerTest(parameterized.TestCase):
 
     self.assertEqual(
       code,
-      launch.INTERRUPTED if number == signal.SIGINT else launch.TERMINATED,
+      program.INTERRUPTED if number == signal.SIGINT else program.TERMINATED,
     )
 
   def test_another_error_is_not_hidden(self):

@@ -1,4 +1,8 @@
-"""What follows the runs: scores, sizes and proxies compared, the page, a summary."""
+"""What follows the runs: scores, sizes and proxies compared, the page, a summary.
+
+Imported only where runs are scored: with pandas, SciPy and Matplotlib it takes
+longer to import than all the rest, which no task of a cluster needs.
+"""
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import flagfile
@@ -6,9 +10,12 @@ from memo_tf.findings import proxies
 from memo_tf.findings import sizes
 from memo_tf.report import page
 from memo_tf.scoring import groups
+from memo_tf.scoring import study
 from memo_tf.scoring import summary
 from memo_tf.store import checkup
 from memo_tf.store import directory as directory_lib
+
+score = study.score_study
 
 
 def show(
