@@ -1,16 +1,18 @@
-"""One training step on an accelerator, without TensorFlow there: the step only.
+r"""Times one training step on an accelerator that has no TensorFlow.
 
-TensorFlow and JAX share XLA. `write` traces the study's own training step with
-TensorFlow, on any machine, and leaves it as an HLO module with its inputs and
-the losses that TensorFlow computes; `run` compiles the module with JAX's XLA on
-whatever device JAX has, checks the losses, and times it, beside PyTorch
-(channels-last, the same precision, compiled) if that is there. What is timed is
-the step on data that are on the device: not the program around it.
+TensorFlow and JAX share XLA. `write` traces the training step of a study with
+TensorFlow, on any machine, and writes it as an HLO module with its inputs and
+the losses that TensorFlow computes. `run` compiles the module with JAX's XLA
+for whatever device JAX has, checks the losses and times the step, beside
+PyTorch (channels-last, same precision, compiled) if it is installed. It times
+the step alone, on data that are already on the device, not the program around
+it.
 
-    python benchmarks/accelerator.py write --models=cifar_resnet-8 --batch_size=1024 --precision=bfloat16 --output_dir=OUT
+    python benchmarks/accelerator.py write --models=cifar_resnet-8 \
+        --batch_size=1024 --precision=bfloat16 --output_dir=OUT
     python benchmarks/accelerator.py run --output_dir=OUT
 
-`run` uses names inside jaxlib that may move between versions; seen to work with
+`run` uses names inside jaxlib that may change between versions; it works with
 jax 0.10.2.
 """
 
@@ -30,7 +32,7 @@ RATE = 0.05
 
 
 def write(arguments) -> None:
-  """Writes `<model>.hlo`, `.npz` (inputs, losses) and `.json` for each model."""
+  """Writes `.hlo`, `.npz` (inputs, losses) and `.json` for each model."""
   import tensorflow as tf
 
   from memo_tf.experiment import recipes
@@ -85,7 +87,7 @@ def write(arguments) -> None:
 
 
 def captured(function, trainer) -> list:
-  """What a traced step captured, in the order of the module's parameters."""
+  """Variables that a traced step captured, in the order of its parameters."""
   variables = [v.value for v in trainer.model.variables] + trainer._velocities
   values = []
   for tensor in function.captured_inputs:
@@ -97,7 +99,7 @@ def captured(function, trainer) -> list:
 
 
 class Module:
-  """An HLO module on JAX's device, with its variables fed back each step."""
+  """An HLO module on JAX's device that feeds its variables back each step."""
 
   def __init__(self, content: bytes, inputs: list[np.ndarray]):
     import jax
@@ -109,7 +111,7 @@ class Module:
 
     computation = xla_client.XlaComputation(content)
     header = computation.as_hlo_text().split("\n", 1)[0]
-    # {result}: (parameter, {}): a result that is a variable's new value.
+    # {result}: (parameter, {}): a result that is the new value of a variable.
     pairs = re.findall(r"\{(\d+)\}: \((\d+), \{\}", header)
     self.alias = {int(result): int(parameter) for result, parameter in pairs}
     text = xla_client._xla.mlir.xla_computation_to_mlir_module(computation)
@@ -138,7 +140,7 @@ class Module:
 
 
 def time_steps(step, wait, seconds: float, repeats: int) -> list[float]:
-  """Seconds a step, `repeats` times over about `seconds` each."""
+  """Seconds per step, measured `repeats` times for about `seconds` each."""
   wait(step())
   started = time.perf_counter()
   wait(step())
@@ -192,7 +194,7 @@ def torch_step(about: dict, device: str):
 
 
 def run(arguments) -> None:
-  """Checks and times every module in the folder; ends with a JSON line."""
+  """Checks and times every module in the folder; prints a JSON line last."""
   import jax
 
   folder, rows, ratios = pathlib.Path(arguments.output_dir), [], {}
@@ -230,7 +232,7 @@ def run(arguments) -> None:
     rows.append(row)
     print(json.dumps(row), flush=True)
   if not rows:
-    sys.exit(f"{folder} holds no .hlo files: run `write` first")
+    sys.exit(f"{folder} has no .hlo files: run `write` first")
   print(
     json.dumps({"benchmark": "accelerator (the step only)", "ratios": ratios})
   )

@@ -1,10 +1,11 @@
-"""Draws docs/performance/*.svg from what `run_all.py` kept.
+r"""Draws docs/performance/*.svg from the results that `run_all.py` kept.
 
-    python benchmarks/charts.py --results_dir=DIR [--output_dir=docs/performance]
+    python benchmarks/charts.py --results_dir=DIR \
+        [--output_dir=docs/performance]
 
-`throughput.svg`: images a second by depth and shape of image. `growth.svg`: cost
-over M, N and workers. `ratios.svg`: ours against each peer, with intervals. Also
-prints the arithmetic for the paper's study from the throughput at 32x32x3.
+`throughput.svg`: images per second by depth and image shape. `growth.svg`: cost
+by M, N and workers. `ratios.svg`: ours against each peer, with intervals. Also
+prints an estimate for the paper's study from the throughput at 32x32x3.
 """
 
 import argparse
@@ -78,7 +79,7 @@ def ratios(results: list[dict], path: pathlib.Path) -> None:
 
 
 def paper_study(by_depth: dict[str, float]) -> None:
-  """Prints hours for the paper's study: arithmetic, not a measurement."""
+  """Prints hours for the paper's study: an estimate, not a measurement."""
   images = PAPER_RUNS * PAPER_EPOCHS * PAPER_EXAMPLES
   hours = {depth: images / rate / 3600 for depth, rate in by_depth.items()}
   for depth, value in hours.items():

@@ -1,4 +1,4 @@
-"""Training with stock Keras: its layers, its SGD, its `fit`, for training.py."""
+"""Training with stock Keras (layers, SGD, `fit`), for training.py."""
 
 import argparse
 import time
@@ -48,13 +48,13 @@ def build(depth: int, shape: tuple[int, int, int]) -> keras.Model:
 
 
 def study_work(seconds: float) -> tuple[int, float]:
-  """Whole runs on the digits, built and compiled anew each time."""
+  """Whole runs on the digits, each with a newly built and compiled model."""
   content = sklearn_datasets.load_digits()
   images = content.images.astype(np.float32)[..., None]
   labels = content.target.astype(np.int32)
   count, started = 0, time.perf_counter()
   while not count or time.perf_counter() - started < seconds:
-    # Eight whole batches an epoch, as ours.
+    # Eight whole batches per epoch, as ours.
     members = np.random.default_rng().permutation(1500)[: 8 * BATCH]
     keras.backend.clear_session()
     model = build(8, images.shape[1:])
@@ -99,7 +99,7 @@ def main() -> None:
     keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     metrics=["accuracy"],
     steps_per_execution=8 if arguments.kind == "steps" else 1,
-    jit_compile=False,  # on a CPU Keras's "auto" decides so too
+    jit_compile=False,  # as Keras's "auto" decides on a CPU
   )
   steps = [8]
 
@@ -110,7 +110,7 @@ def main() -> None:
       model.fit(data, steps_per_epoch=steps[0], verbose=0)
       items += steps[0] * BATCH
       one = (time.perf_counter() - before) / steps[0]
-      # One call of fit a slice, so that its own start-up counts little.
+      # One call of fit per slice, so that its start-up costs little.
       steps[0] = 8 * max(1, round(seconds / one / 8))
     return items, time.perf_counter() - started
 

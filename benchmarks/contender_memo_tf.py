@@ -1,4 +1,4 @@
-"""Training with memo_tf's own Trainer, slice by slice, for training.py."""
+"""Training with memo_tf's Trainer, slice by slice, for training.py."""
 
 import argparse
 import tempfile
@@ -24,7 +24,7 @@ BATCH = 128
 
 
 def study_work(folder: str):
-  """Whole units of the digits study, written into a folder."""
+  """Whole units of the digits study, including their files."""
   directory = directory_lib.StudyDirectory(folder)
   training = settings_lib.TrainingConfig(epochs=20, batch_size=BATCH)
   config = config_lib.StudyConfig(recipe=training)
@@ -94,7 +94,7 @@ def main() -> None:
       )
       items += order.size
       one = (time.perf_counter() - before) / steps[0]
-      # As many steps a call as in an epoch, but a slice must be able to end.
+      # A call per epoch would be usual, but a slice must be able to end.
       steps[0] = int(np.clip(0.25 * seconds / one, 1, 64))
     return items, time.perf_counter() - started
 

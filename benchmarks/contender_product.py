@@ -1,4 +1,4 @@
-"""Products of two matrices, for training.py: what the machine can do at all."""
+"""Products of two matrices, for training.py: the limit of the machine."""
 
 import argparse
 import time
@@ -7,7 +7,7 @@ import numpy as np
 import pairing
 import tensorflow as tf
 
-SIZE = 1536  # large enough that the caches, not the memory, set the pace
+SIZE = 1536  # large enough to be limited by caches, not by memory
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
   giga = 2 * SIZE**3 / 1e9
 
   def work(seconds: float) -> tuple[float, float]:
-    """Thousand millions of floating-point operations, and seconds."""
+    """Billions of floating-point operations, and seconds."""
     count, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
       tf.matmul(matrix, matrix)

@@ -1,12 +1,12 @@
-"""What a step of the Distiller costs, against the parts that it is made of.
+"""Cost of a step of the Distiller, compared with the cost of its parts.
 
     python benchmarks/distillation.py [--rounds=15] [--batches=8]
 
-32x32x3 images in batches of 128, Keras's own `fit` for all: a cifar_resnet-8
-alone with cross-entropy; the same as the student of a cifar_resnet-20 in a
-`Distiller`; the same with cached logits; and the teacher's forward pass, a
-`tf.function` on the same batches. Slices of all are interleaved in one process;
-a ratio is that of neighbours, a round each.
+32x32x3 images in batches of 128, with Keras's `fit` for all contenders: a
+cifar_resnet-8 alone with cross-entropy; the same model as the student of a
+cifar_resnet-20 in a `Distiller`; the same with cached logits. The teacher's
+forward pass is a `tf.function` on the same batches. Slices of all contenders
+are interleaved in one process; each round gives one ratio.
 """
 
 import argparse

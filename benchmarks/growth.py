@@ -1,14 +1,14 @@
-"""How cost grows: with the model, the image, M, N and the workers.
+"""How cost grows with the model, the image, M, N and the number of workers.
 
     python benchmarks/growth.py --part=throughput|subsets|examples|workers
 
-- throughput: images a second in training, all cores, for every depth of
-  cifar_resnet and three shapes of images: the median of 3 slices.
+- throughput: images per second in training on all cores, for every depth of
+  cifar_resnet and three image shapes: the median of 3 slices.
 - subsets (M) and workers: whole launches of digits.flags with cifar_resnet-8.
-- examples (N): one run of one epoch on made-up 32x32x3 images, in a worker's
-  process of one thread, evaluation of all N images included.
+- examples (N): one run of one epoch on random 32x32x3 images, in a worker
+  process of one thread, including the evaluation of all N images.
 
-These are rates of one hour on a machine that swings, not paired ratios.
+These are plain rates on a machine whose speed varies, not paired ratios.
 """
 
 import argparse
@@ -33,7 +33,7 @@ SLICES = 3
 
 
 def throughput(seconds: float) -> dict:
-  """Images a second by shape and depth."""
+  """Images per second by shape and depth."""
   cores = len(os.sched_getaffinity(0))
   rates = {}
   for size, channels in SHAPES:
@@ -79,7 +79,7 @@ def launch(count: int, workers: int) -> float:
 
 
 def subsets() -> dict:
-  """Seconds of a launch by M."""
+  """Seconds per launch by M."""
   cores = len(os.sched_getaffinity(0))
   found = {}
   for count in SUBSETS:
@@ -100,7 +100,7 @@ def workers() -> dict:
 
 def examples() -> dict:
   """Seconds of a run of one epoch by N."""
-  import memory  # its data and its child do what is wanted
+  import memory  # provides the data and the child process
 
   found = {}
   for count in EXAMPLES:

@@ -1,13 +1,14 @@
-"""What a study of very many runs costs to plan, look at and show.
+"""Cost of planning, checking and showing a study of very many runs.
 
     python benchmarks/many_units.py [--counts=1000,10000,100000] [--rounds=3]
 
-Makes studies of so many units, nine of ten finished (made-up run folders
-with small files; no model is trained), and runs on each, as programs of their
-own: `memo_tf.status`; a launch's look at what is pending, with its waves; and
-the same progress line a launch shows after each run. Gives the least seconds
-and the most memory of the rounds, and seconds a unit without the start of the
-program. Flat means that a unit costs the same however many there are.
+Writes studies of so many units, nine out of ten finished (run folders with
+small files; no model is trained), and runs on each, as separate programs:
+`memo_tf.status`; a launch's search for pending units, with its waves; and the
+progress line that a launch prints after each run. Prints the minimum of the
+seconds and the maximum of the memory over the rounds, and the seconds per unit
+without the start of the program. If the cost per unit is constant, so is that
+number.
 """
 
 import argparse
@@ -30,7 +31,7 @@ MODELS = (
   "cifar_resnet-44"
 )
 RECIPES = "one_hot,distilled-cifar_resnet-44-t3"
-# What a launch does before it gives out the first unit.
+# What a launch does before it starts the first unit.
 PENDING = """
 import sys
 from memo_tf.experiment import work_units
@@ -50,7 +51,7 @@ print(len(found.done), len(found.pending), [len(wave) for wave in waves])
 
 
 def make_study(folder: pathlib.Path, count: int) -> int:
-  """Writes a study of about `count` units, nine of ten finished."""
+  """Writes a study of about `count` units, nine out of ten finished."""
   sys.path.insert(0, str(ROOT))
   from memo_tf.experiment import config as config_lib
   from memo_tf.store import directory as directory_lib
@@ -70,7 +71,7 @@ def make_study(folder: pathlib.Path, count: int) -> int:
   (directory.dataset_dir / "info.json").write_text(json.dumps(info))
   units = plan.plan(config)
   wanted = plan.wanted_outputs(config, units)
-  content = b"x" * 512  # read by nobody
+  content = b"x" * 512  # never read
   digest = files.digest_bytes(content)
   record = {
     "format_version": 1,
@@ -125,7 +126,7 @@ def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument("--counts", default="1000,10000,100000")
   parser.add_argument("--rounds", type=int, default=3)
-  parser.add_argument("--dir", default=None, help="where studies are made")
+  parser.add_argument("--dir", default=None, help="folder for the studies")
   arguments = parser.parse_args()
   programs = {
     "status": ["-m", "memo_tf.status", "--experiment_dir"],
@@ -158,13 +159,13 @@ def main() -> None:
       for small, large in zip(sizes, sizes[1:])
     }
     for span, cost in growth[name].items():
-      print(f"{name:8} {span} units: {cost:.0f} us for each further one")
+      print(f"{name:8} {span} units: {cost:.0f} us per further unit")
   print(
     json.dumps(
       {
         "benchmark": "many_units",
         "seconds and MB": found,
-        "microseconds a further unit": growth,
+        "microseconds per further unit": growth,
         "own peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         // 1024,
       }

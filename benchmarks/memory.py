@@ -1,13 +1,13 @@
-"""Memory of the workers of a machine on data of CIFAR's shape, made up.
+"""Memory of the workers of one machine, on random data of CIFAR's shape.
 
     python benchmarks/memory.py [--depth=8] [--workers=2]
                                 [--num_train=50000] [--num_test=10000]
 
-Writes a data set of random 32x32x3 images into a temporary directory and trains
-one unit for one epoch in each of some processes side by side, through the
-launcher's own worker code. Resident memory counts what processes share (the
-libraries, the images) in each of them; the proportional share (Linux's Pss)
-counts it once, split among them.
+Writes a data set of random 32x32x3 images to a temporary directory and trains
+one unit for one epoch in each of several concurrent processes, with the code of
+the launcher's workers. Resident memory counts shared pages (libraries, images)
+in every process; the proportional share (Linux's Pss) divides them between the
+processes.
 """
 
 import argparse
@@ -101,7 +101,7 @@ def start(folder: str, index: int, *more: str) -> subprocess.Popen:
 
 
 def run_one(num_train: int, num_test: int, *, depth: int) -> list[float]:
-  """Seconds of a run of one epoch after a first that traces."""
+  """Seconds per run of one epoch, after a first run that traces."""
   with tempfile.TemporaryDirectory() as folder:
     made_up(folder, num_train, num_test, depth)
     output, _ = start(folder, 0, "again").communicate()
@@ -109,7 +109,7 @@ def run_one(num_train: int, num_test: int, *, depth: int) -> list[float]:
 
 
 def sizes(process: int) -> dict[str, float]:
-  """Resident, proportional and private gigabytes of a process now."""
+  """Current resident, proportional and private memory in gigabytes."""
   found = {"Rss": 0.0, "Pss": 0.0, "Private": 0.0}
   for line in pathlib.Path(f"/proc/{process}/smaps_rollup").open():
     name, _, rest = line.partition(":")
@@ -133,7 +133,7 @@ def main() -> None:
       "import memory, sys; "
       "memory.made_up(sys.argv[1], *(int(v) for v in sys.argv[2:]))"
     )
-    subprocess.run(  # in a process of its own, which keeps none of it
+    subprocess.run(  # in a process of its own, whose memory does not count
       [
         sys.executable,
         "-c",
@@ -157,18 +157,18 @@ def main() -> None:
       except (OSError, ProcessLookupError):
         break
       if any(child.poll() is not None for child in children):
-        break  # what the others have is no longer shared
+        break  # pages are no longer shared once a worker has ended
       for one in found:
         for name, value in one.items():
           peaks[name] = max(peaks[name], value)
       time.sleep(0.1)
     codes = [child.wait() for child in children]
     if any(codes) or not peaks["Rss"]:
-      sys.exit(f"a worker ended with {codes}")
-  print(f"{arguments.workers} workers; the most that one of them had:")
-  print(f"  resident, shared pages counted in each   {peaks['Rss']:.2f} GB")
-  print(f"  resident, shared pages split among them  {peaks['Pss']:.2f} GB")
-  print(f"  its own, which each further worker adds  {peaks['Private']:.2f} GB")
+      sys.exit(f"workers exited with {codes}")
+  print(f"{arguments.workers} workers; peak memory of one worker:")
+  print(f"  resident, shared pages counted in full   {peaks['Rss']:.2f} GB")
+  print(f"  resident, shared pages divided           {peaks['Pss']:.2f} GB")
+  print(f"  private: what each further worker adds   {peaks['Private']:.2f} GB")
   print(
     json.dumps(
       {

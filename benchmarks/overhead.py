@@ -1,11 +1,12 @@
-"""How much of a study's time is training steps, and where the rest goes.
+"""Share of a study's time that is spent in training steps, and in the rest.
 
     python benchmarks/overhead.py [--flagfile=digits.flags] [--workers=2]
 
-Runs the launcher in a temporary directory and reads its own records: a worker's
-seconds are the launch's wall time; training is what each `run.json` says. The
-rest: evaluation of all N + T examples, writing, and what is left (start of the
-processes, tracing, scoring, the page, a worker that waits at the end).
+Runs the launcher in a temporary directory and reads its `run.json` files. The
+total is the launch's wall time times the number of workers; training is the sum
+over the runs. The rest is evaluation of all N + T examples, writing, and the
+remainder (start of the processes, tracing, scoring, the page, idle workers at
+the end).
 """
 
 import argparse
@@ -51,12 +52,12 @@ def main() -> None:
   evaluation = sum(seconds["evaluation"] for seconds in records)
   writing = sum(seconds["total"] for seconds in records) - training - evaluation
   left = whole - training - evaluation - writing
-  print(f"{len(records)} runs, {wall:.1f} s on {workers} workers, of which")
+  print(f"{len(records)} runs, {wall:.1f} s on {workers} workers:")
   shares = {
     "training": training / whole,
     "evaluation": evaluation / whole,
-    "setting up and writing a run": writing / whole,
-    "start, tracing, scores, page, waiting": left / whole,
+    "set-up and writing of runs": writing / whole,
+    "start, tracing, scores, page, idle time": left / whole,
   }
   for name, share in shares.items():
     print(f"  {name:40} {100 * share:5.1f} %")

@@ -1,11 +1,11 @@
-"""How every benchmark times: slices of peers, interleaved, as paired ratios.
+"""How every benchmark times: interleaved slices of peers, as paired ratios.
 
-The machine's speed swings by a factor of two within a minute, so a number of
-seconds means little. Contenders stay alive in processes of their own and are
-told in turn to work for a slice of a few seconds; a peer's slice is compared
-with the mean of our slices just before and just after it. Given are the median
-of the paired ratios and an interval: the 95 % one of the median, from the order
-statistics of the pairs (binomial), so at least 15 pairs are wanted.
+The speed of a machine can vary by a factor of two within a minute, so seconds
+alone mean little. Each contender stays alive in its own processes and works, in
+turn, for a slice of a few seconds. The rate of a peer's slice is compared with
+the mean of our slices just before and just after it. We report the median of
+the paired ratios and its 95 % interval from the order statistics of the pairs
+(binomial), for which at least 15 pairs are needed.
 """
 
 import dataclasses
@@ -21,14 +21,14 @@ from scipy import stats
 
 @dataclasses.dataclass(frozen=True)
 class Contender:
-  """A way of doing the work.
+  """One way of doing the work.
 
   Attributes:
-    name: of the peer, and how it is run.
-    command: of one process; it reads lines `SECONDS` and answers each with
-      `ITEMS SECONDS` once it has worked about so long.
-    processes: how many of it work side by side.
-    environment: variables on top of the present ones.
+    name: name of the peer and of the way it is run.
+    command: command of one process. It reads lines `SECONDS` and answers each
+      with `ITEMS SECONDS` after working for about that long.
+    processes: number of processes that run it concurrently.
+    environment: environment variables to set in addition.
   """
 
   name: str
@@ -55,7 +55,7 @@ class Running:
     ]
 
   def slice(self, seconds: float) -> float:
-    """Items a second, of all its processes together, over one slice."""
+    """Items per second over one slice, of all processes together."""
     rates = [0.0] * len(self._processes)
 
     def ask(i: int) -> None:
@@ -85,7 +85,7 @@ class Running:
 
 
 def serve(work) -> None:
-  """A contender's main loop: `work(seconds)` returns (items, seconds)."""
+  """Main loop of a contender; `work(seconds)` returns (items, seconds)."""
   for line in sys.stdin:
     items, seconds = work(float(line))
     print(items, seconds, flush=True)
@@ -97,12 +97,12 @@ def compare(
   """Interleaves slices of ours with slices of every peer.
 
   Returns:
-    For each peer `ratios` (ours / peer, a round each), and `rate` and
-    `our_rate`, the medians in items a second.
+    For each peer `ratios` (ours / peer, one per round), and `rate` and
+    `our_rate`, the medians in items per second.
   """
   running = [Running(contender) for contender in (ours, *peers)]
   first, others = running[0], running[1:]
-  for contender in running:  # start, trace, compile
+  for contender in running:  # starts, traces and compiles
     contender.slice(0.1)
     contender.slice(seconds)
   rates = {peer.name: [] for peer in peers}
@@ -131,7 +131,7 @@ def compare(
 
 
 def interval(ratios: np.ndarray) -> list[float]:
-  """[low, median, high]: the 95 % interval of the median by order statistics."""
+  """[low, median, high]: the median and its 95 % interval."""
   ordered = np.sort(np.asarray(ratios, np.float64))
   count = len(ordered)
   rank = int(stats.binom.ppf(0.025, count, 0.5))
@@ -146,14 +146,14 @@ def report(
   scale: float = 1.0,
   extra: dict | None = None,
 ) -> None:
-  """Prints a table, and as the last line the JSON that run_all reads.
+  """Prints a table and, as the last line, the JSON that `run_all.py` reads.
 
   Args:
-    benchmark: its name.
-    found: as `compare` returns it.
-    unit: of the rates as printed.
-    scale: from items a second to that unit.
-    extra: more entries of the JSON line.
+    benchmark: name of the benchmark.
+    found: result of `compare`.
+    unit: unit of the printed rates.
+    scale: factor from items per second to that unit.
+    extra: further entries of the JSON line.
   """
   print(f"{'peer':44} {unit:>14} {'ours':>10} {'ours / peer [95 %]':>24}")
   ratios = {}

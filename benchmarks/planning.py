@@ -1,10 +1,11 @@
-"""What `--dry_run` predicts against what the launch then takes.
+"""Time that `--dry_run` predicts, compared with the time that the launch takes.
 
     python benchmarks/planning.py [--counts=20,40] [--rounds=7]
 
-For each number of subsets in turn, a dry run in a directory that does not
-exist yet and then the same launch, on digits.flags with two model sizes. A
-round gives one paired ratio, predicted / real, of each number; 1 is right.
+For each number of subsets in turn: a dry run in a directory that does not exist
+yet, then the same launch, on digits.flags with two model sizes. Each round
+gives one ratio, predicted / real, per number of subsets; 1 is a perfect
+prediction.
 """
 
 import argparse
@@ -25,7 +26,7 @@ UNITS = {"h": 3600, "min": 60, "s": 1}
 
 
 def launch(folder: str, count: int, *options: str) -> tuple[float, str]:
-  """Seconds from start to end, and what was printed."""
+  """Seconds from start to end, and the output."""
   started = time.perf_counter()
   done = subprocess.run(
     [
@@ -47,7 +48,7 @@ def launch(folder: str, count: int, *options: str) -> tuple[float, str]:
 
 
 def predicted(text: str) -> float:
-  """Seconds of `runs pending on 2 workers: about 1 min 5 s, ...`."""
+  """Seconds in `runs pending on 2 workers: about 1 min 5 s, ...`."""
   words = re.search(r"runs pending on .*?: about (.*?)(?:,|$)", text, re.M)
   parts = re.findall(r"([\d.]+) (h|min|s)\b", words.group(1))
   return sum(float(number) * UNITS[unit] for number, unit in parts)

@@ -1,9 +1,9 @@
-"""Where the time of a training step goes: TensorFlow's own profile, by op.
+"""Profile of one training step by TensorFlow op.
 
     python benchmarks/profile_step.py [--depth=8] [--size=32] [--channels=3]
 
-One process of one thread. Prints milliseconds a step before profiling, then the
-ops that take longest, with their number a step and share of all ops.
+One process of one thread. Prints milliseconds per step without profiling, then
+the slowest ops with their number per step and their share of all ops.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main() -> None:
     return (time.perf_counter() - started) / STEPS
 
   train()
-  print(f"{1e3 * np.median([train() for _ in range(5)]):.2f} ms a step")
+  print(f"{1e3 * np.median([train() for _ in range(5)]):.2f} ms per step")
   with tempfile.TemporaryDirectory() as folder:
     tf.profiler.experimental.start(folder)
     train()
@@ -69,7 +69,7 @@ def main() -> None:
       for event in line.events:
         name = plane.event_metadata[event.metadata_id].name
         operation = name.rpartition(":")[2].partition("#")[0]
-        # Ops are named "scope/name:Type"; what spans others is left out.
+        # Ops are named "scope/name:Type". Ops that span others do not count.
         if ":" in name and not any(w in operation for w in WHILE_AND_CALLS):
           seconds[operation] += event.duration_ps / 1e12
           counts[operation] += 1
@@ -81,7 +81,8 @@ def main() -> None:
   total = sum(known.values())
   for name, value in sorted(known.items(), key=lambda item: -item[1])[:25]:
     print(
-      f"{name:38} {1e3 * value / STEPS:8.3f} ms {counts[name] / STEPS:6.1f} a step"
+      f"{name:38} {1e3 * value / STEPS:8.3f} ms "
+      f"{counts[name] / STEPS:6.1f} per step"
       f" {100 * value / total:5.1f} %"
     )
 

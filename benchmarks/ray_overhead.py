@@ -1,14 +1,14 @@
-"""What Ray costs: a whole study on a Ray cluster against the local pool.
+"""Cost of Ray: a whole study on a Ray cluster, compared with the local pool.
 
     python benchmarks/ray_overhead.py [--flagfile=digits.flags] [--pairs=15]
 
-Both get the cores of this machine: `memo_tf.launch` with a worker a core, and
-`launchers.ray_cluster` on a Ray node of as many cores, which is up beforehand.
-Whole commands are timed, first line to last, scores and page with them, each in
-a new directory; a Ray launch is compared with the mean of the local ones just
-before and just after it. A pair takes two launches (digits.flags: some 4.5
-minutes a pair on 2 cores). Needs requirements-ray.txt. `overhead` in the JSON
-line is (Ray - local) / local; the ratio is local / Ray, as everywhere.
+Both use all cores of this machine: `memo_tf.launch` with one worker per core,
+and `launchers.ray_cluster` on a Ray node with as many cores, started
+beforehand. Whole commands are timed, including scores and page, each in a new
+directory. A Ray launch is compared with the mean of the local launches just
+before and just after it. A pair takes two launches (digits.flags: about 4.5
+minutes on 2 cores). Needs requirements-ray.txt. `overhead` in the JSON line is
+(Ray - local) / local; the ratio is local / Ray, as in all benchmarks.
 """
 
 import argparse
@@ -27,7 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def seconds_of(module: str, arguments: list[str]) -> float:
-  """Runs a whole launch in a new directory; returns its wall time."""
+  """Runs a whole launch in a new directory and returns its wall time."""
   with tempfile.TemporaryDirectory() as folder:
     command = [sys.executable, "-m", module, *arguments]
     started = time.perf_counter()
@@ -46,8 +46,8 @@ def main() -> None:
   parser.add_argument("--flagfile", default="digits.flags")
   parser.add_argument("--pairs", type=int, default=15)
   parser.add_argument("--units_per_task", type=int, default=0)
-  arguments, more = parser.parse_known_args()  # more flags of the study
-  # Else Ray's workers give way to everything else that runs here.
+  arguments, more = parser.parse_known_args()  # further flags of the study
+  # Otherwise Ray's workers yield to all other processes.
   os.environ["RAY_worker_niceness"] = "0"
   os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
   from ray import cluster_utils

@@ -1,14 +1,15 @@
-"""What recording costs a run, against the same run without it.
+"""Cost of recording in a run, compared with the same run without recording.
 
     python benchmarks/recording.py [--rounds=15] [--seconds=4] [--size=8]
 
 Whole runs of cifar_resnet-8 on digits (`--size=32`: on random 32x32x3 images),
-in one process of one thread, by `running.run.run_unit` with everything that a
-study does. Slices of plain runs are interleaved with slices of runs that record
-dynamics on clean images after every epoch, or in the training batch; a ratio is
-plain over recording rate, so what recording multiplies a run's time by. The
-last contenders record what is computed from weights at five checkpoints, from
-representations, or from a second training on what was held out.
+in one process of one thread, by `run_unit` with everything that a study does.
+Slices of plain runs are interleaved with slices of runs that record dynamics on
+clean images after every epoch, or in the training batch. A ratio is the plain
+rate over the recording rate, that is, the factor by which recording multiplies
+the time of a run. Further contenders record the outputs that are computed from
+weights at five checkpoints, from representations, and from a second training on
+the held-out examples.
 """
 
 import argparse
@@ -36,7 +37,7 @@ KINDS = {
 
 
 def contend(arguments) -> None:
-  """One contender: runs units, slice by slice."""
+  """Runs units, slice by slice, as one contender."""
   import numpy as np
   import tensorflow as tf
 

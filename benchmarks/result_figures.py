@@ -2,9 +2,10 @@
 
     python benchmarks/result_figures.py --experiment_dir=DIR --name=digits
 
-`NAME-pairs.png`: the most influential pairs of each model, training image left
-and test image right, with influence, standard error and ids. `NAME-reliability.svg`:
-reliability of the scores over the number of runs. Prints both as tables.
+`NAME-pairs.png`: the most influential pairs of each model, training image on
+the left and test image on the right, with influence, standard error and ids.
+`NAME-reliability.svg`: reliability of the scores by number of runs. Prints both
+as tables.
 """
 
 import argparse
@@ -26,7 +27,7 @@ PAIRS = 6
 
 
 def draw_pairs(results, images, path: pathlib.Path) -> None:
-  """A row a model, `PAIRS` pairs each; images `[N + T, H, W, channels]`."""
+  """One row of `PAIRS` pairs per model; images `[N + T, H, W, channels]`."""
   figure, axes = plt.subplots(
     len(results),
     2 * PAIRS,

@@ -1,6 +1,7 @@
-"""Writes the comparison of a study's proxies as Markdown.
+r"""Writes the comparison of a study's proxies as Markdown.
 
-    PYTHONPATH=. python benchmarks/result_tables.py --experiment_dir=DIR --output=FILE.md
+    PYTHONPATH=. python benchmarks/result_tables.py \
+        --experiment_dir=DIR --output=FILE.md
 
 From `comparison/<ladder>/<recipe>/` of the study: a table of verdicts, then one
 table of criteria with intervals for each size.
@@ -15,7 +16,7 @@ from memo_tf.report.proxy_page import CRITERIA
 
 
 def cell(row: pd.Series | None, corrected: bool = False) -> str:
-  """An estimate with its interval; a dash where there is none."""
+  """An estimate with its interval; a dash if it is missing."""
   if row is None:
     return "–"
   prefix = "corrected" if corrected else "ci"
@@ -44,7 +45,7 @@ def lines_of(folder: pathlib.Path) -> list[str]:
   lines = [
     f"## {folder.parent.name}, {folder.name}",
     "",
-    "| proxy | verdict | Spearman of changes | why |",
+    "| proxy | verdict | Spearman of changes | reason |",
     "|---|---|---|---|",
   ]
   for row in verdicts.itertuples():

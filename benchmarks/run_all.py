@@ -1,11 +1,11 @@
-"""Runs every benchmark and prints one table of what each claims.
+"""Runs every benchmark and prints one table of their claims.
 
     python benchmarks/run_all.py [--output_dir=DIR] [--rounds=15]
 
-Takes about 2.5 hours on 2 cores that do nothing else. With `--output_dir` what
-each one prints is kept there, what is there already is not run again, and
-`benchmarks/charts.py` draws from it. `benchmarks/requirements.txt` installs the
-peers.
+Takes about 2.5 hours on 2 otherwise idle cores. With `--output_dir`, the output
+of each benchmark is kept there, benchmarks whose output exists are not run
+again, and `benchmarks/charts.py` can draw from it. Install the peers with
+`benchmarks/requirements.txt`.
 """
 
 import argparse
@@ -47,7 +47,7 @@ OTHERS = {
 
 
 def run(name: str, command: tuple[str, ...], output: pathlib.Path) -> bool:
-  """Runs one, unless its output is there; whether it is there now."""
+  """Runs one unless its output exists; returns whether it exists now."""
   if output.exists():
     return True
   print(f"{name}: {' '.join(command)}", file=sys.stderr, flush=True)
@@ -65,7 +65,7 @@ def run(name: str, command: tuple[str, ...], output: pathlib.Path) -> bool:
 
 
 def result(output: pathlib.Path) -> dict:
-  """The JSON of a benchmark's last line."""
+  """The JSON of the last line of a benchmark's output."""
   return json.loads(output.read_text().strip().splitlines()[-1])
 
 
@@ -98,7 +98,8 @@ def main() -> None:
       ]
     for name, (low, median, high) in rows.items():
       print(
-        f"{found['benchmark']:40} {name:46} {low:6.2f} {median:7.2f} {high:6.2f}"
+        f"{found['benchmark']:40} {name:46} "
+        f"{low:6.2f} {median:7.2f} {high:6.2f}"
       )
     single = {k: found[k] for k in ("outside_training", "values") if k in found}
     for name, value in single.items():

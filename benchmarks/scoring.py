@@ -1,14 +1,15 @@
-"""From real Parquet files of M runs to scores and pairs, against the bare work.
+"""Scores and pairs from real Parquet files of M runs, against a baseline.
 
     python benchmarks/scoring.py [--runs=400] [--train=50000] [--test=10000]
 
-Writes a study of M runs (simulated predictions, real files; about 1 MB a run at
-CIFAR-100's shape) under studies/, then times in turn: ours, which reads every
-file, checks it, and computes all memorization scores and all pairs of any class
-above the thresholds; and the bare work, pyarrow reading the same columns plus
-one dense float32 product [N, M] x [M, T]. The printed ratio is ours / bare, below 1
-is faster; that of the JSON line is bare / ours, as in the other benchmarks. Ours is split into read (the bytes and pyarrow), check (digests, ids,
-labels, masks) and compute.
+Writes a study of M runs (simulated predictions, real files; about 1 MB per run
+at CIFAR-100's shape) under studies/, then times in turn: ours, which reads
+every file, checks it, and computes all memorization scores and all pairs of any
+class above the thresholds; and a baseline, pyarrow reading the same columns
+plus one dense float32 product [N, M] x [M, T]. The printed ratio is ours /
+baseline, where below 1 is faster; the JSON line has baseline / ours, as the
+other benchmarks do. Our time is split into read (bytes and pyarrow), check
+(digests, ids, labels, masks) and compute.
 """
 
 import argparse
@@ -35,7 +36,7 @@ FAMILY = "r0.70"
 
 
 def write_study(root: pathlib.Path, runs: int, train: int, test: int):
-  """Makes the files, unless they are there; returns directory and units."""
+  """Writes the files unless they exist; returns directory and units."""
   directory = directory_lib.StudyDirectory(root)
   units = [
     work_units.parse_unit(f"cifar_resnet-20/one_hot/{FAMILY}/{m:05d}")
@@ -91,7 +92,7 @@ def write_study(root: pathlib.Path, runs: int, train: int, test: int):
 
 
 def ours(directory, units) -> dict[str, float]:
-  """Seconds of the whole and of its parts."""
+  """Seconds in total and by part."""
   reading, started = [0.0], time.perf_counter()
 
   def timed(function):
@@ -126,7 +127,7 @@ def ours(directory, units) -> dict[str, float]:
 
 
 def bare(directory, units, left, right) -> float:
-  """Seconds of pyarrow reading the columns, and of one product."""
+  """Seconds of reading the columns with pyarrow, and of one product."""
   started = time.perf_counter()
   for unit in units:
     pq.read_table(
@@ -151,7 +152,7 @@ def main() -> None:
   rng = np.random.default_rng(1)
   left = (rng.random(size[1::-1]) < 0.7).astype(np.float32)
   right = (rng.random((size[0], size[2])) < 0.5).astype(np.float32)
-  ours(directory, units)  # the files are in the system's memory from here on
+  ours(directory, units)  # from here on the files are in the page cache
   ratios, parts, seconds = [], [], []
   for number in range(arguments.rounds):
     parts.append(ours(directory, units))
@@ -167,8 +168,8 @@ def main() -> None:
   print(
     f"M={size[0]} N={size[1]} T={size[2]}: ours {split['total']:.2f} s (read "
     f"{split['read']:.2f}, check {split['check']:.2f}, compute "
-    f"{split['compute']:.2f}), bare {np.median(seconds):.2f} s; ours / bare "
-    f"{median:.2f} [{low:.2f}, {high:.2f}]"
+    f"{split['compute']:.2f}), baseline {np.median(seconds):.2f} s; "
+    f"ours / baseline {median:.2f} [{low:.2f}, {high:.2f}]"
   )
   print(
     json.dumps(

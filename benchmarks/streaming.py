@@ -1,23 +1,23 @@
-"""Streamed input at ImageNet's shape, against bare tf.data of the same subset.
+"""Streamed input at ImageNet's shape, against plain tf.data on the same subset.
 
     python benchmarks/streaming.py [--num_images=6000] [--rounds=15]
                                    [--seconds=3] [--threads=1]
 
-Makes JPEG files of 224x224 pixels, random crops of scikit-learn's two sample
-photographs, mirrored and of varying brightness and quality, prepares them as
+Writes JPEG files of 224x224 pixels (random crops of scikit-learn's two sample
+photographs, mirrored, with varying brightness and quality), prepares them as
 the launcher does (`--dataset=folder:… --storage=stream`), and takes the first
 subset of 70 %.
 
-*Ours* is the input of a run, as the trainer goes through it: an epoch's order
-of the subset, read by id out of all shards, decoded, gathered into batches,
-given to a model that does nothing. *Bare tf.data* has TFRecords of that subset
-alone, in order: TFRecordDataset, parse, decode, batch, prefetch, to the same
-model, in its ways of using the same threads. Slices of whole epochs are paired
-as `pairing.py` says.
+*Ours* is the input of a run as the trainer uses it: the order of an epoch over
+the subset, read by id from all shards, decoded, gathered into batches, and
+given to a model that does nothing. *Plain tf.data* has TFRecords of that subset
+only, in order: TFRecordDataset, parse, decode, batch, prefetch, to the same
+model, in each of its ways of using the same threads. Slices of whole epochs are
+paired as in `pairing.py`.
 
-Then, of ours alone: resident memory at ten points of an epoch, after one that
-warms up; and the seconds of an epoch over subsets of 10, 30 and 70 %, by
-example, relative to that of 70 %.
+Then, for ours alone: resident memory at ten points of an epoch, after one epoch
+of warm-up; and seconds per example over subsets of 10, 30 and 70 %, relative to
+70 %.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def make_files(folder: pathlib.Path, count: int) -> None:
 
 
 def prepare(folder: pathlib.Path, count: int) -> None:
-  """Writes a study's `dataset/` and, for bare tf.data, the subset alone."""
+  """Writes a study's `dataset/` and, for plain tf.data, the subset alone."""
   import tensorflow as tf
 
   from memo_tf.data import pipeline
@@ -81,7 +81,7 @@ def prepare(folder: pathlib.Path, count: int) -> None:
   directory = directory_lib.StudyDirectory(folder)
   info = prepare_lib.write_dataset(config, directory)
   if info["encoding"]["images_as_published"] != count + 20:
-    raise RuntimeError(f"files were encoded again: {info['encoding']}")
+    raise RuntimeError(f"files were re-encoded: {info['encoding']}")
   data = pipeline.read_dataset(directory, running)
   ids = members(count, 0.7)
   with tf.io.TFRecordWriter(str(folder / "subset.tfrecord")) as writer:
@@ -99,7 +99,7 @@ def members(count: int, ratio: float) -> np.ndarray:
 
 
 def nothing():
-  """A model that does nothing with the batches that it gathers."""
+  """A model that gathers batches and does nothing with them."""
   import tensorflow as tf
 
   @tf.function(
@@ -119,7 +119,7 @@ def nothing():
 
 
 class Ours:
-  """The streamed input of a run, as the trainer takes it."""
+  """The streamed input of a run, as the trainer uses it."""
 
   def __init__(self, folder: pathlib.Path, threads: int):
     import tensorflow as tf
@@ -138,7 +138,7 @@ class Ours:
     self._epoch = 0
 
   def epoch(self, ratio: float = 0.7, on_part=lambda done: None) -> int:
-    """One epoch; returns how many images it had."""
+    """Runs one epoch and returns its number of images."""
     from memo_tf.data import pipeline
     from memo_tf.training import trainer
 
@@ -156,7 +156,7 @@ class Ours:
 
 
 class Bare:
-  """tf.data over TFRecords that hold the subset alone."""
+  """Plain tf.data over TFRecords that contain only the subset."""
 
   def __init__(self, folder: pathlib.Path, threads: int, way: str):
     import tensorflow as tf
@@ -194,7 +194,7 @@ class Bare:
 
 
 def contender(folder: pathlib.Path, threads: int, way: str):
-  """What works in a child process, with its threads set."""
+  """The source of a child process, with its threads set."""
   import tensorflow as tf
 
   tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -205,7 +205,7 @@ def contender(folder: pathlib.Path, threads: int, way: str):
 
 
 def work(source):
-  """`pairing.serve`'s work: whole epochs."""
+  """Work for `pairing.serve`: whole epochs."""
 
   def run(seconds: float) -> tuple[int, float]:
     started, count = time.perf_counter(), 0
@@ -224,7 +224,7 @@ def resident_mb() -> float:
 
 
 def memory(source: Ours) -> list[float]:
-  """Resident megabytes at ten points of an epoch, after one to warm up."""
+  """Resident megabytes at ten points of an epoch, after a warm-up epoch."""
   source.epoch()
   found = []
 
@@ -237,7 +237,7 @@ def memory(source: Ours) -> list[float]:
 
 
 def proportionality(source: Ours, rounds: int) -> dict[str, list[float]]:
-  """Seconds an example at each ratio, relative to that at the largest."""
+  """Seconds per example at each ratio, relative to the largest ratio."""
   seconds = {ratio: [] for ratio in RATIOS}
   for ratio in RATIOS:
     source.epoch(ratio)
@@ -286,7 +286,10 @@ def main() -> None:
 
     ours, *peers = (
       pairing.Contender(
-        f"bare tf.data, {way}, threads: {threads}", command(way), 1, environment
+        f"plain tf.data, {way}, threads: {threads}",
+        command(way),
+        1,
+        environment,
       )
       for way in ("ours", *BARE)
     )
@@ -301,9 +304,9 @@ def main() -> None:
       check=True,
     )
   megabytes, shares = json.loads(alone.stdout.strip().splitlines()[-1])
-  print("resident MB over an epoch:", *megabytes)
+  print("resident MB during an epoch:", *megabytes)
   for ratio, interval in shares.items():
-    print(f"seconds an example at ratio {ratio}, relative to 0.7:", interval)
+    print(f"seconds per example at ratio {ratio}, relative to 0.7:", interval)
   pairing.report(
     "streaming/224x224-jpeg",
     found,

@@ -1,14 +1,15 @@
-"""Whole runs of a small study a second, against Keras and PyTorch.
+"""Whole runs of a small study per hour, against Keras and PyTorch.
 
     python benchmarks/study.py
 
 A run: cifar_resnet-8 on the digits (8x8x1), a random 70 % of 1,500 images, 20
-epochs at batch 128, then the predictions of all 1,797. Ours: `run_unit` as the
-launcher's workers call it, writing the run's files, in a process of one thread
-for each core. Keras: the loop that one writes, which builds, compiles and fits
-anew for every subset. PyTorch: the model built once and re-initialized, in a
-process of one thread for each core, which is its best way here, eager and
-compiled. Start-up and first compilation are not counted for anyone.
+epochs at batch 128, then the predictions of all 1,797 images. Ours is
+`run_unit` as the launcher's workers call it, including the files of the run, in
+one process of one thread per core. Keras is the usual loop that builds,
+compiles and fits a model for every subset. PyTorch builds the model once and
+re-initializes it, in one process of one thread per core, its fastest way here,
+eager and compiled. Start-up and first compilation are not counted for any
+contender.
 """
 
 import argparse

@@ -1,14 +1,14 @@
-"""How much a teacher that saw everything tells a student of held-out labels.
+"""How much a teacher that trained on everything leaks about held-out labels.
 
     python benchmarks/teacher_leak.py [--num_subsets=12] [--epochs=20]
 
-The digits with a tenth of the labels made wrong. For each of M subsets a student
-is distilled twice, from the same initial weights and in the same order of
-batches: from a teacher that was trained on the student's own subset, and from
-one that was trained on everything. A wrong label that is held out of the
-student is known to the second teacher only. Given is the probability that the
-student gives to those labels, and the difference, paired by subset, with the
-95 % interval of its mean (Student's t over subsets).
+The digits with a tenth of the labels made wrong. For each of M subsets a
+student is distilled twice, with the same initial weights and the same order of
+batches: from a teacher trained on the student's own subset, and from one
+trained on everything. Only the second teacher knows a wrong label that is held
+out of the student. Prints the probability that the student gives to those
+labels, and the difference, paired by subset, with the 95 % interval of its mean
+(Student's t over subsets).
 """
 
 import argparse
@@ -34,7 +34,7 @@ RATIO, NOISE, SEED = 0.7, 0.1, 0
 
 
 class Runs:
-  """Trains on subsets of the noisy digits; returns what the runs predict."""
+  """Trains on subsets of the noisy digits and predicts all examples."""
 
   def __init__(self, epochs: int):
     data = load.load(settings_lib.DataConfig(dataset="digits"))
@@ -58,7 +58,7 @@ class Runs:
     return trainer_lib.Trainer(model, parsed, **self._about)
 
   def train(self, trainer, members: np.ndarray, unit: str, index: int) -> None:
-    """One whole run on the examples `members`."""
+    """Trains one whole run on the examples `members`."""
     recipe = trainer.recipe
     trainer.initialize(SEED, unit)
     rates = schedule.learning_rates(recipe, len(members) // recipe.batch_size)
@@ -79,7 +79,7 @@ class Runs:
       )
 
   def label_probability(self, trainer) -> np.ndarray:
-    """float64 `[N]`, of the given label."""
+    """Probability of the given label, float64 `[N]`."""
     logits = trainer.predict(self._images).astype(np.float64)
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     rows = np.arange(len(self.labels))
@@ -118,7 +118,7 @@ def main() -> None:
   low, high = stats.t.interval(
     0.95, len(difference) - 1, difference.mean(), stats.sem(difference)
   )
-  print("Label probability of wrong labels that are held out of the student:")
+  print("Student's probability for wrong labels of held-out images:")
   for name, values in found.items():
     print(f"  teacher trained on {name:12} {np.mean(values):.4f}")
   print(f"  difference {difference.mean():.4f} [{low:.4f}, {high:.4f}]")

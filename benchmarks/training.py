@@ -1,17 +1,17 @@
-"""Images a second in training on the whole machine, against Keras and PyTorch.
+"""Images per second in training on all cores, against Keras and PyTorch.
 
     python benchmarks/training.py [--depth=8] [--size=32] [--channels=3]
                                   [--precision=float32]
 
 The same network (a CIFAR ResNet of this depth, shortcut A), batch 128, SGD with
-Nesterov momentum and weight decay, random images. Ours: the study's own
-Trainer in one process of one thread for each core. Keras and PyTorch in their
-usual way (one process with all cores) and in every better way we know. PyTorch
-needs `benchmarks/requirements.txt`; without it only Keras is compared.
+Nesterov momentum and weight decay, random images. Ours is the study's own
+Trainer in one process of one thread per core. Keras and PyTorch run in their
+usual way (one process with all cores) and in every faster way we know. PyTorch
+needs `benchmarks/requirements.txt`; without it, only Keras is compared.
 
-A last contender multiplies matrices, in as many processes as ours: what the
-machine can do at all. Our share of its rate counts the multiplications and
-additions of convolutions and of the last layer only, so all else is loss.
+A last contender multiplies matrices, in as many processes as ours: the limit of
+the machine. Our share of its rate counts only the multiplications and additions
+of convolutions and of the last layer.
 """
 
 import argparse
@@ -29,7 +29,7 @@ PRODUCT = "matrix product"
 
 
 def contender(name, script, processes, options, kind):
-  """A contender that shares the cores among its processes."""
+  """A contender that divides the cores between its processes."""
   cores = len(os.sched_getaffinity(0))
   threads = max(1, cores // processes)
   environment = {
@@ -39,7 +39,7 @@ def contender(name, script, processes, options, kind):
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "PYTHONPATH": str(FOLDER.parent),
   }
-  if processes > 1:  # every better way gets the allocator settings of ours
+  if processes > 1:  # every faster way gets our allocator settings
     settings = worker_pool.environment(threads)
     environment |= {k: v for k, v in settings.items() if k.startswith("MALLOC")}
   command = [
@@ -54,10 +54,10 @@ def contender(name, script, processes, options, kind):
 
 
 def operations(depth: int, size: int, channels: int) -> float:
-  """Floating-point operations of one image's training step.
+  """Floating-point operations of a training step, per image.
 
-  Forward, towards the kernels, and (but for the first layer) towards the
-  input: each the same number of multiplications and additions.
+  The forward pass, the gradients of the kernels and (except for the first
+  layer) those of the inputs each take the same number of operations.
   """
   stem = size**2 * 9 * channels * 16
   rest, inside, side = 64 * 10, 16, size
@@ -101,7 +101,9 @@ def main() -> None:
       for processes in (1, cores)
     ]
   else:
-    print("PyTorch is not installed: compared with Keras only", file=sys.stderr)
+    print(
+      "PyTorch is not installed: comparing with Keras only", file=sys.stderr
+    )
   peers.append(
     contender(PRODUCT, "contender_product.py", cores, options, "usual")
   )
@@ -117,8 +119,8 @@ def main() -> None:
     share = pairing.interval(work * product["ratios"])
     extra["share_of_matrix_product"] = share
     print(
-      f"the machine multiplies matrices at {product['rate']:.0f} Gflop/s; a step "
-      f"runs at {share[1]:.2f} [{share[0]:.2f}, {share[2]:.2f}] of that"
+      f"the machine multiplies matrices at {product['rate']:.0f} Gflop/s; "
+      f"a step reaches {share[1]:.2f} [{share[0]:.2f}, {share[2]:.2f}] of that"
     )
   shape = f"{arguments.size}x{arguments.size}x{arguments.channels}"
   name = f"training/cifar_resnet-{arguments.depth}/{shape}"

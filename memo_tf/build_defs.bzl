@@ -1,10 +1,10 @@
-"""The project's two rules, so that one file knows Bazel's Python rules.
+"""The project's two rules, so that only this file uses Bazel's Python rules.
 
-Third-party packages come from pip and are no targets.
+Third-party packages come from pip and have no targets.
 """
 
-def memo_library(name, srcs, deps = [], data = []):
-    """Python sources of one part of memo_tf."""
+def memo_library(name, srcs = [], deps = [], data = []):
+    """Python sources of one part of the project."""
     native.py_library(
         name = name,
         srcs = srcs,
@@ -15,7 +15,7 @@ def memo_library(name, srcs, deps = [], data = []):
     )
 
 def memo_test(name, srcs, deps = [], data = [], size = "medium"):
-    """One test file, or what test files share (then no main)."""
+    """One test file."""
     native.py_test(
         name = name,
         size = size,

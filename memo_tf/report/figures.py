@@ -1,10 +1,13 @@
-"""Figures of the page, as SVG text, and example images, as PNG data URIs."""
+"""The page's figures as SVG text, and example images as PNG data URIs."""
 
 import base64
+import contextlib
 import io
 import re
+from typing import Any
 
 import matplotlib
+import matplotlib.figure
 
 matplotlib.use("Agg")
 
@@ -12,10 +15,10 @@ import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
-_STYLE = {
-  "svg.hashsalt": "memo_tf",  # the same figures give the same file
+_STYLE: dict[Any, Any] = {
+  "svg.hashsalt": "memo_tf",  # makes the output reproducible
   "svg.fonttype": "none",
-  "text.parse_math": False,  # a name with two $ is a name
+  "text.parse_math": False,  # names may contain "$"
   "font.size": 9,
   "axes.spines.top": False,
   "axes.spines.right": False,
@@ -23,13 +26,21 @@ _STYLE = {
 
 
 def accuracy_by_size(labels: list[str], series: dict[str, list[float]]) -> str:
-  """Lines over model sizes: accuracies, or mean memorization."""
+  """Line chart of accuracies or of mean memorization by model size.
+
+  Args:
+    labels: names of the S sizes.
+    series: S values in [-1, 1] by name of the line.
+
+  Returns:
+    SVG text.
+  """
   with style():
     figure, axes = plt.subplots(figsize=(5.6, 3.0), layout="constrained")
-    places = np.arange(len(labels))
+    positions = np.arange(len(labels))
     for name, values in series.items():
-      axes.plot(places, values, marker="o", label=name)
-    axes.set_xticks(places, labels, rotation=20, ha="right")
+      axes.plot(positions, values, marker="o", label=name)
+    axes.set_xticks(positions, labels, rotation=20, ha="right")
     axes.set_xlim(-0.3, len(labels) - 0.7)
     axes.legend(frameon=False, fontsize=8)
     axes.grid(axis="y", alpha=0.3)
@@ -39,8 +50,15 @@ def accuracy_by_size(labels: list[str], series: dict[str, list[float]]) -> str:
 def reliability_by_runs(
   curves: dict[str, tuple[list[int], list[float]]],
 ) -> str:
-  """Reliability over the number of runs, a line a group."""
-  with plt.rc_context(_STYLE):
+  """Line chart of reliability by number of runs, one line per group.
+
+  Args:
+    curves: numbers of runs and reliabilities by name of the group.
+
+  Returns:
+    SVG text.
+  """
+  with style():
     figure, axes = plt.subplots(figsize=(5.6, 3.0), layout="constrained")
     for name, (runs, values) in curves.items():
       axes.plot(runs, values, marker="o", label=name)
@@ -54,22 +72,28 @@ def reliability_by_runs(
 def memorization_histogram(
   memorization: np.ndarray, is_noisy: np.ndarray
 ) -> str:
-  """Histogram in 20 bins of width 0.05 over [0, 1], planted ones set apart.
+  """Histogram of scores in bins of width 0.05, planted labels set apart.
 
-  Estimates below 0 are noise and are shown in a bin of their own range.
+  Args:
+    memorization: `[N]` scores; NaN is left out. Bins below 0 are added where
+      scores are negative.
+    is_noisy: `[N]` bool, examples with a planted wrong label.
+
+  Returns:
+    SVG text.
   """
   known = ~np.isnan(memorization)
   low = min(0.0, np.floor(memorization[known].min(initial=0.0) / 0.05) * 0.05)
   edges = np.arange(round(low / 0.05), 21) * 0.05
   with style():
     figure, axes = plt.subplots(figsize=(4.2, 2.6), layout="constrained")
-    parts, names = [memorization[known & ~is_noisy]], ["given label right"]
+    parts, names = [memorization[known & ~is_noisy]], ["correct label"]
     if is_noisy.any():
       parts.append(memorization[known & is_noisy])
       names.append("planted wrong label")
     else:
       names = ["examples"]
-    axes.hist(parts, bins=edges, label=names)
+    axes.hist(parts, bins=edges.tolist(), label=names)
     log_axis(axes, linthresh=10)
     axes.set_xlabel("memorization")
     axes.set_ylabel("examples (log scale)")
@@ -80,16 +104,25 @@ def memorization_histogram(
 def proxy_scatter(
   proxy: np.ndarray, memorization: np.ndarray, name: str, max_points: int
 ) -> str:
-  """Memorization over a proxy, at most `max_points` examples, as a picture.
+  """Scatter plot of memorization against a proxy.
 
-  The points are one embedded image: a thousand of them in SVG for each proxy
-  would make the page large.
+  The points are embedded as one image: as SVG elements, thousands of points
+  for each proxy would make the page large.
+
+  Args:
+    proxy: `[N]` values of the proxy; NaN is left out.
+    memorization: `[N]` scores; NaN is left out.
+    name: label of the horizontal axis.
+    max_points: number of points at most, drawn at random beyond that.
+
+  Returns:
+    SVG text.
   """
   known = np.flatnonzero(~np.isnan(proxy) & ~np.isnan(memorization))
   rng = np.random.default_rng(0)
   if len(known) > max_points:
     known = np.sort(rng.choice(known, max_points, replace=False))
-  with plt.rc_context(_STYLE):
+  with style():
     figure, axes = plt.subplots(figsize=(2.5, 2.1), layout="constrained")
     axes.scatter(
       proxy[known],
@@ -105,7 +138,12 @@ def proxy_scatter(
 
 
 def image_uri(image: np.ndarray, max_pixel: int) -> str:
-  """A PNG data URI of a uint8 image `[H, W, 1, 3 or 4 channels]`."""
+  """A PNG data URI of an image.
+
+  Args:
+    image: `[H, W, channels]` with 1, 3 or 4 channels, in [0, max_pixel].
+    max_pixel: the value shown as full intensity (255 for 8-bit images).
+  """
   pixels = image.astype(np.float64) * (255.0 / max_pixel)
   pixels = np.clip(np.round(pixels), 0, 255).astype(np.uint8)
   if pixels.shape[-1] == 1:
@@ -116,27 +154,27 @@ def image_uri(image: np.ndarray, max_pixel: int) -> str:
   return f"data:image/png;base64,{content}"
 
 
-def log_axis(axes, *, linthresh: float) -> None:
-  """A vertical axis that is logarithmic above `linthresh`.
+def log_axis(axes: plt.Axes, *, linthresh: float) -> None:
+  """Makes the vertical axis logarithmic above `linthresh`.
 
-  With plain numbers: matplotlib's own powers are mathematical text, which the
-  style leaves as it is written.
+  Ticks are plain numbers, since matplotlib writes powers as math text, which
+  the style does not parse.
   """
   axes.set_yscale("symlog", linthresh=linthresh)
-  axes.yaxis.set_major_formatter(lambda value, place: f"{value:g}")
+  axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
-def style():
-  """The look of all figures, as a context."""
+def style() -> contextlib.AbstractContextManager[None]:
+  """A context in which all figures of the page are drawn."""
   return plt.rc_context(_STYLE)
 
 
-def svg(figure) -> str:
-  """A figure as SVG text to stand in HTML; closes it."""
+def svg(figure: matplotlib.figure.Figure) -> str:
+  """A figure as SVG text to embed in HTML; closes the figure."""
   sink = io.StringIO()
   figure.savefig(sink, format="svg", metadata={"Date": None})
   plt.close(figure)
   text = sink.getvalue()
-  # To stand in HTML: without the XML header and matplotlib's own metadata.
+  # HTML takes neither the XML header nor matplotlib's metadata.
   text = text[text.index("<svg") :]
   return re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

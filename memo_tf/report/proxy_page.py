@@ -1,11 +1,11 @@
-"""The page's part on proxies: criteria, verdicts, scatter plots."""
+"""The page's section on proxies: criteria, verdicts, scatter plots."""
 
 import pandas as pd
 
 from memo_tf.findings import proxies
 from memo_tf.report import figures
 
-# The columns of the table: a criterion and how it is headed.
+# The columns of the table: heading by criterion.
 CRITERIA = {
   "spearman": "Spearman",
   "pearson": "Pearson",
@@ -15,24 +15,23 @@ CRITERIA = {
   "auroc_planted": "AUROC planted",
   "spearman_within": "within bins",
 }
-CHANGES = {"change_spearman": "Spearman of changes"}
-MAX_POINTS = 2000  # of a scatter plot
+MAX_POINTS = 2000  # in a scatter plot
 
 
 def sections(findings: list[proxies.RecipeFindings]) -> list[dict]:
-  """What the template shows, one entry a recipe."""
+  """What `proxies.html` shows, one entry per ladder and recipe."""
   return [_section(found) for found in findings]
 
 
 def _section(found: proxies.RecipeFindings) -> dict:
   tables = found.tables
   criteria = tables.criteria
-  there = set(criteria["criterion"])
+  computed = set(criteria["criterion"])
   return {
     "ladder": found.ladder,
     "recipe": found.recipe,
     "num_runs": {g.result.group[0]: g.num_runs for g in found.groups},
-    "columns": [text for name, text in CRITERIA.items() if name in there],
+    "columns": [text for name, text in CRITERIA.items() if name in computed],
     "sizes": [
       {
         "model": model,
@@ -43,7 +42,7 @@ def _section(found: proxies.RecipeFindings) -> dict:
             "cells": [
               _cell(criteria, name, model, criterion)
               for criterion in CRITERIA
-              if criterion in there
+              if criterion in computed
             ],
           }
           for name, by_size in found.proxies.items()
@@ -67,8 +66,10 @@ def _section(found: proxies.RecipeFindings) -> dict:
   }
 
 
-def _cell(criteria: pd.DataFrame, proxy, model, criterion) -> dict | None:
-  """One number with its interval; None if it is not there."""
+def _cell(
+  criteria: pd.DataFrame, proxy: str, model: str | None, criterion: str
+) -> dict | None:
+  """One estimate with its interval; None if it was not computed."""
   rows = criteria[
     (criteria["proxy"] == proxy) & (criteria["criterion"] == criterion)
   ]
@@ -107,7 +108,7 @@ def _trends(found: proxies.RecipeFindings) -> list[dict]:
 
 
 def _plots(found: proxies.RecipeFindings) -> list[dict]:
-  """Memorization against each proxy, of the largest model that has it."""
+  """Memorization against each proxy, for the largest model that has it."""
   plots = []
   for name, by_size in found.proxies.items():
     model = [m for m in found.memorization if m in by_size][-1]

@@ -1,10 +1,15 @@
-"""Figures of a study over sizes, as SVG text."""
+"""Figures of a study over model sizes, as SVG text.
+
+Every function takes the S names of the sizes (`labels`) where it needs them,
+and a table of `findings.sizes.SizeStudy`.
+"""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 from memo_tf.analysis.trajectories import classify
+from memo_tf.analysis.trajectories import shares as shares_lib
 from memo_tf.report import figures
 
 _COLORS = {
@@ -18,7 +23,7 @@ _COLORS = {
 
 
 def means(labels: list[str], by_size: pd.DataFrame) -> str:
-  """Mean memorization and both accuracies by size, with bands."""
+  """Mean memorization and both accuracies by size, with interval bands."""
   with figures.style():
     figure, axes = plt.subplots(
       1, 2, figsize=(8.6, 3.0), layout="constrained", squeeze=True
@@ -30,20 +35,20 @@ def means(labels: list[str], by_size: pd.DataFrame) -> str:
 
 
 def decomposition(labels: list[str], changes: pd.DataFrame) -> str:
-  """Change of memorization as change of in- less change of out-accuracy."""
+  """Change of memorization between sizes, split into its two accuracies."""
   with figures.style():
     figure, axes = plt.subplots(figsize=(5.6, 3.0), layout="constrained")
-    places = np.arange(len(changes))
+    positions = np.arange(len(changes))
     series = (
       ("memorization", "memorization", 1),
-      ("in_accuracy", "in-accuracy", 1),
+      ("in_accuracy", "accuracy in the subset", 1),
       ("out_accuracy", "minus held-out accuracy", -1),
     )
     for number, (column, name, sign) in enumerate(series):
       value = sign * changes[column].to_numpy()
       half = (changes[f"{column}_high"] - changes[f"{column}_low"]) / 2
       axes.errorbar(
-        places + 0.15 * (number - 1),
+        positions + 0.15 * (number - 1),
         value,
         yerr=half.to_numpy(),
         fmt="o",
@@ -55,14 +60,14 @@ def decomposition(labels: list[str], changes: pd.DataFrame) -> str:
       f"{labels[s]}\nto {labels[t]}"
       for s, t in zip(changes["from_size"], changes["to_size"])
     ]
-    axes.set_xticks(places, names, fontsize=7)
+    axes.set_xticks(positions, names, fontsize=7)
     axes.set_ylabel("change")
     axes.legend(frameon=False, fontsize=8)
     return figures.svg(figure)
 
 
 def histograms(labels: list[str], bins: pd.DataFrame) -> str:
-  """Share of scores in bins of 0.05, a line a size, with bands."""
+  """Share of scores in bins of width 0.05, one line per size."""
   with figures.style():
     figure, axes = plt.subplots(figsize=(5.6, 3.0), layout="constrained")
     for size, label in enumerate(labels):
@@ -89,21 +94,21 @@ def histograms(labels: list[str], bins: pd.DataFrame) -> str:
     return figures.svg(figure)
 
 
-def shares(rows: list) -> str:
-  """Shares of the shape classes, as measured and with the noise taken out."""
+def shares(rows: list[shares_lib.ShapeShare]) -> str:
+  """Shares of the shape classes, by the plain rule and corrected for noise."""
   with figures.style():
     figure, axes = plt.subplots(figsize=(5.6, 3.0), layout="constrained")
-    places = np.arange(len(rows))
+    positions = np.arange(len(rows))
     axes.bar(
-      places - 0.2,
+      positions - 0.2,
       [row.measured for row in rows],
       0.36,
       color="#c7c7c7",
-      label="by the plain rule",
+      label="plain rule",
     )
     value = np.array([row.share for row in rows])
     axes.bar(
-      places + 0.2,
+      positions + 0.2,
       value,
       0.36,
       color=[_COLORS[row.shape_class] for row in rows],
@@ -114,9 +119,9 @@ def shares(rows: list) -> str:
         ]
       ),
       capsize=3,
-      label="noise taken out",
+      label="corrected for noise",
     )
-    axes.set_xticks(places, [row.shape_class for row in rows])
+    axes.set_xticks(positions, [row.shape_class for row in rows])
     axes.set_ylabel("share of images")
     axes.legend(frameon=False, fontsize=8)
     return figures.svg(figure)
@@ -147,18 +152,26 @@ def class_curves(labels: list[str], table: pd.DataFrame) -> str:
     return figures.svg(figure)
 
 
-def _band(axes, labels, table, column, name, color) -> None:
-  places = np.arange(len(labels))
-  axes.plot(places, table[column], marker="o", label=name, color=color)
+def _band(
+  axes: plt.Axes,
+  labels: list[str],
+  table: pd.DataFrame,
+  column: str,
+  name: str,
+  color: str,
+) -> None:
+  """Draws a column as a line, between `<column>_low` and `<column>_high`."""
+  positions = np.arange(len(labels))
+  axes.plot(positions, table[column], marker="o", label=name, color=color)
   axes.fill_between(
-    places,
+    positions,
     table[f"{column}_low"],
     table[f"{column}_high"],
     alpha=0.2,
     color=color,
     linewidth=0,
   )
-  axes.set_xticks(places, labels, rotation=20, ha="right")
+  axes.set_xticks(positions, labels, rotation=20, ha="right")
   axes.set_xlim(-0.3, len(labels) - 0.7)
   axes.grid(axis="y", alpha=0.3)
   axes.legend(frameon=False, fontsize=8)

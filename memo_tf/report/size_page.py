@@ -1,29 +1,33 @@
-"""The part of the page about sizes: what its template needs."""
+"""The page's section on model sizes: the values that its template shows."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from memo_tf.analysis.trajectories import classify
 from memo_tf.findings import sizes
-from memo_tf.report import figures
+from memo_tf.report import galleries
 from memo_tf.report import size_figures
 
-TILES_A_CLASS = 12
+TILES_PER_CLASS = 12
 
 
 def sections(
-  studies: list[sizes.SizeStudy], info: dict, images: np.ndarray | None
+  studies: Sequence[sizes.SizeStudy], info: dict, images: np.ndarray | None
 ) -> list[dict]:
-  """What `size_page.html` shows of each study over sizes.
+  """What `sizes.html` shows, one entry per study over sizes.
 
   Args:
-    studies: of `size_study.study_sizes`.
-    info: of the data set.
-    images: `[N + T, H, W, channels]`, or None: the page holds none.
+    studies: from `findings.sizes.study_sizes`.
+    info: the data set's `info.json`.
+    images: `[N + T, H, W, channels]`; None leaves images out of the page.
   """
   return [_section(study, info, images) for study in studies]
 
 
-def _section(study, info, images) -> dict:
+def _section(
+  study: sizes.SizeStudy, info: dict, images: np.ndarray | None
+) -> dict:
   labels = list(study.models)
   by_size, changes = study.trends
   modes, bins = study.modes
@@ -60,32 +64,30 @@ def _section(study, info, images) -> dict:
   }
 
 
-def _galleries(study, info, images) -> list[dict]:
+def _galleries(
+  study: sizes.SizeStudy, info: dict, images: np.ndarray | None
+) -> list[dict]:
   """The images of each class that change most, with their trajectories."""
   scores, names = study.evidence.memorization, info["class_names"]
-  span, classes = np.ptp(scores, axis=0), study.classes
+  span = np.ptp(scores, axis=0)
+  classes = study.classes.to_dataframe()
   found = []
-  for place, name in enumerate(classify.SHAPE_CLASSES):
-    member = np.flatnonzero(classes.shape_class == name)
-    # Of the constant ones those that are memorized most.
+  for name in classify.SHAPE_CLASSES:
+    member = np.flatnonzero(classes["shape_class"] == name)
+    # Constant trajectories do not change: show the most memorized ones.
     value = scores.mean(axis=0) if name == "constant" else span
-    order = member[np.argsort(-value[member], kind="stable")][:TILES_A_CLASS]
+    order = member[np.argsort(-value[member], kind="stable")][:TILES_PER_CLASS]
     tiles = []
     for n in order:
       row = study.examples.iloc[n]
       tiles.append(
         {
           "id": int(n),
-          "image": (
-            figures.image_uri(images[n], info["max_pixel"])
-            if images is not None
-            else ""
-          ),
-          "label": names[row["label"]],
+          "image": galleries.picture(images, int(n), info, label=row["label"]),
           "clean_label": names[row["clean_label"]],
           "is_noisy": bool(row["is_noisy"]),
           "trajectory": [float(v) for v in scores[:, n]],
-          "probability": float(classes.probability[n, place]),
+          "probability": float(classes[f"p_{name}"].iloc[n]),
         }
       )
     if tiles:

@@ -259,9 +259,9 @@ class WrittenStudyTest(absltest.TestCase):
     html = self.page()
 
     start = html.index("Over model sizes: cifar_resnet/one_hot/r0.70")
-    part = html[start : html.index("Does it find the planted")]
+    part = html[start : html.index("Does memorization find")]
     self.assertEqual(part.count("<svg"), 5)
-    self.assertIn("Planted wrong labels among the classes", part)
+    self.assertIn("Planted wrong labels by class", part)
     self.assertIn("If no image changed at all", part)
     self.assertIn("<summary>increasing: the first", part)
     self.assertIn("<td>template</td>", part)

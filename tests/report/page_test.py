@@ -135,7 +135,7 @@ class PageTest(absltest.TestCase):
     self.assertIn("<td>1.0000</td>", html)
     self.assertIn("75,002", html)
     self.assertIn("made-up chip (4 runs)", html)
-    self.assertIn("1 runs are missing", html)
+    self.assertIn("1 run is missing", html)
     first = html[html.index('class="tile planted"') :]
     self.assertIn("id 3", first[: first.index("</div>")])
 
@@ -176,7 +176,7 @@ class PageTest(absltest.TestCase):
     self.assertIn('<span class="planted-mark">noise image</span>', html)
     self.assertIn("17 images with a duplicate among the training images", html)
     # Neither the copy nor the noise is among what was not planted.
-    rest = html[html.index("Without the planted ones: 2") :]
+    rest = html[html.index("Without planted images: 2") :]
     self.assertNotIn("id 3<", rest)
     self.assertNotIn("Planted truth", self.write([]))
 
@@ -184,13 +184,13 @@ class PageTest(absltest.TestCase):
     html = self.write([make_group(flagged=[("some/unit", "too low")])])
 
     self.assertIn("some/unit: too low", html)
-    self.assertNotIn("None: no run", html)
-    self.assertIn("None: no run", self.write([make_group()]))
+    self.assertNotIn("None: the accuracy", html)
+    self.assertIn("None: the accuracy", self.write([make_group()]))
 
   def test_what_was_never_held_out_is_counted_and_not_shown(self):
     html = self.write([make_group(never_out=True)])
 
-    self.assertIn("1 images were never held out", html)
+    self.assertIn("1 image was never held out", html)
     self.assertNotIn("nan", html.lower().replace("nanny", ""))
 
   def test_no_finished_run_still_gives_a_page(self):
