@@ -11,14 +11,12 @@ from memo_tf.analysis.ranking import top_overlap
 from memo_tf.analysis.trajectories.classify import classify_trajectories
 from memo_tf.analysis.trajectories.classify import TrajectoryClasses
 from memo_tf.analysis.trajectories.shares import shape_shares
-from memo_tf.analysis.trajectories.simulation import beta_trajectories
 
 __all__ = [
   "Measured",
   "ProxyFindings",
   "TrajectoryClasses",
   "auroc",
-  "beta_trajectories",
   "classify_trajectories",
   "compare_proxies",
   "correlation",
