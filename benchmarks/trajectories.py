@@ -10,14 +10,18 @@ last line is JSON.
 
 import argparse
 import json
+import pathlib
+import sys
 
 import numpy as np
 
 from memo_tf.analysis.trajectories import classify
 from memo_tf.analysis.trajectories import shares as shares_lib
-from memo_tf.analysis.trajectories import simulation
 
-SHARES = simulation.DEFAULT_SHARES
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tests.support import beta_trajectories  # noqa: E402
+
+SHARES = beta_trajectories.DEFAULT_SHARES
 MANY_CONSTANT = {
   "constant": 0.8,
   "increasing": 0.04,
@@ -41,7 +45,7 @@ CASES = (
 def one_study(case, num_subsets, num_examples, seed):
   """Accuracy of the rule and coverage of the shares in one study."""
   num_sizes, beta, shares, correlation, clear_change = case
-  study = simulation.beta_trajectories(
+  study = beta_trajectories.simulate_study(
     num_sizes=num_sizes,
     num_examples=num_examples,
     num_subsets=num_subsets,

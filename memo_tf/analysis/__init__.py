@@ -1,24 +1,22 @@
-"""What scores show: from arrays to findings."""
+"""What scores show: trajectories, sizes, proxies, planted examples."""
 
-from memo_tf.analysis.proxies.measured import from_recording_runs
-from memo_tf.analysis.proxies.measured import from_subset_runs
-from memo_tf.analysis.proxies.measured import Measured
-from memo_tf.analysis.proxies.tables import compare_proxies
-from memo_tf.analysis.proxies.tables import ProxyFindings
+from memo_tf.analysis.proxies import compare_proxies
+from memo_tf.analysis.proxies import from_recording_runs
+from memo_tf.analysis.proxies import from_subset_runs
+from memo_tf.analysis.proxies import Measured
+from memo_tf.analysis.proxies import ProxyFindings
 from memo_tf.analysis.ranking import auroc
 from memo_tf.analysis.ranking import correlation
 from memo_tf.analysis.ranking import top_overlap
-from memo_tf.analysis.trajectories.classify import classify_trajectories
-from memo_tf.analysis.trajectories.classify import TrajectoryClasses
-from memo_tf.analysis.trajectories.shares import shape_shares
-from memo_tf.analysis.trajectories.simulation import beta_trajectories
+from memo_tf.analysis.trajectories import classify_trajectories
+from memo_tf.analysis.trajectories import shape_shares
+from memo_tf.analysis.trajectories import TrajectoryClasses
 
 __all__ = [
   "Measured",
   "ProxyFindings",
   "TrajectoryClasses",
   "auroc",
-  "beta_trajectories",
   "classify_trajectories",
   "compare_proxies",
   "correlation",

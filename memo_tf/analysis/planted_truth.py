@@ -25,6 +25,8 @@ import dataclasses
 
 import numpy as np
 
+from memo_tf.estimators import in_out
+
 CLEAN, WRONG, NOISE = "clean", "wrong label", "noise image"
 CONFLICT = "conflicting labels"
 NEAR, NEAR_ORIGINAL = "near duplicate", "original of a near duplicate"
@@ -176,34 +178,34 @@ def _expected(
 
 def _measure(correct, in_mask, origin_ids) -> dict[str, float]:
   """Means over the examples, and the interval of the mean score."""
-  right_in = (correct & in_mask).sum(axis=0)
-  right_out = (correct & ~in_mask).sum(axis=0)
-  num_in = in_mask.sum(axis=0)
-  num_out = len(in_mask) - num_in
-  scores = right_in / num_in - right_out / num_out
+  sums = in_out.in_out_sums(correct, in_mask)
+  in_mean, out_mean = sums.means()
+  scores = in_mean - out_mean
   mean = scores.mean()
-  variance = _jackknife(correct, in_mask) + _spread(scores, origin_ids)
+  variance = _jackknife(correct, in_mask, sums) + _spread(scores, origin_ids)
   half = 1.959964 * np.sqrt(variance)
   return {
     "memorization": float(mean),
     "ci_low": float(mean - half),
     "ci_high": float(mean + half),
-    "in_accuracy": float((right_in / num_in).mean()),
-    "out_accuracy": float((right_out / num_out).mean()),
+    "in_accuracy": float(in_mean.mean()),
+    "out_accuracy": float(out_mean.mean()),
   }
 
 
-def _jackknife(correct, in_mask) -> float:
+def _jackknife(correct, in_mask, sums: in_out.InOutSums) -> float:
   """Variance of the mean score over the runs, each left out once."""
   num_runs = len(in_mask)
-  right_in, right_out = correct & in_mask, correct & ~in_mask
-  num_in = in_mask.sum(axis=0) - in_mask
-  num_out = (~in_mask).sum(axis=0) - ~in_mask
-  with np.errstate(divide="ignore", invalid="ignore"):
-    scores = (right_in.sum(axis=0) - right_in) / num_in
-    scores = scores - (right_out.sum(axis=0) - right_out) / num_out
-  # A run may be the only one that held an example out: the others still count;
-  # if there are none, the interval is not known.
+  without = in_out.InOutSums(
+    sums.sum_in - (correct & in_mask),
+    sums.sum_out - (correct & ~in_mask),
+    sums.num_in - in_mask,
+    sums.num_out - ~in_mask,
+  )
+  in_mean, out_mean = without.means()
+  scores = in_mean - out_mean
+  # A run may be the only one that held an example out: the other examples
+  # still count. If there are none, the interval is not known.
   known = np.isfinite(scores)
   if not known.any(axis=1).all():
     return float("nan")

@@ -1,4 +1,7 @@
-"""Estimators: NumPy in, frozen dataclasses out; nothing else of memo_tf."""
+"""Memorization, influence and consistency of examples, from any runs.
+
+NumPy arrays in, frozen dataclasses out; imports nothing else of memo_tf.
+"""
 
 from memo_tf.estimators.consistency import consistency_profile
 from memo_tf.estimators.consistency import consistency_scores
@@ -12,8 +15,6 @@ from memo_tf.estimators.influence_tally import InfluenceTally
 from memo_tf.estimators.memorization import memorization_scores
 from memo_tf.estimators.memorization import MemorizationScores
 from memo_tf.estimators.memorization import MemorizationTally
-from memo_tf.estimators.reliability import bootstrap_memorization
-from memo_tf.estimators.reliability import bootstrap_runs
 from memo_tf.estimators.reliability import reliability_curve
 from memo_tf.estimators.reliability import runs_needed
 from memo_tf.estimators.reliability import split_half_reliability
@@ -26,8 +27,6 @@ __all__ = [
   "InfluenceTally",
   "MemorizationScores",
   "MemorizationTally",
-  "bootstrap_memorization",
-  "bootstrap_runs",
   "consistency_profile",
   "consistency_scores",
   "influence_scores",

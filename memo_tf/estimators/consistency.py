@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from memo_tf.estimators import intervals
 from memo_tf.estimators import memorization as memorization_lib
 
 
@@ -92,7 +93,7 @@ def consistency_scores(
   )
   mean, count = scores.out_accuracy, scores.num_out
   if scores.outcome == "correctness":
-    low, high = memorization_lib.wilson_interval(mean, count, confidence)
+    low, high = intervals.wilson_interval(mean, count, confidence)
     with np.errstate(divide="ignore", invalid="ignore"):
       error = np.sqrt(mean * (1 - mean) / count)
   else:

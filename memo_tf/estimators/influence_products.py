@@ -17,7 +17,9 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import stats
 
+from memo_tf.estimators import intervals
 from memo_tf.estimators import memorization as memorization_lib
+from memo_tf.estimators import outcomes as outcomes_lib
 
 # Training examples in a block of the product: [block, T] float32 is 40 MB at
 # T = 10,000, and blocks of this height reach the speed of one large product.
@@ -55,18 +57,18 @@ class PairwiseRuns:
       raise ValueError(
         f"`in_mask` must be boolean. Received: dtype {in_mask.dtype}"
       )
-    if outcome_kind not in (None, *memorization_lib.OUTCOMES):
+    if outcome_kind not in (None, *outcomes_lib.OUTCOMES):
       raise ValueError(
         "`outcome_kind` must be one of "
-        f"{', '.join(memorization_lib.OUTCOMES)}. Received: {outcome_kind!r}"
+        f"{', '.join(outcomes_lib.OUTCOMES)}. Received: {outcome_kind!r}"
       )
     if estimand not in memorization_lib.ESTIMANDS:
       raise ValueError(
         "`estimand` must be one of "
         f"{', '.join(memorization_lib.ESTIMANDS)}. Received: {estimand!r}"
       )
-    self.kind = outcome_kind or memorization_lib.kind_of(outcome)
-    values = memorization_lib.checked_outcome(outcome, self.kind)
+    self.kind = outcome_kind or outcomes_lib.kind_of(outcome)
+    values = outcomes_lib.checked_outcome(outcome, self.kind)
     self.num_train, self.num_test = in_mask.shape[1], outcome.shape[1]
     size = None
     if estimand == "paper":
@@ -210,7 +212,7 @@ class PairwiseRuns:
     num_in, num_out = self.num_in[train_ids], self.num_out[train_ids]
     hits_in, hits_out = self._hits(test_ids, sums)
     with np.errstate(divide="ignore", invalid="ignore"):
-      error = memorization_lib.plug_in_error(
+      error = intervals.plug_in_error(
         hits_in / num_in, num_in, hits_out / num_out, num_out
       )
     p_value = stats.hypergeom.sf(

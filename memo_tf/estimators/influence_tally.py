@@ -3,7 +3,7 @@
 import numpy as np
 
 from memo_tf.estimators import influence
-from memo_tf.estimators import memorization as memorization_lib
+from memo_tf.estimators import outcomes
 
 
 class InfluenceTally:
@@ -47,8 +47,8 @@ class InfluenceTally:
       raise ValueError(
         f"`in_mask` must be boolean. Received: dtype {in_mask.dtype}"
       )
-    kind = self.outcome_kind or memorization_lib.kind_of(outcome)
-    values = memorization_lib.checked_outcome(outcome, kind)
+    kind = self.outcome_kind or outcomes.kind_of(outcome)
+    values = outcomes.checked_outcome(outcome, kind)
     self.outcome_kind = kind
     packed = kind == "correctness"
     self._outcomes.append(

@@ -1,24 +1,25 @@
 """Memorization scores from runs on random subsets.
 
-How much likelier is a training example to be classified right by models that
-saw it than by models that did not (Feldman, 2020, arXiv:1906.05271)? With runs
-m on subsets, the estimate of Feldman & Zhang (2020, arXiv:2008.03703, algorithm
-1) is, for example n,
+How much likelier is a training example to be classified correctly by models
+that trained on it than by models that did not (Feldman, 2020,
+arXiv:1906.05271)? With runs m on subsets, the estimate of Feldman & Zhang
+(2020, arXiv:2008.03703, algorithm 1) is, for example n,
 
     memorization[n] = mean(outcome[m, n] over m with in_mask[m, n])
                     - mean(outcome[m, n] over m without)
 
-What it converges to, the *estimand*, is settled by the subsets:
+What it converges to, the *estimand*, depends on how the subsets are drawn:
 
 * `conditional`: all subsets have the size s; models on s examples that include
   n against models on s examples without it.
 * `paper`: the definition of Feldman & Zhang: s examples with n against s - 1
   without it. It takes runs of both sizes: those of size s give the in-term and
   those of size s - 1 the out-term.
-* `bernoulli`: each example is in a subset independently. The others then have
-  the same law with n and without it, and the score is the mean over them.
+* `bernoulli`: each example is in a subset independently. The other examples
+  then have the same distribution with n and without it, and the score is the
+  mean over them.
 
-None is the score of models trained on all N examples. The n estimates share
+None is the score of models trained on all N examples. The N estimates share
 their runs: they are not independent.
 """
 
@@ -26,33 +27,35 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-OUTCOMES = ("correctness", "label_probability", "margin")
+from memo_tf.estimators import in_out
+from memo_tf.estimators import intervals
+from memo_tf.estimators import outcomes
+
 ESTIMANDS = ("conditional", "paper", "bernoulli")
-# Rows whose 0s and 1s add up in uint8 without overflow.
-_UINT8_ROWS = 255
+# Rows whose moments are taken at a time.
 _FLOAT_ROWS = 64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MemorizationScores:
-  """Memorization of N examples and how sure it is; every array is `[N]`.
+  """Memorization of N examples with its uncertainty; every array is `[N]`.
 
   Attributes:
     memorization: in_accuracy - out_accuracy, float64 in [-1, 1] (any real for
       the margin); NaN where either group is empty.
-    in_accuracy: mean outcome of the runs that saw the example; NaN if none.
-    out_accuracy: mean outcome of those that did not; NaN if none.
-    num_in, num_out: how many runs are in each group, int64.
+    in_accuracy: mean outcome of the runs that trained on the example; NaN if
+      there are none.
+    out_accuracy: mean outcome of the other runs; NaN if there are none.
+    num_in, num_out: number of runs in each group, int64.
     standard_error: of memorization. For correctness the plug-in
       sqrt(a(1 - a) / num_in + b(1 - b) / num_out), which is 0 where both groups
-      are unanimous: the interval is not. For the others Welch's, NaN where a
-      group has fewer than two runs.
-    ci_low, ci_high: 95 % interval: Newcombe's hybrid score interval (1998,
-      method 10) for correctness, Welch's for the others.
+      are unanimous, while the interval has a width. For other outcomes
+      Welch's, NaN where a group has fewer than two runs.
+    ci_low, ci_high: 95 % confidence interval: Newcombe's hybrid score interval
+      (1998, method 10) for correctness, Welch's for other outcomes.
     outcome: `correctness`, `label_probability` or `margin`.
-    estimand: `conditional`, `paper` or `bernoulli`, see the module.
+    estimand: `conditional`, `paper` or `bernoulli`; see the module docstring.
   """
 
   memorization: np.ndarray
@@ -67,7 +70,7 @@ class MemorizationScores:
   estimand: str = "conditional"
 
   def to_dataframe(self) -> pd.DataFrame:
-    """A row an example, `example_id` first, columns as in the score files."""
+    """Table with one row per example, columns as in the score files."""
     columns = {
       field.name: getattr(self, field.name)
       for field in dataclasses.fields(self)
@@ -93,20 +96,20 @@ def memorization_scores(
       score of Feldman & Zhang, or the probability of the label (float in
       [0, 1]), or the margin (any float).
     in_mask: `[M, N]` bool, whether run m trained on example n.
-    outcome_kind: one of `OUTCOMES`; None takes correctness for booleans and
+    outcome_kind: one of `outcomes.OUTCOMES`; None takes correctness for booleans and
       integers, label_probability for floats.
     confidence: of the intervals, in (0, 1).
     estimand: one of `ESTIMANDS`. `paper` needs subsets of two sizes, s and
-      s - 1, and uses of each those runs that its definition asks for; the
-      others use all runs alike, and the name says what the subsets make of it.
+      s - 1, and takes each term from the runs of its own size; the others
+      use all runs alike, and only say how the subsets were drawn.
 
   Returns:
     A `MemorizationScores` over the N examples.
 
   Raises:
     ValueError: if the shapes differ or are not rank 2, `in_mask` is not
-      boolean, `outcome` is not of its kind or not finite, or `paper` is asked
-      of subsets that do not have the sizes s and s - 1.
+      boolean, `outcome` is not of its kind or not finite, or the estimand is
+      `paper` and the subsets do not have the sizes s and s - 1.
   """
   outcome, in_mask = np.asarray(outcome), np.asarray(in_mask)
   if outcome.ndim != 2 or outcome.shape != in_mask.shape:
@@ -128,19 +131,20 @@ def memorization_scores(
 
 
 class MemorizationTally:
-  """The same estimate from runs that come one at a time, on any machine.
+  """Memorization scores from runs that are added one at a time.
 
-  Keeps a few numbers an example. For correctness these are integer counts, so
-  that order and merging change nothing to the bit. For the others they are
-  float64 means and sums of squared deviations (Chan, Golub & LeVeque, 1983);
-  however the runs are ordered and merged, a mean is off by at most
-  (M + 2) * 2^-52 times the largest absolute outcome.
+  Tallies of several machines can be merged. A tally keeps a few numbers per
+  example. For correctness these are integer counts, so that the order of runs
+  and merges changes no bit. For other outcomes they are float64 means and sums
+  of squared deviations (Chan, Golub & LeVeque, 1983); however the runs are
+  ordered and merged, a mean is off by at most (M + 2) * 2^-52 times the
+  largest absolute outcome.
 
   Args:
     num_examples: N.
-    outcome_kind: as in `memorization_scores`; None is settled by the first run.
+    outcome_kind: as in `memorization_scores`; None takes the first run's kind.
     estimand: as in `memorization_scores`.
-    subset_size: s, the larger of the two sizes; for `paper` only.
+    subset_size: s, the larger of the two sizes; for the estimand `paper` only.
   """
 
   def __init__(
@@ -155,9 +159,9 @@ class MemorizationTally:
       raise ValueError(
         f"`num_examples` must be at least 1. Received: {num_examples}"
       )
-    if outcome_kind is not None and outcome_kind not in OUTCOMES:
+    if outcome_kind is not None and outcome_kind not in outcomes.OUTCOMES:
       raise ValueError(
-        f"`outcome_kind` must be one of {', '.join(OUTCOMES)}. "
+        f"`outcome_kind` must be one of {', '.join(outcomes.OUTCOMES)}. "
         f"Received: {outcome_kind!r}"
       )
     if estimand not in ESTIMANDS:
@@ -174,12 +178,13 @@ class MemorizationTally:
     self.outcome_kind = outcome_kind
     self.estimand = estimand
     self.subset_size = subset_size
-    # Of the groups out and in, [2, N]: runs; right answers, or else mean and
-    # sum of squared deviations from it.
+    # Of the out- and the in-group, [2, N]: number of runs; for correctness the
+    # correct ones, for other outcomes the mean and the sum of squared
+    # deviations from it.
     self._count = np.zeros((2, num_examples), np.int64)
-    self._right = np.zeros((2, num_examples), np.int64)
+    self._correct = np.zeros((2, num_examples), np.int64)
     self._mean = np.zeros((2, num_examples))
-    self._deviation = np.zeros((2, num_examples))
+    self._squares = np.zeros((2, num_examples))
 
   def add(self, outcome: np.ndarray, in_mask: np.ndarray) -> None:
     """Adds one run: `outcome` `[N]` and `in_mask` `[N]` bool."""
@@ -197,19 +202,19 @@ class MemorizationTally:
     expected = (len(outcome), self.num_examples)
     if outcome.shape != expected or in_mask.shape != expected:
       raise ValueError(
-        f"Runs over {self.num_examples} examples are needed. Received: "
+        f"Runs must be over {self.num_examples} examples. Received: "
         f"outcome {outcome.shape}, in_mask {in_mask.shape}"
       )
     if in_mask.dtype != bool:
       raise ValueError(
         f"`in_mask` must be boolean. Received: dtype {in_mask.dtype}"
       )
-    kind = self.outcome_kind or kind_of(outcome)
-    values = checked_outcome(outcome, kind)
+    kind = self.outcome_kind or outcomes.kind_of(outcome)
+    values = outcomes.checked_outcome(outcome, kind)
     rows = self._rows_of_groups(in_mask)
     self.outcome_kind = kind
     if kind == "correctness":
-      self._add_counts(values, in_mask, rows)
+      self._add_counts(values.view(bool), in_mask, rows)
       return
     for group in (0, 1):
       for start in range(0, len(values), _FLOAT_ROWS):
@@ -219,8 +224,10 @@ class MemorizationTally:
           members = members & rows[group][part, None]
         self._add_moments(group, values[part], members)
 
-  def _rows_of_groups(self, in_mask):
-    """Which runs serve the out- and the in-term; None where all do."""
+  def _rows_of_groups(
+    self, in_mask: np.ndarray
+  ) -> tuple[np.ndarray, np.ndarray] | None:
+    """Runs that give the out- and the in-term, bool `[M]`; None: all give both."""
     if self.subset_size is None:
       return None
     sizes = in_mask.sum(axis=1)
@@ -232,41 +239,31 @@ class MemorizationTally:
       )
     return rows
 
-  def _add_counts(self, right, in_mask, rows) -> None:
-    """Correctness: integer counts of 0s and 1s, uint8 `[M, N]`."""
-    for start in range(0, len(right), _UINT8_ROWS):
-      part = slice(start, start + _UINT8_ROWS)
-      hits, inside = right[part], in_mask[part].view(np.uint8)
-      if rows is None:
-        runs, hits_in = len(inside), _add_rows(hits & inside)
-        count_in, hits_out = _add_rows(inside), _add_rows(hits) - hits_in
-        count_out = runs - count_in
-      else:
-        out_rows, in_rows = rows[0][part], rows[1][part]
-        hits_in = _add_rows(hits[in_rows] & inside[in_rows])
-        count_in = _add_rows(inside[in_rows])
-        outside = 1 - inside[out_rows]
-        hits_out = _add_rows(hits[out_rows] & outside)
-        count_out = _add_rows(outside)
-      self._count += np.stack([count_out, count_in])
-      self._right += np.stack([hits_out, hits_in])
+  def _add_counts(self, correct, in_mask, rows) -> None:
+    """Adds runs whose outcome is correctness, bool `[M, N]`."""
+    if rows is None:
+      groups = [in_out.in_out_sums(correct, in_mask)] * 2
+    else:
+      groups = [in_out.in_out_sums(correct[r], in_mask[r]) for r in rows]
+    self._count += np.stack([groups[0].num_out, groups[1].num_in])
+    self._correct += np.stack([groups[0].sum_out, groups[1].sum_in])
 
   def _add_moments(self, group, values, members) -> None:
-    """Other outcomes: the moments of `members` of `values`, both `[M, N]`."""
+    """Adds the moments of `values` `[M, N]` where `members` holds."""
     values = values.astype(np.float64)
     count = members.sum(axis=0)
     mean = np.where(members, values, 0.0).sum(axis=0) / np.maximum(count, 1)
-    deviation = np.where(members, np.square(values - mean), 0.0).sum(axis=0)
-    self._merge_moments(group, count, mean, deviation)
+    squares = np.where(members, np.square(values - mean), 0.0).sum(axis=0)
+    self._merge_moments(group, count, mean, squares)
 
-  def _merge_moments(self, group, count, mean, deviation) -> None:
-    """Chan's update of the moments of one group; all `[N]`."""
+  def _merge_moments(self, group, count, mean, squares) -> None:
+    """Merges moments `[N]` into those of one group (Chan et al., 1983)."""
     before = self._count[group]
     total = before + count
     share = count / np.maximum(total, 1)
     step = mean - self._mean[group]
     self._mean[group] += step * share
-    self._deviation[group] += deviation + np.square(step) * before * share
+    self._squares[group] += squares + np.square(step) * before * share
     self._count[group] = total
 
   def merge(self, other: "MemorizationTally") -> None:
@@ -287,11 +284,11 @@ class MemorizationTally:
     self.outcome_kind = next(iter(kinds), None)
     if self.outcome_kind == "correctness":
       self._count += other._count
-      self._right += other._right
+      self._correct += other._correct
       return
     for group in (0, 1):
       self._merge_moments(
-        group, other._count[group], other._mean[group], other._deviation[group]
+        group, other._count[group], other._mean[group], other._squares[group]
       )
 
   def scores(self, *, confidence: float = 0.95) -> MemorizationScores:
@@ -304,18 +301,18 @@ class MemorizationTally:
     kind = self.outcome_kind or "correctness"
     if kind == "correctness":
       with np.errstate(divide="ignore", invalid="ignore"):
-        mean_out, mean_in = self._right / self._count
-      low, high = newcombe_interval(
+        mean_out, mean_in = self._correct / self._count
+      low, high = intervals.newcombe_interval(
         mean_in, num_in, mean_out, num_out, confidence
       )
-      error = plug_in_error(mean_in, num_in, mean_out, num_out)
+      error = intervals.plug_in_error(mean_in, num_in, mean_out, num_out)
     else:
       mean_out, mean_in = np.where(self._count > 0, self._mean, np.nan)
       with np.errstate(divide="ignore", invalid="ignore"):
         variance_out, variance_in = np.where(
-          self._count < 2, np.nan, self._deviation / (self._count - 1)
+          self._count < 2, np.nan, self._squares / (self._count - 1)
         )
-      error, low, high = welch_interval(
+      error, low, high = intervals.welch_interval(
         mean_in,
         variance_in,
         num_in,
@@ -336,110 +333,3 @@ class MemorizationTally:
       outcome=kind,
       estimand=self.estimand,
     )
-
-
-def _add_rows(bits: np.ndarray) -> np.ndarray:
-  """Sums of at most 255 rows of 0s and 1s: in uint8, which is fast."""
-  return np.add.reduce(bits, axis=0, dtype=np.uint8).astype(np.int64)
-
-
-def plug_in_error(mean_in, num_in, mean_out, num_out) -> np.ndarray:
-  """sqrt(a(1 - a) / num_in + b(1 - b) / num_out); NaN where a count is 0."""
-  with np.errstate(divide="ignore", invalid="ignore"):
-    return np.sqrt(
-      mean_in * (1 - mean_in) / num_in + mean_out * (1 - mean_out) / num_out
-    )
-
-
-def wilson_interval(
-  mean: np.ndarray, count: np.ndarray, confidence: float = 0.95
-) -> tuple[np.ndarray, np.ndarray]:
-  """Wilson's score interval (1927) of a proportion; NaN where count is 0."""
-  z = stats.norm.ppf(0.5 + confidence / 2)
-  with np.errstate(divide="ignore", invalid="ignore"):
-    centre = mean + z**2 / (2 * count)
-    spread = z * np.sqrt(mean * (1 - mean) / count + z**2 / (4 * count**2))
-    scale = 1 + z**2 / count
-    low, high = (centre - spread) / scale, (centre + spread) / scale
-  # At 0 and 1 the limits are exact; rounding must not lead beyond them.
-  return np.where(mean == 0, 0.0, low), np.where(mean == 1, 1.0, high)
-
-
-def newcombe_interval(
-  mean_in: np.ndarray,
-  num_in: np.ndarray,
-  mean_out: np.ndarray,
-  num_out: np.ndarray,
-  confidence: float = 0.95,
-) -> tuple[np.ndarray, np.ndarray]:
-  """Newcombe's interval (1998, method 10) of a difference of proportions.
-
-  Args:
-    mean_in, mean_out: the two proportions, any shape, in [0, 1].
-    num_in, num_out: of how many.
-    confidence: in (0, 1).
-
-  Returns:
-    Lower and upper limits of mean_in - mean_out; NaN where a count is 0.
-  """
-  low_in, high_in = wilson_interval(mean_in, num_in, confidence)
-  low_out, high_out = wilson_interval(mean_out, num_out, confidence)
-  difference = mean_in - mean_out
-  below = np.sqrt((mean_in - low_in) ** 2 + (high_out - mean_out) ** 2)
-  above = np.sqrt((high_in - mean_in) ** 2 + (mean_out - low_out) ** 2)
-  return difference - below, difference + above
-
-
-def welch_interval(a, var_a, num_in, b, var_b, num_out, confidence):
-  """Welch's interval (1947) of the difference of two means."""
-  with np.errstate(divide="ignore", invalid="ignore"):
-    part_a, part_b = var_a / num_in, var_b / num_out
-    error = np.sqrt(part_a + part_b)
-    degrees = (part_a + part_b) ** 2 / (
-      part_a**2 / (num_in - 1) + part_b**2 / (num_out - 1)
-    )
-  degrees = np.where(error == 0, 1.0, degrees)
-  half = stats.t.ppf(0.5 + confidence / 2, degrees) * error
-  return error, a - b - half, a - b + half
-
-
-def kind_of(outcome: np.ndarray) -> str:
-  """The kind of an outcome that does not say it."""
-  if outcome.dtype == bool or np.issubdtype(outcome.dtype, np.integer):
-    return "correctness"
-  return "label_probability"
-
-
-def checked_outcome(outcome: np.ndarray, kind: str) -> np.ndarray:
-  """The outcome, as uint8 0 and 1 where it is correctness.
-
-  Raises:
-    ValueError: that says what it must be, if it is not of its kind.
-  """
-  if outcome.dtype == bool:
-    values = outcome.view(np.uint8) if outcome.size else outcome.astype("u1")
-    if kind == "correctness":
-      return values
-    return values.astype(np.float64)
-  if not np.issubdtype(outcome.dtype, np.number) or np.iscomplexobj(outcome):
-    raise ValueError(
-      f"`outcome` must be numeric. Received: dtype {outcome.dtype}"
-    )
-  if not np.isfinite(outcome).all():
-    raise ValueError("`outcome` must be finite. Received: NaN or infinity")
-  if not outcome.size:
-    return outcome.astype(np.uint8 if kind == "correctness" else np.float64)
-  low, high = outcome.min(), outcome.max()
-  if kind == "correctness":
-    if not ((outcome == 0) | (outcome == 1)).all():
-      raise ValueError(
-        "`outcome` of kind correctness must be 0 or 1. Received values from "
-        f"{low} to {high}"
-      )
-    return outcome.astype(np.uint8)
-  if kind == "label_probability" and (low < 0 or high > 1):
-    raise ValueError(
-      "`outcome` must be in [0, 1] (or give outcome_kind='margin'). Received "
-      f"values from {low} to {high}"
-    )
-  return outcome

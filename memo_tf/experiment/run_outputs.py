@@ -1,6 +1,6 @@
 """Which runs record what, for the proxies that a study asks for.
 
-A proxy needs records (`proxies.RECORDS`); a run keeps its records in output
+A proxy needs records (`proxies.RUN_OUTPUTS`); a run keeps its records in output
 files, each of which is recorded, and known to be done, on its own:
 
     dynamics.npz           clean images after each recorded epoch   [E, N]

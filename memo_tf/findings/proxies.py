@@ -20,6 +20,8 @@ import pandas as pd
 from memo_tf.analysis.proxies import measured
 from memo_tf.analysis.proxies import tables as tables_lib
 from memo_tf.analysis.trajectories import classify as classify_lib
+from memo_tf.estimators import in_out
+from memo_tf.estimators import resampling
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import model_names
 from memo_tf.experiment import settings as settings_lib
@@ -182,8 +184,8 @@ def _memorization(result: groups_lib.GroupScores) -> measured.Measured:
   values = result.scores.memorization
   block = subsets_lib.parse_family(result.group[2]).block
   stack = result.stack
-  weights = _weights(len(stack.units), block)
-  if weights is None:
+  bootstrap = _bootstrap(len(stack.units), block)
+  if bootstrap is None:
     return measured.Measured(values=values)
   halves = result.reliability
   reliability = rank_reliability = float("nan")
@@ -191,12 +193,13 @@ def _memorization(result: groups_lib.GroupScores) -> measured.Measured:
     reliability = halves.reliability
     r = halves.rank_correlation
     rank_reliability = 2 * r / (1 + r) if r > 0 else float("nan")
-  inside = _mean_of(weights, stack.correct, stack.in_mask)
-  outside = _mean_of(weights, stack.correct, ~stack.in_mask)
+  in_mean, out_mean = in_out.in_out_means(
+    stack.correct, stack.in_mask, _drawn(bootstrap)
+  )
   return measured.from_subset_runs(
     values,
-    inside - outside,
-    num_blocks=_num_blocks(len(stack.units), block),
+    in_mean - out_mean,
+    num_blocks=bootstrap.num_blocks,
     reliability=reliability,
     rank_reliability=rank_reliability,
   )
@@ -214,43 +217,36 @@ def _measured(
   if proxy.name in _HELD_OUT:
     stack = result.stack
     block = subsets_lib.parse_family(result.group[2]).block
-    weights = _weights(len(stack.units), block)
-    if weights is not None:
+    bootstrap = _bootstrap(len(stack.units), block)
+    if bootstrap is not None:
       outcome = getattr(stack, _HELD_OUT[proxy.name])
       return measured.from_subset_runs(
         proxy.values,
-        _mean_of(weights, outcome, ~stack.in_mask),
-        num_blocks=_num_blocks(len(stack.units), block),
+        in_out.held_out_mean(outcome, stack.in_mask, _drawn(bootstrap)),
+        num_blocks=bootstrap.num_blocks,
         shares_runs=True,
       )
   shares = not proxy.is_own
   return measured.Measured(values=proxy.ranked(), shares_runs=shares)
 
 
-def _num_blocks(num_runs: int, block: int) -> int:
-  return -(-num_runs // block)
+def _bootstrap(num_runs: int, block: int) -> resampling.PairedBootstrap | None:
+  """Draws of blocks of subset runs; None with fewer than two blocks.
 
-
-def _weights(num_runs: int, block: int) -> np.ndarray | None:
-  """float32 `[R, M]`: how often each run is in each draw of blocks.
-
-  The same for all groups of as many runs, so that draws are paired; None with
-  fewer than two blocks.
+  The same for all groups of as many runs, so that draws are paired.
   """
-  count = _num_blocks(num_runs, block)
-  if count < 2:
-    return None
-  rng = np.random.default_rng(0)
-  drawn = rng.integers(count, size=(NUM_RESAMPLES, count))
-  times = np.stack([np.bincount(row, minlength=count) for row in drawn])
-  return np.repeat(times, block, axis=1)[:, :num_runs].astype(np.float32)
+  return resampling.paired_bootstrap(
+    num_runs,
+    block=block,
+    num_resamples=NUM_RESAMPLES,
+    min_blocks=1,
+    draw="indices",
+  )
 
 
-def _mean_of(weights, outcome, member) -> np.ndarray:
-  """`[R, N]`: the weighted mean outcome of the runs where `member`; or NaN."""
-  values = np.where(member, outcome, 0).astype(np.float32)
-  with np.errstate(invalid="ignore"):
-    return (weights @ values) / (weights @ member.astype(np.float32))
+def _drawn(bootstrap: resampling.PairedBootstrap) -> np.ndarray:
+  """Weights `[R, M]` of the replicates; float32 halves memory and time."""
+  return bootstrap.weights[1:].astype(np.float32, order="C")
 
 
 def summary_lines(findings: list[RecipeFindings]) -> list[str]:

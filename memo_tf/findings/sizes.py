@@ -200,12 +200,11 @@ class SizeStudy:
 
   def _trajectories(self, label) -> pd.DataFrame:
     num_sizes, num_examples = self.evidence.memorization.shape
-    ones = np.ones((1, len(self.in_mask)))
     inside, outside = [], []
     for outcome in self.correct:
-      a, b = in_out.replicates(outcome, self.in_mask, ones)
-      inside.append(a[0])
-      outside.append(b[0])
+      in_mean, out_mean = in_out.in_out_means(outcome, self.in_mask)
+      inside.append(in_mean)
+      outside.append(out_mean)
     return self._with_models(
       pd.DataFrame(
         {

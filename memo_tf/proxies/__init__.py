@@ -14,11 +14,11 @@ from memo_tf.proxies.proxy import oriented
 from memo_tf.proxies.proxy import Proxy
 from memo_tf.proxies.proxy import with_never
 from memo_tf.proxies.table import PROXIES
-from memo_tf.proxies.table import RECORDS
+from memo_tf.proxies.table import RUN_OUTPUTS
 
 __all__ = [
   "PROXIES",
-  "RECORDS",
+  "RUN_OUTPUTS",
   "Proxy",
   "average",
   "evaluate",

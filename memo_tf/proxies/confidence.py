@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from memo_tf.estimators import in_out
 from memo_tf.proxies import dynamics
-from memo_tf.proxies import ensembles
 
 
 def final_loss(*, loss: np.ndarray) -> np.ndarray:
@@ -39,7 +39,7 @@ def self_confidence(
   Returns:
     `[N]`; NaN where every run saw the example.
   """
-  return ensembles.held_out_mean(label_prob, in_mask)
+  return in_out.held_out_mean(label_prob, in_mask)
 
 
 def dynamics_from_logits(

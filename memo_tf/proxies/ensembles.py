@@ -5,6 +5,8 @@ import itertools
 
 import numpy as np
 
+from memo_tf.estimators import in_out
+
 _EXAMPLES_AT_A_TIME = 4096
 DIVERGENCES = ("jensen_shannon", "symmetric_kl")
 
@@ -22,7 +24,7 @@ def cscore(*, correct: np.ndarray, in_mask: np.ndarray) -> np.ndarray:
   Returns:
     `[N]`; NaN where every run saw the example.
   """
-  return held_out_mean(correct, in_mask)
+  return in_out.held_out_mean(correct, in_mask)
 
 
 def cscore_profile(
@@ -45,26 +47,11 @@ def cscore_profile(
       f"Received: {len(family_correct)} and {len(family_in_mask)}"
     )
   return np.mean(
-    [held_out_mean(c, m) for c, m in zip(family_correct, family_in_mask)],
+    [
+      in_out.held_out_mean(c, m) for c, m in zip(family_correct, family_in_mask)
+    ],
     axis=0,
   )
-
-
-def held_out_mean(outcome: np.ndarray, in_mask: np.ndarray) -> np.ndarray:
-  """Mean over the runs that did not see the example: `[N]` float64."""
-  outcome, in_mask = np.asarray(outcome), np.asarray(in_mask)
-  if (
-    outcome.ndim != 2 or in_mask.shape != outcome.shape or in_mask.dtype != bool
-  ):
-    raise ValueError(
-      "The outcome must be [M, N] and `in_mask` [M, N] bool. Received: "
-      f"{outcome.shape} and {in_mask.shape} of {in_mask.dtype}"
-    )
-  total = np.zeros(outcome.shape[1])
-  for row, inside in zip(outcome, in_mask):
-    total += np.where(inside, 0.0, row)
-  with np.errstate(invalid="ignore"):
-    return total / (~in_mask).sum(axis=0)
 
 
 def ensemble_disagreement(

@@ -30,7 +30,7 @@ class Proxy:
 
   Attributes:
     name: of the column and the table's entry.
-    needs: names of the records, of `RECORDS`, that `compute` takes.
+    needs: names of the records, of `RUN_OUTPUTS`, that `compute` takes.
     sign: +1 if a larger value should mean more memorized, -1 if less, None if
       the proxy is unsigned and is never turned.
     paper: who proposed it.
@@ -84,7 +84,7 @@ def evaluate(
 
   Args:
     proxy: an entry of the table, or one's own.
-    records: arrays by the names of `RECORDS`; more than it needs may be there.
+    records: arrays by the names of `RUN_OUTPUTS`; more than it needs may be there.
     **settings: of the proxy's function.
 
   Returns:

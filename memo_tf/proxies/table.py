@@ -1,6 +1,6 @@
 """The table of proxies: what each needs, which way it points, who proposed it.
 
-`RECORDS` says what each record is. Values stay raw; only `oriented` turns them.
+`RUN_OUTPUTS` says what each record is. Values stay raw; only `oriented` turns them.
 A custom proxy is a function in a file of this folder and a line here.
 """
 
@@ -18,7 +18,7 @@ from memo_tf.proxies.proxy import Proxy
 # The dynamics are of clean images in evaluation mode; `batch_...` are of the
 # training batch, augmented, in training mode, before the step, NaN where the
 # example was not presented (`batch_correct` is then float).
-RECORDS = {
+RUN_OUTPUTS = {
   "epochs": "int [E]: epochs finished at each row, ascending",
   "label_prob": "[E, N]: probability of the label",
   "max_prob": "[E, N]: largest probability",

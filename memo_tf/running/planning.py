@@ -190,13 +190,13 @@ def _ratio(family: str) -> float:
 
 def _precision(config: config_lib.StudyConfig) -> str:
   """How sure a single score will be, by Newcombe's interval."""
-  from memo_tf.estimators import memorization  # SciPy: for a dry run alone
+  from memo_tf.estimators import intervals  # SciPy: for a dry run alone
 
   count, ratio = config.subsets.num_subsets, config.subsets.subset_ratio
   num_in = round(ratio * count)
   widths = []
   for held_out in (0.0, 0.5):
-    low, high = memorization.newcombe_interval(
+    low, high = intervals.newcombe_interval(
       np.array([1.0]),
       np.array([num_in]),
       np.array([held_out]),

@@ -5,6 +5,7 @@ import numpy as np
 from scipy import stats
 
 from memo_tf.estimators import consistency
+from memo_tf.estimators import intervals
 from memo_tf.estimators import memorization
 
 IN_MASK = np.array(
@@ -25,7 +26,7 @@ class ConsistencyTest(absltest.TestCase):
     np.testing.assert_array_equal(found.num_out, [3, 3, 0])
     error = np.sqrt(2 / 3 * 1 / 3 / 3)
     np.testing.assert_allclose(found.standard_error, [error, error, np.nan])
-    low, high = memorization.wilson_interval(
+    low, high = intervals.wilson_interval(
       np.array([2 / 3]), np.array([3]), 0.95
     )
     np.testing.assert_allclose(found.ci_low[0], low[0])

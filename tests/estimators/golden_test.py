@@ -14,6 +14,7 @@ import numpy as np
 from scipy import stats
 
 from memo_tf.estimators import influence
+from memo_tf.estimators import intervals
 from memo_tf.estimators import memorization
 from memo_tf.experiment import subsets
 
@@ -373,11 +374,11 @@ class IdentityTest(parameterized.TestCase):
       + math.exp(-least * runs / 16) / 2
     )
     for a, b in itertools.product(np.linspace(0, 1, 5), repeat=2):
-      error = memorization.plug_in_error(a, count, b, runs - count)
+      error = intervals.plug_in_error(a, count, b, runs - count)
       self.assertLessEqual(chance @ error**2, bound)
 
   def test_t11_error_shrinks_with_the_root_and_is_least_at_half(self):
-    error = memorization.plug_in_error
+    error = intervals.plug_in_error
 
     self.assertAlmostEqual(error(0.5, 280, 0.5, 120), 0.0546, 4)
     self.assertAlmostEqual(

@@ -412,32 +412,6 @@ class IntervalTest(parameterized.TestCase):
           self.assertGreaterEqual(scores.ci_low[0], -1.0)
           self.assertLessEqual(scores.ci_high[0], 1.0)
 
-  # Wilson's limits, as in Newcombe (1998), Statistics in Medicine 17:857-872,
-  # table I, method 3.
-  @parameterized.parameters(
-    (81, 263, 0.2553, 0.3662),
-    (15, 148, 0.0624, 0.1605),
-    (0, 20, 0.0000, 0.1611),
-    (1, 29, 0.0061, 0.1718),
-    (29, 29, 0.8830, 1.0000),
-  )
-  def test_wilson_published(self, hits, count, low, high):
-    found = memorization.wilson_interval(
-      np.array([hits / count]), np.array([count])
-    )
-
-    self.assertAlmostEqual(found[0][0], low, delta=5.1e-5)
-    self.assertAlmostEqual(found[1][0], high, delta=5.1e-5)
-
-  def test_wilson_is_exact_at_the_ends(self):
-    counts = np.arange(1, 200)
-
-    low, _ = memorization.wilson_interval(np.zeros(199), counts)
-    _, high = memorization.wilson_interval(np.ones(199), counts)
-
-    np.testing.assert_array_equal(low, 0.0)
-    np.testing.assert_array_equal(high, 1.0)
-
   @parameterized.parameters(
     ("label_probability", 0.95), ("margin", 0.95), ("margin", 0.8)
   )

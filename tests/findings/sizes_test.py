@@ -7,7 +7,6 @@ from absl.testing import absltest
 import numpy as np
 import pandas as pd
 
-from memo_tf.analysis.trajectories import simulation
 from memo_tf.estimators import memorization
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import settings as settings_lib
@@ -17,6 +16,7 @@ from memo_tf.report import page
 from memo_tf.scoring import groups as groups_lib
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import predictions
+from tests.support import beta_trajectories
 
 SHARES = {"constant": 0.6, "increasing": 0.2, "decreasing": 0.2}
 EVIL = "<script>alert(1)</script>"
@@ -29,7 +29,7 @@ def make_groups(
   num_examples=60,
 ):
   """A group a model from one simulated study; increasing ones are planted."""
-  study = simulation.beta_trajectories(
+  study = beta_trajectories.simulate_study(
     num_sizes=len(models),
     num_examples=num_examples,
     num_subsets=num_subsets,

@@ -55,7 +55,7 @@ def statistic_by_size(
   for start in range(0, len(weights), chunk):
     part = []
     for outcome in correct:
-      inside, outside = in_out.replicates(
+      inside, outside = in_out.in_out_means(
         outcome, in_mask, weights[start : start + chunk]
       )
       part.append([statistic(a, b) for a, b in zip(inside, outside)])
@@ -158,13 +158,13 @@ def run_accuracies(
   rows = []
   for outcome, test in zip(correct, test_correct):
     row = {}
-    for name, right, mask in (
-      ("in_accuracy", outcome, in_mask),
-      ("out_accuracy", outcome, ~in_mask),
-      ("test_accuracy", test, np.ones_like(test)),
+    # By run instead of by example.
+    in_mean, out_mean = in_out.in_out_means(outcome.T, in_mask.T)
+    for name, values in (
+      ("in_accuracy", in_mean),
+      ("out_accuracy", out_mean),
+      ("test_accuracy", test.mean(axis=1)),
     ):
-      with np.errstate(divide="ignore", invalid="ignore"):
-        values = (right & mask).sum(axis=1) / mask.sum(axis=1)
       row[name] = float(values.mean())
       row[f"{name}_sd"] = float(values.std(ddof=1)) if len(values) > 1 else 0.0
     rows.append(row)

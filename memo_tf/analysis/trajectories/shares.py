@@ -24,6 +24,9 @@ import numpy as np
 
 from memo_tf.analysis.trajectories import classify
 from memo_tf.analysis.trajectories import noise
+from memo_tf.estimators import in_out
+from memo_tf.estimators import intervals
+from memo_tf.estimators import resampling
 
 NUM_SIMULATED = 10
 NUM_GROUPS = 8
@@ -82,16 +85,16 @@ def evidence(correct: np.ndarray, in_mask: np.ndarray) -> TrajectoryEvidence:
   num_sizes, scores, variance = len(correct), 0.0, 0.0
   covariance = np.zeros((num_sizes, num_sizes))
   for sign, mask in ((1, in_mask), (-1, ~in_mask)):
-    count = mask.sum(axis=0)
+    sums = [in_out.group_sums(c, mask) for c in correct]
+    right, count = np.stack([total for total, _ in sums]), sums[0][1]
     with np.errstate(divide="ignore", invalid="ignore"):
-      right = np.stack([(c & mask).sum(axis=0) for c in correct])
       mean = right / count
       smooth = (right + 0.5) / (count + 1)
       scores = scores + sign * mean
       variance = variance + smooth * (1 - smooth) / count
       for s in range(num_sizes):
         for t in range(s, num_sizes):
-          both = (correct[s] & correct[t] & mask).sum(axis=0) / count
+          both = in_out.group_sums(correct[s] & correct[t], mask)[0] / count
           value = np.nansum((both - mean[s] * mean[t]) / count)
           covariance[s, t] += value
           covariance[t, s] = covariance[s, t]
@@ -111,13 +114,11 @@ def flat_standard_error(correct: np.ndarray, in_mask: np.ndarray) -> np.ndarray:
 
   Plug-in, from the runs of all sizes together, for the runs of one size.
   """
-  variance = 0.0
-  for mask in (in_mask, ~in_mask):
-    count = mask.sum(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-      mean = np.mean([(c & mask).sum(axis=0) / count for c in correct], axis=0)
-      variance = variance + mean * (1 - mean) / count
-  return np.sqrt(variance)
+  sums = [in_out.in_out_sums(c, in_mask) for c in correct]
+  in_mean, out_mean = np.mean([s.means() for s in sums], axis=0)
+  return intervals.plug_in_error(
+    in_mean, sums[0].num_in, out_mean, sums[0].num_out
+  )
 
 
 def shape_shares(
@@ -234,9 +235,7 @@ def _blur(law, errors, min_change, rule) -> np.ndarray:
 
 def _jackknife(correct, in_mask, block, min_change, rule) -> np.ndarray:
   """Deviation `[6]` when groups of blocks are left out; NaN if too few."""
-  num_runs = len(in_mask)
-  group = np.arange(num_runs) // block if np.ndim(block) == 0 else block
-  group = np.unique(group, return_inverse=True)[1]
+  group = resampling.block_of_run(len(in_mask), block)
   num_blocks = int(group.max()) + 1
   num_groups = min(NUM_GROUPS, num_blocks)
   if num_groups < 4:

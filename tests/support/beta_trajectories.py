@@ -71,7 +71,7 @@ class SimulatedStudy:
     return a - b, error
 
 
-def beta_trajectories(
+def simulate_study(
   *,
   num_sizes: int,
   num_examples: int,
