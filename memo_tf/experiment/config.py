@@ -33,7 +33,7 @@ class StudyConfig:
   data: settings_lib.DataConfig = settings_lib.DataConfig()
   subsets: settings_lib.SubsetsConfig = settings_lib.SubsetsConfig()
   models: settings_lib.ModelsConfig = settings_lib.ModelsConfig()
-  recipe: settings_lib.TrainingConfig = settings_lib.TrainingConfig()
+  training: settings_lib.TrainingConfig = settings_lib.TrainingConfig()
   running: settings_lib.RunningConfig = settings_lib.RunningConfig()
   outputs: settings_lib.OutputsConfig = settings_lib.OutputsConfig()
   proxies: settings_lib.ProxiesConfig = settings_lib.ProxiesConfig()
