@@ -51,8 +51,11 @@ def source(
     size = data.train_images.nbytes + data.test_images.nbytes
     return image_source.from_arrays(data) if _is_encoded(config, size) else data
   builder, name = _builder(config.data)
-  size = tfds_stream.decoded_bytes(builder, name, config.data)
-  if not _is_encoded(config, size):
+  whole = tfds_stream.decoded_bytes(builder, name, config.data)
+  used = tfds_stream.decoded_bytes(
+    builder, name, config.data, config.data.num_examples
+  )
+  if not _is_encoded(config, used, whole):
     return load.load(config.data, config.running.seed)
   data = tfds_stream.read(builder, name, config.data)
   if config.data.dataset.startswith("folder:"):
@@ -64,12 +67,20 @@ def _is_in_package_or_file(config: settings_lib.DataConfig) -> bool:
   return config.dataset in bundled.LOADERS or config.dataset.startswith("npz:")
 
 
-def _is_encoded(config: config_lib.StudyConfig, size: int) -> bool:
-  """Whether images of so many bytes are written one by one, with an index."""
-  storage.check_storage(config, size)
+def _is_encoded(
+  config: config_lib.StudyConfig, used: int, whole: int = 0
+) -> bool:
+  """Whether images are written one by one, with an index.
+
+  Args:
+    config: of the study.
+    used: bytes of the images that the study uses, decoded.
+    whole: of all that would be read to choose them, if not the same.
+  """
+  storage.check_storage(config, used)
   if config.data.image_encoding != "auto":
     return True
-  return storage.is_streamed(config.running, size)
+  return storage.is_streamed(config.running, max(used, whole))
 
 
 def _builder(config: settings_lib.DataConfig):

@@ -42,8 +42,8 @@ class LargeDataset:
 
   Attributes:
     name, version, licence, citation, class_names, order, train_labels,
-      test_labels, clean_labels, train_sources, test_sources: as of
-      `datasets.ImageDataset`.
+      test_labels, clean_labels, train_sources, test_sources, source_indices: as
+      of `load.ImageDataset`.
     image_type: `uint8` or `uint16`.
     max_pixel: the value of a white pixel.
     channels: that all images get.
@@ -65,6 +65,20 @@ class LargeDataset:
   clean_labels: np.ndarray | None = None
   train_sources: np.ndarray | None = None
   test_sources: np.ndarray | None = None
+  source_indices: np.ndarray | None = None
+
+  def parts_of(self, kept: np.ndarray) -> tuple[Part, ...]:
+    """The parts with new ids for the training examples kept, none for others.
+
+    Args:
+      kept: int `[n]`, the present ids in the order of the new ones.
+    """
+    new = np.full(len(self.train_labels) + 1, -1)  # the last is that of -1
+    new[kept] = np.arange(len(kept))
+    return tuple(
+      dataclasses.replace(part, train_ids=new[part.train_ids])
+      for part in self.parts
+    )
 
   def images(self) -> Iterator[tuple[str, int, Source]]:
     """Every image once: split, id, and what its source has."""
@@ -100,6 +114,7 @@ def first(data: LargeDataset, count: int) -> LargeDataset:
     clean_labels=None,
     train_sources=None,
     test_sources=None,
+    source_indices=None,
   )
 
 
@@ -153,7 +168,7 @@ def finished(
       data, train_labels=labels, clean_labels=data.train_labels
     )
     load.check_labels(data, f"--labels_file={config.labels_file}: ")
-  return data
+  return load.part_of(data, config.num_examples, seed)
 
 
 def _split_off_test(

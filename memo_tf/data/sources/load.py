@@ -10,6 +10,7 @@ import pathlib
 
 import numpy as np
 
+from memo_tf.data.sources import part
 from memo_tf.experiment import errors
 from memo_tf.experiment import random_streams
 from memo_tf.experiment import settings as settings_lib
@@ -32,6 +33,9 @@ class ImageDataset:
       come from a file of noisier ones; None if they are the same.
     train_sources, test_sources: text `[N]`, `[T]`, what the data set itself
       calls each example; None if it has no names.
+    source_indices: int64 `[N]`, where only a part of the training set is used
+      (`--num_examples`), the index of each example in the whole of it; None if
+      all of it is used.
   """
 
   name: str
@@ -48,6 +52,7 @@ class ImageDataset:
   clean_labels: np.ndarray | None = None
   train_sources: np.ndarray | None = None
   test_sources: np.ndarray | None = None
+  source_indices: np.ndarray | None = None
 
 
 def load(config: settings_lib.DataConfig, seed: int = 0) -> ImageDataset:
@@ -87,7 +92,7 @@ def load(config: settings_lib.DataConfig, seed: int = 0) -> ImageDataset:
       data, train_labels=labels, clean_labels=data.train_labels
     )
     check(data, origin=f"--labels_file={config.labels_file}: ")
-  return data
+  return part_of(data, config.num_examples, seed)
 
 
 def check(data: ImageDataset, origin: str = "") -> None:
@@ -163,6 +168,38 @@ def _split_off_test(
     train_sources=sources[train],
     test_sources=sources[test],
     order=order_after_draw(data.order, len(test), seed),
+  )
+
+
+def part_of(data, size: int, seed: int):
+  """A stratified part of the training examples, or all if `size` is 0.
+
+  Args:
+    data: an `ImageDataset`, or an `image_source.LargeDataset`.
+    size: how many examples to keep.
+    seed: of the study.
+
+  Raises:
+    UsageError: as `part.draw`.
+  """
+  if not size:
+    return data
+  own = data.train_labels if data.clean_labels is None else data.clean_labels
+  kept = part.draw(own, len(data.class_names), size, seed)
+  changes = {
+    name: getattr(data, name)[kept]
+    for name in ("train_labels", "clean_labels", "train_sources")
+    if getattr(data, name) is not None
+  }
+  if isinstance(data, ImageDataset):
+    changes["train_images"] = data.train_images[kept]
+  else:
+    changes["parts"] = data.parts_of(kept)
+  return dataclasses.replace(
+    data,
+    **changes,
+    source_indices=kept,
+    order=part.order_after_draw(data.order, size, len(own), seed),
   )
 
 

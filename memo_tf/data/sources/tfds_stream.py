@@ -17,10 +17,18 @@ from memo_tf.experiment import errors
 from memo_tf.experiment import settings as settings_lib
 
 
-def decoded_bytes(builder, name: str, config: settings_lib.DataConfig) -> int:
-  """How much memory all images that a study uses take, once decoded.
+def decoded_bytes(
+  builder, name: str, config: settings_lib.DataConfig, num_examples: int = 0
+) -> int:
+  """How much memory the images of a study take, once decoded.
 
   Of images whose size the data set does not say, the first one's is taken.
+
+  Args:
+    builder: prepared.
+    name: of the data set.
+    config: of the data.
+    num_examples: the number of training examples to be kept; 0: all.
   """
   image_key, _, _ = tfds_features.keys(builder, name, config)
   feature = builder.info.features[image_key]
@@ -31,17 +39,26 @@ def decoded_bytes(builder, name: str, config: settings_lib.DataConfig) -> int:
     image = _first_image(builder, name, config, image_key)
     height, width, channels = height or image.shape[0], *image.shape[1:]
   splits = builder.info.splits
-  wanted = [config.train_split, config.test_split]
-  if not config.test_split and not config.test_fraction:
-    wanted += [name for name in tfds.TEST_SPLITS if name in splits][:1]
-  count = 0
-  for split in filter(None, wanted):
-    try:
-      count += splits[split].num_examples
-    except (KeyError, ValueError):
-      pass  # reading it will say what is wrong
+  test_split = config.test_split
+  if not test_split and not config.test_fraction:
+    test_split = next((s for s in tfds.TEST_SPLITS if s in splits), "")
+  num_train = _num_examples(splits, config.train_split)
+  num_test = _num_examples(splits, test_split)
+  if config.test_fraction:
+    num_test = round(config.test_fraction * num_train)
+    num_train -= num_test
+  if num_examples:
+    num_train = min(num_train, num_examples)
+  count = num_train + num_test
   size = np.dtype(feature.np_dtype).itemsize
   return count * height * width * channels * size
+
+
+def _num_examples(splits, split: str) -> int:
+  try:
+    return splits[split].num_examples if split else 0
+  except (KeyError, ValueError):
+    return 0  # reading it will say what is wrong
 
 
 def read(

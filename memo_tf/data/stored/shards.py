@@ -10,8 +10,9 @@ file with its size and digest.
 
 `examples.parquet` has a row for each of the N training examples, planted ones
 last, then one for each test example: example_id, split, label, clean_label,
-is_noisy, plant, origin_id (see `data/planted.py`), and, where they were looked
-for, the columns of `data/duplicates.py`.
+is_noisy, plant, origin_id (see `data/planted.py`), with `--num_examples`
+source_index (the id that the example has without it; -1 of planted ones), and,
+where they were looked for, the columns of `data/duplicates.py`.
 """
 
 import errno
@@ -349,14 +350,17 @@ def os_error(error: tf.errors.OpError, path: pathlib.Path) -> OSError:
 def examples_table(data, train: planted.TrainingSet) -> pd.DataFrame:
   """The rows of examples.parquet, of either kind of data set."""
   num_train, num_test = len(train.labels), len(data.test_labels)
-  sources = {}
+  sources: dict[str, np.ndarray] = {}
+  if data.source_indices is not None:
+    appended = np.full(num_train - len(data.source_indices), -1)
+    sources["source_index"] = np.concatenate(
+      [data.source_indices, appended, np.arange(num_test)]
+    )
   if data.train_sources is not None and data.test_sources is not None:
     appended = np.full(num_train - len(data.train_sources), "")
-    sources = {
-      "source": np.concatenate(
-        [data.train_sources, appended, data.test_sources]
-      )
-    }
+    sources["source"] = np.concatenate(
+      [data.train_sources, appended, data.test_sources]
+    )
   return pd.DataFrame(
     {
       "example_id": np.concatenate([np.arange(num_train), np.arange(num_test)]),
