@@ -63,11 +63,11 @@ def _num_examples(splits, split: str) -> int:
 
 def read(
   builder, name: str, config: settings_lib.DataConfig
-) -> image_source.LargeDataset:
+) -> image_source.ImageStream:
   """All of a prepared data set but its pixels, which are read when written.
 
   Raises:
-    UsageError: as `tfds_source.load`.
+    UsageError: as `tfds.read`.
   """
   image_key, _, _ = tfds_features.keys(builder, name, config)
   feature = builder.info.features[image_key]
@@ -91,7 +91,7 @@ def read(
     reader = _Reader(builder, name, split.split, image_key)
     both = (ids, nothing) if is_train else (nothing, ids)
     parts.append(image_source.Part(reader, *both))
-  return image_source.LargeDataset(
+  return image_source.ImageStream(
     **about,
     image_type=image_type,
     max_pixel=int(np.iinfo(image_type).max),
@@ -109,7 +109,7 @@ class _Reader:
   split: str
   image_key: str
 
-  def __call__(self) -> Iterator[image_source.Source]:
+  def __call__(self) -> Iterator[image_source.Image]:
     for example in tfds.examples(
       self.builder,
       self.name,

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from memo_tf.data import pipeline
 from memo_tf.data import prepare
 from memo_tf.data.sources import load as load_lib
 from memo_tf.data.sources import part
+from memo_tf.data.stored import reader
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import settings as settings_lib
@@ -94,7 +94,7 @@ class NumExamplesTest(absltest.TestCase):
     config = config_lib.StudyConfig(data=data, running=running).validate()
     info = prepare.write_dataset(config, directory)
     table = pd.read_parquet(directory.dataset_dir / "examples.parquet")
-    return pipeline.read_dataset(directory, running), table, info
+    return reader.read_dataset(directory, running), table, info
 
   def test_images_labels_and_former_ids_stay_together(self):
     whole = load_lib.load(settings_lib.DataConfig())
