@@ -9,7 +9,7 @@ import pairing
 import tensorflow as tf
 
 from memo_tf.data.sources import load
-from memo_tf.data.stored import shards
+from memo_tf.data.stored import writer
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
 from memo_tf.experiment import settings as settings_lib
@@ -28,7 +28,7 @@ def study_work(folder: str):
   directory = directory_lib.StudyDirectory(folder)
   training = settings_lib.TrainingConfig(epochs=20, batch_size=BATCH)
   config = config_lib.StudyConfig(recipe=training)
-  shards.write_dataset(load.load(config.data), config, directory)
+  writer.write_dataset(load.load(config.data), config, directory)
   family = subsets.parse_family("r0.70")
   directory.in_mask_path("r0.70").parent.mkdir()
   np.save(directory.in_mask_path("r0.70"), family.in_mask(1500, 10_000, 0))

@@ -49,8 +49,8 @@ print(time.perf_counter() - started)
 
 def made_up(folder: str, num_train: int, num_test: int, depth: int) -> None:
   """Writes `dataset/`, `subsets/` and `config.json` of a study."""
-  from memo_tf.data.sources import load
-  from memo_tf.data.stored import shards
+  from memo_tf.data.sources import image_source
+  from memo_tf.data.stored import writer
   from memo_tf.experiment import config as config_lib
   from memo_tf.experiment import subsets
   from memo_tf.store import directory as directory_lib
@@ -62,7 +62,7 @@ def made_up(folder: str, num_train: int, num_test: int, depth: int) -> None:
     return images, rng.integers(0, 10, count).astype(np.int32)
 
   train, test = examples(num_train), examples(num_test)
-  data = load.ImageDataset(
+  data = image_source.ImageDataset(
     name="made up",
     version="1",
     licence="none",
@@ -80,7 +80,7 @@ def made_up(folder: str, num_train: int, num_test: int, depth: int) -> None:
     training=settings_lib.TrainingConfig(epochs=1),
   )
   directory = directory_lib.StudyDirectory(folder)
-  shards.write_dataset(data, config, directory)
+  writer.write_dataset(data, config, directory)
   masks = subsets.parse_family("r0.70").in_mask(num_train, 1010, 0)
   directory.in_mask_path("r0.70").parent.mkdir()
   np.save(directory.in_mask_path("r0.70"), masks)

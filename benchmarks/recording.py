@@ -44,7 +44,7 @@ def contend(arguments) -> None:
   tf.config.threading.set_intra_op_parallelism_threads(1)
   tf.config.threading.set_inter_op_parallelism_threads(1)
   from memo_tf.data.sources import load
-  from memo_tf.data.stored import shards
+  from memo_tf.data.stored import writer
   from memo_tf.experiment import config as config_lib
   from memo_tf.experiment import run_outputs
   from memo_tf.experiment import subsets
@@ -73,7 +73,7 @@ def contend(arguments) -> None:
     ).validate()
     directory = directory_lib.StudyDirectory(f"{folder}/study")
     data = load.load(config.data, 0)
-    shards.write_dataset(data, config, directory)
+    writer.write_dataset(data, config, directory)
     masks = subsets.parse_family("r0.70").in_mask(
       len(data.train_labels), 100, 0
     )

@@ -64,8 +64,8 @@ def prepare(folder: pathlib.Path, count: int) -> None:
   """Writes a study's `dataset/` and, for plain tf.data, the subset alone."""
   import tensorflow as tf
 
-  from memo_tf.data import pipeline
   from memo_tf.data import prepare as prepare_lib
+  from memo_tf.data.stored import reader
   from memo_tf.data.stored import shards
   from memo_tf.experiment import config as config_lib
   from memo_tf.store import directory as directory_lib
@@ -82,7 +82,7 @@ def prepare(folder: pathlib.Path, count: int) -> None:
   info = prepare_lib.write_dataset(config, directory)
   if info["encoding"]["images_as_published"] != count + 20:
     raise RuntimeError(f"files were re-encoded: {info['encoding']}")
-  data = pipeline.read_dataset(directory, running)
+  data = reader.read_dataset(directory, running)
   ids = members(count, 0.7)
   with tf.io.TFRecordWriter(str(folder / "subset.tfrecord")) as writer:
     records = data.train_images.records.read(ids)
@@ -124,14 +124,14 @@ class Ours:
   def __init__(self, folder: pathlib.Path, threads: int):
     import tensorflow as tf
 
-    from memo_tf.data import pipeline
+    from memo_tf.data.stored import reader
     from memo_tf.store import directory as directory_lib
 
     running = settings_lib.RunningConfig(
       storage="stream", threads_per_unit=threads
     )
     directory = directory_lib.StudyDirectory(folder)
-    self._data = pipeline.read_dataset(directory, running)
+    self._data = reader.read_dataset(directory, running)
     self._labels = tf.constant(self._data.train_labels)
     self._count = len(self._data.train_labels)
     self._model = nothing()

@@ -22,7 +22,7 @@ import tensorflow as tf
 from memo_tf.data import pipeline
 from memo_tf.data import planted
 from memo_tf.data.sources import load
-from memo_tf.data.stored import shards
+from memo_tf.data.stored import normalization
 from memo_tf.experiment import recipes
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets
@@ -41,7 +41,7 @@ class Runs:
     labels, self.is_wrong = planted.plant_wrong_labels(
       data.train_labels, len(data.class_names), NOISE, SEED
     )
-    statistics = shards.normalization(data.train_images)
+    statistics = normalization.normalization(data.train_images)
     self.labels = labels
     self._images = tf.constant(data.train_images)
     self._settings = settings_lib.TrainingConfig(epochs=epochs)

@@ -15,7 +15,8 @@ from absl.testing import parameterized
 import numpy as np
 
 from memo_tf.cli import flags
-from memo_tf.data.sources import own_files
+from memo_tf.data.sources import labels
+from memo_tf.data.sources import npz
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import flagfile
@@ -180,16 +181,16 @@ class PickleTest(parameterized.TestCase):
     path = self.root / "x.npz"
     np.savez(path, train_images=self.bomb, train_labels=self.bomb)
     with self.assertRaisesRegex(errors.UsageError, "plain arrays"):
-      own_files.load_npz(path)
+      npz.load(path)
     np.save(self.root / "labels.npy", self.bomb)
     with self.assertRaises(errors.UsageError):
-      own_files.read_labels(str(self.root / "labels.npy"), 1)
+      labels.read(str(self.root / "labels.npy"), 1)
 
   def test_a_bare_pickle_in_place_of_arrays(self):
     path = self.root / "x.npz"
     path.write_bytes(pickle.dumps(Bomb(self.mark)))
     with self.assertRaises(errors.UsageError):
-      own_files.load_npz(path)
+      npz.load(path)
     with self.assertRaises(interchange_files.InterchangeError):
       interchange_files.load_npz(path, ["a"])
     with self.assertRaises(interchange_files.InterchangeError):
@@ -222,7 +223,7 @@ class OwnFilesTest(parameterized.TestCase):
       "test_labels": np.array([0, 1]),
     }
     np.savez(path, **{**arrays, **changes})
-    return own_files.load_npz(path)
+    return npz.load(path)
 
   @parameterized.parameters("two\nlines", "\x1b[31mred", "", "x" * 300)
   def test_class_names_are_a_line_of_text(self, name):

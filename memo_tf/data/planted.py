@@ -29,7 +29,7 @@ import dataclasses
 
 import numpy as np
 
-from memo_tf.data.sources import load
+from memo_tf.data.sources import image_source
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import random_streams
@@ -65,7 +65,7 @@ class TrainingSet:
 
 
 def training_set(
-  data: load.ImageDataset, config: config_lib.StudyConfig
+  data: image_source.ImageDataset, config: config_lib.StudyConfig
 ) -> TrainingSet:
   """The training examples that a study's settings make of a data set.
 
@@ -82,12 +82,14 @@ def training_set(
 
 
 def originals(
-  data, images: np.ndarray, config: config_lib.StudyConfig
+  data: image_source.ImageSource,
+  images: np.ndarray,
+  config: config_lib.StudyConfig,
 ) -> TrainingSet:
   """The original training examples, some with wrong labels.
 
   Args:
-    data: an `ImageDataset`, or a `large.LargeDataset`.
+    data: the data set.
     images: `[N, H, W, channels]`, or what stands for such an array.
     config: of the study.
   """

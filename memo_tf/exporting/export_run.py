@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from memo_tf import models
-from memo_tf.data import pipeline
+from memo_tf.data.stored import reader
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import recipes
@@ -88,7 +88,7 @@ def export_run(
 
 def _compare(directory, config, unit, folder: pathlib.Path) -> dict[str, float]:
   """The largest differences between a SavedModel and a run's predictions."""
-  data = pipeline.read_dataset(directory, config.running)
+  data = reader.read_dataset(directory, config.running)
   serve = tf.saved_model.load(str(folder)).signatures["logits"]
 
   def logits(images):

@@ -6,11 +6,11 @@ import time
 
 import numpy as np
 
-from memo_tf.data import pipeline
 from memo_tf.data import planted
 from memo_tf.data import prepare
 from memo_tf.data.sources import image_source
-from memo_tf.data.stored import shards
+from memo_tf.data.stored import normalization
+from memo_tf.data.stored import reader
 from memo_tf.data.stored import writer
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
@@ -39,7 +39,7 @@ class Sample:
     folder: in which images lie that are not in memory; gone with this.
   """
 
-  data: pipeline.ArrayDataset
+  data: reader.ArrayDataset
   num_train: int
   num_test: int
   share: float
@@ -53,11 +53,11 @@ def sample_data(config: config_lib.StudyConfig) -> Sample:
     UsageError: if the data cannot be had.
   """
   data = prepare.source(config)
-  if isinstance(data, image_source.LargeDataset):
+  if isinstance(data, image_source.ImageStream):
     return _stored_sample(data, config)
   train = planted.training_set(data, config)
-  statistics = shards.normalization(train.images)
-  arrays = pipeline.ArrayDataset(
+  statistics = normalization.normalization(train.images)
+  arrays = reader.ArrayDataset(
     train_images=train.images,
     train_labels=train.labels,
     test_images=data.test_images,
@@ -71,7 +71,7 @@ def sample_data(config: config_lib.StudyConfig) -> Sample:
 
 
 def _stored_sample(
-  data: image_source.LargeDataset, config: config_lib.StudyConfig
+  data: image_source.ImageStream, config: config_lib.StudyConfig
 ) -> Sample:
   """The first images, written into a folder as they would be."""
   plain = {
@@ -88,14 +88,14 @@ def _stored_sample(
   )
   folder = tempfile.TemporaryDirectory()
   directory = directory_lib.StudyDirectory(folder.name)
-  some = image_source.first(data, SAMPLE_SIZE)
+  some = data.first(SAMPLE_SIZE)
   info = writer.write_dataset(some, config, directory)
   written = len(some.train_labels) + len(some.test_labels)
   share = written / (count + len(data.test_labels))
   size = dataset_info.decoded_bytes(info) / share
   is_streamed = storage_lib.is_streamed(config.running, size)
   storage = "stream" if is_streamed else "memory"
-  arrays = pipeline.read_dataset(
+  arrays = reader.read_dataset(
     directory, dataclasses.replace(config.running, storage=storage)
   )
   return Sample(arrays, count, len(data.test_labels), share, folder)

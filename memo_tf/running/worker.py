@@ -87,13 +87,14 @@ class Worker:
     """Writes the subset shards of one family that are missing."""
     import numpy as np
 
-    from memo_tf.data import pipeline
+    from memo_tf.data.stored import reader
+    from memo_tf.data.stored import subsets as subset_shards
 
-    data = pipeline.read_dataset(self._directory, self._config.running)
+    data = reader.read_dataset(self._directory, self._config.running)
     path = self._directory.in_mask_path(task["family"])
     masks = np.load(path, allow_pickle=False)
     for index, mask in enumerate(masks):
-      pipeline.materialize_subset(
+      subset_shards.materialize(
         data, mask, self._directory, task["family"], index
       )
     return {}

@@ -1,6 +1,8 @@
 """Files that appear whole or not at all, and their digests."""
 
+from collections.abc import Iterator
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -59,6 +61,7 @@ def write_atomic(path: pathlib.Path, content: bytes | str) -> None:
       file.flush()
       os.fsync(file.fileno())
     os.replace(private, path)
+    _sync_folder(path.parent)
   except BaseException as error:
     with contextlib.suppress(OSError):
       private.unlink(missing_ok=True)
@@ -83,22 +86,88 @@ def left_by_the_dead(folder, *entries: list[str]) -> list[pathlib.Path]:
   return found
 
 
+@contextlib.contextmanager
+def published(
+  target: pathlib.Path, *, replace: bool = False
+) -> Iterator[pathlib.Path]:
+  """Yields a private folder that becomes `target` at the end of the block.
+
+  The folder appears at `target` whole and on disk, or not at all: if the block
+  raises, it is removed.
+
+  Args:
+    target: the folder to make.
+    replace: whether a `target` that exists already is replaced. If not, and
+      another process has finished its own meanwhile, that one stays and this
+      one is removed (both hold the same content).
+
+  Raises:
+    OSError: if it cannot be written or renamed.
+  """
+  with private_folder(target) as private:
+    yield private
+    if replace and target.is_dir():
+      old = private_name(target)
+      os.rename(target, old)
+      publish(private, target)
+      shutil.rmtree(old)
+    else:
+      publish(private, target)
+
+
+@contextlib.contextmanager
+def private_folder(target: pathlib.Path) -> Iterator[pathlib.Path]:
+  """Yields a folder beside `target`; removes it, if it is still there."""
+  private = private_name(target)
+  private.mkdir(parents=True)
+  try:
+    yield private
+  finally:
+    shutil.rmtree(private, ignore_errors=True)
+
+
 def publish(private: pathlib.Path, target: pathlib.Path) -> bool:
-  """Renames a finished private folder into place.
+  """Renames a finished private folder into place, once it is on disk.
 
   Returns:
     Whether it is now there; False if another process's was there first, in
     which case the private one is removed.
   """
   target.parent.mkdir(parents=True, exist_ok=True)
+  _sync_tree(private)
   try:
     os.rename(private, target)
-    return True
   except OSError:
     if not target.is_dir():
       raise
     shutil.rmtree(private)
     return False
+  _sync_folder(target.parent)
+  return True
+
+
+def _sync_tree(folder: pathlib.Path) -> None:
+  """Waits until a folder's files, and the names of all of them, are on disk."""
+  for parent, _, names in os.walk(folder, topdown=False):
+    for name in names:
+      with open(os.path.join(parent, name), "rb") as file:
+        os.fsync(file.fileno())
+    _sync_folder(parent)
+
+
+def _sync_folder(folder: str | os.PathLike) -> None:
+  """Waits until the names of a folder's entries are on disk."""
+  if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder
+    return
+  opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+  try:
+    os.fsync(opened)
+  except OSError as error:
+    # Some network file systems write names at once and have no such call.
+    if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+      raise
+  finally:
+    os.close(opened)
 
 
 def extend(private: pathlib.Path, target: pathlib.Path, record: dict) -> None:

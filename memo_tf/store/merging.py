@@ -236,15 +236,10 @@ def _set_up(into, source, config, info, masks) -> None:
   into.clean_private()
   if not into.dataset_dir.exists():
     dataset_info.check_files(source, info)
-    private = files.private_name(into.dataset_dir)
-    try:
-      shutil.copytree(source.dataset_dir, private)
+    with files.published(into.dataset_dir) as private:
+      shutil.copytree(source.dataset_dir, private, dirs_exist_ok=True)
       for name, problem in dataset_info.damaged_files(private, info).items():
         raise errors.StudyError(f"the copy of {name} {problem}")
-      files.publish(private, into.dataset_dir)
-    except BaseException:
-      shutil.rmtree(private, ignore_errors=True)
-      raise
   for family, mask in masks.items():
     sink = io.BytesIO()
     np.save(sink, mask, allow_pickle=False)
@@ -269,9 +264,7 @@ def _copy_run(source: Directory, into: Directory, unit) -> None:
     raise errors.DamagedRunError(unit, "it has gone meanwhile")
   target = into.run_dir(unit)
   there = into.run_state(unit, check_digests=False).record
-  private = files.private_name(target)
-  private.mkdir(parents=True)
-  try:
+  with files.private_folder(target) as private:
     for name, entry in record["outputs"].items():
       if there and name in there["outputs"]:
         continue
@@ -286,9 +279,6 @@ def _copy_run(source: Directory, into: Directory, unit) -> None:
         private / "run.json", json.dumps(record, indent=2) + "\n"
       )
       files.publish(private, target)
-  except BaseException:
-    shutil.rmtree(private, ignore_errors=True)
-    raise
 
 
 def _read(path: pathlib.Path, entry: dict, unit) -> bytes:

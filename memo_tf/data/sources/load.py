@@ -1,206 +1,169 @@
-"""Where images and labels come from, as arrays in their original order.
+"""Loads the data set that a study's settings name.
 
-An example's id is its place in the arrays given here. `--dataset` is the name of
-one that a package ships (`bundled`), `npz:FILE` or `folder:DIR` (`own_files`),
-or any image-classification data set of TensorFlow Datasets (`tfds_source`).
+An example's id is its index in the order given here. `--dataset` is the name of
+a data set that a package ships (`bundled`), `npz:FILE` (`npz`), `folder:DIR`
+(`folder`), or any image-classification data set of TensorFlow Datasets (`tfds`,
+which also covers our own builder, `tiny_imagenet`).
 """
 
 import dataclasses
 import pathlib
+import typing
 
 import numpy as np
 
+from memo_tf.data import resizing
+from memo_tf.data.sources import bundled
+from memo_tf.data.sources import folder as folder_lib
+from memo_tf.data.sources import image_source
+from memo_tf.data.sources import labels as labels_lib
+from memo_tf.data.sources import npz
+from memo_tf.data.sources import part
+from memo_tf.data.sources import tfds
+from memo_tf.data.sources import tfds_stream
 from memo_tf.experiment import errors
 from memo_tf.experiment import random_streams
 from memo_tf.experiment import settings as settings_lib
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ImageDataset:
-  """An image-classification data set.
-
-  Attributes:
-    name, version, licence, citation: as on the page.
-    class_names: C names.
-    train_images: uint8 or uint16 `[N, H, W, channels]`.
-    train_labels: int32 `[N]`, in [0, C): the labels to train with.
-    test_images: of the same type and shape, `[T, H, W, channels]`.
-    test_labels: int32 `[T]`.
-    max_pixel: the value of a white pixel, to show images with.
-    order: in words, what an id means.
-    clean_labels: int32 `[N]`, the data set's own labels where `train_labels`
-      come from a file of noisier ones; None if they are the same.
-    train_sources, test_sources: text `[N]`, `[T]`, what the data set itself
-      calls each example; None if it has no names.
-  """
-
-  name: str
-  version: str
-  licence: str
-  citation: str
-  class_names: tuple[str, ...]
-  train_images: np.ndarray
-  train_labels: np.ndarray
-  test_images: np.ndarray
-  test_labels: np.ndarray
-  max_pixel: int
-  order: str
-  clean_labels: np.ndarray | None = None
-  train_sources: np.ndarray | None = None
-  test_sources: np.ndarray | None = None
+_Source = typing.TypeVar("_Source", bound=image_source.ImageSource)
 
 
-def load(config: settings_lib.DataConfig, seed: int = 0) -> ImageDataset:
-  """Loads the data set that a config names.
+def load(
+  config: settings_lib.DataConfig, seed: int = 0
+) -> image_source.ImageDataset:
+  """Loads a data set into memory.
 
   Args:
     config: of the data.
-    seed: of the study, for a test set that is drawn (`--test_fraction`).
+    seed: of the study, for the test set and the part of the training set that
+      are drawn (`--test_fraction`, `--num_examples`).
 
   Raises:
-    UsageError: if it is unknown, cannot be had, or is not what a study takes;
-      one line that says what to do.
+    UsageError: if it is unknown, is not available, or is not what a study
+      takes; one line that says what to do.
   """
-  from memo_tf.data.sources import bundled
-  from memo_tf.data.sources import own_files
-  from memo_tf.data.sources import tfds
-
-  kind, _, place = config.dataset.partition(":")
+  kind, _, name = config.dataset.partition(":")
   if config.dataset in bundled.LOADERS:
     data = bundled.LOADERS[config.dataset]()
   elif kind == "npz":
-    data = own_files.load_npz(pathlib.Path(config.data_dir, place))
-  elif kind == "folder":
-    data = own_files.load_folder(pathlib.Path(config.data_dir, place), config)
+    data = npz.load(pathlib.Path(config.data_dir, name))
   else:
-    data = tfds.load(config)
+    builder, title = prepared_builder(config)
+    data = tfds.read(builder, title, config)
+    if kind == "folder":
+      data.check_classes()
+  return _finished(data, config, seed)
+
+
+def stream(
+  config: settings_lib.DataConfig, seed: int = 0
+) -> image_source.ImageStream:
+  """A data set whose images are read from its files, when they are written.
+
+  Args:
+    config: of the data: not of a set that a package or an .npz file holds.
+    seed: of the study.
+
+  Raises:
+    UsageError: as `load`.
+  """
+  builder, title = prepared_builder(config)
+  data = tfds_stream.read(builder, title, config)
+  if config.dataset.startswith("folder:"):
+    data.check_classes()
+  return _finished(data, config, seed)
+
+
+def is_array(config: settings_lib.DataConfig) -> bool:
+  """Whether a package or file holds the data as arrays, read all at once."""
+  return config.dataset in bundled.LOADERS or config.dataset.startswith("npz:")
+
+
+def prepared_builder(config: settings_lib.DataConfig) -> tuple:
+  """The TFDS builder of a data set or folder, and what to call it.
+
+  Raises:
+    UsageError: as `load`.
+  """
+  if config.dataset.startswith("folder:"):
+    path = pathlib.Path(config.data_dir, config.dataset.partition(":")[2])
+    return folder_lib.builder(path), path.name
+  return tfds.prepared_builder(config), config.dataset
+
+
+def _finished(
+  data: _Source, config: settings_lib.DataConfig, seed: int
+) -> _Source:
+  """The data set with the test set, size, labels and part asked for; checked.
+
+  Raises:
+    UsageError: as `load`.
+  """
   if config.test_fraction:
-    data = _split_off_test(data, config.test_fraction, seed)
+    data = _with_drawn_test(data, config.test_fraction, seed)
   if not len(data.test_labels):
-    raise no_test_examples(data.name)
-  if config.image_size:
-    data = _resized(data, config.image_size)
-  check(data)
+    raise errors.UsageError(
+      f"{data.name} has no test examples; --test_fraction=0.2 sets a fifth of "
+      "the training examples aside. Received: --test_fraction=0"
+    )
+  if config.image_size and isinstance(data, image_source.ImageDataset):
+    data = _resized(data, config.image_size)  # a stream's when they are read
+  data.check()
   if config.labels_file:
-    labels = own_files.read_labels(config.labels_file, len(data.train_labels))
+    labels = labels_lib.read(config.labels_file, len(data.train_labels))
     data = dataclasses.replace(
       data, train_labels=labels, clean_labels=data.train_labels
     )
-    check(data, origin=f"--labels_file={config.labels_file}: ")
+    data.check_labels(f"--labels_file={config.labels_file}: ")
+  if config.num_examples:
+    data = _part(data, config.num_examples, seed)
   return data
 
 
-def check(data: ImageDataset, origin: str = "") -> None:
-  """Checks what a study relies on.
+def _with_drawn_test(data: _Source, fraction: float, seed: int) -> _Source:
+  """Takes a random part of the training examples as the test set.
 
   Raises:
-    UsageError: that names the first example that breaks a rule.
+    UsageError: if no training or no test examples would be left.
   """
-  shape = data.train_images.shape[1:]
-  for split, images, labels in (
-    ("training", data.train_images, data.train_labels),
-    ("test", data.test_images, data.test_labels),
-  ):
-    if images.dtype not in (np.uint8, np.uint16) or images.ndim != 4:
-      raise errors.UsageError(
-        f"{data.name}: {split} images must be uint8 or uint16 of shape "
-        f"[examples, height, width, channels]. Received: {images.dtype} "
-        f"{list(images.shape)}"
-      )
-    if images.shape[1:] != shape or shape[-1] not in (1, 3, 4):
-      raise errors.UsageError(
-        f"{data.name}: all images must have one shape, with 1, 3 or 4 channels. "
-        f"Received: {split} images of {list(images.shape[1:])}, training images "
-        f"of {list(shape)}"
-      )
-    if len(images) != len(labels) or not len(labels):
-      raise errors.UsageError(
-        f"{data.name}: each {split} image needs a label, and there must be some. "
-        f"Received: {len(images)} images, {len(labels)} labels"
-      )
-  check_labels(data, origin)
-
-
-def check_labels(data, origin: str = "") -> None:
-  """Checks the labels of an `ImageDataset`, or of a `large.LargeDataset`.
-
-  Raises:
-    UsageError: that names the first example that breaks a rule.
-  """
-  num_classes = len(data.class_names)
-  if num_classes < 2:
-    raise errors.UsageError(
-      f"{data.name}: a data set needs at least 2 classes. Received: {num_classes}"
-    )
-  for split, labels in (
-    ("training", data.train_labels),
-    ("test", data.test_labels),
-  ):
-    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
-    if len(wrong):
-      raise errors.UsageError(
-        f"{origin}{data.name}: labels must be in [0, {num_classes}), the number "
-        f"of classes. Received: {labels[wrong[0]]} for {split} example {wrong[0]}"
-        f" ({len(wrong)} such)"
-      )
-
-
-def _split_off_test(
-  data: ImageDataset, fraction: float, seed: int
-) -> ImageDataset:
-  """Takes a random part of the training examples as the test set."""
   count = len(data.train_labels)
-  train, test = draw_test(count, fraction, seed)
-  sources = data.train_sources
-  if sources is None:
-    sources = np.arange(count).astype(str)
-  return dataclasses.replace(
-    data,
-    train_images=data.train_images[train],
-    train_labels=data.train_labels[train],
-    test_images=data.train_images[test],
-    test_labels=data.train_labels[test],
-    train_sources=sources[train],
-    test_sources=sources[test],
-    order=order_after_draw(data.order, len(test), seed),
-  )
-
-
-def draw_test(
-  count: int, fraction: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-  """The old ids, in order, of new training and test examples.
-
-  Raises:
-    UsageError: if none would be left of one of them.
-  """
   size = round(fraction * count)
   if not 0 < size < count:
     raise errors.UsageError(
       f"--test_fraction must leave training and test examples of the {count}. "
       f"Received: --test_fraction={fraction}"
     )
+  if data.train_sources is None:
+    names = np.arange(count).astype(str)
+    data = dataclasses.replace(data, train_sources=names)
   chosen = random_streams.generator(seed, "test_split").permutation(count)
-  return np.sort(chosen[size:]), np.sort(chosen[:size])
-
-
-def order_after_draw(order: str, size: int, seed: int) -> str:
-  """In words, what an id means once test examples were drawn."""
-  return f"{order}; {size} drawn at random (seed {seed}) are the test set"
-
-
-def no_test_examples(name: str) -> errors.UsageError:
-  """What to say of a data set without test examples."""
-  return errors.UsageError(
-    f"{name} has no test examples; --test_fraction=0.2 sets a fifth of the "
-    "training examples aside. Received: --test_fraction=0"
+  return dataclasses.replace(
+    data.selected(np.sort(chosen[size:]), np.sort(chosen[:size])),
+    order=(
+      f"{data.order}; {size} drawn at random (seed {seed}) are the test set"
+    ),
   )
 
 
-def _resized(data: ImageDataset, size: int) -> ImageDataset:
-  """Images resized to `size` by `size`; see `tfds_source.resize`."""
-  from memo_tf.data import resizing
+def _part(data: _Source, size: int, seed: int) -> _Source:
+  """A stratified part of the training examples.
 
+  Raises:
+    UsageError: as `part.draw`.
+  """
+  own = data.train_labels if data.clean_labels is None else data.clean_labels
+  kept = part.draw(own, len(data.class_names), size, seed)
+  return dataclasses.replace(
+    data.selected(kept),
+    source_indices=kept,
+    order=part.order_after_draw(data.order, size, len(own), seed),
+  )
+
+
+def _resized(
+  data: image_source.ImageDataset, size: int
+) -> image_source.ImageDataset:
+  """The same data set with images of `size` by `size` pixels."""
   if data.train_images.shape[1:3] == (size, size):
     return data
   return dataclasses.replace(

@@ -17,7 +17,7 @@ from urllib import parse
 import numpy as np
 
 from memo_tf.data import resizing
-from memo_tf.data.sources import load as load_lib
+from memo_tf.data.sources import image_source
 from memo_tf.data.sources import tfds_features
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
@@ -36,21 +36,12 @@ OWN_BUILDERS = {"tiny_imagenet": _tiny_imagenet}
 TEST_SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
 
 
-def load(config: settings_lib.DataConfig) -> load_lib.ImageDataset:
-  """Prepares a data set, if it is not, and reads it.
-
-  Raises:
-    UsageError: if TFDS does not know it, it cannot be had, or it is not one of
-      images and classes; one line that says what to do.
-  """
-  return read(prepared_builder(config), config.dataset, config)
-
-
 def prepared_builder(config: settings_lib.DataConfig):
   """The builder of a data set, which is prepared if it was not.
 
   Raises:
-    UsageError: as `load`.
+    UsageError: if TFDS does not know it, it is not available, or it is not
+      one of images and classes; one line that says what to do.
   """
   import tensorflow_datasets as tfds
 
@@ -84,14 +75,14 @@ def prepared_builder(config: settings_lib.DataConfig):
 
 def read(
   builder, name: str, config: settings_lib.DataConfig
-) -> load_lib.ImageDataset:
+) -> image_source.ImageDataset:
   """The arrays of a prepared builder.
 
   Raises:
-    UsageError: as `load`.
+    UsageError: as `prepared_builder`.
   """
   train, test, about = read_splits(builder, name, config)
-  return load_lib.ImageDataset(
+  return image_source.ImageDataset(
     train_images=train.images,
     test_images=train.images[:0] if test.images is None else test.images,
     max_pixel=int(np.iinfo(train.images.dtype).max),
@@ -105,7 +96,7 @@ def read_splits(
   """Training and test examples, and the other fields of an `ImageDataset`.
 
   Raises:
-    UsageError: as `load`.
+    UsageError: as `prepared_builder`.
   """
   features = builder.info.features
   label_key = tfds_features.keys(builder, name, config)[1]

@@ -17,10 +17,18 @@ from memo_tf.experiment import errors
 from memo_tf.experiment import settings as settings_lib
 
 
-def decoded_bytes(builder, name: str, config: settings_lib.DataConfig) -> int:
-  """How much memory all images that a study uses take, once decoded.
+def decoded_bytes(
+  builder, name: str, config: settings_lib.DataConfig, num_examples: int = 0
+) -> int:
+  """How much memory the images of a study take, once decoded.
 
   Of images whose size the data set does not say, the first one's is taken.
+
+  Args:
+    builder: prepared.
+    name: of the data set.
+    config: of the data.
+    num_examples: the number of training examples to be kept; 0: all.
   """
   image_key, _, _ = tfds_features.keys(builder, name, config)
   feature = builder.info.features[image_key]
@@ -31,26 +39,35 @@ def decoded_bytes(builder, name: str, config: settings_lib.DataConfig) -> int:
     image = _first_image(builder, name, config, image_key)
     height, width, channels = height or image.shape[0], *image.shape[1:]
   splits = builder.info.splits
-  wanted = [config.train_split, config.test_split]
-  if not config.test_split and not config.test_fraction:
-    wanted += [name for name in tfds.TEST_SPLITS if name in splits][:1]
-  count = 0
-  for split in filter(None, wanted):
-    try:
-      count += splits[split].num_examples
-    except (KeyError, ValueError):
-      pass  # reading it will say what is wrong
+  test_split = config.test_split
+  if not test_split and not config.test_fraction:
+    test_split = next((s for s in tfds.TEST_SPLITS if s in splits), "")
+  num_train = _num_examples(splits, config.train_split)
+  num_test = _num_examples(splits, test_split)
+  if config.test_fraction:
+    num_test = round(config.test_fraction * num_train)
+    num_train -= num_test
+  if num_examples:
+    num_train = min(num_train, num_examples)
+  count = num_train + num_test
   size = np.dtype(feature.np_dtype).itemsize
   return count * height * width * channels * size
 
 
+def _num_examples(splits, split: str) -> int:
+  try:
+    return splits[split].num_examples if split else 0
+  except (KeyError, ValueError):
+    return 0  # reading it will say what is wrong
+
+
 def read(
   builder, name: str, config: settings_lib.DataConfig
-) -> image_source.LargeDataset:
+) -> image_source.ImageStream:
   """All of a prepared data set but its pixels, which are read when written.
 
   Raises:
-    UsageError: as `tfds_source.load`.
+    UsageError: as `tfds.read`.
   """
   image_key, _, _ = tfds_features.keys(builder, name, config)
   feature = builder.info.features[image_key]
@@ -74,7 +91,7 @@ def read(
     reader = _Reader(builder, name, split.split, image_key)
     both = (ids, nothing) if is_train else (nothing, ids)
     parts.append(image_source.Part(reader, *both))
-  return image_source.LargeDataset(
+  return image_source.ImageStream(
     **about,
     image_type=image_type,
     max_pixel=int(np.iinfo(image_type).max),
@@ -92,7 +109,7 @@ class _Reader:
   split: str
   image_key: str
 
-  def __call__(self) -> Iterator[image_source.Source]:
+  def __call__(self) -> Iterator[image_source.Image]:
     for example in tfds.examples(
       self.builder,
       self.name,

@@ -10,19 +10,21 @@ No example is read or decoded but those that are asked for.
 """
 
 from collections.abc import Iterator
+import math
 
 import numpy as np
 import tensorflow as tf
 
 from memo_tf.data import encoding
-from memo_tf.data.stored import indexed_shards as indexed_shards_lib
-from memo_tf.data.stored import shards
+from memo_tf.data.stored import records as records_lib
 from memo_tf.experiment import errors
 
 # Decoded bytes that are handed over at a time: several steps of small images.
 CHUNK_BYTES = 32 << 20
 # Records that are read at a time, before they are decoded one by one.
 READ = 16
+# Bytes: where TensorFlow's tensors begin on a CPU.
+ALIGNMENT = 64
 
 
 class StoredImages:
@@ -43,7 +45,7 @@ class StoredImages:
 
   def __init__(
     self,
-    records: indexed_shards_lib.Records,
+    records: records_lib.Records,
     kind: str,
     image_shape: tuple[int, int, int],
     image_type: str = "uint8",
@@ -72,7 +74,7 @@ class StoredImages:
 
   def in_memory(self) -> np.ndarray:
     """All of them, where a tensor may share the memory."""
-    images = shards.aligned_empty(self.shape, self.dtype)
+    images = aligned_empty(self.shape, self.dtype)
     start = 0
     for part in self.batches(np.arange(len(self))[:, None]):
       images[start : start + len(part)] = part
@@ -144,3 +146,11 @@ class StoredImages:
     except errors.StudyError as error:
       self._error = error  # which TensorFlow would make a text of
       raise
+
+
+def aligned_empty(shape: tuple[int, ...], dtype="uint8") -> np.ndarray:
+  """An uninitialized array that begins where a tensor may begin."""
+  size = math.prod(shape) * np.dtype(dtype).itemsize
+  buffer = np.empty(size + ALIGNMENT, np.uint8)
+  start = -buffer.ctypes.data % ALIGNMENT
+  return buffer[start : start + size].view(dtype).reshape(shape)

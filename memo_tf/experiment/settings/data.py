@@ -42,6 +42,13 @@ class DataConfig:
     "Fraction of the training examples that are drawn as the test set, in [0, "
     "1); 0: the data set's own.",
   )
+  num_examples: int = _field(
+    0,
+    "Size of a seeded, stratified part of the training set to use instead of "
+    "all of it: each class in proportion and at least once. Drawn after "
+    "--test_fraction, before labels are changed or copies planted; 0: all.",
+    short=True,
+  )
   image_key: str = _field(
     "", "Feature of the data set that is the image; empty: what it says itself."
   )

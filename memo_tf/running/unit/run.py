@@ -18,6 +18,8 @@ import tensorflow as tf
 
 from memo_tf.data import augmentation
 from memo_tf.data import pipeline
+from memo_tf.data.stored import reader
+from memo_tf.data.stored import subsets as subset_shards
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
 from memo_tf.experiment import run_outputs
@@ -55,11 +57,11 @@ class Session:
     self,
     config: config_lib.StudyConfig,
     directory: directory_lib.StudyDirectory,
-    data: pipeline.ArrayDataset | None = None,
+    data: reader.ArrayDataset | None = None,
   ):
     self.config = config
     self.directory = directory
-    self.data = data or pipeline.read_dataset(directory, config.running)
+    self.data = data or reader.read_dataset(directory, config.running)
     self.strategy = distribution.make_strategy(config.running.strategy)
     # Of several processes that train a run together one writes it.
     self.writes = config.running.strategy != "multi_worker" or peers.is_first()
@@ -214,7 +216,7 @@ def _fit(session, trainer, unit, recipe, members, on_epoch, taught, recording):
   """
   config, directory = session.config, session.directory
   if config.outputs.materialize_subsets:
-    images, labels = pipeline.read_subset(
+    images, labels = subset_shards.read(
       directory,
       unit.subsets,
       unit.index,

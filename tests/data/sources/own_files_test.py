@@ -11,7 +11,7 @@ from PIL import Image
 
 from memo_tf.data import resizing
 from memo_tf.data.sources import load as load_lib
-from memo_tf.data.stored import shards
+from memo_tf.data.stored import writer
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import settings as settings_lib
@@ -281,7 +281,7 @@ class LabelsFileTest(parameterized.TestCase):
       pathlib.Path(self.create_tempdir().full_path)
     )
     config = config_lib.StudyConfig(data=settings)
-    shards.write_dataset(data, config, directory)
+    writer.write_dataset(data, config, directory)
 
     table = pd.read_parquet(directory.dataset_dir / "examples.parquet")
     train = table[table["split"] == "train"]

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import tensorflow_datasets as tfds
 
-from memo_tf.data import pipeline
+from memo_tf.data.sources import image_source
 from memo_tf.data.sources import load as load_lib
 from memo_tf.data.sources import tfds as tfds_lib
-from memo_tf.data.stored import shards
+from memo_tf.data.stored import reader
+from memo_tf.data.stored import writer
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import plan
@@ -29,7 +30,7 @@ from tests.support import small_study as study_commands
 RNG = np.random.default_rng(0)
 
 
-def load(name: str, **settings) -> load_lib.ImageDataset:
+def load(name: str, **settings) -> image_source.ImageDataset:
   return load_lib.load(settings_lib.DataConfig(dataset=name, **settings))
 
 
@@ -192,7 +193,7 @@ class TfdsSourceTest(parameterized.TestCase):
 
     self.assertEqual(done.returncode, 0, done.stderr)
     directory = directory_lib.StudyDirectory(folder)
-    arrays = pipeline.read_dataset(directory)
+    arrays = reader.read_dataset(directory)
     self.assertEqual(arrays.image_type, "uint16")
     self.assertEqual(arrays.train_images.shape, (32, 12, 10, 4))
     self.assertNotIn(data_dir, (folder / "resolved.flags").read_text())
@@ -233,7 +234,7 @@ class TfdsSourceTest(parameterized.TestCase):
 
 
 def small_study(
-  test, settings: settings_lib.DataConfig, data: load_lib.ImageDataset
+  test, settings: settings_lib.DataConfig, data: image_source.ImageDataset
 ) -> groups.GroupScores:
   """Two runs of a tiny model on a data set, written, scored."""
   config = config_lib.StudyConfig(
@@ -244,7 +245,7 @@ def small_study(
   ).validate()
   root = pathlib.Path(test.create_tempdir().full_path)
   directory = directory_lib.StudyDirectory(root)
-  shards.write_dataset(data, config, directory)
+  writer.write_dataset(data, config, directory)
   masks = subsets.parse_family("r0.50").in_mask(len(data.train_labels), 2, 0)
   directory.in_mask_path("r0.50").parent.mkdir()
   np.save(directory.in_mask_path("r0.50"), masks)
@@ -351,12 +352,12 @@ class CifarTest(parameterized.TestCase):
     directory = directory_lib.StudyDirectory(
       pathlib.Path(self.create_tempdir().full_path)
     )
-    shards.write_dataset(data, config_lib.StudyConfig(), directory)
+    writer.write_dataset(data, config_lib.StudyConfig(), directory)
 
     table = pd.read_parquet(directory.dataset_dir / "examples.parquet")
 
     np.testing.assert_array_equal(table["source"][:10], data.train_sources)
-    arrays = pipeline.read_dataset(directory)
+    arrays = reader.read_dataset(directory)
     np.testing.assert_array_equal(arrays.train_images, data.train_images)
 
 

@@ -13,8 +13,14 @@ import tensorflow as tf
 
 from memo_tf.data import pipeline
 from memo_tf.data.sources import bundled
+from memo_tf.data.sources import image_source
 from memo_tf.data.sources import load
+from memo_tf.data.stored import images as images_lib
+from memo_tf.data.stored import normalization
+from memo_tf.data.stored import reader
 from memo_tf.data.stored import shards
+from memo_tf.data.stored import subsets as subset_shards
+from memo_tf.data.stored import writer
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import settings as settings_lib
@@ -26,7 +32,7 @@ def small_config(noise: float = 0.2) -> config_lib.StudyConfig:
   return config_lib.StudyConfig(data=settings_lib.DataConfig(label_noise=noise))
 
 
-def small_dataset() -> load.ImageDataset:
+def small_dataset() -> image_source.ImageDataset:
   whole = load.load(settings_lib.DataConfig())
   return dataclasses.replace(
     whole,
@@ -45,9 +51,9 @@ class ShardsTest(absltest.TestCase):
 
   def test_what_was_written_is_read_back_by_id(self):
     data = small_dataset()
-    info = shards.write_dataset(data, small_config(0.0), self.directory)
+    info = writer.write_dataset(data, small_config(0.0), self.directory)
 
-    arrays = pipeline.read_dataset(self.directory)
+    arrays = reader.read_dataset(self.directory)
 
     np.testing.assert_array_equal(arrays.train_images, data.train_images)
     np.testing.assert_array_equal(arrays.train_labels, data.train_labels)
@@ -60,9 +66,9 @@ class ShardsTest(absltest.TestCase):
 
   def test_processes_share_the_images_of_one_file(self):
     data = small_dataset()
-    shards.write_dataset(data, small_config(0.0), self.directory)
+    writer.write_dataset(data, small_config(0.0), self.directory)
 
-    arrays = pipeline.read_dataset(self.directory)
+    arrays = reader.read_dataset(self.directory)
     tensor = pipeline.on_device(arrays.train_images)
 
     path = (self.directory.dataset_dir / "images.npy").resolve()
@@ -82,14 +88,14 @@ class ShardsTest(absltest.TestCase):
 
   def test_without_images_npy_a_worker_reads_its_own_copy(self):
     data = small_dataset()
-    shards.write_dataset(data, small_config(0.0), self.directory)
+    writer.write_dataset(data, small_config(0.0), self.directory)
     path = self.directory.dataset_dir / "info.json"
     info = json.loads(path.read_text())
     del info["files"]["images.npy"]
     path.write_text(json.dumps(info))
     (self.directory.dataset_dir / "images.npy").unlink()
 
-    arrays = pipeline.read_dataset(self.directory)
+    arrays = reader.read_dataset(self.directory)
 
     np.testing.assert_array_equal(arrays.train_images, data.train_images)
 
@@ -139,7 +145,7 @@ class ShardsTest(absltest.TestCase):
 
   def test_records_hold_id_label_and_pixels(self):
     data = small_dataset()
-    shards.write_dataset(data, small_config(0.0), self.directory)
+    writer.write_dataset(data, small_config(0.0), self.directory)
     path = self.directory.dataset_dir / "shards/train-00000-of-00001.tfrecord"
 
     first = next(iter(tf.data.TFRecordDataset(str(path)).skip(3)))
@@ -179,7 +185,7 @@ class ShardsTest(absltest.TestCase):
         shards.read_shards(paths, (8, 8, 1), count)
 
   def test_images_become_a_tensor_without_a_copy(self):
-    images = shards.aligned_empty((3, 8, 8, 1))
+    images = images_lib.aligned_empty((3, 8, 8, 1))
     images[:] = 1
 
     tensor = pipeline.on_device(images)
@@ -193,7 +199,7 @@ class ShardsTest(absltest.TestCase):
 
   def test_examples_table_records_what_was_planted(self):
     data = small_dataset()
-    shards.write_dataset(data, small_config(0.2), self.directory)
+    writer.write_dataset(data, small_config(0.2), self.directory)
 
     table = pd.read_parquet(self.directory.dataset_dir / "examples.parquet")
 
@@ -206,7 +212,7 @@ class ShardsTest(absltest.TestCase):
     )
     self.assertEqual(set(train["plant"][noisy]), {"wrong_label"})
     self.assertFalse(table["is_noisy"][table["split"] == "test"].any())
-    arrays = pipeline.read_dataset(self.directory)
+    arrays = reader.read_dataset(self.directory)
     np.testing.assert_array_equal(arrays.train_labels, train["label"])
 
   def test_what_is_appended_is_written_and_recorded_like_the_rest(self):
@@ -219,9 +225,9 @@ class ShardsTest(absltest.TestCase):
       )
     )
     data = small_dataset()
-    info = shards.write_dataset(data, config, self.directory)
+    info = writer.write_dataset(data, config, self.directory)
 
-    arrays = pipeline.read_dataset(self.directory)
+    arrays = reader.read_dataset(self.directory)
 
     table = pd.read_parquet(self.directory.dataset_dir / "examples.parquet")
     train = table[table["split"] == "train"]
@@ -251,11 +257,11 @@ class ShardsTest(absltest.TestCase):
     self.assertEqual(info["duplicates"]["duplicate_of_train"], 8)
     self.assertGreaterEqual(info["duplicates"]["near_duplicate_of_train"], 14)
     self.assertEqual(
-      info["normalization"], shards.normalization(arrays.train_images)
+      info["normalization"], normalization.normalization(arrays.train_images)
     )
 
   def test_with_nothing_appended_the_content_is_that_of_version_0_1(self):
-    info = shards.write_dataset(
+    info = writer.write_dataset(
       load.load(settings_lib.DataConfig()),
       small_config(0.1),
       self.directory,
@@ -269,7 +275,7 @@ class ShardsTest(absltest.TestCase):
     config = config_lib.StudyConfig(
       data=settings_lib.DataConfig(find_duplicates="off")
     )
-    info = shards.write_dataset(small_dataset(), config, self.directory)
+    info = writer.write_dataset(small_dataset(), config, self.directory)
 
     table = pd.read_parquet(self.directory.dataset_dir / "examples.parquet")
     self.assertNotIn("duplicate_of_train", table.columns)
@@ -277,42 +283,42 @@ class ShardsTest(absltest.TestCase):
     self.assertEqual(info["duplicates"], {})
 
   def test_a_wrong_content_with_the_right_files_is_refused(self):
-    shards.write_dataset(small_dataset(), small_config(), self.directory)
+    writer.write_dataset(small_dataset(), small_config(), self.directory)
     path = self.directory.dataset_dir / "info.json"
     text = path.read_text()
     digest = dataset_info.read_info(self.directory)["digest"]
     path.write_text(text.replace(digest, "0" * 32))
 
     with self.assertRaisesRegex(errors.StudyError, "info.json"):
-      pipeline.read_dataset(self.directory)
+      reader.read_dataset(self.directory)
 
   def test_a_failed_write_leaves_nothing(self):
     with mock.patch.object(
       shards, "write_shards", side_effect=OSError(28, "No space")
     ):
       with self.assertRaises(OSError):
-        shards.write_dataset(small_dataset(), small_config(), self.directory)
+        writer.write_dataset(small_dataset(), small_config(), self.directory)
 
     self.assertEmpty(list(self.directory.root.iterdir()))
 
   def test_normalization_by_hand(self):
     images = np.array([0, 2, 4, 6], np.uint8).reshape(2, 1, 1, 2)
 
-    found = shards.normalization(images)
+    found = normalization.normalization(images)
 
     # Channel 0 holds 0 and 4, channel 1 holds 2 and 6.
     self.assertEqual(found, {"mean": [2.0, 4.0], "std": [2.0, 2.0]})
-    constant = shards.normalization(np.full((3, 2, 2, 1), 7, np.uint8))
+    constant = normalization.normalization(np.full((3, 2, 2, 1), 7, np.uint8))
     self.assertEqual(constant, {"mean": [7.0], "std": [1.0]})
 
   def test_materialized_subset_holds_the_subset(self):
-    shards.write_dataset(small_dataset(), small_config(), self.directory)
-    arrays = pipeline.read_dataset(self.directory)
+    writer.write_dataset(small_dataset(), small_config(), self.directory)
+    arrays = reader.read_dataset(self.directory)
     mask = np.random.default_rng(0).random(50) < 0.7
     ids = np.flatnonzero(mask)
-    pipeline.materialize_subset(arrays, mask, self.directory, "r0.70", 4)
+    subset_shards.materialize(arrays, mask, self.directory, "r0.70", 4)
 
-    images, labels = pipeline.read_subset(
+    images, labels = subset_shards.read(
       self.directory, "r0.70", 4, ids, (8, 8, 1)
     )
 
@@ -320,7 +326,7 @@ class ShardsTest(absltest.TestCase):
     np.testing.assert_array_equal(labels, arrays.train_labels[ids])
     with self.assertRaisesRegex(errors.StudyError, "subset 4"):
       others = np.flatnonzero(np.roll(mask, 1))
-      pipeline.read_subset(self.directory, "r0.70", 4, others, (8, 8, 1))
+      subset_shards.read(self.directory, "r0.70", 4, others, (8, 8, 1))
 
 
 class DigitsTest(absltest.TestCase):

@@ -13,12 +13,12 @@ import pandas as pd
 from PIL import Image
 import tensorflow_datasets as tfds
 
-from memo_tf.data import pipeline
 from memo_tf.data import prepare
 from memo_tf.data.sources import load
 from memo_tf.data.sources import tfds as tfds_lib
 from memo_tf.data.sources import tfds_stream
-from memo_tf.data.stored import shards
+from memo_tf.data.stored import normalization
+from memo_tf.data.stored import reader
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import settings as settings_lib
@@ -115,8 +115,8 @@ class LargePreparationTest(absltest.TestCase):
     """Streamed is what is held in memory, pixel by pixel; both infos."""
     held_dir, held = write(self, settings, settings_lib.RunningConfig())
     stored_dir, stored = write(self, settings, running)
-    one = pipeline.read_dataset(held_dir)
-    other = pipeline.read_dataset(stored_dir, running)
+    one = reader.read_dataset(held_dir)
+    other = reader.read_dataset(stored_dir, running)
     for name in ("train_labels", "test_labels", "mean", "std"):
       np.testing.assert_array_equal(getattr(other, name), getattr(one, name))
     for name in ("train_images", "test_images"):
@@ -134,14 +134,14 @@ class LargePreparationTest(absltest.TestCase):
       {k: v for k, v in held.items() if k not in differing},
     )
     # What was prepared to be held in memory can be streamed.
-    streamed = pipeline.read_dataset(held_dir, STREAM)
+    streamed = reader.read_dataset(held_dir, STREAM)
     self.assertNotIsInstance(streamed.test_images, np.ndarray)
     np.testing.assert_array_equal(streamed.train_images[:], one.train_images)
     np.testing.assert_array_equal(streamed.test_images[:], one.test_images)
     np.testing.assert_array_equal(streamed.test_labels, one.test_labels)
     # The same encoded records, held in memory after all.
     memory = settings_lib.RunningConfig(storage="memory")
-    decoded = pipeline.read_dataset(stored_dir, memory)
+    decoded = reader.read_dataset(stored_dir, memory)
     np.testing.assert_array_equal(decoded.train_images, one.train_images)
     np.testing.assert_array_equal(decoded.test_images, one.test_images)
     return held_dir, stored_dir, stored
@@ -218,8 +218,8 @@ class LargePreparationTest(absltest.TestCase):
     held_dir, _ = write(self, settings, settings_lib.RunningConfig())
     stored_dir, info = write(self, settings)
 
-    one = pipeline.read_dataset(held_dir)
-    other = pipeline.read_dataset(stored_dir, STREAM)
+    one = reader.read_dataset(held_dir)
+    other = reader.read_dataset(stored_dir, STREAM)
     rows = np.arange(1480, info["num_train"])
     np.testing.assert_array_equal(
       other.train_images[rows], one.train_images[rows]
@@ -255,7 +255,7 @@ class LargePreparationTest(absltest.TestCase):
 
     directory, info = write(self, settings)
 
-    data = pipeline.read_dataset(directory, STREAM)
+    data = reader.read_dataset(directory, STREAM)
     difference = np.abs(data.train_images[:8].astype(int) - images[:8])
     self.assertGreater(difference.max(), 0)
     self.assertLess(difference.mean(), 2.0)
@@ -269,7 +269,7 @@ class LargePreparationTest(absltest.TestCase):
     self.assertEqual(thumbnails.shape, (13, 48, 48, 3))
     self.assertAlmostEqual(thumbnails[2].mean(), images[2].mean(), delta=2.0)
     self.assertEqual(
-      info["normalization"], shards.normalization(data.train_images[:])
+      info["normalization"], normalization.normalization(data.train_images[:])
     )
     with self.assertRaisesRegex(errors.UsageError, "8 bits with 1 or 3"):
       folder = prepared(Deep)
@@ -304,7 +304,7 @@ class LargePreparationTest(absltest.TestCase):
     self.assertNotIn("encoding", below)
     self.assertIn("encoding", above)
     self.assertNotIsInstance(
-      pipeline.read_dataset(directory, tight).train_images, np.ndarray
+      reader.read_dataset(directory, tight).train_images, np.ndarray
     )
 
   def test_what_fails_half_way_leaves_nothing(self):
@@ -349,7 +349,7 @@ class LargePreparationTest(absltest.TestCase):
       from memo_tf.data.sources import image_source
       from memo_tf.data.stored import writer
 
-      whole = image_source.from_arrays(data)
+      whole = image_source.stream_of(data)
       many = np.zeros(210_000, np.int32)
       object.__setattr__(whole, "train_labels", many)
       writer.write_dataset(
@@ -364,7 +364,7 @@ class LargePreparationTest(absltest.TestCase):
     directory, info = write(self, settings_lib.DataConfig(image_encoding="raw"))
     self.assertEqual(info["encoding"]["kind"], "raw")
     np.testing.assert_array_equal(
-      pipeline.read_dataset(directory, STREAM).train_images[7:9],
+      reader.read_dataset(directory, STREAM).train_images[7:9],
       load.load(settings_lib.DataConfig()).train_images[7:9],
     )
     path = directory.dataset_dir / "shards/train-index.npy"
@@ -373,7 +373,7 @@ class LargePreparationTest(absltest.TestCase):
     path.write_bytes(content)
 
     with self.assertRaisesRegex(errors.StudyError, "index.npy"):
-      pipeline.read_dataset(directory, STREAM)
+      reader.read_dataset(directory, STREAM)
 
     self.assertIn("shards/train-index.npy", json.dumps(info["files"]))
 

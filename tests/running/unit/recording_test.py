@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from memo_tf import proxies
 from memo_tf.data.sources import load
-from memo_tf.data.stored import shards
+from memo_tf.data.stored import writer
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import plan
 from memo_tf.experiment import run_outputs
@@ -64,7 +64,7 @@ def study(folder: pathlib.Path, **changes):
     ),
   ).validate()
   directory = directory_lib.StudyDirectory(folder / "study")
-  shards.write_dataset(load.load(config.data, 0), config, directory)
+  writer.write_dataset(load.load(config.data, 0), config, directory)
   masks = subsets.parse_family("r0.50").in_mask(NUM_TRAIN, 2, 0)
   directory.in_mask_path("r0.50").parent.mkdir()
   np.save(directory.in_mask_path("r0.50"), masks)
