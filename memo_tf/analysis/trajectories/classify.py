@@ -48,7 +48,7 @@ class TrajectoryClasses:
     }
 
   def to_dataframe(self) -> pd.DataFrame:
-    """Table with one row per example: id, shape class, probabilities if known."""
+    """Table with one row per example: id, shape class, any probabilities."""
     frame = pd.DataFrame(
       {
         "example_id": np.arange(len(self.shape_class)),

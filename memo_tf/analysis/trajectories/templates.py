@@ -30,14 +30,14 @@ def increasing(memorization: np.ndarray) -> np.ndarray:
   )
   fit = np.empty_like(memorization)
   for k in range(num_sizes):
-    highest = None
-    for a in range(k + 1):
-      lowest = None
-      for b in range(k, num_sizes):
-        mean = (total[b + 1] - total[a]) / (b + 1 - a)
-        lowest = mean if lowest is None else np.minimum(lowest, mean)
-      highest = lowest if highest is None else np.maximum(highest, lowest)
-    fit[k] = highest
+    lowest = [
+      np.min(
+        [(total[b + 1] - total[a]) / (b + 1 - a) for b in range(k, num_sizes)],
+        axis=0,
+      )
+      for a in range(k + 1)
+    ]
+    fit[k] = np.max(lowest, axis=0)
   return fit
 
 
@@ -47,7 +47,7 @@ def decreasing(memorization: np.ndarray) -> np.ndarray:
 
 
 def cap(memorization: np.ndarray) -> np.ndarray:
-  """Closest trajectories that rise up to some size and then fall, `[S, N]`."""
+  """Closest trajectories that rise and, from some size on, fall, `[S, N]`."""
   return _closest(
     memorization,
     (
@@ -63,7 +63,7 @@ def cap(memorization: np.ndarray) -> np.ndarray:
 
 
 def valley(memorization: np.ndarray) -> np.ndarray:
-  """Closest trajectories that fall up to some size and then rise, `[S, N]`."""
+  """Closest trajectories that fall and, from some size on, rise, `[S, N]`."""
   return -cap(-memorization)
 
 

@@ -50,6 +50,7 @@ class BimodalityTest(parameterized.TestCase):
     # Two points of equal weight: skewness 0, kurtosis -2: near 1.
     self.assertGreater(distribution.sarle(np.repeat([0.0, 1.0], 500)), 0.98)
     self.assertTrue(np.isnan(distribution.sarle(np.ones(10))))
+    self.assertTrue(np.isnan(distribution.sarle(np.arange(3.0))))
 
   def test_by_size(self):
     study = simulate(beta=(0.2, 0.2), shares={"constant": 1.0})

@@ -167,7 +167,7 @@ class OtherRulesTest(parameterized.TestCase):
   @parameterized.parameters(
     (dict(rule="none"), "one of default"),
     (dict(min_change=0), "min_change"),
-    (dict(rule="z"), "needs standard errors"),
+    (dict(rule="z"), "needs `standard_error`"),
     (dict(standard_error=np.ones((2, 3))), "standard_error"),
     (dict(standard_error=-np.ones((3, 4))), "not be below 0"),
     (dict(correlation=np.ones((2, 2))), "correlation"),
