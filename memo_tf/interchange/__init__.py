@@ -1,7 +1,7 @@
-"""Reads and writes the files that the field already has; never pickle.
+"""Readers and writers of published file formats; never pickle.
 
-Every array is in the data set's original order, and the label array is the
-checksum: give your own labels, and a file in another order is refused.
+Every array is in the data set's original order, and the labels serve as a
+checksum: pass your labels, and a file in another order is refused.
 """
 
 from memo_tf.interchange.cleanlab import cleanlab_arrays
