@@ -40,7 +40,7 @@ def cleanlab_arrays(
       "Every example must be held out of at least one run. Received: "
       f"{len(never)} examples that never are, the first {never[0]}"
     )
-  total, runs = None, 0
+  total, runs = np.zeros((len(labels), 0)), 0
   for run in logits:
     run = np.asarray(run, np.float64)
     if runs == len(in_mask) or run.shape[:1] != labels.shape or run.ndim != 2:
@@ -51,7 +51,7 @@ def cleanlab_arrays(
     odds = np.exp(run - run.max(axis=1, keepdims=True))
     odds /= odds.sum(axis=1, keepdims=True)
     odds[in_mask[runs]] = 0.0
-    total = odds if total is None else total + odds
+    total = total + odds if runs else odds
     runs += 1
   if runs != len(in_mask):
     raise ValueError(

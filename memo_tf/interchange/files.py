@@ -74,7 +74,7 @@ def check_length(path: str | os.PathLike, **arrays: np.ndarray) -> None:
 def check_labels(
   path: str | os.PathLike, found: np.ndarray, wanted: np.ndarray | None
 ) -> None:
-  """Raises `InterchangeError` if labels `[N]` differ from those wanted, if any."""
+  """Raises `InterchangeError` if labels differ from those wanted, if any."""
   if wanted is None:
     return
   wanted = np.asarray(wanted)
@@ -119,5 +119,5 @@ def write_npz(path: str | os.PathLike, **arrays: np.ndarray) -> None:
       raise InterchangeError(f"{name} holds objects, which are never pickled.")
   private = path.with_name(f".{path.name}~{os.getpid()}")
   with open(private, "wb") as file:
-    np.savez_compressed(file, **arrays)
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
   os.replace(private, path)

@@ -71,7 +71,7 @@ def _product(space, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 
 def _decide(space, k, order, error, pairs) -> np.ndarray:
-  """Each example's k nearest candidates; searches the dropped examples anew."""
+  """Each example's k nearest candidates; searches dropped examples anew."""
   count = len(order)
   place, column, value = pairs.sorted()
   found = np.empty((count, k), np.int64)
@@ -137,7 +137,7 @@ class _Pairs:
     *,
     of_rows: bool,
   ) -> None:
-    """Adds pairs within the bound, to rows from `start` or columns from `first`.
+    """Adds pairs within the bound to their rows or to their columns.
 
     Args:
       within: `[B, N']` bool, whether a pair is within its bound; changed.

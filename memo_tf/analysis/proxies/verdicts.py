@@ -6,8 +6,8 @@ The rule, on the ends of intervals:
   memorization is at least `min_ranking`.
 * *Trend*: wherever the mean memorization certainly changes from one size to
   the next (its interval excludes 0), the proxy's oriented mean certainly
-  changes in the same direction; and the lower end of Spearman's correlation of the
-  changes, from the smallest to the largest size, is at least `min_change`.
+  changes in the same direction; and the lower end of Spearman's correlation of
+  the changes, from the smallest to the largest size, is at least `min_change`.
 
 Correlations are used as observed, not corrected for noise: a proxy is used with
 its noise. Where an interval is missing nothing is tracked. An unsigned proxy is

@@ -1,4 +1,4 @@
-"""Every rule on trajectories whose shape is plain, at the threshold, and by z."""
+"""Every rule on clear shapes, at the threshold, and with standard errors."""
 
 from absl.testing import absltest
 from absl.testing import parameterized
