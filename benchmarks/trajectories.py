@@ -112,10 +112,9 @@ def main() -> None:
       print(
         f"S={case[0]} beta={case[1]} rho={case[3]} change={case[4]} "
         f"M={num_subsets}: clear cases right {clear.mean():.4f}, constant "
-        f"called changing {false.mean():.4f}, shares covered {covered.mean():.3f}, by "
-        f"class "
-        f"{covered.mean(axis=0)}, mean error {error.mean(axis=0)}, mean width "
-        f"{width.mean(axis=0)}",
+        f"called changing {false.mean():.4f}, shares covered "
+        f"{covered.mean():.3f}, by class {covered.mean(axis=0)}, mean "
+        f"error {error.mean(axis=0)}, mean width {width.mean(axis=0)}",
         flush=True,
       )
   print(

@@ -214,8 +214,8 @@ class PairwiseRuns:
     influence = self._influence(train_ids, test_ids, sums)
     order = np.lexsort((train_ids, -influence, test_ids))
     ordered = test_ids[order]
-    place = np.arange(len(order)) - np.searchsorted(ordered, ordered)
-    chosen = order[place < top_k]
+    rank = np.arange(len(order)) - np.searchsorted(ordered, ordered)
+    chosen = order[rank < top_k]
     return train_ids[chosen], test_ids[chosen], sums[:, chosen]
 
   def of_pairs(

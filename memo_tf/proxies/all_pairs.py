@@ -46,9 +46,9 @@ def nearest(space: space_lib.Space, k: int) -> np.ndarray:
       s, k, error[start:stop]
     )
     row, group = np.nonzero(near)
-    place, column, value = members(row, group, bound[start:stop])
+    query, column, value = members(row, group, bound[start:stop])
     pairs.drop(start + np.flatnonzero(wide))
-    pairs.add(place + start, column, value)
+    pairs.add(query + start, column, value)
   for start in range(sample, count, step):
     stop = min(start + step, count)
     rows = stop - start
@@ -73,17 +73,17 @@ def _product(space, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
 def _decide(space, k, order, error, pairs) -> np.ndarray:
   """Each example's k nearest candidates; searches dropped examples anew."""
   count = len(order)
-  place, column, value = pairs.sorted()
+  query, column, value = pairs.sorted()
   found = np.empty((count, k), np.int64)
   left = [np.flatnonzero(pairs.dropped)]
   step = 4096
-  edges = np.searchsorted(place, np.arange(0, count + step, step))
+  edges = np.searchsorted(query, np.arange(0, count + step, step))
   for block, (low, high) in enumerate(zip(edges, edges[1:])):
     start = block * step
     ids = order[start : start + step]
     part = np.empty((len(ids), k), np.int64)
     again = space.decide(
-      place[low:high].astype(np.int64) - start,
+      query[low:high].astype(np.int64) - start,
       order[column[low:high]],
       value[low:high],
       ids,
@@ -120,12 +120,12 @@ class _Pairs:
     self.dropped[examples] = True
 
   def add(
-    self, place: np.ndarray, column: np.ndarray, value: np.ndarray
+    self, query: np.ndarray, column: np.ndarray, value: np.ndarray
   ) -> None:
-    """Adds candidates (place, column, value), all `[P]`."""
-    self._number += np.bincount(place, minlength=len(self._number))
+    """Adds candidates (query, column, value), all `[P]`."""
+    self._number += np.bincount(query, minlength=len(self._number))
     self._parts.append(
-      (place.astype(np.int32), column.astype(np.int32), value.copy())
+      (query.astype(np.int32), column.astype(np.int32), value.copy())
     )
 
   def add_mask(
@@ -166,10 +166,10 @@ class _Pairs:
       self.add(column, row, value)
 
   def sorted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(place, column, value) by place, without dropped examples."""
-    place, column, value = (np.concatenate(p) for p in zip(*self._parts))
+    """(query, column, value) by query, without dropped examples."""
+    query, column, value = (np.concatenate(p) for p in zip(*self._parts))
     self._parts = []
-    keep = ~self.dropped[place]
-    place, column, value = place[keep], column[keep], value[keep]
-    by_place = np.argsort(place, kind="stable")
-    return place[by_place], column[by_place], value[by_place]
+    keep = ~self.dropped[query]
+    query, column, value = query[keep], column[keep], value[keep]
+    by_query = np.argsort(query, kind="stable")
+    return query[by_query], column[by_query], value[by_query]

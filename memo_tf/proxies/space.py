@@ -26,7 +26,7 @@ _UNDECIDED = 256
 _PAIR_BYTES = 2**25
 
 
-# From (place, group, bound) to (place, column, value), see `_minima`.
+# From (query, group, bound) to (query, column, value), see `_minima`.
 Members = Callable[
   [np.ndarray, np.ndarray, np.ndarray],
   tuple[np.ndarray, np.ndarray, np.ndarray],
@@ -67,12 +67,12 @@ class Space:
     again = self._select(products, rows, k, 2.0**-24, found)
     step = max(1, len(self.products) // 4)
     for start in range(0, len(again), step):
-      places = again[start : start + step]
-      part = np.empty((len(places), k), np.int64)
+      queries = again[start : start + step]
+      part = np.empty((len(queries), k), np.int64)
       self._select(
-        self._float64_products(rows[places]), rows[places], k, 2.0**-53, part
+        self._float64_products(rows[queries]), rows[queries], k, 2.0**-53, part
       )
-      found[places] = part
+      found[queries] = part
     found.sort(axis=1)
     return found
 
@@ -111,18 +111,18 @@ class Space:
     final = unit < 2.0**-24
     again = np.flatnonzero(wide) if not final else np.zeros(0, np.int64)
     row, group = np.nonzero(near)
-    place, column, value = members(row, group, bound)
-    left = self.decide(place, column, value, rows, k, error, found, final)
+    query, column, value = members(row, group, bound)
+    left = self.decide(query, column, value, rows, k, error, found, final)
     if final:
       for b in np.flatnonzero(wide):
         column = np.flatnonzero(s[b] <= bound[b])
-        place = np.full(len(column), b)
-        self.decide(place, column, s[b, column], rows, k, error, found, final)
+        query = np.full(len(column), b)
+        self.decide(query, column, s[b, column], rows, k, error, found, final)
     return np.concatenate([again, left])
 
   def decide(
     self,
-    place: np.ndarray,
+    query: np.ndarray,
     column: np.ndarray,
     value: np.ndarray,
     rows: np.ndarray,
@@ -134,7 +134,7 @@ class Space:
     """Writes each row's k least candidates to `found`.
 
     Args:
-      place: `[P]` int, index of each candidate's row in `rows`, ascending.
+      query: `[P]` int, index of each candidate's row in `rows`, ascending.
       column: `[P]` int, id of the candidate.
       value: `[P]`, its s.
       rows: `[B]`, ids of the examples that are searched.
@@ -147,35 +147,35 @@ class Space:
       Indices of rows with too many candidates too close to each other, whose
       products need more precision; none if `final`.
     """
-    if not len(place):
+    if not len(query):
       return np.zeros(0, np.int64)
-    order = np.lexsort((value, place))
-    place, column, value = place[order], column[order], value[order]
-    places, first, row = np.unique(
-      place, return_index=True, return_inverse=True
+    order = np.lexsort((value, query))
+    query, column, value = query[order], column[order], value[order]
+    queries, first, row = np.unique(
+      query, return_index=True, return_inverse=True
     )
     kth = value[first + k - 1].astype(np.float64)
-    sure = value < (kth - error[places])[row]
-    open_ = ~sure & (value <= (kth + error[places])[row])
-    num_sure = np.bincount(row[sure], minlength=len(places))
-    num_open = np.bincount(row[open_], minlength=len(places))
-    left = np.zeros(len(places), bool)
+    sure = value < (kth - error[queries])[row]
+    open_ = ~sure & (value <= (kth + error[queries])[row])
+    num_sure = np.bincount(row[sure], minlength=len(queries))
+    num_open = np.bincount(row[open_], minlength=len(queries))
+    left = np.zeros(len(queries), bool)
     if not final:
       left = num_open > _UNDECIDED
     # The open ones of a row in the order of their distance, then of their id;
     # where all of them are needed any order does.
     ranked = open_ & (num_sure + num_open > k)[row] & ~left[row]
-    distance = np.zeros(len(place))
+    distance = np.zeros(len(query))
     distance[ranked] = self._distances(
-      rows[place[ranked]], column[ranked], twins=final
+      rows[query[ranked]], column[ranked], twins=final
     )
     order = np.lexsort((column, distance, ~sure, row))
     order = order[(sure | open_)[order]]
     counts = num_sure + num_open
     rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
     order = order[(rank < k) & ~left[row[order]]]
-    found[places[~left]] = column[order].reshape(-1, k)
-    return places[left]
+    found[queries[~left]] = column[order].reshape(-1, k)
+    return queries[left]
 
   def _distances(self, one, other, *, twins: bool) -> np.ndarray:
     """Squared distances of pairs of examples, from differences in float64."""
@@ -253,16 +253,16 @@ def _minima(s: np.ndarray, k: int) -> tuple[np.ndarray, Members]:
   minima = np.concatenate([minima, s[:, whole:]], axis=1)
 
   def members(
-    place: np.ndarray, group: np.ndarray, bound: np.ndarray
+    query: np.ndarray, group: np.ndarray, bound: np.ndarray
   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(place, column, value) of members within their row's bound, by place."""
+    """(query, column, value) of members within their row's bound, by query."""
     column = group[:, None] + groups * np.arange(size)
     column[group >= groups] = -1
     column[group >= groups, 0] = whole + group[group >= groups] - groups
-    value = s[place[:, None], column]
+    value = s[query[:, None], column]
     value[column < 0] = np.inf
-    keep = value <= bound[place][:, None]
-    place = np.broadcast_to(place[:, None], keep.shape)
-    return place[keep], column[keep], value[keep]
+    keep = value <= bound[query][:, None]
+    query = np.broadcast_to(query[:, None], keep.shape)
+    return query[keep], column[keep], value[keep]
 
   return minima, members
