@@ -3,11 +3,11 @@
     python benchmarks/estimators.py [--runs=4000] [--train=50000] [--test=10000]
 
 Simulates correctness of M runs (CIFAR-100's published scale by default, 100
-classes) and times, in turn: one dense float32 product [N, M] x [M, T]; all
-memorization scores with all same-class pairs; all pairs of any class. Ratios
-are to the product; below 1 is faster. `--growth` repeats it with each of M, N
-and T halved. Memory is the peak of the process before the dense product, which
-is made last, so that its arrays do not count as ours.
+classes) and times, one after the other: all memorization scores with all
+same-class pairs; all pairs of any class; one dense float32 product [N, M] x
+[M, T]. Values are times divided by the product's; below 1 is faster. `--growth`
+repeats this with each of M, N and T halved. Memory is the peak of the process
+before the dense product, so that the product's arrays do not count.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from memo_tf.estimators import memorization
 
 
 def simulate(runs: int, train: int, test: int):
-  """(correct [M, N], test_correct [M, T], in_mask [M, N], labels, labels)."""
+  """(correct [M, N], test_correct [M, T], in_mask [M, N], both labels)."""
   rng = np.random.default_rng(0)
   in_mask = np.empty((runs, train), bool)
   correct = np.empty((runs, train), bool)

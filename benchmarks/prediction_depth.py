@@ -3,15 +3,16 @@
     python benchmarks/prediction_depth.py [--rounds=15] [--examples=50000]
 
 Paired slices of exact k-nearest-neighbour search (k = 30) of one probe's
-features, examples a second, on the threads that the machine has: ours, faiss's
-IndexFlatL2, scikit-learn's brute force, and the float32 products of all examples
-with all, which both of these make. A slice of ours is all examples of a probe, as
-each of its products serves two. faiss sorts by float32 distances; ours is exact
-in float64.
+features, in examples per second, on the threads that the machine has: ours,
+faiss's IndexFlatL2, scikit-learn's brute force, and the float32 products of all
+examples with all, which both of these compute. A slice of ours is all examples
+of a probe, as each of its products serves two. faiss sorts by float32
+distances; ours is exact in float64.
 
 Then one prediction depth of all examples from `--probes` (10) probes: its
 seconds beside those of as many bare products (every probe agrees, so that none
-of ours is saved), and its peak memory beyond the features. About 40 minutes at the default size on 2 quiet cores.
+of ours is saved), and its peak memory beyond the features. Takes about 40
+minutes at the default size on 2 quiet cores.
 """
 
 import argparse
@@ -89,7 +90,7 @@ def main() -> None:
     rounds=arguments.rounds,
     seconds=arguments.seconds,
   )
-  # In a process of its own, whose memory nothing else has touched.
+  # In a separate process, for its peak memory.
   depth_of_all = json.loads(
     subprocess.run(
       [

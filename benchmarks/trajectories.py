@@ -1,11 +1,11 @@
-"""How right shape classes of trajectories are, on simulated studies.
+"""Accuracy of the shape classes of trajectories, on simulated studies.
 
     python benchmarks/trajectories.py --studies=40
 
-For several numbers of sizes and laws: how often the default rule names a clear
-case rightly and calls a constant one changing, and how often the 95 % intervals
-of the shares with the noise taken out hold the true shares. Not a timing. The
-last line is JSON.
+For several numbers of sizes and distributions: how often the default rule names
+a clear case correctly and calls a constant one changing, and how often the 95 %
+intervals of the shares with the noise taken out include the true shares. Not a
+timing. The last line is JSON.
 """
 
 import argparse
@@ -29,8 +29,8 @@ MANY_CONSTANT = {
   "cap": 0.04,
   "u": 0.02,
 }
-# Sizes, law of the out-probability, shares, correlation of runs over sizes, least
-# change of what is not constant.
+# Sizes, parameters of the out-probability's Beta distribution, shares,
+# correlation of runs over sizes, least change of trajectories not constant.
 CASES = (
   (3, (1.5, 1.5), SHARES, 0.0, 0.4),
   (5, (0.6, 0.6), SHARES, 0.0, 0.4),
@@ -110,11 +110,11 @@ def main() -> None:
       }
       rows.append(row)
       print(
-        f"S={case[0]} beta={case[1]} rho={case[3]} change={case[4]} M={num_subsets}: clear cases "
-        f"right {clear.mean():.4f}, constant called changing {false.mean():.4f}, "
-        f"shares covered {covered.mean():.3f}, by class "
-        f"{covered.mean(axis=0)}, mean error {error.mean(axis=0)}, mean width "
-        f"{width.mean(axis=0)}",
+        f"S={case[0]} beta={case[1]} rho={case[3]} change={case[4]} "
+        f"M={num_subsets}: clear cases right {clear.mean():.4f}, constant "
+        f"called changing {false.mean():.4f}, shares covered "
+        f"{covered.mean():.3f}, by class {covered.mean(axis=0)}, mean "
+        f"error {error.mean(axis=0)}, mean width {width.mean(axis=0)}",
         flush=True,
       )
   print(

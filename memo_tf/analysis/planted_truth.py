@@ -1,19 +1,21 @@
-"""What memorization says of planted examples, beside what it should say.
+"""Measured memorization of planted examples beside its theoretical value.
 
-With r the subset ratio, C the classes, m1 the mean score of the uncopied with
-the same sort of label, and a the uncopied clean examples' held-out accuracy:
+With r the subset ratio, C the number of classes, m1 the mean score of the
+examples without copies whose labels are of the same kind (clean or wrong), and
+a the held-out accuracy of the clean examples without copies:
 
-    wrong label                    1, less what is guessed or not learnt
+    wrong label                    1, less what is guessed or not learned
     noise image                    in-accuracy - 1 / C
-    k equal images, one label      (1 - r)^(k - 1) m1: held out means something
-                                   only where all k are
+    k equal images, one label      (1 - r)^(k - 1) m1: holding an image out
+                                   matters only where all k are held out
     original of a near duplicate   between (1 - r) m1 and m1
-    near duplicate                 nothing: it may be harder than its original,
-                                   as an 8x8 digit is that was shifted
-    a pair of conflicting labels   together (1 - r)(2 - a) + r: a model that sees
-                                   both can get one right
+    near duplicate                 none: it may be harder than its original,
+                                   as a shifted 8x8 digit is
+    a pair of conflicting labels   together (1 - r)(2 - a) + r: a model that
+                                   trains on both can get one right
 
-A range is given by its ends, and the last, a sum, as the mean of the pair.
+A range is given by its ends, and the last value, a sum, as the mean of the
+pair.
 
 Interval: 95 %, normal; squared standard error = that of a jackknife over runs
 plus that of the mean over images (copies of an image counted as one draw). The
@@ -34,16 +36,16 @@ NEAR, NEAR_ORIGINAL = "near duplicate", "original of a near duplicate"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KindSummary:
-  """One kind of planted examples.
+  """Mean memorization of one kind of planted examples.
 
   Attributes:
-    kind: in words: `clean`, `wrong label, 2 copies`, ….
-    num_examples: how many.
-    memorization, ci_low, ci_high: their mean score, with its interval; NaN if
-      there are too few runs for one.
+    kind: in words: `clean`, `wrong label, 2 copies`, ....
+    num_examples: number of examples of the kind.
+    memorization, ci_low, ci_high: mean score with its 95 % interval; NaN if
+      there are too few runs.
     in_accuracy, out_accuracy: means over the examples.
-    expected_low, expected_high: what theory says; equal for a number, NaN for
-      nothing said.
+    expected_low, expected_high: theoretical range; equal for a single value,
+      NaN without a theoretical value.
   """
 
   kind: str
@@ -57,7 +59,7 @@ class KindSummary:
   expected_high: float
 
   def expected(self, digits: int) -> str:
-    """What theory says, to be read; empty if nothing."""
+    """Theoretical value or range as text; empty without one."""
     low, high = self.expected_low, self.expected_high
     if np.isnan(low):
       return ""
@@ -68,7 +70,7 @@ class KindSummary:
 def kinds(
   plant: np.ndarray, is_noisy: np.ndarray, origin_ids: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """What each training example is, its original and copies taken together.
+  """Kind of each training example, and how many copies of its image there are.
 
   Args:
     plant: `[N]` str, as in `examples.parquet`.
@@ -76,8 +78,8 @@ def kinds(
     origin_ids: `[N]` int, the original's id; -1 for a noise image.
 
   Returns:
-    `[N]` str, the kind, and `[N]` int, how many equal or nearly equal images
-    there are, itself counted.
+    `[N]` str, the kind, and `[N]` int, the number of equal or nearly equal
+    images, including itself.
   """
   plant = np.asarray(plant).astype(str)
   is_noisy = np.asarray(is_noisy, bool)
@@ -86,7 +88,7 @@ def kinds(
   known = origin_ids >= 0
   counts = np.bincount(origin_ids[known], minlength=len(plant))
   copies = np.where(known, counts[origin_ids], 1)
-  # The kind of its copies is also the original's.
+  # An original has the kind of its copies.
   family = np.full(len(plant), "", object)
   added = known & (origin_ids != ids)
   family[origin_ids[added]] = plant[added]
@@ -112,19 +114,19 @@ def summarize(
   ratio: float,
   num_classes: int,
 ) -> list[KindSummary]:
-  """A row for each kind that is there.
+  """Mean memorization of each kind of planted examples.
 
   Args:
     correct: `[M, N]` bool, against the given label.
     in_mask: `[M, N]` bool.
-    kind, copies: `[N]`, of `kinds`.
+    kind, copies: `[N]`, from `kinds`.
     origin_ids: `[N]` int; examples of one origin count as one draw.
     ratio: r, in (0, 1).
     num_classes: C.
 
   Returns:
-    Clean and wrong first, then by name. Examples that were never in or never
-    out are left out.
+    One summary per kind: clean and wrong first, then by name. Examples without
+    in-runs or without out-runs are left out.
   """
   kind, copies = np.asarray(kind).astype(str), np.asarray(copies)
   num_in = in_mask.sum(axis=0)
@@ -157,7 +159,7 @@ def summarize(
 def _expected(
   name: str, copies: int, measured: dict, ratio: float, num_classes: int
 ) -> tuple[float, float]:
-  """The ends of what theory says, NaN where it says nothing."""
+  """Theoretical range of a kind's mean score; NaN without one."""
   nothing = {"memorization": np.nan, "out_accuracy": np.nan}
   if name in (CLEAN, NEAR):
     return np.nan, np.nan
@@ -214,12 +216,12 @@ def _jackknife(correct, in_mask, sums: in_out.InOutSums) -> float:
 
 
 def _spread(scores: np.ndarray, origin_ids: np.ndarray) -> float:
-  """Variance of the mean over images, an original and its copies one draw."""
-  # Noise images have no original: each is a draw of its own.
+  """Variance of the mean over images; an original and its copies are a draw."""
+  # Noise images have no original: each is a separate draw.
   own = -1 - np.arange(len(scores))
   draws = np.where(origin_ids < 0, own, origin_ids)
-  _, place = np.unique(draws, return_inverse=True)
-  sums = np.bincount(place, scores - scores.mean())
+  _, draw = np.unique(draws, return_inverse=True)
+  sums = np.bincount(draw, scores - scores.mean())
   if len(sums) < 2:
     return 0.0
   factor = len(sums) / (len(sums) - 1)

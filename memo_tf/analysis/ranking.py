@@ -1,6 +1,6 @@
-"""How well one score finds or follows another.
+"""Rank correlations, AUROC and overlap between two scores of the same examples.
 
-Scores from correctness tie massively, so everything here is by average ranks.
+Scores from correctness have many ties, so everything here is by average ranks.
 The functions named `*_rows` do the same for many versions of the scores at
 once, such as the replicates of a bootstrap; their arrays have no NaN.
 """
@@ -29,10 +29,10 @@ def auroc(score: np.ndarray, positive: np.ndarray) -> float:
 
 
 def precision(score: np.ndarray, positive: np.ndarray) -> float:
-  """Which part of the k highest scores is positive, k the number of positives.
+  """Share of positives among the k highest scores, k the number of positives.
 
-  Where the k-th score is tied, the expected part over random orders of the
-  tied. Examples with a NaN score are left out.
+  Where the k-th score is tied, the expected share over random orders of the
+  tied examples. Examples with a NaN score are left out.
 
   Args:
     score: `[N]` float.
@@ -52,7 +52,7 @@ def precision(score: np.ndarray, positive: np.ndarray) -> float:
 
 
 def correlation(one: np.ndarray, other: np.ndarray, kind: str) -> float:
-  """How two scores go together, over the examples that have both.
+  """Correlation of two scores over the examples that have both.
 
   Args:
     one, other: `[N]` float.
@@ -80,17 +80,17 @@ def correlation(one: np.ndarray, other: np.ndarray, kind: str) -> float:
 
 
 def top_overlap(one: np.ndarray, other: np.ndarray, count: int) -> float:
-  """Which part of the `count` highest of one score are so in the other.
+  """Share of the `count` highest of one score that are so in the other.
 
-  Where the last place is tied, the expected part over independent random
-  orders of the tied.
+  Where the lowest of these is tied, the expected share over independent random
+  orders of the tied examples.
 
   Args:
     one, other: `[N]` float; examples without both are left out.
     count: k, at least 1.
 
   Returns:
-    A number in [0, 1]; k / N by chance. NaN if fewer than k have both.
+    A number in [0, 1]; k / N by chance. NaN if fewer than k examples have both.
   """
   one, other = _paired(one, other)
   if not 1 <= count <= len(one):
@@ -106,7 +106,7 @@ def ranks(scores: np.ndarray) -> np.ndarray:
 def pearson_rows(one: np.ndarray, other: np.ndarray) -> np.ndarray:
   """Pearson's correlation of each row of `[R, N]`; NaN where one is constant.
 
-  Either may have a single row, which then goes with all of the other's.
+  Either may have a single row, which is then paired with all of the other's.
   """
   one, other = _unit(one), _unit(other)
   found = (one * other).sum(axis=1)
@@ -125,25 +125,25 @@ def auroc_rows(rank: np.ndarray, positive: np.ndarray) -> np.ndarray:
 def top_overlap_rows(
   one: np.ndarray, other: np.ndarray, count: int
 ) -> np.ndarray:
-  """`top_overlap` of each row of `[R, N]`, or of one row with all."""
+  """`top_overlap` of each row of `[R, N]`; one score may have a single row."""
   return (_top_share(one, count) * _top_share(other, count)).sum(axis=1) / count
 
 
 def _top_share(scores: np.ndarray, count: int) -> np.ndarray:
   """`[R, N]`: probability of being among a row's highest, ties at random."""
-  place = scores.shape[1] - count
-  threshold = np.partition(scores, place, axis=1)[:, [place]]
+  rank = scores.shape[1] - count
+  threshold = np.partition(scores, rank, axis=1)[:, [rank]]
   above, tied = scores > threshold, scores == threshold
   left = count - above.sum(axis=1, keepdims=True)
   return above + tied * (left / tied.sum(axis=1, keepdims=True))
 
 
 def _unit(scores: np.ndarray) -> np.ndarray:
-  """Rows less their mean, of length 1; NaN where a row is constant."""
+  """Rows minus their mean, scaled to length 1; NaN where a row is constant."""
   scores = scores - scores.mean(axis=1, keepdims=True)
   size = np.abs(scores).max(axis=1, keepdims=True)
   with np.errstate(invalid="ignore", divide="ignore"):
-    # In units of its size, so that no square overflows or vanishes.
+    # Scaled first, so that no square overflows or underflows.
     scores = scores / size
     return scores / np.sqrt(np.square(scores).sum(axis=1, keepdims=True))
 
@@ -161,7 +161,7 @@ def _known(score, positive) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _paired(one, other) -> tuple[np.ndarray, np.ndarray]:
-  """Both scores, of the examples that have both."""
+  """Both scores of the examples that have both."""
   one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
   if one.shape != other.shape or one.ndim != 1:
     raise ValueError(

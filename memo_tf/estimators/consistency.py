@@ -1,10 +1,10 @@
 """Consistency scores: how often held-out models get an example right.
 
 The consistency of an example at a subset ratio is the mean outcome of the runs
-that were trained on that ratio of the data without it; over several ratios this
-is its profile, and the profile's mean the C-score (Jiang, Zhang, Talwar & Mozer,
-2021, arXiv:2002.03206). Where runs get all that they saw right, memorization at
-one ratio is 1 minus the consistency at it.
+that trained on this share of the data without the example. Over several ratios
+it is the example's profile, whose mean is the C-score (Jiang, Zhang, Talwar &
+Mozer, 2021, arXiv:2002.03206). Where runs classify every example that they
+trained on correctly, memorization at a ratio is 1 minus the consistency at it.
 """
 
 from collections.abc import Mapping
@@ -23,13 +23,14 @@ class ConsistencyScores:
   """Held-out outcome of N examples at one ratio; every array is `[N]`.
 
   Attributes:
-    consistency: mean outcome of the runs that did not see the example; NaN if
-      all did.
-    num_out: how many those are, int64.
-    standard_error: of consistency: sqrt(b(1 - b) / num_out) for correctness,
-      else the sample deviation over sqrt(num_out), NaN under two runs.
-    ci_low, ci_high: 95 % interval: Wilson's (1927) for correctness, Student's
-      for the others.
+    consistency: mean outcome of the runs that held the example out; NaN if
+      there are none.
+    num_out: number of those runs, int64.
+    standard_error: of consistency: sqrt(b(1 - b) / num_out) for correctness;
+      for other outcomes the sample standard deviation over sqrt(num_out), NaN
+      with fewer than two runs.
+    ci_low, ci_high: 95 % confidence interval: Wilson's (1927) for correctness,
+      Student's for other outcomes.
     outcome: as in `MemorizationScores`.
   """
 
@@ -41,7 +42,7 @@ class ConsistencyScores:
   outcome: str = "correctness"
 
   def to_dataframe(self) -> pd.DataFrame:
-    """A row an example, `example_id` first."""
+    """Table with one row per example, `example_id` first."""
     names = [f.name for f in dataclasses.fields(self) if f.name != "outcome"]
     columns = {name: getattr(self, name) for name in names}
     return pd.DataFrame(
@@ -58,8 +59,8 @@ class ConsistencyProfile:
     profile: `[R, N]`, consistency at each; NaN where an example was never held
       out.
     c_score: `[N]`, unweighted mean over the ratios; NaN where one is missing.
-    standard_error: `[N]`, of c_score; families of other ratios have runs of
-      their own, so their errors are independent.
+    standard_error: `[N]`, of c_score. Ratios have separate runs, so their
+      errors are independent.
   """
 
   ratios: np.ndarray
@@ -118,7 +119,7 @@ def consistency_scores(
 def consistency_profile(
   scores: Mapping[float, ConsistencyScores],
 ) -> ConsistencyProfile:
-  """Puts the scores of several subset families together.
+  """Profile over subset ratios and C-score, from the scores at each ratio.
 
   Args:
     scores: by subset ratio, in (0, 1), over the same N examples and of the same
@@ -128,7 +129,8 @@ def consistency_profile(
     A `ConsistencyProfile`.
 
   Raises:
-    ValueError: if there are none, or they do not go together.
+    ValueError: if there are no scores, a ratio is not in (0, 1), or the
+      scores differ in outcome or number of examples.
   """
   if not scores or not all(0 < ratio < 1 for ratio in scores):
     raise ValueError(

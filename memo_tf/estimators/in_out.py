@@ -1,6 +1,6 @@
 """Mean outcome of the runs that trained on an example, and of the others.
 
-Every score of this project starts here: memorization is the in-mean less the
+Every score of this project starts here: memorization is the in-mean minus the
 out-mean, consistency the out-mean alone. Sums of outcomes that are 0 or 1 are
 exact; other outcomes are summed in the order of the runs.
 """

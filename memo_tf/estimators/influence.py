@@ -1,23 +1,25 @@
 """Influence of training examples on test examples, from the same runs.
 
-How much likelier is test example t to be classified right by models that saw
-training example n than by models that did not (Feldman & Zhang, 2020,
-arXiv:2008.03703)? With runs m on subsets,
+How much likelier is test example t to be classified correctly by models that
+trained on training example n than by models that did not (Feldman & Zhang,
+2020, arXiv:2008.03703)? With runs m on subsets,
 
     influence[t, n] = mean(test_outcome[m, t] over m with in_mask[m, n])
                     - mean(test_outcome[m, t] over m without)
 
 A training example's influence on itself is its memorization. For subsets of one
 size, each row weighted by num_in * num_out sums to exactly 0: influence says
-which examples help more than others, not whether data help at all. (Not so for
-the estimand `paper`, whose two groups have subsets of different sizes.)
+which examples help more than others, not whether data help at all. (This does
+not hold for the estimand `paper`, whose two groups have subsets of different
+sizes.)
 
-**Null and q-values.** The null is that the outcomes of a test example do not
-depend on which runs saw n, every assignment being equally likely; the
-p-value is one-sided (influence above 0): for correctness the hypergeometric
-tail of Fisher's exact test, for the others Welch's t. q-values are Benjamini &
-Hochberg's (1995) over all pairs examined. Where only some pairs are kept, each
-is ranked among the kept alone, which can only make its q-value larger.
+**Null hypothesis and q-values.** The null hypothesis is that the outcomes of a
+test example do not depend on which runs trained on n, every assignment being
+equally likely. The p-value is one-sided (influence above 0): for correctness
+the hypergeometric tail of Fisher's exact test, for other outcomes Welch's t.
+q-values are Benjamini & Hochberg's (1995) over all pairs tested. Where only
+some pairs are kept, each is ranked among the kept pairs alone, which can only
+make its q-value larger.
 """
 
 import dataclasses
@@ -30,14 +32,15 @@ from memo_tf.estimators import influence_products as products
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InfluenceScores:
-  """Every pair's influence; `[T, N]`. `np.asarray` of it is `influence`.
+  """Influence of every pair, `[T, N]`; `np.asarray` of it is `influence`.
 
   Attributes:
     influence: float64 in [-1, 1] (any real for the margin); NaN where the
       training example was in all runs or in none.
     standard_error: as in `MemorizationScores`.
-    q_value: see the module; NaN where the influence is.
-    num_in, num_out: `[N]`, runs that saw each training example, and others.
+    q_value: see the module docstring; NaN where the influence is.
+    num_in, num_out: `[N]`, number of runs that trained on each training
+      example, and of the other runs.
     outcome, estimand: as in `MemorizationScores`.
   """
 
@@ -53,7 +56,7 @@ class InfluenceScores:
     return np.array(self.influence, dtype=dtype)
 
   def to_dataframe(self) -> pd.DataFrame:
-    """A row a pair, in the columns of `influence.parquet`."""
+    """Table with one row per pair, columns as in `influence.parquet`."""
     num_test, num_train = self.influence.shape
     return pd.DataFrame(
       {
@@ -68,12 +71,12 @@ class InfluenceScores:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InfluencePairs:
-  """The P pairs that were kept, most influential first; arrays are `[P]`.
+  """Influence of P selected pairs, most influential first; arrays are `[P]`.
 
   Attributes:
     train_ids, test_ids: int64.
-    influence, standard_error, q_value: float64, see the module.
-    num_tested: how many pairs were examined, over which q-values are taken.
+    influence, standard_error, q_value: float64; see the module docstring.
+    num_tested: number of pairs tested, over which q-values are taken.
     outcome, estimand: as in `MemorizationScores`.
   """
 
@@ -90,7 +93,7 @@ class InfluencePairs:
     return len(self.train_ids)
 
   def to_dataframe(self) -> pd.DataFrame:
-    """A row a pair, in the columns of `influence.parquet`."""
+    """Table with one row per pair, columns as in `influence.parquet`."""
     return pd.DataFrame(
       {
         "train_id": self.train_ids,
@@ -103,7 +106,7 @@ class InfluencePairs:
 
 
 def _checked_length(name, values, length, default) -> np.ndarray:
-  """`values` as an array `[length]`, or the default where there is none."""
+  """Array `[length]` of `values`, or `default(length)` if they are None."""
   if values is None:
     return default(length)
   values = np.asarray(values)
@@ -129,13 +132,13 @@ def influence_scores(
       (bool or 0 and 1), label probability, or margin.
     in_mask: `[M, N]` bool, whether run m trained on example n.
     outcome_kind, estimand: as in `memorization_scores`.
-    min_influence, top_k: where one is given, only such pairs are kept and
-      memory does not grow with N * T, see `influential_pairs`.
+    min_influence, top_k: if one is given, only pairs that pass are kept, and
+      memory does not grow with N * T; see `influential_pairs`.
     **pair_options: further arguments of `influential_pairs`.
 
   Returns:
-    An `InfluenceScores` over all pairs; its five arrays take 8 bytes a pair
-    each while they are made. Or an `InfluencePairs`.
+    An `InfluenceScores` over all pairs, which takes about 40 bytes per pair
+    while it is computed; with `min_influence` or `top_k` an `InfluencePairs`.
 
   Raises:
     ValueError: as `memorization_scores`.
@@ -152,7 +155,7 @@ def influence_scores(
     )
   if pair_options:
     raise ValueError(
-      "These options are of pairs: give `min_influence` or `top_k` too. "
+      "These options select pairs: give `min_influence` or `top_k` too. "
       f"Received: {', '.join(pair_options)}"
     )
   runs = products.PairwiseRuns(test_outcome, in_mask, outcome_kind, estimand)
@@ -193,7 +196,7 @@ def influential_pairs(
   estimand: str = "conditional",
   block: int = products.BLOCK,
 ) -> InfluencePairs:
-  """Keeps the pairs above the thresholds, block by block.
+  """Pairs of a training and a test example with high influence.
 
   Memory is that of the inputs, a float copy of `test_outcome`, `block` rows of
   T numbers, and the pairs kept; it does not grow with N * T.
@@ -201,31 +204,31 @@ def influential_pairs(
   Args:
     test_outcome: `[M, T]`, as in `influence_scores`.
     in_mask: `[M, N]` bool.
-    memorization: `[N]`, scores of the training examples, from the same runs.
-      None does not ask for memorization.
+    memorization: `[N]`, scores of the training examples, from the same runs;
+      None keeps training examples of any memorization.
     train_labels, test_labels: `[N]` and `[T]`; needed for `same_class`.
-    min_memorization: keep training examples from this on; needs `memorization`.
-      None keeps all. The default is Feldman & Zhang's.
-    min_influence: keep pairs from this on. The default is Feldman & Zhang's.
-      None keeps all that `top_k` leaves, and needs it.
-    same_class: only pairs of equal labels, as Feldman & Zhang; None: if labels
-      are given. Other pairs are then not computed.
-    top_k: of what passes, only the k most influential of each test example;
-      among equals those with the lowest training id.
+    min_memorization: least memorization of a pair's training example; None
+      sets no limit. The default is Feldman & Zhang's.
+    min_influence: least influence of a pair; None sets no limit and needs
+      `top_k`. The default is Feldman & Zhang's.
+    same_class: only pairs of equal labels, as in Feldman & Zhang; other pairs
+      are not computed. None: if labels are given.
+    top_k: keep only the k most influential pairs of each test example; ties
+      go to the lowest training id.
     outcome_kind, estimand: as in `memorization_scores`.
-    block: training examples at a time.
+    block: number of training examples per matrix product.
 
   Returns:
     An `InfluencePairs`, most influential first.
 
   Raises:
-    ValueError: as `memorization_scores`; for labels or scores of a wrong
-      length; if neither `min_influence` nor `top_k` limits the pairs.
+    ValueError: as `memorization_scores`; if labels or scores have a wrong
+      length; if neither `min_influence` nor `top_k` is given.
   """
   runs = products.PairwiseRuns(test_outcome, in_mask, outcome_kind, estimand)
   if min_influence is None and top_k is None:
     raise ValueError(
-      "`min_influence` or `top_k` must limit the pairs. Received neither"
+      "`min_influence` or `top_k` must limit the pairs. Received: neither"
     )
   if top_k is not None and top_k < 1:
     raise ValueError(f"`top_k` must be at least 1. Received: {top_k}")
@@ -253,8 +256,8 @@ def influential_pairs(
     if label is not None:
       tests = np.flatnonzero(test_labels == label)
       trains = trains & (train_labels == label)
-    # Pairs that only memorization sets aside count as examined, too: the same
-    # runs say what is memorized and what is influential.
+    # Pairs that only `min_memorization` excludes count as tested, too: the
+    # same runs decide what is memorized and what is influential.
     num_tested += len(tests) * int(trains.sum())
     best = products.TopK(top_k, len(tests)) if top_k else None
     ids = np.flatnonzero(trains & eligible)
@@ -263,8 +266,8 @@ def influential_pairs(
     for members, sums in runs.blocks(ids, tests, block):
       rows, columns, values = runs.above(members, tests, sums, floor, best)
       kept.append((members[rows], tests[columns], values))
-    if best:  # a block kept its own best: now the best of all blocks
-      kept = [runs.best_of(kept, top_k)]
+    if best:  # each block kept its own best; reduce to the best of all blocks
+      kept = [runs.best_of(kept, best.k)]
   if kept:
     pair_train, pair_test, sums = products.concatenate_pairs(kept)
   else:
@@ -289,11 +292,11 @@ def q_values(p_value: np.ndarray, num_tested: int) -> np.ndarray:
 
   Args:
     p_value: `[P]` in [0, 1], without NaN.
-    num_tested: of how many tests these are some; at least P. The others count
-      as less significant than any of these.
+    num_tested: number of all tests, at least P. Tests that are not among these
+      count as less significant.
 
   Returns:
-    `[P]` in [0, 1]: the least false discovery rate at which each is found.
+    `[P]` in [0, 1]: the least false discovery rate at which each is rejected.
   """
   order = np.argsort(p_value)
   ranks = np.arange(1, len(order) + 1)

@@ -1,4 +1,4 @@
-"""The matrix products behind influence, a block of training examples at a time.
+"""Matrix products behind influence, one block of training examples at a time.
 
 With A the runs whose in-group counts and B those whose out-group does,
 
@@ -7,12 +7,13 @@ With A the runs whose in-group counts and B those whose out-group does,
     influence      = hits_in / num_in - hits_out / num_out
 
 For the estimands `conditional` and `bernoulli` A and B are all runs, so
-hits_out = total - hits_in and one product is enough. For `paper` A are the runs
-on s examples and B those on s - 1 (Feldman & Zhang, 2020), two products of half
+hits_out = total - hits_in and one product suffices. For `paper` A are the runs
+on s examples and B those on s - 1 (Feldman & Zhang, 2020): two products of half
 the runs each.
 """
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
@@ -26,10 +27,12 @@ from memo_tf.estimators import outcomes as outcomes_lib
 BLOCK = 1024
 # Pairs whose moments or p-values are computed at a time.
 _PAIRS = 4096
+# Ids of training and of test examples, `[P]`, and sums `[groups, P]`.
+Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class PairwiseRuns:
-  """The checked runs, with products of blocks of training examples.
+  """Checked runs, and sums over them for blocks of training examples.
 
   Args:
     test_outcome: `[M, T]`, as in `influence_scores`.
@@ -37,16 +40,22 @@ class PairwiseRuns:
     outcome_kind, estimand: as in `memorization_scores`.
 
   Attributes:
-    kind: the outcome's.
+    kind: of the outcome.
     num_train, num_test: N and T.
-    num_in, num_out: `[N]`, runs in an example's in- and out-group.
-    known: `[N]` bool, where both are there.
+    num_in, num_out: `[N]`, number of runs in an example's in- and out-group.
+    known: `[N]` bool, where neither is 0.
 
   Raises:
     ValueError: as `memorization_scores`.
   """
 
-  def __init__(self, test_outcome, in_mask, outcome_kind, estimand):
+  def __init__(
+    self,
+    test_outcome: np.ndarray,
+    in_mask: np.ndarray,
+    outcome_kind: str | None,
+    estimand: str,
+  ):
     outcome, in_mask = np.asarray(test_outcome), np.asarray(in_mask)
     if outcome.ndim != 2 or in_mask.ndim != 2 or len(outcome) != len(in_mask):
       raise ValueError(
@@ -77,7 +86,7 @@ class PairwiseRuns:
       max(self.num_train, 1), estimand=estimand, subset_size=size
     )
     if self.num_train:
-      counts.add_many(in_mask, in_mask)  # refuses other sizes for `paper`
+      counts.add_many(in_mask, in_mask)  # checks the sizes for `paper`
     counted = counts.scores()
     self.num_in, self.num_out = counted.num_in, counted.num_out
     self.known = (self.num_in > 0) & (self.num_out > 0)
@@ -85,11 +94,11 @@ class PairwiseRuns:
     self.exact = self.kind == "correctness"
     self.dtype = np.float32 if self.exact else np.float64
     if not self.exact:
-      # The sum of deviations loses no digits to a large common mean.
+      # Centred, so that a large common mean costs no digits.
       centre = values.mean(axis=0, dtype=np.float64)
       values = values.astype(np.float64) - centre
     # (mask, outcome) of the runs A and B; one entry where they are the same.
-    if estimand == "paper":
+    if size is not None:
       sizes = in_mask.sum(axis=1)
       self._groups = [
         (in_mask[rows], values[rows])
@@ -105,10 +114,16 @@ class PairwiseRuns:
   def blocks(
     self, ids: np.ndarray, tests: np.ndarray | None = None, block: int = BLOCK
   ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields (ids `[b]`, sums `[groups, b, T]`): outcomes summed over the runs
-    of each group that saw them.
+    """Sums of outcomes over the runs of each group that trained on an example.
 
-    The sums are overwritten by the next block.
+    Args:
+      ids: training examples.
+      tests: test examples; None: all.
+      block: number of training examples per product.
+
+    Yields:
+      Ids `[b]` of a block and sums `[groups, b, T]`, which the next block
+      overwrites.
     """
     every = tests is None or len(tests) == self.num_test
     outcomes = [
@@ -129,12 +144,19 @@ class PairwiseRuns:
         np.matmul(inside.T, outcome, out=out)
       yield members, target
 
-  def above(self, members, tests, sums, floor, best):
+  def above(
+    self,
+    members: np.ndarray,
+    tests: np.ndarray,
+    sums: np.ndarray,
+    floor: float,
+    best: "TopK | None",
+  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(rows, columns, sums `[groups, P]`) of a block's pairs from a floor on.
 
     With one group, influence >= floor is sum >= num_in * (total + num_out *
-    floor) / M: one comparison a pair; what passes with some slack is then
-    settled exactly.
+    floor) / M: one comparison per pair. Pairs that pass it with some slack are
+    then computed exactly.
     """
     if best or len(sums) > 1:
       influence = self._influence(members[:, None], tests, sums)
@@ -184,17 +206,21 @@ class PairwiseRuns:
         hits_in / self.num_in[train_ids] - hits_out / (self.num_out[train_ids])
       )
 
-  def best_of(self, kept, top_k):
-    """Of kept (train_ids, test_ids, sums), the `top_k` best of each test."""
+  def best_of(
+    self, kept: Sequence[Pairs], top_k: int
+  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The `top_k` most influential of the kept pairs of each test example."""
     train_ids, test_ids, sums = concatenate_pairs(kept)
     influence = self._influence(train_ids, test_ids, sums)
     order = np.lexsort((train_ids, -influence, test_ids))
     ordered = test_ids[order]
-    place = np.arange(len(order)) - np.searchsorted(ordered, ordered)
-    chosen = order[place < top_k]
+    rank = np.arange(len(order)) - np.searchsorted(ordered, ordered)
+    chosen = order[rank < top_k]
     return train_ids[chosen], test_ids[chosen], sums[:, chosen]
 
-  def of_pairs(self, train_ids, test_ids, sums):
+  def of_pairs(
+    self, train_ids: np.ndarray, test_ids: np.ndarray, sums: np.ndarray
+  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(influence, standard_error, p_value) of pairs; all `[P]`."""
     sums = np.asarray(sums, np.float64)
     influence = self._influence(train_ids, test_ids, sums)
@@ -245,16 +271,16 @@ class PairwiseRuns:
       )
       difference = means[0] - means[1]
       p_value = stats.t.sf(difference / error, degrees)
-    # Without any spread a difference is certain, and none is none.
+    # Without any spread a difference is certain, and equality is no evidence.
     flat = error == 0
     p_value[flat] = np.where(difference[flat] > 0, 0.0, 1.0)
-    # A group of one run has no variance: nothing speaks against the null.
+    # A group of one run has no variance: the null cannot be rejected.
     p_value[np.isnan(p_value)] = 1.0
     return error, p_value
 
 
-def concatenate_pairs(kept):
-  """(train_ids, test_ids, sums `[groups, P]`) of all blocks together."""
+def concatenate_pairs(kept: Sequence[Pairs]) -> Pairs:
+  """All blocks' pairs in one."""
   train_ids, test_ids, sums = zip(*kept)
   return (
     np.concatenate(train_ids),
@@ -264,21 +290,22 @@ def concatenate_pairs(kept):
 
 
 class TopK:
-  """Which pairs of a block may be among the k best of their test example."""
+  """Pairs of a block that may be among the k best of their test example."""
 
   def __init__(self, k: int, num_test: int):
     self.k = k
-    self.seen = 0
     self.worst = np.full(num_test, -np.inf)  # of the best k of any block
 
-  def candidates(self, influence: np.ndarray, floor: float):
+  def candidates(
+    self, influence: np.ndarray, floor: float
+  ) -> tuple[np.ndarray, np.ndarray]:
     """(rows, columns) of influence `[b, T]` from the k-th best on."""
-    rows = len(influence)
+    height = len(influence)
     limit = np.full(influence.shape[1], -np.inf)
-    if rows > self.k:
-      limit = np.partition(influence, rows - self.k, axis=0)[rows - self.k]
+    if height > self.k:
+      limit = np.partition(influence, height - self.k, axis=0)[height - self.k]
     limit = np.maximum(limit, self.worst)
-    if rows >= self.k:
+    if height >= self.k:
       self.worst = limit
     limit = np.maximum(limit, floor - 1e-12)
     # Ties within a block are cut here; later ids lose ties between blocks.

@@ -1,4 +1,4 @@
-"""Runs that come one at a time, on any machine, for influence."""
+"""Influence from runs that are added one at a time, on any machine."""
 
 import numpy as np
 
@@ -7,19 +7,20 @@ from memo_tf.estimators import outcomes
 
 
 class InfluenceTally:
-  """Runs that come one at a time, on any machine, for influence.
+  """Influence scores from runs that are added one at a time.
 
-  Keeps the runs themselves, not sums over pairs: for correctness N + T bits a
-  run (30 MB for 4,000 runs at N + T = 60,000), so memory does not grow with
-  N * T. Scores are computed from integer counts, so order and merging change
-  nothing to the bit. Other outcomes are kept as float32, an error of at most
-  2^-24 of an outcome, so of 2^-23 times the largest absolute outcome in an
-  influence (plus float64 rounding).
+  Tallies of several machines can be merged. A tally keeps the runs themselves,
+  not sums over pairs: for correctness N + T bits per run (30 MB for 4,000 runs
+  at N + T = 60,000), so memory does not grow with N * T. Scores are computed
+  from integer counts, so the order of runs and merges changes no bit. Other
+  outcomes are kept as float32, an error of at most 2^-24 of an outcome, so of
+  2^-23 times the largest absolute outcome in an influence (plus float64
+  rounding).
 
   Args:
     num_train: N.
     num_test: T.
-    outcome_kind: as in `memorization_scores`; None is settled by the first run.
+    outcome_kind: as in `memorization_scores`; None takes the first run's kind.
   """
 
   def __init__(
@@ -40,8 +41,8 @@ class InfluenceTally:
     outcome, in_mask = np.asarray(test_outcome), np.asarray(in_mask)
     if outcome.shape != (self.num_test,) or in_mask.shape != (self.num_train,):
       raise ValueError(
-        f"A run over {self.num_train} training and {self.num_test} test "
-        f"examples is needed. Received: {in_mask.shape} and {outcome.shape}"
+        f"A run must be over {self.num_train} training and {self.num_test} "
+        f"test examples. Received: {in_mask.shape} and {outcome.shape}"
       )
     if in_mask.dtype != bool:
       raise ValueError(
@@ -63,7 +64,7 @@ class InfluenceTally:
         f"Tallies over {(self.num_train, self.num_test)} and "
         f"{(other.num_train, other.num_test)} examples cannot be merged."
       )
-    kinds = {self.outcome_kind, other.outcome_kind} - {None}
+    kinds = {k for k in (self.outcome_kind, other.outcome_kind) if k}
     if len(kinds) > 1:
       raise ValueError(
         f"Tallies of {' and '.join(sorted(kinds))} cannot be merged."

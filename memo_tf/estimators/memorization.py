@@ -96,8 +96,8 @@ def memorization_scores(
       score of Feldman & Zhang, or the probability of the label (float in
       [0, 1]), or the margin (any float).
     in_mask: `[M, N]` bool, whether run m trained on example n.
-    outcome_kind: one of `outcomes.OUTCOMES`; None takes correctness for booleans and
-      integers, label_probability for floats.
+    outcome_kind: one of `outcomes.OUTCOMES`; None takes correctness for
+      booleans and integers, label_probability for floats.
     confidence: of the intervals, in (0, 1).
     estimand: one of `ESTIMANDS`. `paper` needs subsets of two sizes, s and
       s - 1, and takes each term from the runs of its own size; the others
@@ -227,7 +227,7 @@ class MemorizationTally:
   def _rows_of_groups(
     self, in_mask: np.ndarray
   ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Runs that give the out- and the in-term, bool `[M]`; None: all give both."""
+    """Runs of the out- and the in-term, bool `[M]`; None: all are in both."""
     if self.subset_size is None:
       return None
     sizes = in_mask.sum(axis=1)
@@ -273,7 +273,7 @@ class MemorizationTally:
         f"Tallies over {self.num_examples} and {other.num_examples} examples "
         "cannot be merged."
       )
-    kinds = {self.outcome_kind, other.outcome_kind} - {None}
+    kinds = {k for k in (self.outcome_kind, other.outcome_kind) if k}
     if len(kinds) > 1:
       raise ValueError(
         f"Tallies of {' and '.join(sorted(kinds))} cannot be merged."

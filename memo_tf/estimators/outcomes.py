@@ -1,7 +1,7 @@
 """Kinds of outcome that a run can have on an example, and their checks.
 
 Correctness is 0 or 1; the label probability is in [0, 1]; the margin, the
-label's logit less the largest other, is any number.
+label's logit minus the largest other, is any number.
 """
 
 import numpy as np

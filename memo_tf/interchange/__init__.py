@@ -1,18 +1,18 @@
-"""Reads and writes the files that the field already has; never pickle.
+"""Readers and writers of published file formats; never pickle.
 
-Every array is in the data set's original order, and the label array is the
-checksum: give your own labels, and a file in another order is refused.
+Every array is in the data set's original order, and the labels serve as a
+checksum: pass your labels, and a file in another order is refused.
 """
 
+from memo_tf.interchange.aux_arrays import read_aux_arrays
+from memo_tf.interchange.aux_arrays import write_aux_arrays
 from memo_tf.interchange.cleanlab import cleanlab_arrays
 from memo_tf.interchange.cscores import read_cscores
 from memo_tf.interchange.cscores import write_cscores
 from memo_tf.interchange.datamodels import read_datamodels
 from memo_tf.interchange.datamodels import write_datamodels
-from memo_tf.interchange.feldman_zhang import read_aux_arrays
 from memo_tf.interchange.feldman_zhang import read_influence_matrix
 from memo_tf.interchange.feldman_zhang import read_influence_pairs
-from memo_tf.interchange.feldman_zhang import write_aux_arrays
 from memo_tf.interchange.feldman_zhang import write_influence_matrix
 from memo_tf.interchange.feldman_zhang import write_influence_pairs
 from memo_tf.interchange.files import InterchangeError

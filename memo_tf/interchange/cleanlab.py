@@ -1,4 +1,4 @@
-"""Labels and out-of-sample probabilities, as cleanlab takes them.
+"""Labels and out-of-sample probabilities for cleanlab.
 
 cleanlab.filter.find_label_issues(labels, pred_probs)
 """
@@ -11,18 +11,18 @@ import numpy as np
 def cleanlab_arrays(
   logits: Iterable[np.ndarray], in_mask: np.ndarray, labels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Mean softmax of the runs that did not see each example.
+  """Mean softmax of the runs that held each example out.
 
   Args:
-    logits: M arrays `[N, C]`, one a run; taken one at a time.
+    logits: M arrays `[N, C]`, one per run; read one at a time.
     in_mask: `[M, N]` bool.
-    labels: `[N]` int, the given labels, 0 … C - 1.
+    labels: `[N]` int, the given labels, from 0 to C - 1.
 
   Returns:
     (labels int64 `[N]`, pred_probs float64 `[N, C]`), rows that sum to 1.
 
   Raises:
-    ValueError: if the arrays do not fit, or an example was never held out.
+    ValueError: if shapes or labels are wrong, or an example was never held out.
   """
   in_mask, labels = np.asarray(in_mask), np.asarray(labels)
   if in_mask.ndim != 2 or in_mask.dtype != bool:
@@ -37,10 +37,10 @@ def cleanlab_arrays(
   never = np.flatnonzero(in_mask.all(axis=0))
   if len(never):
     raise ValueError(
-      "Every example must be held out of a run. Received: "
-      f"{len(never)} that never are, first {never[0]}"
+      "Every example must be held out of at least one run. Received: "
+      f"{len(never)} examples that never are, the first {never[0]}"
     )
-  total, runs = None, 0
+  total, runs = np.zeros((len(labels), 0)), 0
   for run in logits:
     run = np.asarray(run, np.float64)
     if runs == len(in_mask) or run.shape[:1] != labels.shape or run.ndim != 2:
@@ -51,7 +51,7 @@ def cleanlab_arrays(
     odds = np.exp(run - run.max(axis=1, keepdims=True))
     odds /= odds.sum(axis=1, keepdims=True)
     odds[in_mask[runs]] = 0.0
-    total = odds if total is None else total + odds
+    total = total + odds if runs else odds
     runs += 1
   if runs != len(in_mask):
     raise ValueError(

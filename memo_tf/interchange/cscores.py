@@ -1,4 +1,4 @@
-"""C-scores as published (Jiang et al., 2021): `labels`, `scores`, `filenames`."""
+"""C-scores as published (Jiang et al., 2021): labels, scores, file names."""
 
 import dataclasses
 import os
@@ -10,7 +10,13 @@ from memo_tf.interchange import files
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PublishedCScores:
-  """`scores` float `[N]`, `labels` int `[N]`, `filenames` str `[N]` or None."""
+  """Published C-scores of N examples.
+
+  Attributes:
+    scores: `[N]` float.
+    labels: `[N]` int.
+    filenames: `[N]` str, or None.
+  """
 
   scores: np.ndarray
   labels: np.ndarray
@@ -20,14 +26,14 @@ class PublishedCScores:
 def read_cscores(
   path: str | os.PathLike, *, labels: np.ndarray | None = None
 ) -> PublishedCScores:
-  """Reads C-scores.
+  """C-scores of a published file.
 
   Args:
     path: of the .npz file.
-    labels: `[N]`, yours; a file in another order is refused.
+    labels: `[N]`, your labels; a file in another order is refused.
 
   Raises:
-    InterchangeError: if the file is not right, or in another order.
+    InterchangeError: if the file is malformed or in another order.
   """
   content = files.load_npz(path, ("labels", "scores"))
   files.check_length(path, labels=content["labels"], scores=content["scores"])
@@ -46,7 +52,7 @@ def write_cscores(
   labels: np.ndarray,
   filenames: np.ndarray | None = None,
 ) -> None:
-  """Writes C-scores `[N]` with their labels `[N]`, in original order."""
+  """Writes C-scores `[N]` with labels `[N]` and file names, if given."""
   arrays = {"labels": np.asarray(labels), "scores": np.asarray(scores)}
   if filenames is not None:
     arrays["filenames"] = np.char.encode(np.asarray(filenames), "utf-8")

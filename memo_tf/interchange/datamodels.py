@@ -1,8 +1,8 @@
-"""The store of datamodels (Ilyas et al., 2022): one row a model.
+"""Store of datamodels (Ilyas et al., 2022): one row per model.
 
 masks.npy      bool [M, N]
 margins.npy    float16 [M, T]
-_completed.npy bool [M], which rows are done
+_completed.npy bool [M], whether a row is finished
 """
 
 import os
@@ -19,7 +19,7 @@ def read_datamodels(
   """(masks bool `[M, N]`, margins `[M, T]`) of the completed models.
 
   Raises:
-    InterchangeError: if a file is missing or does not fit the others.
+    InterchangeError: if a file is missing or has a wrong shape or dtype.
   """
   folder = pathlib.Path(folder)
   masks, margins, done = (
@@ -33,7 +33,7 @@ def read_datamodels(
     )
   if not len(masks) == len(margins) == len(done):
     raise files.InterchangeError(
-      f"{folder}: masks, margins and _completed must have a row a model. "
+      f"{folder}: masks, margins and _completed must have one row per model. "
       f"Received: {len(masks)}, {len(margins)} and {len(done)}"
     )
   done = done.reshape(-1).astype(bool)
@@ -43,7 +43,7 @@ def read_datamodels(
 def write_datamodels(
   folder: str | os.PathLike, masks: np.ndarray, margins: np.ndarray
 ) -> None:
-  """Writes `[M, N]` masks and `[M, T]` margins, which become float16."""
+  """Writes masks `[M, N]` and margins `[M, T]`, converted to float16."""
   folder = pathlib.Path(folder)
   folder.mkdir(parents=True, exist_ok=True)
   np.save(folder / "masks.npy", np.asarray(masks, bool))

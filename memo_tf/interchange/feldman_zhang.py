@@ -1,14 +1,14 @@
 """Feldman & Zhang's published files (2020, arXiv:2008.03703).
 
-* pairs: `tr_idx, tt_idx, infl, mem`, one entry a high-influence pair;
+* pairs: `tr_idx, tt_idx, infl, mem`, one entry per high-influence pair;
 * matrices: `infl_matrix_class{K}` with TRAIN rows and TEST columns, and
   `tr_classidx_{K}, tt_classidx_{K}`; CIFAR-100's file also has `tr_labels,
-  tt_labels, tr_mem`, ImageNet's has them in an index file beside it, with
-  `tr_filenames, tt_filenames`, and comes in parts to be put together;
-* their MNIST demo: `memorization` [N] and `influence` with TEST rows [T, N];
-* checkpoints: `aux_arrays.npz` of each run.
+  tt_labels, tr_mem`; ImageNet has them in a separate index file, with
+  `tr_filenames, tt_filenames`, and its matrices come in parts that must be
+  concatenated;
+* their MNIST demo: `memorization` [N] and `influence` with TEST rows [T, N].
 
-Ours are always `[T, N]`: a row a test example.
+Here influence is always `[T, N]`, one row per test example.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ import dataclasses
 import io
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class PublishedPairs:
   """P high-influence pairs; every array is `[P]`.
 
   Attributes:
-    train_ids, test_ids: int64, places in the original order.
+    train_ids, test_ids: int64, indices in the original order.
     influence: of the training on the test example.
     memorization: of the training example.
   """
@@ -60,33 +61,24 @@ class PublishedInfluence:
   test_filenames: np.ndarray | None = None
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PublishedRun:
-  """One run: `correct_train`, `in_mask` bool `[N]`, `correct_test` bool `[T]`."""
-
-  correct_train: np.ndarray
-  in_mask: np.ndarray
-  correct_test: np.ndarray
-
-
 def read_influence_pairs(
   path: str | os.PathLike,
   *,
   train_labels: np.ndarray | None = None,
   test_labels: np.ndarray | None = None,
 ) -> PublishedPairs:
-  """Reads high-influence pairs.
+  """High-influence pairs of a published file.
 
   Args:
     path: of the .npz file.
-    train_labels, test_labels: `[N]` and `[T]` in your order. Published pairs
-      are of one class each, so labels of a pair that differ mean another order.
+    train_labels, test_labels: `[N]` and `[T]`, your labels. Both examples of a
+      published pair have the same class, so other labels mean another order.
 
   Returns:
     A `PublishedPairs`, in the order of the file.
 
   Raises:
-    InterchangeError: if the file is not right, or in another order.
+    InterchangeError: if the file is malformed or in another order.
   """
   content = files.load_npz(path, ("tr_idx", "tt_idx", "infl", "mem"))
   train, test = content["tr_idx"], content["tt_idx"]
@@ -111,9 +103,19 @@ def read_influence_pairs(
 
 
 def write_influence_pairs(
-  path: str | os.PathLike, pairs, memorization: np.ndarray | None = None
+  path: str | os.PathLike,
+  pairs: Any,
+  memorization: np.ndarray | None = None,
 ) -> None:
-  """Writes pairs: a `PublishedPairs`, or our `InfluencePairs` with `[N]` scores."""
+  """Writes high-influence pairs.
+
+  Args:
+    path: of the .npz file.
+    pairs: a `PublishedPairs`, or an `estimators.InfluencePairs` together with
+      `memorization`.
+    memorization: `[N]`, scores of the training examples; None takes those of
+      `pairs`.
+  """
   scores = (
     pairs.memorization
     if memorization is None
@@ -136,21 +138,22 @@ def read_influence_matrix(
   train_labels: np.ndarray | None = None,
   test_labels: np.ndarray | None = None,
 ) -> PublishedInfluence:
-  """Reads influence matrices of CIFAR-100, ImageNet or the demo.
+  """Influence matrices of CIFAR-100, ImageNet or the demo.
 
   Args:
-    path: of the .npz file, or of its parts in order, which are put together.
-    index_path: ImageNet's index file; None if `path` has labels itself.
-    rows: what a row of a stored matrix is, `train` or `test`; None goes by
-      the shape, and where it is square by the file's custom (class matrices
-      have training rows, the demo's matrix test rows).
-    train_labels, test_labels: yours; a file in another order is refused.
+    path: of the .npz file, or of its parts in order.
+    index_path: ImageNet's index file; None if `path` has the labels itself.
+    rows: what a row of a stored matrix is, `train` or `test`; None decides by
+      the shape, and for a square matrix by the file's convention (class
+      matrices have training rows, the demo's matrix test rows).
+    train_labels, test_labels: `[N]` and `[T]`, your labels; a file in another
+      order is refused.
 
   Returns:
-    A `PublishedInfluence`, with a row a test example.
+    A `PublishedInfluence`, with one row per test example.
 
   Raises:
-    InterchangeError: if a file is not right, or in another order.
+    InterchangeError: if a file is malformed or in another order.
   """
   if rows not in (None, "train", "test"):
     raise ValueError(f"`rows` must be train, test or None. Received: {rows!r}")
@@ -189,8 +192,8 @@ def read_influence_matrix(
       files.check_ids(path, f"{part}_classidx_{label}", ids, len(labels))
       if (labels[ids] != label).any():
         raise files.InterchangeError(
-          f"{path} is in another order than its labels: {part}_classidx_{label} "
-          "has examples of other classes."
+          f"{path} is in another order than its labels: "
+          f"{part}_classidx_{label} has examples of other classes."
         )
     influence[label] = _oriented(
       path, content[name], len(train), len(test), rows or "train", rows
@@ -225,7 +228,7 @@ def _demo(path, content, rows) -> PublishedInfluence:
   )
 
 
-def _oriented(path, matrix, num_train, num_test, custom, asked):
+def _oriented(path, matrix, num_train, num_test, convention, asked):
   """A stored matrix as [T, N]."""
   shapes = {"train": (num_train, num_test), "test": (num_test, num_train)}
   fitting = [k for k, shape in shapes.items() if shape == matrix.shape]
@@ -237,7 +240,7 @@ def _oriented(path, matrix, num_train, num_test, custom, asked):
       f"{f' with {asked} rows' if asked else ''} was expected. Received: "
       f"{matrix.shape}"
     )
-  side = custom if custom in fitting else fitting[0]
+  side = convention if convention in fitting else fitting[0]
   return matrix.T if side == "train" else matrix
 
 
@@ -253,9 +256,14 @@ def write_influence_matrix(
   *,
   index_path: str | os.PathLike | None = None,
 ) -> None:
-  """Writes matrices as published; with `index_path`, labels go there.
+  """Writes influence matrices in the published format.
 
-  The demo's full matrix (class None) is written with test rows.
+  Args:
+    path: of the .npz file.
+    content: matrices by class, or the demo's full matrix (class None), which is
+      written with test rows.
+    index_path: of a separate file for labels, as ImageNet has; None writes them
+      to `path`.
   """
   if set(content.influence) == {None}:
     files.write_npz(
@@ -264,6 +272,10 @@ def write_influence_matrix(
       influence=content.influence[None],
     )
     return
+  if content.train_labels is None or content.test_labels is None:
+    raise files.InterchangeError(
+      "Matrices by class are written with labels. Received: labels None"
+    )
   index = {
     "tr_labels": content.train_labels,
     "tt_labels": content.test_labels,
@@ -285,56 +297,3 @@ def write_influence_matrix(
   else:
     files.write_npz(index_path, **index)
   files.write_npz(path, **arrays)
-
-
-def read_aux_arrays(path: str | os.PathLike) -> PublishedRun:
-  """Reads a checkpoint's `aux_arrays.npz` into original order.
-
-  Raises:
-    InterchangeError: if it is not right, or does not hold every example once.
-  """
-  keys = [
-    f"{kind}_{part}"
-    for kind in ("correctness", "index")
-    for part in ("train", "removed", "test")
-  ]
-  content = files.load_npz(path, [*keys, "subsample_idx"])
-  for part in ("train", "removed", "test"):
-    files.check_length(
-      path, **{k: content[k] for k in keys if k.endswith(part)}
-    )
-  train, removed = content["index_train"], content["index_removed"]
-  ids = np.concatenate([train, removed])
-  for name, places in (("training", ids), ("test", content["index_test"])):
-    if not np.array_equal(np.sort(places), np.arange(len(places))):
-      raise files.InterchangeError(
-        f"{path} does not hold every {name} example once."
-      )
-  if not np.array_equal(np.sort(train), np.sort(content["subsample_idx"])):
-    raise files.InterchangeError(
-      f"{path}: index_train and subsample_idx name other examples."
-    )
-  correct, in_mask = np.zeros(len(ids), bool), np.zeros(len(ids), bool)
-  correct[train] = content["correctness_train"]
-  correct[removed] = content["correctness_removed"]
-  in_mask[train] = True
-  correct_test = np.zeros(len(content["index_test"]), bool)
-  correct_test[content["index_test"]] = content["correctness_test"]
-  return PublishedRun(
-    correct_train=correct, in_mask=in_mask, correct_test=correct_test
-  )
-
-
-def write_aux_arrays(path: str | os.PathLike, run: PublishedRun) -> None:
-  """Writes one run as `aux_arrays.npz`."""
-  train, removed = np.flatnonzero(run.in_mask), np.flatnonzero(~run.in_mask)
-  files.write_npz(
-    path,
-    correctness_train=run.correct_train[train].astype(np.int64),
-    correctness_removed=run.correct_train[removed].astype(np.int64),
-    correctness_test=run.correct_test.astype(np.int64),
-    index_train=train,
-    index_removed=removed,
-    index_test=np.arange(len(run.correct_test)),
-    subsample_idx=train,
-  )

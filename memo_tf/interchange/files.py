@@ -1,22 +1,25 @@
-"""Opening .npz and .npy files that others wrote, and checking their order."""
+"""Reads, checks and writes .npz and .npy files of other programs."""
 
 from collections.abc import Iterable
 import os
 import pathlib
+from typing import IO
 import zipfile
 
 import numpy as np
 
 
 class InterchangeError(ValueError):
-  """A file is not what it should be; one line that names it."""
+  """A file is malformed or in another order; one line that names it."""
 
 
-def load_npz(path: str | os.PathLike, keys: Iterable[str]) -> dict:
-  """The arrays of an .npz file, which must hold `keys`; no pickled objects.
+def load_npz(
+  path: str | os.PathLike | IO[bytes], keys: Iterable[str]
+) -> dict[str, np.ndarray]:
+  """Arrays of an .npz file, which must hold `keys`.
 
   Raises:
-    InterchangeError: if it is no such file, lacks a key or has an object array.
+    InterchangeError: if it is no .npz file, lacks a key or has pickled objects.
   """
   try:
     with np.load(path, allow_pickle=False) as content:
@@ -36,10 +39,10 @@ def load_npz(path: str | os.PathLike, keys: Iterable[str]) -> dict:
 
 
 def load_npy(path: str | os.PathLike) -> np.ndarray:
-  """The array of an .npy file.
+  """Array of an .npy file.
 
   Raises:
-    InterchangeError: if it is no such file or holds pickled objects.
+    InterchangeError: if it is no .npy file or has pickled objects.
   """
   try:
     content = np.load(path, allow_pickle=False)
@@ -59,23 +62,25 @@ def _reason(path, error: Exception) -> str:
   return f"{path} cannot be read: {text}"
 
 
-def check_length(path, **arrays: np.ndarray) -> None:
-  """Refuses arrays that are not all 1-D and of one length."""
+def check_length(path: str | os.PathLike, **arrays: np.ndarray) -> None:
+  """Raises `InterchangeError` unless all arrays are 1-D and of equal length."""
   shapes = {name: array.shape for name, array in arrays.items()}
   if len(set(shapes.values())) > 1 or any(len(s) != 1 for s in shapes.values()):
     raise InterchangeError(
-      f"{path} must hold 1-D arrays of one length. Received: {shapes}"
+      f"{path} must hold 1-D arrays of equal length. Received: {shapes}"
     )
 
 
-def check_labels(path, found: np.ndarray, wanted) -> None:
-  """Refuses labels that are not `wanted`; None wants nothing."""
+def check_labels(
+  path: str | os.PathLike, found: np.ndarray, wanted: np.ndarray | None
+) -> None:
+  """Raises `InterchangeError` if labels differ from those wanted, if any."""
   if wanted is None:
     return
   wanted = np.asarray(wanted)
   if found.shape != wanted.shape:
     raise InterchangeError(
-      f"{path} is of {len(found)} examples; the labels given are "
+      f"{path} has {len(found)} examples, but the labels given have the shape "
       f"{wanted.shape}."
     )
   different = np.flatnonzero(found != wanted)
@@ -83,16 +88,18 @@ def check_labels(path, found: np.ndarray, wanted) -> None:
     order = np.array_equal(np.sort(found), np.sort(wanted))
     what = "in another order" if order else "with other labels"
     raise InterchangeError(
-      f"{path} is {what}: {len(different)} labels differ, first of example "
+      f"{path} is {what}: {len(different)} labels differ, the first of example "
       f"{different[0]}."
     )
 
 
-def check_ids(path, name: str, ids: np.ndarray, length: int | None) -> None:
-  """Refuses ids that are not whole numbers in [0, length)."""
+def check_ids(
+  path: str | os.PathLike, name: str, ids: np.ndarray, length: int | None
+) -> None:
+  """Raises `InterchangeError` unless ids are integers in [0, length)."""
   if ids.dtype.kind not in "iu":
     raise InterchangeError(
-      f"{path}: {name} must be whole numbers. Received: {ids.dtype}"
+      f"{path}: {name} must be integers. Received: {ids.dtype}"
     )
   if len(ids) and (
     ids.min() < 0 or (length is not None and ids.max() >= length)
@@ -104,7 +111,7 @@ def check_ids(path, name: str, ids: np.ndarray, length: int | None) -> None:
 
 
 def write_npz(path: str | os.PathLike, **arrays: np.ndarray) -> None:
-  """Writes an .npz file whole: under another name first, then renamed."""
+  """Writes an .npz file atomically, under another name and then renamed."""
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
   for name, array in arrays.items():
@@ -112,5 +119,5 @@ def write_npz(path: str | os.PathLike, **arrays: np.ndarray) -> None:
       raise InterchangeError(f"{name} holds objects, which are never pickled.")
   private = path.with_name(f".{path.name}~{os.getpid()}")
   with open(private, "wb") as file:
-    np.savez_compressed(file, **arrays)
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
   os.replace(private, path)

@@ -3,8 +3,8 @@
     <folder>/experiment-<m>_<M>/keep.npy               bool [N], in its subset
     <folder>/experiment-<m>_<M>/logits/0000000100.npy  float [N, 1, A, C]
 
-A augmentations; the last checkpoint's file is read, and of each example the
-first view, which is the image as it is.
+With A augmentations. Only the last checkpoint's file is read, and of each
+example the first view, which is the image without augmentation.
 """
 
 import os
@@ -18,13 +18,14 @@ from memo_tf.interchange import files
 def read_lira(
   folder: str | os.PathLike,
 ) -> tuple[np.ndarray, np.ndarray]:
-  """(in_mask bool `[M, N]`, logits `[M, N, C]`), folders in order of name.
+  """(in_mask bool `[M, N]`, logits `[M, N, C]`), sorted by folder name.
 
   Raises:
-    InterchangeError: if there are none, or one does not fit the others.
+    InterchangeError: if there are no runs, or their shapes differ.
   """
   folder = pathlib.Path(folder)
-  masks, logits = [], []
+  masks: list[np.ndarray] = []
+  logits: list[np.ndarray] = []
   for path in sorted(folder.glob("*/keep.npy"), key=lambda p: _key(p.parent)):
     steps = sorted((path.parent / "logits").glob("*.npy"))
     if not steps:
@@ -42,7 +43,8 @@ def read_lira(
       logits[0].shape,
     ):
       raise files.InterchangeError(
-        f"{path.parent} is of other examples or classes than the first."
+        f"{path.parent} has other shapes than the first run. Received: "
+        f"{keep.shape} and {values.shape}"
       )
     masks.append(keep.astype(bool))
     logits.append(values)
@@ -56,13 +58,13 @@ def write_lira(
 ) -> None:
   """Writes `in_mask` `[M, N]` and `logits` `[M, N, C]` as M folders."""
   for m, (keep, values) in enumerate(zip(in_mask, logits)):
-    place = pathlib.Path(folder) / f"experiment-{m}_{len(in_mask)}"
-    (place / "logits").mkdir(parents=True, exist_ok=True)
-    np.save(place / "keep.npy", np.asarray(keep, bool))
-    np.save(place / "logits" / "0000000100.npy", values[:, None, None, :])
+    run = pathlib.Path(folder) / f"experiment-{m}_{len(in_mask)}"
+    (run / "logits").mkdir(parents=True, exist_ok=True)
+    np.save(run / "keep.npy", np.asarray(keep, bool))
+    np.save(run / "logits" / "0000000100.npy", values[:, None, None, :])
 
 
-def _key(path: pathlib.Path):
-  """experiment-2 before experiment-10."""
+def _key(path: pathlib.Path) -> tuple[list[int], str]:
+  """Sort key that puts experiment-2 before experiment-10."""
   digits = "".join(c if c.isdigit() else " " for c in path.name).split()
   return [int(d) for d in digits], path.name

@@ -1,10 +1,10 @@
-"""Cheap scores that might follow memorization.
+"""Proxies: cheap scores that might follow memorization.
 
     from memo_tf import proxies
     proxy = proxies.PROXIES["area_under_margin"]
-    values, never = proxies.evaluate(proxy, records)
+    values, never = proxies.evaluate(proxy, outputs)
 
-`table.py` is the table of all; a file a family holds their functions.
+Module `table` lists all of them; their functions are in one file per family.
 """
 
 from memo_tf.proxies import settings

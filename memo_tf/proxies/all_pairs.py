@@ -1,11 +1,12 @@
 """Nearest neighbours of all examples from half of all products.
 
-A product serves both of its examples, if each knows beforehand how near is near
-enough. So all examples are first multiplied with a random quarter: the k-th
-least there bounds the k-th least of all, and about four times k examples are
-within that bound. The other three quarters are then multiplied with themselves,
-a stripe of rows with the columns from there on, and what is within the row's
-bound or the column's is kept. In all 0.53 of the products.
+A product serves both of its examples, if an upper bound on the distance of each
+example's neighbours is known beforehand. So all examples are first multiplied
+with a random quarter of them: the k-th smallest distance there bounds the k-th
+smallest of all, and about 4 k examples are within that bound. The other three
+quarters are then multiplied with themselves, a stripe of rows with the columns
+from there on, and pairs within the row's or the column's bound are kept. In all
+this takes 0.53 of the products.
 """
 
 import numpy as np
@@ -13,15 +14,15 @@ import numpy as np
 from memo_tf.proxies import space as space_lib
 
 SAMPLE_PART = 4
-# More candidates than this times k, and the row is searched on its own.
+# A row with more candidates than this times k is searched on its own.
 _MOST = 16
 
 
 def nearest(space: space_lib.Space, k: int) -> np.ndarray:
-  """`[N, k]` ids of the neighbours of all examples, each row ascending.
+  """Ids `[N, k]` of the neighbours of all examples, each row ascending.
 
   Args:
-    space: the features; its block of products is used.
+    space: the features; its block of products is overwritten.
     k: fewer than a quarter of the examples.
   """
   count = len(space.features)
@@ -44,9 +45,10 @@ def nearest(space: space_lib.Space, k: int) -> np.ndarray:
     near, wide, bound[start:stop], members = space_lib.candidates(
       s, k, error[start:stop]
     )
-    place, column, value = members(*np.nonzero(near), bound[start:stop])
+    row, group = np.nonzero(near)
+    query, column, value = members(row, group, bound[start:stop])
     pairs.drop(start + np.flatnonzero(wide))
-    pairs.add(place + start, column, value)
+    pairs.add(query + start, column, value)
   for start in range(sample, count, step):
     stop = min(start + step, count)
     rows = stop - start
@@ -54,7 +56,7 @@ def nearest(space: space_lib.Space, k: int) -> np.ndarray:
     s[np.arange(rows), np.arange(rows)] = np.inf
     within = s <= pairs.open_bound(bound)[start:stop, None]
     pairs.add_mask(within, s, start, start, of_rows=True)
-    # Columns of the stripe's own rows have had their turn.
+    # The columns of the stripe's own rows are done.
     s = s[:, rows:]
     within = s <= pairs.open_bound(bound)[None, stop:]
     pairs.add_mask(within, s, start, stop, of_rows=False)
@@ -69,19 +71,19 @@ def _product(space, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 
 def _decide(space, k, order, error, pairs) -> np.ndarray:
-  """Takes each example's k nearest of its candidates; searches the others."""
+  """Each example's k nearest candidates; searches dropped examples anew."""
   count = len(order)
-  place, column, value = pairs.sorted()
+  query, column, value = pairs.sorted()
   found = np.empty((count, k), np.int64)
   left = [np.flatnonzero(pairs.dropped)]
   step = 4096
-  edges = np.searchsorted(place, np.arange(0, count + step, step))
+  edges = np.searchsorted(query, np.arange(0, count + step, step))
   for block, (low, high) in enumerate(zip(edges, edges[1:])):
     start = block * step
     ids = order[start : start + step]
     part = np.empty((len(ids), k), np.int64)
     again = space.decide(
-      place[low:high].astype(np.int64) - start,
+      query[low:high].astype(np.int64) - start,
       order[column[low:high]],
       value[low:high],
       ids,
@@ -101,7 +103,7 @@ def _decide(space, k, order, error, pairs) -> np.ndarray:
 
 
 class _Pairs:
-  """Candidates of N examples, and which examples have too many."""
+  """Candidates of N examples, and the examples with too many of them."""
 
   def __init__(self, count: int, most: int):
     self.most = most
@@ -110,20 +112,39 @@ class _Pairs:
     self._parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
   def open_bound(self, bound: np.ndarray) -> np.ndarray:
-    """The bounds, nothing being within that of a dropped example."""
+    """The bounds; -inf for dropped examples, so that no pair is within."""
     return np.where(self.dropped, np.float32(-np.inf), bound)
 
-  def drop(self, places: np.ndarray) -> None:
-    self.dropped[places] = True
+  def drop(self, examples: np.ndarray) -> None:
+    """Marks examples as having too many candidates."""
+    self.dropped[examples] = True
 
-  def add(self, place, column, value) -> None:
-    self._number += np.bincount(place, minlength=len(self._number))
+  def add(
+    self, query: np.ndarray, column: np.ndarray, value: np.ndarray
+  ) -> None:
+    """Adds candidates (query, column, value), all `[P]`."""
+    self._number += np.bincount(query, minlength=len(self._number))
     self._parts.append(
-      (place.astype(np.int32), column.astype(np.int32), value.copy())
+      (query.astype(np.int32), column.astype(np.int32), value.copy())
     )
 
-  def add_mask(self, within, s, start, first, *, of_rows: bool) -> None:
-    """Adds what is within, to the rows from `start` or columns from `first`."""
+  def add_mask(
+    self,
+    within: np.ndarray,
+    s: np.ndarray,
+    start: int,
+    first: int,
+    *,
+    of_rows: bool,
+  ) -> None:
+    """Adds pairs within the bound to their rows or to their columns.
+
+    Args:
+      within: `[B, N']` bool, whether a pair is within its bound; changed.
+      s: `[B, N']`, half squared distances.
+      start, first: indices of the first row and column.
+      of_rows: whether a row's example gets the pair, or the column's.
+    """
     number = np.count_nonzero(within, axis=1 if of_rows else 0)
     begin = start if of_rows else first
     own = np.arange(begin, begin + len(number))
@@ -145,10 +166,10 @@ class _Pairs:
       self.add(column, row, value)
 
   def sorted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(place, column, value) by place, without the dropped."""
-    place, column, value = (np.concatenate(p) for p in zip(*self._parts))
+    """(query, column, value) by query, without dropped examples."""
+    query, column, value = (np.concatenate(p) for p in zip(*self._parts))
     self._parts = []
-    keep = ~self.dropped[place]
-    place, column, value = place[keep], column[keep], value[keep]
-    by_place = np.argsort(place, kind="stable")
-    return place[by_place], column[by_place], value[by_place]
+    keep = ~self.dropped[query]
+    query, column, value = query[keep], column[keep], value[keep]
+    by_query = np.argsort(query, kind="stable")
+    return query[by_query], column[by_query], value[by_query]

@@ -1,4 +1,4 @@
-"""Proxies from the finished model, and from models that did not see it."""
+"""Proxies from the finished model, and from models without the example."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from memo_tf.proxies import dynamics
 
 
 def final_loss(*, loss: np.ndarray) -> np.ndarray:
-  """Cross-entropy at the last recorded epoch of `[E, N]`: `[N]`.
+  """Cross-entropy at the last recorded epoch: `[N]`.
 
   Nearly constant on a network that fits all its labels.
   """
@@ -15,7 +15,7 @@ def final_loss(*, loss: np.ndarray) -> np.ndarray:
 
 
 def final_margin(*, margin: np.ndarray) -> np.ndarray:
-  """The label's logit less the largest other, at the last epoch: `[N]`."""
+  """The label's logit minus the largest other, at the last epoch: `[N]`."""
   return _last(margin)
 
 
@@ -27,7 +27,7 @@ def final_entropy(*, entropy: np.ndarray) -> np.ndarray:
 def self_confidence(
   *, label_prob: np.ndarray, in_mask: np.ndarray
 ) -> np.ndarray:
-  """Mean probability of the label under the runs that did not see it.
+  """Mean probability of the label under the runs that held the example out.
 
   Out-of-sample, as in confident learning (Northcutt, Jiang & Chuang, 2021,
   arXiv:1911.00068).
@@ -37,7 +37,7 @@ def self_confidence(
     in_mask: `[M, N]` bool.
 
   Returns:
-    `[N]`; NaN where every run saw the example.
+    `[N]`; NaN where every run trained on the example.
   """
   return in_out.held_out_mean(label_prob, in_mask)
 
@@ -45,7 +45,7 @@ def self_confidence(
 def dynamics_from_logits(
   logits: np.ndarray, labels: np.ndarray
 ) -> dict[str, np.ndarray]:
-  """The definitions of the dynamics records.
+  """Training dynamics by their definitions.
 
   Args:
     logits: `[..., N, C]`, at least two classes.
@@ -53,7 +53,7 @@ def dynamics_from_logits(
 
   Returns:
     `[..., N]` float64 of `label_prob`, `max_prob`, `entropy` (nats, 0 ln 0 =
-    0), `loss` (cross-entropy), `margin` (the label's logit less the largest
+    0), `loss` (cross-entropy), `margin` (the label's logit minus the largest
     other), `el2n` (||p - onehot||_2), and bool `correct` (among equal logits
     the lowest class is predicted).
   """
@@ -86,7 +86,7 @@ def dynamics_from_logits(
 
 
 def _last(values: np.ndarray) -> np.ndarray:
-  """The last row that has the example; NaN if none has."""
+  """Last row that has the example; NaN without any."""
   found = np.full(np.shape(values)[1:], np.nan)
   for row in dynamics.epochs_by_examples(values):
     found = np.where(np.isnan(row), found, row)

@@ -1,11 +1,11 @@
-"""Prediction depth: how deep in the network an example is decided.
+"""Prediction depth: the layer of the network at which an example is decided.
 
 A k-nearest-neighbour probe reads each layer; the depth is the first layer from
-which on all probes say what the network finally says (Baldock, Maennel &
-Neyshabur, 2021, arXiv:2106.09647; k = 30).
+which on all probes agree with the network's final prediction (Baldock, Maennel
+& Neyshabur, 2021, arXiv:2106.09647; k = 30).
 
-Probes are asked from the last layer backwards, and an example that one of them
-disagrees on is decided: earlier layers are searched for the others only.
+Probes run from the last layer backwards, and an example on which one of them
+disagrees is decided: earlier layers are searched for the other examples only.
 """
 
 from collections.abc import Sequence
@@ -26,15 +26,15 @@ def prediction_depth(
   reference: str = "predicted",
   block_bytes: int = 2**28,
 ) -> np.ndarray:
-  """The first layer from which on all probes agree with the prediction.
+  """First layer from which on all probes agree with the final prediction.
 
-  An example is never its own neighbour: with itself among them, and k = 1,
-  every depth would be 0.
+  An example is never its own neighbour: otherwise, with k = 1, every depth
+  would be 0.
 
   Args:
-    representations: L arrays `[N, D_l]` of the N examples: the input, what
-      follows each block, the softmax's probabilities.
-    labels: `[N]` int from 0: what the neighbours vote for.
+    representations: L arrays `[N, D_l]` of the N examples: the input, the
+      output of each block, the softmax's probabilities.
+    labels: `[N]` int from 0, the neighbours' votes.
     predicted: `[N]` int, the network's final prediction.
     num_neighbours: k, at most N - 1.
     reference: what a probe must agree with: `predicted` (Baldock et al.) or
@@ -46,7 +46,7 @@ def prediction_depth(
     where the last does not, which the paper leaves undefined.
 
   Raises:
-    ValueError: if arrays do not go together or `reference` is unknown.
+    ValueError: if the arrays' lengths differ or `reference` is unknown.
   """
   labels, predicted = np.asarray(labels), np.asarray(predicted)
   sizes = {len(r) for r in representations} | {len(labels), len(predicted)}
@@ -86,13 +86,13 @@ def probe(
   queries: np.ndarray | None = None,
   block_bytes: int = 2**28,
 ) -> np.ndarray:
-  """What an example's nearest neighbours vote for.
+  """Class that an example's nearest neighbours vote for.
 
   Args:
     features: `[N, D]`.
     labels: `[N]` int from 0.
     num_neighbours: k.
-    queries: ids, int `[Q]`; None: all.
+    queries: ids of the examples to classify, int `[Q]`; None: all.
     block_bytes: as in `neighbours.nearest`.
 
   Returns:
@@ -104,7 +104,7 @@ def probe(
   for _, ids in neighbours.nearest(
     features, num_neighbours, queries=queries, block_bytes=block_bytes
   ):
-    place = num_classes * np.arange(len(ids))[:, None] + labels[ids]
-    votes = np.bincount(place.ravel(), minlength=num_classes * len(ids))
+    vote = num_classes * np.arange(len(ids))[:, None] + labels[ids]
+    votes = np.bincount(vote.ravel(), minlength=num_classes * len(ids))
     found.append(votes.reshape(-1, num_classes).argmax(axis=1))
   return np.concatenate(found)

@@ -1,15 +1,16 @@
-"""Proxies from training dynamics: what each epoch made of each example.
+"""Proxies from training dynamics, the outputs of each example at each epoch.
 
-Every array is `[E, N]`, a row a recorded epoch: of clean images in evaluation
-mode, or what was seen in the training batch, NaN where the example was in none.
-Means are then over the epochs that have it, and NaN if none has.
+Every array is `[E, N]`, one row per recorded epoch: from clean images in
+evaluation mode, or from the training batch, NaN where the example was not
+presented. Means are over the epochs in which the example has a value, and NaN
+without any.
 """
 
 import numpy as np
 
 
 def cumulative_accuracy(*, correct: np.ndarray) -> np.ndarray:
-  """Share of the recorded epochs at which the example is right: `[N]`.
+  """Share of recorded epochs with a correct prediction: `[N]`.
 
   Jiang, Zhang, Talwar & Mozer (2021, arXiv:2002.03206).
   """
@@ -39,12 +40,14 @@ def cartography_confidence(*, label_prob: np.ndarray) -> np.ndarray:
 def cartography_variability(
   *, label_prob: np.ndarray, finite_sample: bool = False
 ) -> np.ndarray:
-  """Deviation over epochs of the label's probability: `[N]`.
+  """Standard deviation over epochs of the label's probability: `[N]`.
+
+  Swayamdipta et al. (2020, arXiv:2009.10795).
 
   Args:
     label_prob: `[E, N]`.
     finite_sample: their code's `include_ci`: sqrt(v + v^2 / (E - 1)), v the
-      variance; NaN under two epochs.
+      variance; NaN with fewer than two epochs.
   """
   values = epochs_by_examples(label_prob)
   known = ~np.isnan(values)
@@ -59,7 +62,7 @@ def cartography_variability(
 
 
 def cartography_correctness(*, correct: np.ndarray) -> np.ndarray:
-  """How many recorded epochs have the example right: `[N]`."""
+  """Number of recorded epochs with a correct prediction: `[N]`."""
   values = epochs_by_examples(correct)
   known = ~np.isnan(values)
   count = np.where(known, values, 0.0).sum(axis=0)
@@ -67,14 +70,17 @@ def cartography_correctness(*, correct: np.ndarray) -> np.ndarray:
 
 
 def forgetting_events(*, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """How often an example is right, and wrong at its next presentation.
+  """Number of times an example is correct, then wrong when next presented.
 
-  Toneva et al. (2019, arXiv:1812.05159). Their code counts an example that was
-  never right as the number of presentations, others as infinity or 1000; here
-  it is NaN beside a mask.
+  Toneva et al. (2019, arXiv:1812.05159). For an example that is never correct
+  their code returns the number of presentations, other code infinity or 1000;
+  here it is NaN, and the mask says so.
+
+  Args:
+    correct: `[E, N]`.
 
   Returns:
-    `[N]` counts, and `[N]` bool: presented, and never right.
+    `[N]` counts, and `[N]` bool: presented, and never correct.
   """
   values = epochs_by_examples(correct)
   events = np.zeros(values.shape[1])
@@ -90,14 +96,14 @@ def forgetting_events(*, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def first_learned(
   *, correct: np.ndarray, epochs: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-  """The first recorded epoch at which the example is right.
+  """First recorded epoch with a correct prediction.
 
   Args:
     correct: `[E, N]`.
-    epochs: `[E]`, how many epochs were finished at each row; None: 1 to E.
+    epochs: `[E]`, number of epochs finished at each row; None: 1 to E.
 
   Returns:
-    `[N]` epochs, and `[N]` bool: recorded, and never right.
+    `[N]` epochs, and `[N]` bool: recorded, and never correct.
   """
   values = epochs_by_examples(correct)
   right = values == 1
@@ -110,14 +116,18 @@ def first_learned(
 def learned_for_good(
   *, correct: np.ndarray, epochs: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-  """The first recorded epoch from which on the example stays right.
+  """First recorded epoch from which on the example stays correct.
 
-  "Iteration learned" of Baldock, Maennel & Neyshabur (2021, arXiv:2106.09647);
-  they compare with the final prediction, we, as other code does, with the
-  label.
+  "Iteration learned" of Baldock, Maennel & Neyshabur (2021, arXiv:2106.09647).
+  They compare with the final prediction; this function, like other code, with
+  the label.
+
+  Args:
+    correct, epochs: as in `first_learned`.
 
   Returns:
-    As `first_learned`; an example that is wrong at its last record never is.
+    As `first_learned`; an example that is wrong at its last recorded epoch is
+    never learned for good.
   """
   values = epochs_by_examples(correct)
   numbers = _epochs(epochs, len(values))
@@ -130,14 +140,17 @@ def learned_for_good(
 
 
 def area_under_margin(*, margin: np.ndarray) -> np.ndarray:
-  """Mean margin of the logits (Pleiss et al., 2020, arXiv:2001.10528): `[N]`."""
+  """Mean margin of the logits: `[N]`.
+
+  Pleiss et al. (2020, arXiv:2001.10528).
+  """
   return _mean(margin)
 
 
 def el2n(
   *, el2n: np.ndarray, epochs: np.ndarray | None = None, at: float | None = 0.1
 ) -> np.ndarray:
-  """Norm of the error, softmax less one-hot, early in training.
+  """Norm of the error, softmax minus one-hot, early in training.
 
   Paul, Ganguli & Dziugaite (2021, arXiv:2107.07075) take one early epoch and
   average over runs.
@@ -145,9 +158,9 @@ def el2n(
   Args:
     el2n: `[E, N]`.
     epochs: `[E]`; None: 1 to E.
-    at: which part of training has passed, in (0, 1]: the nearest record is
-      taken (the earlier of two). None: the mean over all records, as other
-      code has it.
+    at: fraction of training that has passed, in (0, 1]: the nearest recorded
+      epoch is taken (the earlier of two). None: the mean over all epochs, as in
+      other code.
 
   Returns:
     `[N]`.
@@ -156,10 +169,10 @@ def el2n(
 
 
 def summed_loss(*, loss: np.ndarray) -> np.ndarray:
-  """Cumulative sample loss: the sum over recorded epochs: `[N]`.
+  """Cumulative sample loss, the sum over recorded epochs: `[N]`.
 
   Ravikumar et al. (2025). Where some epochs lack the example, the mean of the
-  others counts for them, so that examples compare.
+  other epochs replaces them, so that examples remain comparable.
   """
   return len(loss) * _mean(loss)
 
@@ -167,7 +180,13 @@ def summed_loss(*, loss: np.ndarray) -> np.ndarray:
 def at_part(
   values: np.ndarray, epochs: np.ndarray | None, at: float | None
 ) -> np.ndarray:
-  """The row nearest to a part of training, or the mean over rows: `[N]`."""
+  """Row nearest to a fraction of training, or the mean over rows: `[N]`.
+
+  Args:
+    values: `[E, N]`.
+    epochs: `[E]`, ascending; None: 1 to E.
+    at: the fraction, in (0, 1]; None: the mean.
+  """
   values = epochs_by_examples(values)
   if at is None:
     return _mean(values)
@@ -178,18 +197,18 @@ def at_part(
 
 
 def epochs_by_examples(values: np.ndarray) -> np.ndarray:
-  """As `[E, N]` float64 with at least one row; else ValueError."""
+  """Values as `[E, N]` float64, checked to have at least one row."""
   values = np.asarray(values)
   if values.ndim != 2 or not len(values):
     raise ValueError(
-      "A record must be [E, N], a row an epoch or checkpoint, at least one. "
+      "A run output must be [E, N], one row per epoch or checkpoint. "
       f"Received: {values.shape}"
     )
   return values.astype(np.float64)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
-  """Mean over the rows that have the example; NaN if none has."""
+  """Mean over the rows that have the example; NaN without any."""
   values = epochs_by_examples(values)
   known = ~np.isnan(values)
   with np.errstate(invalid="ignore"):

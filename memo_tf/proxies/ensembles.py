@@ -1,4 +1,4 @@
-"""Proxies from many runs: consistency scores and agreement."""
+"""Proxies from many runs: consistency scores and disagreement."""
 
 from collections.abc import Sequence
 import itertools
@@ -12,9 +12,9 @@ DIVERGENCES = ("jensen_shannon", "symmetric_kl")
 
 
 def cscore(*, correct: np.ndarray, in_mask: np.ndarray) -> np.ndarray:
-  """Share right of the runs that did not see the example, at one ratio.
+  """Share of correct runs among those that held the example out.
 
-  The C-score's one point (Jiang, Zhang, Talwar & Mozer, 2021,
+  The C-score at a single subset ratio (Jiang, Zhang, Talwar & Mozer, 2021,
   arXiv:2002.03206).
 
   Args:
@@ -22,7 +22,7 @@ def cscore(*, correct: np.ndarray, in_mask: np.ndarray) -> np.ndarray:
     in_mask: `[M, N]` bool.
 
   Returns:
-    `[N]`; NaN where every run saw the example.
+    `[N]`; NaN where every run trained on the example.
   """
   return in_out.held_out_mean(correct, in_mask)
 
@@ -32,18 +32,18 @@ def cscore_profile(
   family_correct: Sequence[np.ndarray],
   family_in_mask: Sequence[np.ndarray],
 ) -> np.ndarray:
-  """The C-score: the unweighted mean of `cscore` over subset ratios.
+  """C-score, the unweighted mean of `cscore` over subset ratios.
 
   Args:
-    family_correct: an array `[M, N]` for each ratio.
-    family_in_mask: likewise.
+    family_correct: one array `[M, N]` bool per ratio.
+    family_in_mask: one array `[M, N]` bool per ratio.
 
   Returns:
-    `[N]`; NaN where one ratio has no run that did not see the example.
+    `[N]`; NaN where at some ratio every run trained on the example.
   """
   if not len(family_correct) or len(family_correct) != len(family_in_mask):
     raise ValueError(
-      "A profile takes one array of outcomes and one mask a subset ratio. "
+      "A profile takes one array of outcomes and one mask per subset ratio. "
       f"Received: {len(family_correct)} and {len(family_in_mask)}"
     )
   return np.mean(
@@ -57,7 +57,7 @@ def cscore_profile(
 def ensemble_disagreement(
   *, probabilities: np.ndarray, divergence: str = "jensen_shannon"
 ) -> np.ndarray:
-  """Mean over pairs of runs of the divergence of their predictions.
+  """Mean divergence between the predictions of two runs, over all pairs.
 
   `agr` of Carlini, Erlingsson & Papernot (2019, arXiv:1910.13427), in nats.
 
@@ -90,7 +90,7 @@ def ensemble_disagreement(
     if divergence == "jensen_shannon":
       total = sum(_entropy((p + q) / 2) for p, q in pairs)
       own = _entropy(some).sum(axis=0) * (runs - 1) / 2
-      # Rounding must not turn agreement into a negative divergence.
+      # Rounding must not make a divergence negative.
       found[part] = np.maximum(total - own, 0.0)
     else:
       logs = np.log(np.maximum(some, 1e-10))

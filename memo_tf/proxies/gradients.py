@@ -19,8 +19,8 @@ def grand(
   Args:
     grand: `[K, N]`, at K checkpoints.
     checkpoint_epochs: `[K]`; None: 1 to K.
-    at: which part of training has passed: the nearest checkpoint is taken.
-      None: the mean over checkpoints.
+    at: fraction of training that has passed, in (0, 1]: the nearest checkpoint
+      is taken. None: the mean over checkpoints.
 
   Returns:
     `[N]`.
@@ -34,14 +34,19 @@ def grand_last_layer(
   checkpoint_epochs: np.ndarray | None = None,
   at: float | None = 0.1,
 ) -> np.ndarray:
-  """GraNd of the last layer alone, which has a closed form: `[N]`."""
+  """GraNd of the last layer's weights, which has a closed form: `[N]`.
+
+  Args:
+    grand_last: `[K, N]`.
+    checkpoint_epochs, at: as in `grand`.
+  """
   return dynamics.at_part(grand_last, checkpoint_epochs, at)
 
 
 def tracin_self(*, grand: np.ndarray, learning_rate: np.ndarray) -> np.ndarray:
-  """Self-influence: the sum over checkpoints of learning rate * norm^2.
+  """Self-influence, the sum over checkpoints of learning rate * norm^2.
 
-  TracInCP of Pruthi et al. (2020, arXiv:2002.08484) with an example's own loss.
+  TracInCP of Pruthi et al. (2020, arXiv:2002.08484), of an example on itself.
 
   Args:
     grand: `[K, N]` gradient norms.
@@ -54,7 +59,7 @@ def tracin_self(*, grand: np.ndarray, learning_rate: np.ndarray) -> np.ndarray:
   rates = np.asarray(learning_rate, np.float64)
   if rates.shape != (len(norms),):
     raise ValueError(
-      f"`learning_rate` must be [{len(norms)}], one a checkpoint. Received: "
+      f"`learning_rate` must be [{len(norms)}], one per checkpoint. Received: "
       f"{rates.shape}"
     )
   return rates @ np.square(norms)
@@ -67,7 +72,7 @@ def last_layer_gradient_norm(
   *,
   bias: bool = True,
 ) -> np.ndarray:
-  """Norm of the cross-entropy's gradient by the weights of a dense last layer.
+  """Norm of the gradient of the loss by the weights of a dense last layer.
 
   That gradient is the outer product of the error, p - onehot, and the layer's
   input h (with a 1 for the bias), so its norm is the product of theirs:

@@ -1,7 +1,7 @@
 """Proxies from gradients with respect to the image.
 
-`*_from_gradients` are the definitions; whoever trains accumulates them without
-keeping the gradients, and is tested against these.
+`*_from_gradients` are the definitions. Training accumulates the same values
+without keeping the gradients, and is tested against them.
 """
 
 import numpy as np
@@ -12,15 +12,16 @@ from memo_tf.proxies import dynamics
 def vog_from_gradients(
   gradients: np.ndarray, *, sample: bool = False, squared: bool = False
 ) -> np.ndarray:
-  """Variance of gradients: how the explanation of an example moved.
+  """Variance of gradients: how much an example's gradient changes in training.
 
-  The mean over pixels of the deviation over checkpoints of d logit_y / d pixel
-  (Agarwal, D'souza & Hooker, 2022, arXiv:2008.11600; their ImageNet code).
+  The mean over pixels of the standard deviation over checkpoints of d logit_y /
+  d pixel (Agarwal, D'souza & Hooker, 2022, arXiv:2008.11600; their ImageNet
+  code).
 
   Args:
-    gradients: `[K, N, P]` at K checkpoints.
+    gradients: `[K, N, P]` at K checkpoints, P pixel values.
     sample: divide by K - 1, not K.
-    squared: mean the variance, not its root.
+    squared: take the mean of the variance, not of its root.
 
   Returns:
     `[N]` float64.
@@ -29,7 +30,7 @@ def vog_from_gradients(
   if gradients.ndim != 3 or len(gradients) < 1 + bool(sample):
     raise ValueError(
       "`gradients` must be [K, N, P], K at least 1, or 2 for a sample "
-      f"deviation. Received: {gradients.shape}"
+      f"standard deviation. Received: {gradients.shape}"
     )
   moved = gradients.var(axis=0, ddof=int(sample))
   return (moved if squared else np.sqrt(moved)).mean(axis=1)
@@ -41,13 +42,13 @@ def vog(
   labels: np.ndarray | None = None,
   class_standardized: bool = False,
 ) -> np.ndarray:
-  """Variance of gradients as recorded; as a z-score in its class if asked.
+  """Variance of gradients as recorded, or as a z-score within its class.
 
   Args:
     vog: `[N]`.
     labels: `[N]` int; needed for z-scores.
-    class_standardized: subtract the class's mean, divide by its deviation. A
-      class without deviation gets 0.
+    class_standardized: subtract the class's mean and divide by its standard
+      deviation; 0 where this is 0.
 
   Returns:
     `[N]` float64.
@@ -62,8 +63,8 @@ def vog(
     member = np.asarray(labels) == label
     known = values[member & ~np.isnan(values)]
     if len(known):
-      deviation = known.std()
-      found[member] = (values[member] - known.mean()) / (deviation or 1.0)
+      scale = known.std() or 1.0
+      found[member] = (values[member] - known.mean()) / scale
   return found
 
 
@@ -96,7 +97,7 @@ def curvature_from_gradients(
   step: float | None = None,
   squared: bool = False,
 ) -> np.ndarray:
-  """Curvature of the loss around an image, from gradients at moved images.
+  """Curvature of the loss around an image, from gradients at perturbed images.
 
   The mean over D draws of || g(x + h v) - g(x) ||_2, g the gradient of the
   example's own loss (a sum over a batch, never its mean) by its image, v random
@@ -104,9 +105,9 @@ def curvature_from_gradients(
 
   Args:
     gradients: `[N, P]`, at the images.
-    perturbed: `[D, N, P]`, at the moved images.
-    step: h. None leaves the difference as it is, as their code does; else it
-      is divided by h.
+    perturbed: `[D, N, P]`, at the perturbed images.
+    step: h, by which differences are divided; None: not divided, as in their
+      code.
     squared: with `step` an estimate of Tr(H^2), H the Hessian by the image.
 
   Returns:

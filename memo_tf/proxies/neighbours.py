@@ -1,26 +1,27 @@
-"""Exact nearest neighbours among the examples themselves, at bounded memory.
+"""Exact nearest neighbours of each example among the others, at bounded memory.
 
-The k nearest of an example are the k others (never itself) of least squared
-Euclidean distance, evaluated in float64 from the features' differences; among
-equal distances the lower id. `space` says how, and `all_pairs` how half of the
-products suffice.
+The k nearest neighbours of an example are the k other examples of least squared
+Euclidean distance, evaluated in float64 from differences of the features; ties
+go to the lower id. Module `space` has the search; `all_pairs` saves half of the
+products where all examples are searched.
 """
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 
 from memo_tf.proxies import all_pairs
 from memo_tf.proxies import space as space_lib
 
-# From where on it pays to use each product for both of its examples.
+# Least sizes for which using each product for both of its examples pays off.
 _HALVED_WIDTH = 128
 _HALVED_EXAMPLES = 8192
 
 
 def knn_label_agreement(
   *,
-  representations,
+  representations: Sequence[np.ndarray],
   labels: np.ndarray,
   layer: int = -2,
   num_neighbours: int = 30,
@@ -29,10 +30,10 @@ def knn_label_agreement(
   """Share of an example's nearest neighbours that have its label.
 
   Args:
-    representations: L arrays `[N, D_l]`, L at least 2: input, after each block,
-      softmax.
+    representations: L arrays `[N, D_l]`, L at least 2: the input, the output of
+      each block, the softmax's probabilities.
     labels: `[N]` int.
-    layer: whose neighbours; -2 is what follows the last block.
+    layer: index of the layer; -2 is the output of the last block.
     num_neighbours: k; at most N - 1.
     block_bytes: memory of a block of products.
 
@@ -53,27 +54,27 @@ def nearest(
   queries: np.ndarray | None = None,
   block_bytes: int = 2**28,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-  """The nearest neighbours of examples among all others, as sets.
+  """Nearest neighbours of examples among all others, as sets.
 
   Args:
     features: `[N, D]`, finite; used as float32.
     num_neighbours: k, from 1 to N - 1.
-    queries: ids of the examples to find neighbours of, int; None: all.
+    queries: ids of the examples whose neighbours are wanted, int; None: all.
     block_bytes: memory of a block of products; a copy of the features and a
       few arrays of a block's size come on top.
 
   Yields:
-    For some queries at a time their ids `[B]` and their neighbours' `[B, k]`,
-    each row ascending (by id, not by distance).
+    For one block of queries at a time their ids `[B]` and their neighbours' ids
+    `[B, k]`, each row ascending (by id, not by distance).
 
   Raises:
-    ValueError: if k does not fit, or a feature is not finite.
+    ValueError: if k is out of range, or a feature is not finite.
   """
   features = np.asarray(features)
   if features.ndim != 2 or not 1 <= num_neighbours < len(features):
     raise ValueError(
-      "`features` must be [N, D] with more than `num_neighbours` examples, "
-      f"itself not counted. Received: {features.shape}, {num_neighbours}"
+      "`features` must be [N, D] with N above `num_neighbours`, at least 1. "
+      f"Received: {features.shape}, {num_neighbours}"
     )
   count = len(features)
   queries = np.arange(count) if queries is None else np.asarray(queries)

@@ -1,4 +1,4 @@
-"""What a proxy is: a name, what it needs, which way it points, its formula."""
+"""What a proxy is: a name, what it needs, its sign, its formula."""
 
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ import functools
 import numpy as np
 
 SOURCES = ("clean", "batch")
-# Records of which the table has two kinds: on clean images after an epoch, and
-# (prefix `batch_`) in the training batch before the step.
+# Run outputs that exist twice: from clean images after an epoch, and (prefix
+# `batch_`) from the training batch before the step.
 DYNAMICS = (
   "label_prob",
   "max_prob",
@@ -20,7 +20,7 @@ DYNAMICS = (
   "el2n",
   "correct",
 )
-# A record's prefix says where it was recorded; a formula does not care.
+# Prefixes say where a run output comes from; formulas do not depend on it.
 _PREFIXES = ("batch_", "subset_", "second_")
 
 
@@ -30,13 +30,13 @@ class Proxy:
 
   Attributes:
     name: of the column and the table's entry.
-    needs: names of the records, of `RUN_OUTPUTS`, that `compute` takes.
+    needs: names in `RUN_OUTPUTS` that `compute` takes.
     sign: +1 if a larger value should mean more memorized, -1 if less, None if
-      the proxy is unsigned and is never turned.
+      the proxy is unsigned and is never oriented.
     paper: who proposed it.
-    function: from arrays, by the names of `needs` without prefix, to `[N]`
-      float64, or that and `[N]` bool: see `evaluate`. Further keywords are its
-      settings.
+    function: maps arrays, as keywords by the names of `needs` without prefix,
+      to `[N]` float64, or to that and `[N]` bool: see `evaluate`. Further
+      keywords are its settings.
   """
 
   name: str
@@ -45,8 +45,10 @@ class Proxy:
   paper: str
   function: Callable[..., np.ndarray | tuple[np.ndarray, np.ndarray]]
 
-  def compute(self, **arrays):
-    """Calls `function` with records by their names, and with its settings."""
+  def compute(
+    self, **arrays: object
+  ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+    """Result of `function` on run outputs by name, and settings."""
     return self.function(**{_plain(name): v for name, v in arrays.items()})
 
   def from_source(self, source: str) -> "Proxy":
@@ -70,38 +72,39 @@ class Proxy:
       ),
     )
 
-  def with_settings(self, **settings) -> "Proxy":
-    """The same proxy with keywords of its function set."""
+  def with_settings(self, **settings: object) -> "Proxy":
+    """The same proxy with settings of its function."""
     return dataclasses.replace(
       self, function=functools.partial(self.function, **settings)
     )
 
 
 def evaluate(
-  proxy: Proxy, records: Mapping[str, object], **settings
+  proxy: Proxy, outputs: Mapping[str, object], **settings: object
 ) -> tuple[np.ndarray, np.ndarray]:
-  """A proxy of one recording run.
+  """Values of a proxy for one recording run.
 
   Args:
-    proxy: an entry of the table, or one's own.
-    records: arrays by the names of `RUN_OUTPUTS`; more than it needs may be there.
+    proxy: an entry of the table, or a custom one.
+    outputs: arrays by the names of `RUN_OUTPUTS`; may hold more than needed.
     **settings: of the proxy's function.
 
   Returns:
-    `[N]` float64, NaN where the proxy has no value, and `[N]` bool: where that
-    is because what it waits for (learning; second-split forgetting) never
-    came, not because nothing was recorded.
+    `[N]` float64, NaN where the proxy has no value, and `[N]` bool, true where
+    it has none because the event that it dates (being learned, being forgotten
+    in the second split) never happened, not because nothing was recorded.
 
   Raises:
-    ValueError: if a record is missing, or the function returns something else.
+    ValueError: if a run output is missing, or the function's result has a wrong
+      dtype or shape.
   """
-  missing = [name for name in proxy.needs if name not in records]
+  missing = [name for name in proxy.needs if name not in outputs]
   if missing:
     raise ValueError(
-      f"Proxy {proxy.name} needs the records {', '.join(proxy.needs)}. "
+      f"Proxy {proxy.name} needs the run outputs {', '.join(proxy.needs)}. "
       f"Missing: {', '.join(missing)}"
     )
-  found = proxy.compute(**{n: records[n] for n in proxy.needs}, **settings)
+  found = proxy.compute(**{n: outputs[n] for n in proxy.needs}, **settings)
   values, never = found if isinstance(found, tuple) else (found, None)
   values = np.asarray(values)
   never = np.zeros(values.shape, bool) if never is None else np.asarray(never)
@@ -123,12 +126,15 @@ def evaluate(
 def average(
   found: Sequence[tuple[np.ndarray, np.ndarray]],
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Mean over recording runs, of what `evaluate` returned for each.
+  """Mean of a proxy over recording runs.
+
+  Args:
+    found: the result of `evaluate` for each run.
 
   Returns:
-    `[N]`: the mean over the runs in which the proxy has a value, NaN without
-    one; and `[N]` in [0, 1]: of the runs that recorded the example, the share
-    in which what it waits for never came. `with_never` puts both together.
+    `[N]`, the mean over the runs in which the proxy has a value, NaN without
+    any; and `[N]` in [0, 1], among the runs that recorded the example the share
+    in which the event never happened. `with_never` combines both.
   """
   if not found:
     raise ValueError("An average takes one recording run or more. Received: 0")
@@ -146,13 +152,13 @@ def with_never(
 ) -> np.ndarray:
   """Values in which `never` counts as `bound`, so that all can be ranked.
 
-  Every proxy that waits for something is larger the later it comes; so `never`
-  is above all. With shares of runs this is the mean over runs, each `never`
-  counted as `bound`.
+  Every proxy that dates an event is larger the later the event happens, so
+  `never` is above all values. With shares of runs this is the mean over runs,
+  each `never` counted as `bound`.
 
   Args:
-    values: `[N]`, NaN where it never came in any run.
-    never: `[N]` bool, or the share of runs in which it never came.
+    values: `[N]`, NaN where the event never happened in any run.
+    never: `[N]` bool, or the share of runs in which it never happened.
     bound: None takes one more than the largest value.
 
   Returns:
@@ -168,7 +174,7 @@ def with_never(
 
 
 def oriented(proxy: Proxy, values: np.ndarray) -> np.ndarray:
-  """`sign * values`: larger means more memorized, if the proxy is right.
+  """`sign * values`, so that larger should mean more memorized.
 
   Raises:
     ValueError: for an unsigned proxy, which has no such direction.
@@ -179,7 +185,7 @@ def oriented(proxy: Proxy, values: np.ndarray) -> np.ndarray:
 
 
 def _plain(name: str) -> str:
-  """A record's name without the prefix that says where it was recorded."""
+  """Name of a run output without the prefix that says where it comes from."""
   for prefix in _PREFIXES:
     name = name.removeprefix(prefix)
   return name

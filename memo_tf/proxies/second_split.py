@@ -1,4 +1,4 @@
-"""Second-split forgetting: what training on other data makes one forget."""
+"""Second-split forgetting: how soon other training data erase an example."""
 
 import numpy as np
 
@@ -8,19 +8,20 @@ from memo_tf.proxies import dynamics
 def second_split_forgetting(
   *, correct: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """The epoch of the second split after which an example stays wrong.
+  """Epoch of the second training from which on an example stays wrong.
 
   A model is trained on one half of the data and then on the other; at each
   epoch of the second training the first half is evaluated (Maini, Garg, Lipton
-  & Kolter, 2022, arXiv:2210.15031). 1: wrong at every epoch. Their code counts
-  an example that is right at the end as E + 1; here it is NaN beside a mask.
-  Wrong labels are forgotten early; rare examples are not, though memorized.
+  & Kolter, 2022, arXiv:2210.15031). 1: wrong at every epoch. For an example
+  that is correct at the end their code returns E + 1; here it is NaN, and the
+  mask says so. Wrong labels are forgotten early; rare examples are not, though
+  memorized.
 
   Args:
     correct: `[E, N]`, NaN for examples that are not in the first half.
 
   Returns:
-    `[N]`, 1 to E, and `[N]` bool: in the first half, and right at the end.
+    `[N]`, 1 to E, and `[N]` bool: in the first half, and correct at the end.
   """
   values = dynamics.epochs_by_examples(correct)
   last_right = np.zeros(values.shape[1])

@@ -1,10 +1,10 @@
-"""Settings of formulas: where published code disagrees, by name.
+"""Settings of proxies' formulas, for where published code disagrees.
 
     el2n.at=none,cartography_variability.finite_sample=true
 
-Only of what is computed from records, so that it may be changed at any time;
-what a run records has flags of its own (`settings_lib.ProxiesConfig`). docs/method.md
-says what each means.
+Only settings of what is computed from run outputs, so that they can be changed
+at any time; what a run writes has flags of its own (group `ProxiesConfig` of
+the settings). docs/method.md explains each.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def _boolean(text: str) -> bool:
 
 
 def _part(text: str) -> float | None:
-  """A part of training; None: the mean over all of it."""
+  """Fraction of training that has passed; None: the mean over all of it."""
   try:
     value = None if text == "none" else float(text)
   except ValueError:
@@ -37,7 +37,7 @@ def _divergence(text: str) -> str:
   return text
 
 
-# (proxy, keyword of its function) and how the value is read.
+# Parser of the value, by (proxy, keyword of its function).
 SETTINGS: dict[tuple[str, str], Callable[[str], object]] = {
   ("cartography_variability", "finite_sample"): _boolean,
   ("el2n", "at"): _part,
@@ -49,15 +49,18 @@ SETTINGS: dict[tuple[str, str], Callable[[str], object]] = {
 
 
 def parse(texts: Iterable[str]) -> dict[str, dict[str, object]]:
-  """Keywords of each proxy, from `PROXY.SETTING=VALUE`; the last one counts.
+  """Settings of each proxy, by its name and keyword.
+
+  Args:
+    texts: `PROXY.SETTING=VALUE` each; the last one of a setting counts.
 
   Raises:
-    ValueError: that says what there is, or what a value may be.
+    ValueError: if a setting is unknown or its value not allowed.
   """
   found: dict[str, dict[str, object]] = {}
   for text in texts:
-    place, equals, value = text.partition("=")
-    proxy, _, keyword = place.partition(".")
+    name, equals, value = text.partition("=")
+    proxy, _, keyword = name.partition(".")
     if not equals or (proxy, keyword) not in SETTINGS:
       known = ", ".join(f"{p}.{k}" for p, k in SETTINGS)
       raise ValueError(
@@ -67,7 +70,7 @@ def parse(texts: Iterable[str]) -> dict[str, dict[str, object]]:
       read = SETTINGS[proxy, keyword](value)
     except ValueError as error:
       raise ValueError(
-        f"{place} must be {error}. Received: {value!r}"
+        f"{name} must be {error}. Received: {value!r}"
       ) from error
     found.setdefault(proxy, {})[keyword] = read
   return found

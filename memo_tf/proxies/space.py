@@ -1,18 +1,19 @@
 """Exact nearest neighbours from inexact products.
 
-Neighbours are found from blocks of float32 matrix products and bounds on what
-rounding can do to them:
+Neighbours are found from blocks of float32 matrix products and bounds on their
+rounding errors:
 
     s(x, y) = |x|^2 / 2 + |y|^2 / 2 - x.y
 
-is half of the squared distance, and its float32 value off by at most
-e = g (|x| + R)^2, with R the largest norm and g of order D 2^-24. So whoever is
-more than 2 e below the k-th least value is in, more than 2 e above it is out,
-and only those between are evaluated in float64. Rows where too many are between
-(features that hardly differ) are multiplied again in float64, where g is of
-order D 2^-53.
+is half of the squared distance, and its float32 value is off by at most
+e = g (|x| + R)^2, with R the largest norm and g of order D 2^-24. So a
+candidate more than 2 e below the k-th least value is a neighbour, one more than
+2 e above it is not, and only those between are evaluated in float64. Rows with
+too many of those (features that hardly differ) are multiplied again in float64,
+where g is of order D 2^-53.
 """
 
+from collections.abc import Callable
 import math
 
 import numpy as np
@@ -21,17 +22,24 @@ import numpy as np
 _GROUP = 16
 # A row with more undecided than this is multiplied again in float64.
 _UNDECIDED = 256
-# Pairs whose differences are taken at once.
+# Bytes of the differences of pairs that are computed at once.
 _PAIR_BYTES = 2**25
 
 
+# From (query, group, bound) to (query, column, value), see `_minima`.
+Members = Callable[
+  [np.ndarray, np.ndarray, np.ndarray],
+  tuple[np.ndarray, np.ndarray, np.ndarray],
+]
+
+
 class Space:
-  """Features, prepared for products with all others."""
+  """Features of all examples, prepared for products with each other."""
 
   def __init__(self, features: np.ndarray, rows: int):
     self.features = np.ascontiguousarray(features, np.float32)
     count, depth = self.features.shape
-    # Distances do not see the mean; rounding does.
+    # Distances do not depend on the mean; rounding errors do.
     self.mean = self.features.mean(axis=0, dtype=np.float64).astype(np.float32)
     # (y, |y|^2 / 2, 1), so that (-x, 1, |x|^2 / 2) times it is s(x, y).
     self.right = np.empty((count, depth + 2), np.float32)
@@ -52,26 +60,27 @@ class Space:
     self._twins: np.ndarray | None = None
 
   def nearest(self, rows: np.ndarray, k: int) -> np.ndarray:
-    """`[B, k]` ids of some rows' neighbours, ascending."""
+    """Ids `[B, k]` of the neighbours of some examples, ascending."""
     products = self.products[: len(rows)]
     np.matmul(left_factor(self.right[rows]), self.right.T, out=products)
     found = np.empty((len(rows), k), np.int64)
     again = self._select(products, rows, k, 2.0**-24, found)
     step = max(1, len(self.products) // 4)
     for start in range(0, len(again), step):
-      places = again[start : start + step]
-      part = np.empty((len(places), k), np.int64)
+      queries = again[start : start + step]
+      part = np.empty((len(queries), k), np.int64)
       self._select(
-        self._float64_products(rows[places]), rows[places], k, 2.0**-53, part
+        self._float64_products(rows[queries]), rows[queries], k, 2.0**-53, part
       )
-      found[places] = part
+      found[queries] = part
     found.sort(axis=1)
     return found
 
   def error(self, rows: np.ndarray, unit: float) -> np.ndarray:
-    """Twice the most by which some rows' products may be off: 2 e.
+    """Twice the largest rounding error of some rows' products, 2 e: `[B]`.
 
-    Rounding of a sum of D + 2 products, of the squares and of centring.
+    It includes the rounding of a sum of D + 2 products, of the squares and of
+    centring.
     """
     share = (self.features.shape[1] / 2 + 4) * 1.05 * unit
     return 2 * share * np.square(self.norm[rows] + self.norm.max())
@@ -92,70 +101,91 @@ class Space:
     return found
 
   def _select(self, s, rows, k, unit, found) -> np.ndarray:
-    """Fills `found` from s `[B, N]`; the places left for a better s.
+    """Fills `found` from s `[B, N]`; indices of the rows that it leaves.
 
-    With s in float64 (unit 2^-53) none is left.
+    With s in float64 (unit 2^-53) it leaves none.
     """
     error = self.error(rows, unit)
     s[np.arange(len(rows)), rows] = np.inf  # never its own neighbour
     near, wide, bound, members = candidates(s, k, error)
     final = unit < 2.0**-24
     again = np.flatnonzero(wide) if not final else np.zeros(0, np.int64)
-    place, column, value = members(*np.nonzero(near), bound)
-    left = self.decide(place, column, value, rows, k, error, found, final)
+    row, group = np.nonzero(near)
+    query, column, value = members(row, group, bound)
+    left = self.decide(query, column, value, rows, k, error, found, final)
     if final:
       for b in np.flatnonzero(wide):
         column = np.flatnonzero(s[b] <= bound[b])
-        place = np.full(len(column), b)
-        self.decide(place, column, s[b, column], rows, k, error, found, final)
+        query = np.full(len(column), b)
+        self.decide(query, column, s[b, column], rows, k, error, found, final)
     return np.concatenate([again, left])
 
-  def decide(self, place, column, value, rows, k, error, found, final):
-    """Of candidates (place, column, value), sorted by place, takes the k least.
+  def decide(
+    self,
+    query: np.ndarray,
+    column: np.ndarray,
+    value: np.ndarray,
+    rows: np.ndarray,
+    k: int,
+    error: np.ndarray,
+    found: np.ndarray,
+    final: bool,
+  ) -> np.ndarray:
+    """Writes each row's k least candidates to `found`.
+
+    Args:
+      query: `[P]` int, index of each candidate's row in `rows`, ascending.
+      column: `[P]` int, id of the candidate.
+      value: `[P]`, its s.
+      rows: `[B]`, ids of the examples that are searched.
+      k: number of neighbours.
+      error: `[B]`, of s, see `Space.error`.
+      found: `[B, k]`, filled with ids.
+      final: whether every row must be decided.
 
     Returns:
-      Places with too many candidates too close to each other, if not `final`.
+      Indices of rows with too many candidates too close to each other, whose
+      products need more precision; none if `final`.
     """
-    if not len(place):
+    if not len(query):
       return np.zeros(0, np.int64)
-    order = np.lexsort((value, place))
-    place, column, value = place[order], column[order], value[order]
-    places, first, row = np.unique(
-      place, return_index=True, return_inverse=True
+    order = np.lexsort((value, query))
+    query, column, value = query[order], column[order], value[order]
+    queries, first, row = np.unique(
+      query, return_index=True, return_inverse=True
     )
     kth = value[first + k - 1].astype(np.float64)
-    sure = value < (kth - error[places])[row]
-    open_ = ~sure & (value <= (kth + error[places])[row])
-    num_sure = np.bincount(row[sure], minlength=len(places))
-    num_open = np.bincount(row[open_], minlength=len(places))
-    left = np.zeros(len(places), bool)
+    sure = value < (kth - error[queries])[row]
+    open_ = ~sure & (value <= (kth + error[queries])[row])
+    num_sure = np.bincount(row[sure], minlength=len(queries))
+    num_open = np.bincount(row[open_], minlength=len(queries))
+    left = np.zeros(len(queries), bool)
     if not final:
       left = num_open > _UNDECIDED
     # The open ones of a row in the order of their distance, then of their id;
     # where all of them are needed any order does.
     ranked = open_ & (num_sure + num_open > k)[row] & ~left[row]
-    distance = np.zeros(len(place))
+    distance = np.zeros(len(query))
     distance[ranked] = self._distances(
-      rows[place[ranked]], column[ranked], twins=final
+      rows[query[ranked]], column[ranked], twins=final
     )
     order = np.lexsort((column, distance, ~sure, row))
     order = order[(sure | open_)[order]]
     counts = num_sure + num_open
     rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
     order = order[(rank < k) & ~left[row[order]]]
-    found[places[~left]] = column[order].reshape(-1, k)
-    return places[left]
+    found[queries[~left]] = column[order].reshape(-1, k)
+    return queries[left]
 
   def _distances(self, one, other, *, twins: bool) -> np.ndarray:
     """Squared distances of pairs of examples, from differences in float64."""
+    inverse: np.ndarray | slice = slice(None)
     if twins:
-      # What float64 leaves open is mostly twins: one distance serves them all.
+      # Ties in float64 are mostly equal features: compute each distance once.
       pairs, inverse = np.unique(
         one * len(self.features) + self._twin()[other], return_inverse=True
       )
       one, other = np.divmod(pairs, len(self.features))
-    else:
-      inverse = slice(None)
     found = np.empty(len(one))
     step = max(1, _PAIR_BYTES // (8 * self.features.shape[1]))
     for start in range(0, len(one), step):
@@ -167,7 +197,7 @@ class Space:
     return found[inverse]
 
   def _twin(self) -> np.ndarray:
-    """`[N]`: the first example with the same features."""
+    """Id of the first example with the same features, `[N]`."""
     if self._twins is None:
       rows = self.features + np.float32(0)  # -0 is 0
       whole = rows.view(f"V{4 * rows.shape[1]}").ravel()
@@ -186,13 +216,20 @@ def left_factor(right: np.ndarray) -> np.ndarray:
   return left
 
 
-def candidates(s: np.ndarray, k: int, error: np.ndarray):
-  """Who may be among the k least of each row of s, that is off by error / 2.
+def candidates(
+  s: np.ndarray, k: int, error: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Members]:
+  """Groups of columns that may have one of the k least values of a row of s.
+
+  Args:
+    s: `[B, N]`, off by at most error / 2.
+    k: number of neighbours.
+    error: `[B]`.
 
   Returns:
-    For groups of columns whether they have such, `[B, G]`; the rows with too
-    many, `[B]`, none of which are in the first; the bound that they keep to,
-    `[B]`; and the function of `_minima`.
+    `[B, G]` bool, whether a group of columns has a candidate; `[B]` bool, rows
+    with too many candidates, which have none in the former; `[B]`, the bound
+    on candidates; and the function of `_minima`.
   """
   minima, members = _minima(s, k)
   bound = np.partition(minima, k - 1, axis=1)[:, k - 1]
@@ -203,11 +240,11 @@ def candidates(s: np.ndarray, k: int, error: np.ndarray):
   return near, wide, bound, members
 
 
-def _minima(s: np.ndarray, k: int):
-  """Minima of groups of columns, and a function to their members.
+def _minima(s: np.ndarray, k: int) -> tuple[np.ndarray, Members]:
+  """Minima of groups of columns, and a function that lists their members.
 
-  Group g has the columns g, g + G, g + 2 G, …, so that one pass over contiguous
-  memory finds all minima; the columns beyond have groups of their own.
+  Group g has the columns g, g + G, g + 2 G, ..., so that one pass over
+  contiguous memory finds all minima; each column beyond is a group of its own.
   """
   size = _GROUP if s.shape[1] >= 8 * k * _GROUP else 1
   groups = s.shape[1] // size
@@ -215,15 +252,17 @@ def _minima(s: np.ndarray, k: int):
   minima = s[:, :whole].reshape(len(s), size, groups).min(axis=1)
   minima = np.concatenate([minima, s[:, whole:]], axis=1)
 
-  def members(place, group, bound):
-    """(place, column, value) of members within their row's bound, by place."""
+  def members(
+    query: np.ndarray, group: np.ndarray, bound: np.ndarray
+  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(query, column, value) of members within their row's bound, by query."""
     column = group[:, None] + groups * np.arange(size)
     column[group >= groups] = -1
     column[group >= groups, 0] = whole + group[group >= groups] - groups
-    value = s[place[:, None], column]
+    value = s[query[:, None], column]
     value[column < 0] = np.inf
-    keep = value <= bound[place][:, None]
-    place = np.broadcast_to(place[:, None], keep.shape)
-    return place[keep], column[keep], value[keep]
+    keep = value <= bound[query][:, None]
+    query = np.broadcast_to(query[:, None], keep.shape)
+    return query[keep], column[keep], value[keep]
 
   return minima, members

@@ -1,7 +1,8 @@
-"""The table of proxies: what each needs, which way it points, who proposed it.
+"""Table of proxies: what each needs, its sign, and who proposed it.
 
-`RUN_OUTPUTS` says what each record is. Values stay raw; only `oriented` turns them.
-A custom proxy is a function in a file of this folder and a line here.
+`RUN_OUTPUTS` defines what a proxy may need. Values are not oriented; only
+`proxy.oriented` applies the sign. A new proxy is a function in a file of this
+folder and a line here.
 """
 
 from memo_tf.proxies import confidence
@@ -14,6 +15,7 @@ from memo_tf.proxies import neighbours
 from memo_tf.proxies import second_split
 from memo_tf.proxies.proxy import Proxy
 
+# What runs write, and arrays from the predictions of many runs.
 # E recorded epochs, K checkpoints, L probes, M subset runs, R runs, N examples.
 # The dynamics are of clean images in evaluation mode; `batch_...` are of the
 # training batch, augmented, in training mode, before the step, NaN where the
@@ -24,8 +26,8 @@ RUN_OUTPUTS = {
   "max_prob": "[E, N]: largest probability",
   "entropy": "[E, N]: of the prediction, in nats",
   "loss": "[E, N]: cross-entropy with the label",
-  "margin": "[E, N]: the label's logit less the largest other",
-  "el2n": "[E, N]: norm of softmax less one-hot",
+  "margin": "[E, N]: the label's logit minus the largest other",
+  "el2n": "[E, N]: norm of softmax minus one-hot",
   "correct": "bool [E, N]: the label is predicted",
   "batch_label_prob": "as label_prob, in the training batch",
   "batch_max_prob": "as max_prob, in the training batch",
@@ -44,14 +46,14 @@ RUN_OUTPUTS = {
   "representations": "L arrays [N, D_l]: input, after each block, softmax",
   "predicted": "int [N]: the finished model's prediction",
   "labels": "int [N]: given labels",
-  "subset_correct": "bool [M, N]: right, by each subset run",
-  "subset_label_prob": "[M, N]: probability of the label, by each subset run",
-  "in_mask": "bool [M, N]: whether a subset run saw the example",
+  "subset_correct": "bool [M, N]: the label is predicted, by subset run",
+  "subset_label_prob": "[M, N]: probability of the label, by subset run",
+  "in_mask": "bool [M, N]: whether a subset run trained on the example",
   "family_correct": "subset_correct of several subset ratios, a list",
   "family_in_mask": "in_mask of several subset ratios, a list",
   "probabilities": "[R, N, C]: predictions of R runs",
-  "second_correct": "float [E, N]: right after each epoch of a second training "
-  "on the examples held out; NaN for those",
+  "second_correct": "float [E, N]: the label is predicted after each epoch of "
+  "a second training on the held-out examples; NaN for those",
 }
 
 _JIANG = "Jiang, Zhang, Talwar & Mozer 2021, arXiv:2002.03206"

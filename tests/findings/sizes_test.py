@@ -210,7 +210,7 @@ class WrittenStudyTest(absltest.TestCase):
     text = "\n".join(sizes.summary_lines([self.study]))
 
     self.assertIn("Mean memorization", text)
-    self.assertIn("With 40 runs a size", text)
+    self.assertIn("With 40 runs per size", text)
 
   def page(self, report_images="shown") -> str:
     directory = directory_lib.StudyDirectory(self.create_tempdir().full_path)

@@ -221,7 +221,7 @@ class RefusalTest(absltest.TestCase):
     )
     self.refused("another order", labels=[1, 0, 1], scores=[0.1, 0.2, 0.3])
     self.refused("other labels", labels=[0, 0, 1], scores=[0.1, 0.2, 0.3])
-    self.refused("one length", labels=[0, 1, 1], scores=[0.1, 0.2])
+    self.refused("equal length", labels=[0, 1, 1], scores=[0.1, 0.2])
 
   def test_no_file_and_no_archive(self):
     path = self.create_tempfile(content="not an archive").full_path

@@ -51,8 +51,8 @@ class ConsistencyTest(absltest.TestCase):
 
 class DisagreementTest(parameterized.TestCase):
   def test_by_hand(self):
-    # Runs sure of different classes: ln 2. The same: 0. A pair of three differs:
-    # 2 of 3 pairs.
+    # Runs sure of different classes: ln 2; of the same: 0. Where one of three
+    # differs: 2 of 3 pairs.
     one, other = [1.0, 0.0], [0.0, 1.0]
     two = np.array([[one, one], [other, one]])
     three = np.array([[one], [one], [other]])

@@ -141,7 +141,7 @@ class NeighboursTest(parameterized.TestCase):
     self.assertLess(peak, 6 * block + 3 * features.nbytes + 4000 * 5 * 8 * 3)
 
   def test_rejects(self):
-    with self.assertRaisesRegex(ValueError, "more than `num_neighbours`"):
+    with self.assertRaisesRegex(ValueError, "N above `num_neighbours`"):
       nearest(np.zeros((3, 2)), 3)
     for bad in (np.nan, np.inf):
       with self.assertRaisesRegex(ValueError, "finite"):

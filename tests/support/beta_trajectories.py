@@ -1,20 +1,22 @@
-"""`beta_trajectories`: studies over sizes whose trajectories are known.
+"""Simulated studies over sizes whose trajectories are known.
 
-An example's out-probability at a size is drawn from that size's Beta law, its
-in-probability is at least 0.95, and its memorization is the difference. The
-shares of the shape classes are chosen:
+An example's out-probability at a size is drawn from that size's Beta
+distribution, its in-probability is at least 0.95, and its memorization is the
+difference. The shares of the shape classes are chosen:
 
-* constant: one draw from the law of a random size, for all sizes;
-* increasing, decreasing: the two ends from the laws of the first and the last
-  size, at least `clear_change` apart; between them at random, monotone;
-* cap, u: both ends and an inner peak from the laws of their sizes, the peak at
-  least `clear_change` beyond both; monotone on either side;
+* constant: one draw from the distribution of a random size, for all sizes;
+* increasing, decreasing: the two ends from the distributions of the first and
+  the last size, at least `clear_change` apart; between them at random,
+  monotone;
+* cap, u: both ends and an inner peak from the distributions of their sizes, the
+  peak at least `clear_change` beyond both; monotone on either side;
 * other: up, down and up again (or the mirror image) by at least
-  `clear_change`, from one level to another and back; of four sizes on.
+  `clear_change`, from one level to another and back; at least four sizes.
 
 Runs of all sizes share their subsets. With `run_correlation` above 0, an
-example's outcomes at all sizes also share what is peculiar to a run (a Gaussian
-copula), as where a held-out image is easy because a look-alike is in the subset.
+example's outcomes at all sizes also share a component of each run (a Gaussian
+copula), as where a held-out image is easy because a similar one is in the
+subset.
 """
 
 import dataclasses
@@ -91,8 +93,8 @@ def simulate_study(
     num_subsets: M.
     shares: of each shape class; those of `DEFAULT_SHARES` by default. Scaled to
       sum to 1; counts are rounded, the largest class takes the rest.
-    beta: the two parameters of the out-probability's law, one pair for all sizes
-      or a pair a size.
+    beta: the two parameters of the out-probability's Beta distribution, one
+      pair for all sizes or one pair per size.
     ratio: of a subset; blocks of 10 runs with exact margins, so in tenths.
     clear_change: least change of a case that is not constant, in (0, 0.9].
     run_correlation: correlation of the latent normals behind the outcomes of an
@@ -103,8 +105,8 @@ def simulate_study(
     A `SimulatedStudy`.
 
   Raises:
-    ValueError: for arguments out of range, or laws that hardly ever give changes
-      so large.
+    ValueError: for arguments out of range, or distributions that hardly ever
+      give such large changes.
   """
   shares = dict(DEFAULT_SHARES if shares is None else shares)
   _check(

@@ -1,9 +1,9 @@
-"""Which cheap scores follow memorization at one size, and how surely.
+"""How well cheap scores follow memorization at one size, with intervals.
 
-Each criterion has an estimate, an interval over the runs drawn again (see
+Each criterion has an estimate, an interval over redrawn runs (module
 `measured`), and for the correlations a version corrected for the noise of both
-scores, r / sqrt(reliability * reliability) (Spearman, 1904), which may exceed
-1: reliabilities are estimates, taken as known. Proxies must be oriented, larger
+scores, r / sqrt(reliability * reliability) (Spearman, 1904). It may exceed 1:
+reliabilities are estimates, taken as known. Proxies must be oriented, larger
 meaning more memorized; an unsigned one is compared as it is.
 """
 
@@ -16,7 +16,7 @@ import pandas as pd
 from memo_tf.analysis import ranking
 from memo_tf.analysis.proxies import measured
 
-# Rows of replicates done at once, in numbers.
+# Numbers of replicates' rows that are processed at once.
 _AT_ONCE = 2**21
 COLUMNS = (
   "criterion",
@@ -34,17 +34,18 @@ COLUMNS = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ComparisonSettings:
-  """How proxies are compared.
+  """Settings of the comparison of proxies with memorization.
 
   Attributes:
-    memorized: the memorization from which on an example counts as memorized
+    memorized: least memorization of an example that counts as memorized
       (Feldman & Zhang's 0.25).
-    top_fraction: which part of the examples the top-k overlap is of.
+    top_fraction: k of the top-k overlap, as a fraction of the examples.
     bins: inner edges of the bins of memorization within which correlations are
-      taken.
-    min_bin: the fewest examples for which a bin has one.
-    kendall_resamples: replicates that Kendall's interval uses, which are slow.
-    confidence: of the intervals.
+      computed.
+    min_bin: least number of examples of such a bin.
+    kendall_resamples: number of replicates for Kendall's interval, which is
+      slow.
+    confidence: of the intervals, in (0, 1).
   """
 
   memorized: float = 0.25
@@ -67,14 +68,15 @@ def compare_at_size(
   Args:
     memorization: of N examples.
     proxy: of the same examples, oriented.
-    planted: `[N]` bool, wrong labels known to be so; None if there are none.
+    planted: `[N]` bool, planted wrong labels; None if there are none.
     settings: None for the defaults.
 
   Returns:
-    A row a criterion with `COLUMNS`: spearman, pearson, kendall, top_overlap,
-    auroc_memorized, auroc_planted, spearman_within (the mean over bins of
-    memorization, weighted by their examples) and spearman_within_LOW_HIGH for
-    each bin. NaN where it is not defined; `corrected` for spearman and pearson.
+    A table with `COLUMNS` and one row per criterion: spearman, pearson,
+    kendall, top_overlap, auroc_memorized, auroc_planted, spearman_within (the
+    mean over bins of memorization, weighted by their examples) and
+    spearman_within_LOW_HIGH for each bin. NaN where a criterion is undefined;
+    `corrected` for spearman and pearson.
   """
   settings = settings or ComparisonSettings()
   known, one, other = measured.replicate_rows(memorization, proxy)
@@ -112,7 +114,7 @@ def compare_sizes(
 
   Args:
     memorization: by size.
-    proxies: by name, then by size; raw. A proxy may lack sizes.
+    proxies: by name, then by size; not oriented. A proxy may lack sizes.
     signs: by name: +1, -1, or None for an unsigned one.
     planted, settings: as in `compare_at_size`.
 
@@ -139,7 +141,14 @@ def compare_sizes(
 def criterion(
   name: str, values: np.ndarray, count: int, settings: ComparisonSettings
 ) -> dict:
-  """Estimate and interval from `[R + 1]` values, the estimate first."""
+  """Row of a criterion with its estimate and interval.
+
+  Args:
+    name: of the criterion.
+    values: `[R + 1]`, the estimate and its replicates.
+    count: number of examples.
+    settings: of the comparison.
+  """
   signed = name.startswith(("spearman", "pearson", "kendall"))
   low, high = measured.interval(
     values[0],
@@ -159,7 +168,12 @@ def criterion(
 def corrected(
   row: dict, one: measured.Measured, other: measured.Measured
 ) -> dict:
-  """A correlation without the noise of both scores; NaN if that is unknown."""
+  """Columns of a correlation corrected for noise; NaN if that is unknown.
+
+  Args:
+    row: from `criterion`.
+    one, other: the two scores, for their reliabilities.
+  """
   kind = {
     "spearman": "rank_reliability",
     "pearson": "reliability",
@@ -184,7 +198,7 @@ def correlations(
 ) -> dict[str, np.ndarray]:
   """Spearman, Pearson and Kendall of each row of `[R, N]`.
 
-  `rank` has the ranks of `other`, if they are known.
+  `rank` may give the ranks of `other`, if they are known.
   """
   some = slice(0, settings.kendall_resamples + 1)
   rank = _ranks(other) if rank is None else rank
@@ -217,20 +231,20 @@ def _by_rows(one, other, rank, settings) -> dict[str, tuple[np.ndarray, int]]:
     ),
     count,
   )
-  # Bins are those of the estimate in every replicate.
-  place = np.digitize(one[0], settings.bins)
+  # All replicates use the bins of the estimate.
+  bin_of = np.digitize(one[0], settings.bins)
   edges = ("low", *(f"{edge:.2f}" for edge in settings.bins), "high")
-  within, total = 0.0, 0
-  bins = {}
+  within, total = np.zeros(()), 0
+  bins: dict[str, tuple[np.ndarray, int]] = {}
   for b in range(len(settings.bins) + 1):
-    member = place == b
+    member = bin_of == b
     number = int(member.sum())
     if number < settings.min_bin:
       continue
     values = _rows(one[:, member], _spearman, other[:, member])
     bins[f"spearman_within_{edges[b]}_{edges[b + 1]}"] = values, number
     if not np.isnan(values[0]):
-      # A replicate in which the bin is constant has no say of its own.
+      # A replicate in which the bin is constant counts as the estimate.
       within = within + number * np.where(np.isnan(values), values[0], values)
       total += number
   if total:
@@ -239,7 +253,7 @@ def _by_rows(one, other, rank, settings) -> dict[str, tuple[np.ndarray, int]]:
 
 
 def _rows(one, statistic, other=None) -> np.ndarray:
-  """A statistic of rows, some at a time; a single row goes with all others."""
+  """A statistic of rows, in chunks; a single row is paired with all others."""
   arrays = [one] if other is None else [one, other]
   rows = max(len(a) for a in arrays)
   step = max(1, _AT_ONCE // max(1, one.shape[1]))
@@ -254,7 +268,7 @@ def _rows(one, statistic, other=None) -> np.ndarray:
 
 
 def _ranks(rows: np.ndarray) -> np.ndarray:
-  """Ranks within rows, some rows at a time."""
+  """Ranks within rows, in chunks of rows."""
   step = max(1, _AT_ONCE // max(1, rows.shape[1]))
   return np.concatenate(
     [

@@ -1,10 +1,10 @@
-"""A score, and how far other runs would have moved it.
+"""A score with replicates: how much other runs would have changed it.
 
-Intervals here are about runs: the N examples are those of the study, and what
-is drawn again is what was trained. An interval is centred on the estimate and
-takes its width from the replicates' spread. A percentile interval would not do
-for a correlation: replicates carry the noise of the draw on top of that of the
-runs, and so correlate less than the estimate does.
+Intervals here are over runs: the N examples are those of the study, and the
+runs are redrawn. An interval is centred on the estimate and takes its width
+from the replicates' spread. A percentile interval would be wrong for a
+correlation: replicates carry the noise of the draw on top of that of the runs,
+and so correlate less than the estimate does.
 """
 
 import dataclasses
@@ -20,17 +20,17 @@ class Measured:
   """One score of N examples with its replicates.
 
   Attributes:
-    values: `[N]` float64, NaN where there is none.
-    replicates: `[R, N]`, the score from runs drawn again, or None if that is
-      unknown. Row r of two scores from the same runs is of the same draw. Where
-      a replicate has NaN, the value stands in.
-    reliability: share of the values' variance that is not the runs' noise; NaN
-      if unknown.
-    rank_reliability: the same of their ranks.
-    drawn: what was drawn again, in words.
-    shares_runs: whether it comes from the very runs that memorization comes
-      from. Their errors then go together: the correlation is overstated, and
-      the reliabilities cannot correct it.
+    values: `[N]` float64, NaN where an example has no score.
+    replicates: `[R, N]`, the score from redrawn runs, or None if unknown. Row r
+      of two scores from the same runs is of the same draw. Where a replicate is
+      NaN, the value replaces it.
+    reliability: share of the values' variance that is not noise of the runs;
+      NaN if unknown.
+    rank_reliability: the same for their ranks.
+    drawn: what was redrawn, in words.
+    shares_runs: whether the score comes from the same runs as memorization.
+      Their errors are then correlated: the correlation is overstated, and the
+      reliabilities cannot correct it.
   """
 
   values: np.ndarray
@@ -41,16 +41,16 @@ class Measured:
   shares_runs: bool = False
 
   def turned(self, sign: int | None) -> "Measured":
-    """The score times its sign; as it is if it has none."""
+    """The score times its sign; unchanged without a sign."""
     if sign in (None, 1):
       return self
     replicates = None if self.replicates is None else -self.replicates
     return dataclasses.replace(self, values=-self.values, replicates=replicates)
 
   def __sub__(self, other: "Measured") -> "Measured":
-    """The difference; its reliability from the spread of its replicates.
+    """The difference, with its reliability from the spread of its replicates.
 
-    Replicates are subtracted row by row: paired where the draws are.
+    Replicates are subtracted row by row, so they are paired if the draws are.
     """
     values = self.values - other.values
     replicates = None
@@ -70,16 +70,16 @@ class Measured:
 def from_recording_runs(
   runs: np.ndarray, *, num_resamples: int = 200, seed: int = 0
 ) -> Measured:
-  """The mean of a proxy over recording runs, with what it owes to them.
+  """Mean of a proxy over recording runs, with replicates and reliability.
 
-  Replicates draw whole runs with replacement, their distances from the mean
-  widened by sqrt(P / (P - 1)): without that the spread is too small, by half of
-  its square for two runs. Reliability is P r / (1 + (P - 1) r) with r the mean
+  Replicates draw whole runs with replacement. Their distances from the mean are
+  widened by sqrt(P / (P - 1)): without this the variance would be too small, by
+  half for two runs. Reliability is P r / (1 + (P - 1) r) with r the mean
   correlation of two runs (Spearman & Brown).
 
   Args:
-    runs: `[P, N]` float of P runs, NaN where a run has no value. One run has
-      neither replicates nor a reliability.
+    runs: `[P, N]` float of P runs, NaN where a run has no value. A single run
+      has neither replicates nor a reliability.
     num_resamples: R.
     seed: of the draws.
 
@@ -121,16 +121,16 @@ def from_subset_runs(
   rank_reliability: float = float("nan"),
   shares_runs: bool = False,
 ) -> Measured:
-  """A score from subset runs, whose blocks are drawn again.
+  """A score from subset runs, with replicates that redraw blocks of runs.
 
   Args:
     values: `[N]`.
-    replicates: `[R, N]`, each from as many blocks, drawn with replacement; of
-      scores of the same runs row by row from the same draw. They are widened as
-      in `from_recording_runs`, by sqrt(B / (B - 1)) for B blocks.
+    replicates: `[R, N]`, each from as many blocks, drawn with replacement; row
+      r of all scores from the same runs must be of the same draw. They are
+      widened as in `from_recording_runs`, by sqrt(B / (B - 1)) for B blocks.
     num_blocks: B, at least 2.
-    reliability, rank_reliability: of all runs, such as from split halves.
-    shares_runs: whether the score is a proxy from memorization's own runs.
+    reliability, rank_reliability: of all runs, for example from split halves.
+    shares_runs: whether the score is a proxy from the runs of memorization.
 
   Returns:
     A `Measured`.
@@ -152,11 +152,11 @@ def from_subset_runs(
 def replicate_rows(
   one: Measured, other: Measured
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Estimate and replicates of two scores, over the examples that have both.
+  """Estimates and replicates of two scores over the examples that have both.
 
   Returns:
-    `[N]` bool, which examples; and for each score `[R + 1, N']`, the estimate
-    first, or `[1, N']` if it has no replicates.
+    `[N]` bool, whether an example has both; and for each score `[R + 1, N']`,
+    the estimate first, or `[1, N']` if it has no replicates.
   """
   known = ~np.isnan(one.values) & ~np.isnan(other.values)
   rows = []
@@ -177,17 +177,17 @@ def interval(
   bounds: tuple[float, float] | None = None,
   confidence: float = 0.95,
 ) -> tuple[float, float]:
-  """Normal interval around an estimate, as wide as the replicates spread.
+  """Normal interval around an estimate, from the spread of its replicates.
 
   Args:
     estimate: a number.
     replicates: `[R]`.
-    bounds: ends of its range; the interval is then normal on the scale of
-      arctanh, and stays within them.
+    bounds: of the statistic's range; the interval is then normal on the scale
+      of arctanh, and stays within them.
     confidence: in (0, 1).
 
   Returns:
-    Its ends; NaN where the estimate or most replicates are missing.
+    Lower and upper limit; NaN if the estimate or most replicates are missing.
   """
   known = replicates[~np.isnan(replicates)]
   if np.isnan(estimate) or len(known) < 2 or 2 * len(known) < len(replicates):
@@ -207,7 +207,7 @@ def interval(
 
 
 def _of_runs(runs: np.ndarray, kind: str) -> float:
-  """Reliability of the mean of runs, from the correlations of any two."""
+  """Reliability of the mean of runs, from the mean correlation of two runs."""
   found = [
     ranking.correlation(runs[i], runs[j], kind)
     for i in range(len(runs))
@@ -221,7 +221,7 @@ def _of_runs(runs: np.ndarray, kind: str) -> float:
 
 
 def _reliability(values, replicates) -> float:
-  """1 - noise variance / variance, the noise from the replicates' spread."""
+  """1 - noise variance / variance, the former from the replicates."""
   if replicates is None:
     return float("nan")
   known = ~np.isnan(values) & ~np.isnan(replicates).any(axis=0)
@@ -232,7 +232,7 @@ def _reliability(values, replicates) -> float:
 
 
 def _mean(runs: np.ndarray) -> np.ndarray:
-  """Mean over rows that have a value; NaN if none."""
+  """Mean over the runs that have a value; NaN without any."""
   known = ~np.isnan(runs)
   with np.errstate(invalid="ignore"):
     return np.where(known, runs, 0.0).sum(axis=0) / known.sum(axis=0)

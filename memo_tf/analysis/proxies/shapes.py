@@ -1,4 +1,4 @@
-"""Trajectories of a proxy over sizes, and their shapes against memorization's.
+"""Shapes of a proxy's trajectories over sizes beside memorization's.
 
 The classifier is an argument: any function from trajectories to names.
 """
@@ -17,14 +17,14 @@ COLUMNS = ["proxy", "memorization_class", "proxy_class", "num_examples"]
 
 
 def normalized(values: np.ndarray, how: str = "min_max") -> np.ndarray:
-  """A score over sizes, on [0, 1].
+  """A score over sizes, scaled to [0, 1].
 
   Args:
-    values: `[S, N]`, oriented; NaN where there is none.
-    how: `min_max`: less the least, over the range, of all sizes together, so
-      that means still move. `rank`: the share of the size's other examples that
-      are below, ties half; every size then has the same distribution, and what
-      moves is an example's place among the others.
+    values: `[S, N]`, oriented; NaN where there is no score.
+    how: `min_max`: minus the minimum, divided by the range, of all sizes
+      together, so that means still differ between sizes. `rank`: the share of
+      the size's other examples with a lower score, ties counting half; every
+      size then has the same distribution, and only ranks differ.
 
   Returns:
     `[S, N]` float64.
@@ -40,9 +40,9 @@ def normalized(values: np.ndarray, how: str = "min_max") -> np.ndarray:
     size = known.max() - least if len(known) else 0.0
     return (values - least) / (size or 1.0)
   found = np.full(values.shape, np.nan)
-  for row, place in zip(values, found):
+  for row, target in zip(values, found):
     known = ~np.isnan(row)
-    place[known] = (stats.rankdata(row[known]) - 1) / max(known.sum() - 1, 1)
+    target[known] = (stats.rankdata(row[known]) - 1) / max(known.sum() - 1, 1)
   return found
 
 
@@ -55,18 +55,18 @@ def shapes(
   classify: Callable[[np.ndarray], np.ndarray],
   how: str = "min_max",
 ) -> pd.DataFrame:
-  """Shape classes of memorization's trajectories against a proxy's.
+  """Contingency tables of memorization's shape classes and proxies'.
 
   Args:
     memorization_classes: `[N]` str, of memorization over the sizes.
-    memorization: by size; its sizes in order.
-    proxies: those that lack a size are left out.
+    memorization: by size, from small to large.
+    proxies: by name, then by size; those that lack a size are left out.
     signs: by name.
-    classify: from `[S, N]` on [0, 1] to `[N]` str.
-    how: of `normalized`.
+    classify: maps `[S, N]` on [0, 1] to `[N]` str.
+    how: as in `normalized`.
 
   Returns:
-    A row for each proxy and pair of classes that is there: `proxy`,
+    A table with one row per proxy and occurring pair of classes: `proxy`,
     `memorization_class`, `proxy_class`, `num_examples`.
   """
   memorization_classes = np.asarray(memorization_classes).astype(str)
@@ -102,13 +102,17 @@ def shapes(
 def shape_agreement(
   table: pd.DataFrame, *, constant: str = "constant"
 ) -> pd.DataFrame:
-  """How far the shapes of `shapes` agree.
+  """Agreement of each proxy's shape classes with memorization's.
+
+  Args:
+    table: from `shapes`.
+    constant: name of the class of trajectories that do not change.
 
   Returns:
-    A row a proxy: `agreement`, the share of examples of the same class;
-    `agreement_moving`, of those whose memorization is not constant (NaN if
-    none); and `kappa`, Cohen's (1960): 0 for agreement by chance, 1 for full;
-    NaN if both have one class only.
+    A table with one row per proxy: `agreement`, the share of examples of the
+    same class; `agreement_moving`, the same among those whose memorization is
+    not constant (NaN without any); and `kappa`, Cohen's (1960): 0 for agreement
+    by chance, 1 for full agreement; NaN if both have a single class.
   """
   rows = []
   for name, part in table.groupby("proxy", sort=False):

@@ -1,4 +1,4 @@
-"""All that is to be said of proxies beside memorization, as tidy tables."""
+"""Comparison of proxies with memorization, as tidy tables."""
 
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -16,16 +16,16 @@ from memo_tf.analysis.proxies import verdicts as verdicts_lib
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProxyFindings:
-  """Tidy tables; the functions named say what their columns are.
+  """Tidy tables; the functions named here document their columns.
 
   Attributes:
-    criteria: a row a proxy, size and criterion (`compare_sizes`), and the rows
-      of `proxy_trends.changes`, whose size is "LAST - FIRST".
-    distributions: a row a score and size (`proxy_trends.distributions`).
-    steps: a row a score and pair of neighbouring sizes (`proxy_trends.steps`).
-    shapes: a row a proxy and pair of shape classes (`proxy_shapes.shapes`).
-    shape_agreement: a row a proxy (`proxy_shapes.shape_agreement`).
-    verdicts: a row a proxy (`proxy_verdicts.verdicts`).
+    criteria: one row per proxy, size and criterion (`criteria.compare_sizes`),
+      and the rows of `trends.changes`, whose size is "LAST - FIRST".
+    distributions: one row per score and size (`trends.distributions`).
+    steps: one row per score and pair of neighbouring sizes (`trends.steps`).
+    shapes: one row per proxy and pair of shape classes (`shapes.shapes`).
+    shape_agreement: one row per proxy (`shapes.shape_agreement`).
+    verdicts: one row per proxy (`verdicts.verdicts`).
   """
 
   criteria: pd.DataFrame
@@ -48,27 +48,27 @@ def compare_proxies(
   settings: criteria_lib.ComparisonSettings | None = None,
   verdict_settings: verdicts_lib.VerdictSettings | None = None,
 ) -> ProxyFindings:
-  """Compares every proxy with memorization, at each size and over sizes.
+  """Comparison of every proxy with memorization, at each size and over sizes.
 
   Args:
     memorization: by size, from small to large, of the same N examples.
-    proxies: by name, then by size: raw values, "never" already given a place.
-      A proxy may lack sizes.
+    proxies: by name, then by size: values that are not oriented, with "never"
+      already replaced (`proxies.with_never`). A proxy may lack sizes.
     signs: by proxy: +1 if larger should mean more memorized, -1 if less, None
       for an unsigned one, which is compared as it is.
-    planted: `[N]` bool, labels known to be wrong; None if there are none.
+    planted: `[N]` bool, planted wrong labels; None if there are none.
     memorization_classes: `[N]` str, shapes of memorization's trajectories; None
       leaves shapes out.
-    classify: from `[S, N]` on [0, 1] to `[N]` str; needed for shapes.
-    normalization: of proxies before `classify`, see `proxy_shapes.normalized`.
+    classify: maps `[S, N]` on [0, 1] to `[N]` str; needed for shapes.
+    normalization: of proxies before `classify`, see `shapes.normalized`.
     settings, verdict_settings: None for the defaults.
 
   Returns:
     A `ProxyFindings`.
 
   Raises:
-    ValueError: if a proxy has no sign entry, a size that memorization lacks, or
-      another number of examples.
+    ValueError: if a proxy has no entry in `signs`, a size that memorization
+      lacks, or another number of examples.
   """
   lengths = {len(m.values) for m in memorization.values()}
   for name, by_size in proxies.items():
@@ -76,7 +76,7 @@ def compare_proxies(
       raise ValueError(f"`signs` must have every proxy. Missing: {name}")
     if not set(by_size) <= set(memorization):
       raise ValueError(
-        f"Proxy {name} has sizes that memorization has not: "
+        f"Proxy {name} has sizes that memorization lacks: "
         f"{sorted(set(by_size) - set(memorization))}"
       )
     lengths |= {len(p.values) for p in by_size.values()}

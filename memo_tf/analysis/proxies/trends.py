@@ -1,11 +1,12 @@
-"""Does a proxy tell over model sizes what memorization tells?
+"""Changes over model sizes: does a proxy's distribution move as memorization's?
 
 A proxy may rank the examples as memorization does at each size, and still miss
-what sizes do: its mean may move the other way, its distribution keep one mode,
-its trajectories have other shapes (Lukasik et al., 2024, arXiv:2310.05337).
+what changes with size: its mean may move the other way, its distribution keep
+one mode, its trajectories have other shapes (Lukasik et al., 2024,
+arXiv:2310.05337).
 
-Proxies are oriented here, larger meaning more memorized; an unsigned one is as
-it is. Sizes are in the order of `memorization`, from small to large.
+Proxies are oriented here, larger meaning more memorized; an unsigned one is
+compared as it is. Sizes are in the order of `memorization`, smallest first.
 """
 
 from collections.abc import Mapping
@@ -17,35 +18,13 @@ from scipy import stats
 from memo_tf.analysis.proxies import criteria
 from memo_tf.analysis.proxies import measured
 from memo_tf.analysis.proxies import shapes
+from memo_tf.analysis.sizes import distribution
 
 MEMORIZATION = "memorization"
 RISES, FALLS, UNSURE = "rises", "falls", "unsure"
-# How much at each end of [0, 1] counts as mass there.
+# Width of the interval at each end of [0, 1] that counts as the end's mass.
 END = 0.1
 _ROUNDING = 1e-9
-
-
-def bimodality(values: np.ndarray) -> float:
-  """Sarle's coefficient, with its correction for few examples.
-
-  (skewness^2 + 1) / (excess kurtosis + 3 (n - 1)^2 / ((n - 2)(n - 3))), both
-  moments unbiased; above 5/9, that of a uniform distribution, suggests two
-  modes (or much skew), and 1 is the most.
-
-  Args:
-    values: `[N]`, NaN left out.
-
-  Returns:
-    A number, or NaN for under four examples or a constant.
-  """
-  values = values[~np.isnan(values)]
-  count = len(values)
-  if count < 4 or np.ptp(values) == 0:
-    return float("nan")
-  skew = stats.skew(values, bias=False)
-  excess = stats.kurtosis(values, bias=False)
-  few = 3 * (count - 1) ** 2 / ((count - 2) * (count - 3))
-  return float((skew**2 + 1) / (excess + few))
 
 
 def distributions(
@@ -55,14 +34,18 @@ def distributions(
   *,
   confidence: float = 0.95,
 ) -> pd.DataFrame:
-  """Mean and form of every score at every size.
+  """Mean and shape of the distribution of every score at every size.
+
+  Args:
+    memorization, proxies, signs: as in `tables.compare_proxies`.
+    confidence: of the intervals.
 
   Returns:
-    A row a score and size: `score` (memorization or a proxy), `size`, `mean`
-    of the raw values with `ci_low`, `ci_high`, `drawn`; and of the oriented
-    values on [0, 1] by `min_max` (memorization: as it is) `normalized_mean`,
-    `mass_low` and `mass_high`, the shares up to 0.1 and from 0.9, and
-    `bimodality`.
+    A table with one row per score and size: `score` (memorization or a proxy),
+    `size`, `mean` of the values (not oriented) with `ci_low`, `ci_high`,
+    `drawn`; and of the oriented values scaled to [0, 1] by `min_max`
+    (memorization: as it is) `normalized_mean`, `mass_low` and `mass_high`, the
+    shares up to 0.1 and from 0.9, and `bimodality`, Sarle's coefficient.
   """
   rows = []
   for score, by_size in {MEMORIZATION: memorization, **proxies}.items():
@@ -88,7 +71,7 @@ def distributions(
           "normalized_mean": _share(known),
           "mass_low": _share(known <= END + _ROUNDING),
           "mass_high": _share(known >= 1 - END - _ROUNDING),
-          "bimodality": bimodality(values),
+          "bimodality": distribution.sarle(known),
         }
       )
   return pd.DataFrame(rows)
@@ -101,15 +84,19 @@ def steps(
   *,
   confidence: float = 0.95,
 ) -> pd.DataFrame:
-  """How every score's mean moves from one size to the next.
+  """Change of every score's mean from one size to the next.
+
+  Args:
+    memorization, proxies, signs: as in `tables.compare_proxies`.
+    confidence: of the intervals.
 
   Returns:
-    A row a score and pair of neighbouring sizes: `score`, `from_size`,
-    `to_size`, `change` of the oriented mean over the examples that have both,
-    `ci_low`, `ci_high`, `drawn`, and `direction`: rises or falls if the
-    interval excludes 0, else unsure. Without replicates (one recording run) the
-    interval is the normal one over examples, `drawn` says so, and the run's
-    own luck is not in it.
+    A table with one row per score and pair of neighbouring sizes: `score`,
+    `from_size`, `to_size`, `change` of the oriented mean over the examples that
+    have both, `ci_low`, `ci_high`, `drawn`, and `direction`: rises or falls if
+    the interval excludes 0, else unsure. Without replicates (one recording run)
+    the interval is the normal one over examples, as `drawn` says, and does not
+    include the variation between runs.
   """
   rows = []
   for score, by_size in {MEMORIZATION: memorization, **proxies}.items():
@@ -152,15 +139,19 @@ def changes(
   *,
   settings: criteria.ComparisonSettings | None = None,
 ) -> pd.DataFrame:
-  """Correlation over examples of the changes from the smallest to the largest.
+  """Correlation over examples of the changes from smallest to largest size.
 
-  The reliability of a change is 1 less the mean variance of its replicates over
-  its variance; for Spearman's it stands in for that of the ranks.
+  The reliability of a change is 1 minus the mean variance of its replicates
+  divided by its variance; it is also used for the ranks.
+
+  Args:
+    memorization, proxies, signs: as in `tables.compare_proxies`.
+    settings: None for the defaults.
 
   Returns:
     For each proxy that has two sizes the rows `change_spearman`,
     `change_pearson` and `change_kendall`, with `proxy`, `size` ("LAST - FIRST")
-    and the columns of `proxy_comparison`.
+    and the columns of `criteria.compare_at_size`.
   """
   settings = settings or criteria.ComparisonSettings()
   table = []
@@ -191,7 +182,7 @@ def changes(
 
 
 def _mean(score: measured.Measured, confidence: float):
-  """(mean, low, high, what was drawn) of a score over its examples."""
+  """(mean, low, high, what was redrawn) of a score over its examples."""
   known = ~np.isnan(score.values)
   values = score.values[known]
   if not len(values):

@@ -1,17 +1,17 @@
-"""One line for each proxy: does it track the ranking, the trend, both, neither?
+"""Verdict per proxy: does it track the ranking, the trend, both, neither?
 
 The rule, on the ends of intervals:
 
 * *Ranking*: at every size the lower end of Spearman's correlation with
   memorization is at least `min_ranking`.
-* *Trend*: wherever the mean memorization moves for sure from one size to the
-  next (its interval excludes 0), the proxy's oriented mean moves for sure in the
-  same direction; and the lower end of Spearman's correlation of the changes,
-  largest less smallest size, is at least `min_change`.
+* *Trend*: wherever the mean memorization certainly changes from one size to
+  the next (its interval excludes 0), the proxy's oriented mean certainly
+  changes in the same direction; and the lower end of Spearman's correlation of
+  the changes, from the smallest to the largest size, is at least `min_change`.
 
-Correlations are taken as observed, not corrected for noise: a proxy is to be
-used as it comes. Where an interval is missing nothing is tracked. An unsigned
-proxy is judged in its raw direction.
+Correlations are used as observed, not corrected for noise: a proxy is used with
+its noise. Where an interval is missing nothing is tracked. An unsigned proxy is
+judged as it is.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ TREND, NEITHER = "tracks the trend", "tracks neither"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VerdictSettings:
-  """What counts as tracking.
+  """Thresholds for what counts as tracking.
 
   Attributes:
     min_ranking: least lower end of Spearman's correlation at every size.
@@ -47,18 +47,18 @@ def verdicts(
   *,
   settings: VerdictSettings | None = None,
 ) -> pd.DataFrame:
-  """A verdict in words for each proxy.
+  """Verdict in words for each proxy.
 
   Args:
-    criteria: of `proxy_comparison.compare_sizes`.
-    steps: of `proxy_trends.steps`.
-    changes: of `proxy_trends.changes`.
+    criteria: from `criteria.compare_sizes`.
+    steps: from `trends.steps`.
+    changes: from `trends.changes`.
     settings: None for the defaults.
 
   Returns:
-    A row a proxy, in the order of `criteria`: `proxy`, `verdict`,
-    `tracks_ranking` and `tracks_trend` (bool; the latter None with one size,
-    which has no trend), and `reason`, a sentence with the numbers.
+    A table with one row per proxy, in the order of `criteria`: `proxy`,
+    `verdict`, `tracks_ranking` and `tracks_trend` (bool; the latter None with a
+    single size, which has no trend), and `reason`, a sentence with the numbers.
   """
   settings = settings or VerdictSettings()
   rows = []

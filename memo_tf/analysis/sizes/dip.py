@@ -1,17 +1,18 @@
-"""Hartigan & Hartigan's dip: how far a distribution is from one mode.
+"""Hartigan & Hartigan's dip: distance of a distribution from unimodality.
 
 The dip of a sample is the least sup-distance of its distribution function to a
-unimodal one (Hartigan & Hartigan, 1985, The dip test of unimodality). It is found
-by their algorithm: between two points that close in on the mode, the greatest
-convex minorant has to the left and the least concave majorant to the right of it
-the least distance that a convex and then concave function can have.
+unimodal one (Hartigan & Hartigan, 1985, The dip test of unimodality). Their
+algorithm closes in on the mode between two points: to their left it takes the
+greatest convex minorant, to their right the least concave majorant, between
+them the least distance that a convex and then concave function can have.
 
-p is the share of uniform samples with a dip as large or larger: the uniform is,
-asymptotically, the hardest unimodal law to tell. sqrt(n) times the dip hardly
-depends on n, so the samples have at most `MAX_SIMULATED` points.
+The p-value is the share of uniform samples with a dip as large or larger: the
+uniform distribution is, asymptotically, the hardest unimodal one to reject.
+sqrt(n) times the dip hardly depends on n, so the simulated samples have at
+most `MAX_SIMULATED` points.
 
-Both are for values that differ: of many runs' shares, which tie, spread the ties
-over the step between them first (`distribution.bimodality` does).
+Both assume distinct values. Scores from many runs tie: spread ties over the
+step between them first (`distribution.bimodality` does).
 """
 
 import functools
@@ -23,10 +24,11 @@ NUM_SIMULATED = 500
 
 
 def dip_statistic(values: np.ndarray) -> float:
-  """The dip of `[N]` different values, from 1 / (2 N) on.
+  """The dip of `[N]` values, at least 1 / (2 N).
 
-  NaN of none, 0 if all are equal. Some equal ones count as a jump, which only a
-  mode may have: the dip is then at most too large.
+  NaN without values, 0 if all are equal. Ties count as a jump of the
+  distribution function, which only a mode may have: they can only make the dip
+  too large.
   """
   values = np.sort(np.asarray(values, np.float64))
   num = len(values)
@@ -50,13 +52,13 @@ def dip_statistic(values: np.ndarray) -> float:
     if widest <= dip:
       return max(dip, 1 / num) / 2
     # The modal interval is between the knots on either side of the gap.
-    place = low + int(gap.argmax())
-    if place in set(minorant.tolist()):
-      new_low = place
-      new_high = int(majorant[np.searchsorted(majorant, place)])
+    knot = low + int(gap.argmax())
+    if knot in set(minorant.tolist()):
+      new_low = knot
+      new_high = int(majorant[np.searchsorted(majorant, knot)])
     else:
-      new_high = place
-      new_low = int(minorant[np.searchsorted(minorant, place, "right") - 1])
+      new_high = knot
+      new_low = int(minorant[np.searchsorted(minorant, knot, "right") - 1])
     left = slice(0, new_low - low + 1)
     right = slice(new_high - low, None)
     dip = max(
@@ -70,7 +72,16 @@ def dip_statistic(values: np.ndarray) -> float:
 
 
 def dip_p_value(dip: float, num_values: int, *, seed: int = 0) -> float:
-  """Share of uniform samples with a dip of at least `dip`, one added to both."""
+  """P-value of a dip: the share of uniform samples with one as large.
+
+  Args:
+    dip: of `dip_statistic`; NaN gives NaN.
+    num_values: N, the size of its sample.
+    seed: of the simulated samples.
+
+  Returns:
+    (1 + number of samples with such a dip) / (1 + number of samples).
+  """
   if np.isnan(dip):
     return float("nan")
   size = min(num_values, MAX_SIMULATED)
@@ -81,6 +92,7 @@ def dip_p_value(dip: float, num_values: int, *, seed: int = 0) -> float:
 
 @functools.lru_cache(maxsize=16)
 def _uniform_dips(size: int, seed: int) -> np.ndarray:
+  """Dips of simulated uniform samples, `[NUM_SIMULATED]`."""
   rng = np.random.default_rng([seed, size])
   return np.array(
     [dip_statistic(rng.random(size)) for _ in range(NUM_SIMULATED)]
@@ -88,7 +100,7 @@ def _uniform_dips(size: int, seed: int) -> np.ndarray:
 
 
 def _hull(x, y, low, high, *, lower: bool) -> np.ndarray:
-  """Places of the knots of the greatest convex minorant, or least majorant."""
+  """Indices of the knots of the greatest convex minorant, or least majorant."""
   sign = 1.0 if lower else -1.0
   xs, ys = x.tolist(), (sign * y).tolist()
   knots: list[int] = []

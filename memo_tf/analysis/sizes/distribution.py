@@ -1,12 +1,14 @@
-"""How memorization is spread over examples, by model size: is it bi-modal?
+"""How memorization is distributed over examples, by model size: is it bimodal?
 
-The mass of scores below 0.1 and from 0.9 on; Sarle's coefficient
+Measures: the mass of scores below 0.1 and from 0.9 on; Sarle's coefficient
 (skewness^2 + 1) / (kurtosis + 3 (n - 1)^2 / ((n - 2)(n - 3))), which is 5/9 for
-the uniform law; the dip (`dip`), after spreading the scores, which tie, over the
-step between two of them. Intervals are those of `size_trends`. A bootstrap
-replicate of the scores carries the noise twice, so what is not a mean has the
-deviation of the replicates around their own mean. Noise also fills the valley
-between two modes: fewer runs show less bi-modality.
+the uniform distribution; the dip (module `dip`), after spreading the scores,
+which tie, over the step between two of them.
+
+Intervals are those of `resampling.PairedBootstrap`. A bootstrap replicate of
+the scores carries the noise of the runs twice, so what is not a mean has the
+standard deviation of the replicates around their own mean. Noise also fills the
+valley between two modes: fewer runs show less bimodality.
 """
 
 import numpy as np
@@ -30,25 +32,32 @@ def bimodality(
   *,
   seed: int = 0,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-  """Histogram and bi-modality of the scores by size.
+  """Bimodality and histogram of the scores by size.
+
+  Args:
+    correct: `[S, M, N]` bool.
+    in_mask: `[M, N]` bool.
+    bootstrap: replicates of the runs.
+    seed: of how ties are spread for the dip.
 
   Returns:
-    A row a size: `low_mass`, `high_mass`, `sarle`, `dip`, each with `_low` and
-    `_high`, and `dip_p`; `low_mass_change`, `high_mass_change`, `sarle_change`:
-    against the first size, with the same two. And a row a size and bin: size, bin_low, bin_high,
-    share, share_low, share_high; scores beyond the ends are in the first and
-    the last bin.
+    A table with one row per size: `low_mass`, `high_mass`, `sarle`, `dip`, each
+    with `_low` and `_high`, and `dip_p`; and the changes `low_mass_change`,
+    `high_mass_change`, `sarle_change` from the first size, with the same two.
+    And a table with one row per size and bin: size, bin_low, bin_high, share,
+    share_low, share_high; scores beyond the ends count in the first and the
+    last bin.
   """
   step = 1 / max(1, int(np.median((~in_mask).sum(axis=0))))
   spread = np.random.default_rng(seed).uniform(-0.5, 0.5, in_mask.shape[1])
 
-  def shape(inside, outside):
-    scores = trends.known(inside - outside)
+  def shape(in_mean: np.ndarray, out_mean: np.ndarray) -> np.ndarray:
+    scores = trends.known(in_mean - out_mean)
     counts = histogram(scores)
     return np.concatenate([[*masses(scores), sarle(scores)], counts])
 
-  def dip(inside, outside):
-    scores = inside - outside + step * spread
+  def dip(in_mean: np.ndarray, out_mean: np.ndarray) -> np.ndarray:
+    scores = in_mean - out_mean + step * spread
     return np.array([dip_lib.dip_statistic(trends.known(scores))])
 
   values = trends.statistic_by_size(correct, in_mask, bootstrap, shape)
@@ -91,12 +100,12 @@ def bimodality(
 
 
 def histogram(scores: np.ndarray) -> np.ndarray:
-  """Shares of `[N]` scores in the bins of `EDGES`; what is beyond, at the ends."""
+  """Shares of `[N]` scores in the bins of `EDGES`; the end bins are open."""
   if not len(scores):
     return np.full(len(EDGES) - 1, np.nan)
-  places = np.searchsorted(EDGES, scores + _TOLERANCE, side="right") - 1
-  places = np.clip(places, 0, len(EDGES) - 2)
-  return np.bincount(places, minlength=len(EDGES) - 1) / len(scores)
+  bins = np.searchsorted(EDGES, scores + _TOLERANCE, side="right") - 1
+  bins = np.clip(bins, 0, len(EDGES) - 2)
+  return np.bincount(bins, minlength=len(EDGES) - 1) / len(scores)
 
 
 def masses(scores: np.ndarray) -> tuple[float, float]:
@@ -110,7 +119,14 @@ def masses(scores: np.ndarray) -> tuple[float, float]:
 
 
 def sarle(scores: np.ndarray) -> float:
-  """Sarle's bi-modality coefficient of `[N]` scores; NaN for N < 4 or no spread."""
+  """Sarle's bimodality coefficient of `[N]` scores.
+
+  Both moments are unbiased. A value above 5/9, that of the uniform
+  distribution, suggests two modes (or much skewness); 1 is the largest value.
+
+  Returns:
+    A number; NaN for fewer than four scores or if all are equal.
+  """
   num = len(scores)
   if num < 4 or np.ptp(scores) == 0:
     return float("nan")

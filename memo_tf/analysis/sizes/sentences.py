@@ -1,7 +1,7 @@
 """What a study over sizes shows, in sentences with intervals.
 
 Each sentence is computed: it says that something rises or falls only if the
-95 % interval excludes 0, and else that nothing is shown.
+95 % interval excludes 0, and otherwise that no change is shown.
 """
 
 import dataclasses
@@ -19,8 +19,8 @@ class Finding:
   """One sentence.
 
   Attributes:
-    question: what was asked, as in Lukasik et al. (2024).
-    answer: yes, no or open (the interval holds both).
+    question: as in Lukasik et al. (2024).
+    answer: yes, no, open (the interval includes 0), or a model's name.
     text: the sentence.
   """
 
@@ -36,13 +36,13 @@ def findings(
   modes: pd.DataFrame,
   shares: list[shares_lib.ShapeShare],
 ) -> list[Finding]:
-  """The findings of one family of sizes.
+  """Findings about one ladder of sizes.
 
   Args:
-    names: of the S models, ascending.
-    by_size, changes: `size_trends.mean_trends`.
-    modes: `distribution.bimodality`, by size.
-    shares: `trajectory_shares.shape_shares`.
+    names: of the S models, by ascending size.
+    by_size, changes: from `trends.mean_trends`.
+    modes: from `distribution.bimodality`, by size.
+    shares: from `trajectories.shape_shares`.
   """
   found = []
   for row in changes.to_dict("records"):
@@ -59,7 +59,7 @@ def findings(
       f"{_change(row, 'in_accuracy')}, held-out accuracy "
       f"{_change(row, 'out_accuracy')}."
     )
-    # A change of in-accuracy that the runs show is part of it, saturated or not.
+    # Even if saturated, in-accuracy may be shown to change.
     in_stays = row["in_accuracy_low"] <= 0 <= row["in_accuracy_high"]
     if saturated and in_stays:
       text += (
@@ -96,13 +96,13 @@ def _peak(names, by_size) -> Finding:
     return Finding(
       question="Which size memorizes most?", answer="open", text="Not known."
     )
-  place = int(means.argmax())
-  row = by_size.iloc[place]
+  best = int(means.argmax())
+  row = by_size.iloc[best]
   text = (
-    f"Mean memorization is highest for {names[place]}: {means[place]:.4f} "
+    f"Mean memorization is highest for {names[best]}: {means[best]:.4f} "
     f"[{row['memorization_low']:.4f}, {row['memorization_high']:.4f}]"
   )
-  text += ", an inner size." if 0 < place < len(names) - 1 else "."
+  text += ", an inner size." if 0 < best < len(names) - 1 else "."
   where = [n for n, s in zip(names, by_size["saturated"]) if s]
   text += (
     f" In-accuracy is saturated (at least 0.99) at {', '.join(where)}."
@@ -110,7 +110,7 @@ def _peak(names, by_size) -> Finding:
     else " In-accuracy is saturated (0.99) at no size."
   )
   return Finding(
-    question="Which size memorizes most?", answer=names[place], text=text
+    question="Which size memorizes most?", answer=names[best], text=text
   )
 
 
@@ -178,26 +178,27 @@ def what_the_runs_carry(
   *,
   seed: int = 0,
 ) -> dict[str, float]:
-  """What the plain rule makes of noise alone, from the measured errors.
+  """How often the plain rule calls noise a change, from the measured errors.
 
-  Each example's trajectory is replaced by a flat one with its own measured noise;
-  what is then called changing is noise.
+  Each example's trajectory is replaced by a flat one with the measured noise of
+  the example. Every one that is then called changing is a false change.
 
   Args:
     memorization: `[S, N]`.
-    flat_error: `[N]`, `trajectory_shares.flat_standard_error`.
+    flat_error: `[N]`, from `shares.flat_standard_error`.
     correlation: `[S, S]`, of an example's errors over sizes.
     min_change: of the rule.
     shares: of the classes.
     seed: of the noise.
 
   Returns:
-    `ambiguous` (share of the examples whose mean score over sizes is between 0.2
-    and 0.8), `typical_error` (their median standard error; of all, if there are
-    none), `difference_error` (of a difference between two sizes), `false_changes`
-    (share of all examples that would be called changing if none did),
-    `false_changes_ambiguous` (among those), and `measured_constant`, `constant`:
-    the share before and after the noise is taken out.
+    `ambiguous` (share of the examples whose mean score over sizes is between
+    0.2 and 0.8), `typical_error` (their median standard error; that of all
+    examples if none is ambiguous), `difference_error` (of a difference between
+    two sizes), `false_changes` (share of all examples that would be called
+    changing if none changed), `false_changes_ambiguous` (the same among the
+    ambiguous), and `measured_constant`, `constant`: the share of constant
+    examples before and after the noise is taken out.
   """
   constant = next(s for s in shares if s.shape_class == "constant")
   result = dict.fromkeys(
@@ -225,8 +226,8 @@ def what_the_runs_carry(
   rounds = max(4, min(50, 200_000 // len(errors)))
   for _ in range(rounds):
     noise = errors * (root @ rng.standard_normal((num_sizes, len(errors))))
-    places = rules.default(noise, min_change)
-    changed += places != rules.CONSTANT
+    classes = rules.default(noise, min_change)
+    changed += classes != rules.CONSTANT
   changed /= rounds
   typical = float(np.median(errors[ambiguous] if ambiguous.any() else errors))
   pairs = correlation[np.triu_indices(num_sizes, 1)]
@@ -245,34 +246,39 @@ def what_the_runs_carry(
 def noise_statement(
   carried: dict[str, float], num_runs: int, min_change: float
 ) -> str:
-  """What these runs can and cannot carry, in words."""
+  """Sentences on which conclusions these runs support.
+
+  Args:
+    carried: from `what_the_runs_carry`.
+    num_runs: M.
+    min_change: of the rule.
+  """
   if np.isnan(carried["typical_error"]):
-    return "No example has scores at every size: nothing can be said."
+    return "No example has scores at every size, so no trajectory is known."
   false = carried["false_changes_ambiguous"]
   text = (
-    f"With {num_runs} runs a size, "
-    f"{100 * carried['ambiguous']:.0f} % of the images are ambiguous (mean score "
-    "between 0.2 and 0.8); their scores have a standard error of "
-    f"{carried['typical_error']:.3f} (median), a change between two sizes one "
-    f"of {carried['difference_error']:.3f}. If no image changed at all, the "
-    f"default rule at {min_change:g} would still call "
-    f"{100 * carried['false_changes']:.1f} % of all images changing, and "
+    f"With {num_runs} runs per size, {100 * carried['ambiguous']:.0f} % of the "
+    "images are ambiguous (mean score between 0.2 and 0.8). Their scores have "
+    f"a median standard error of {carried['typical_error']:.3f}, and a change "
+    f"between two sizes has one of {carried['difference_error']:.3f}. If no "
+    f"image changed at all, the default rule at {min_change:g} would still "
+    f"call {100 * carried['false_changes']:.1f} % of all images changing, and "
     f"{100 * false:.0f} % of the ambiguous ones. "
   )
   if false <= 0.05:
     text += (
-      "So the name of a single image's class can be read as it is, apart from "
-      "changes near the threshold."
+      "So the class of a single image is reliable, except for changes near the "
+      "threshold."
     )
   elif false <= 0.2:
     text += (
-      "So most names can be read as they are; of an ambiguous image trust the "
-      "probability of its class, not the name."
+      "So most classes are reliable; for an ambiguous image use the "
+      "probability of its class instead."
     )
   else:
     text += (
-      "So the name of a single ambiguous image's class is not to be trusted: "
-      "these runs carry probabilities, the shares with the noise taken out, and "
+      "So the class of a single ambiguous image is not reliable. Use the "
+      "probabilities of the classes, the shares with the noise taken out, and "
       "means over images, which are far more certain."
     )
   text += (

@@ -1,18 +1,14 @@
 """Mean memorization and accuracies over model sizes, with paired intervals.
 
-Everything is by the runs of S sizes that share their subsets. A bootstrap draws
+All S sizes share their subsets. A bootstrap (`estimators.resampling`) draws
 whole blocks of runs, the same for all sizes, so that differences between sizes
-are paired. Intervals are the estimate plus and minus t(B - 1) standard errors,
-B blocks, the standard error being that of the bootstrap times sqrt(B / (B - 1)):
-with few blocks a percentile interval is too narrow. Of fewer than 8 blocks a
-deviation is hardly known: then single runs are drawn, which ignores what a
-balanced block saves in variance.
+are paired. With fewer than 8 blocks single runs are drawn instead.
 
-Mean memorization is mean accuracy in the subset minus that held out, so
+Mean memorization is mean in-accuracy minus mean out-accuracy, so
 
     change of memorization = change of in-accuracy - change of out-accuracy.
 
-Where in-accuracy is saturated, all of a change is the second term's.
+Where in-accuracy is saturated, the whole change is the second term's.
 """
 
 from collections.abc import Callable
@@ -35,17 +31,17 @@ def statistic_by_size(
   *,
   num_resamples: int | None = None,
 ) -> np.ndarray:
-  """A statistic of the examples' accuracies, by replicate and size.
+  """Replicates of a statistic of the examples' accuracies, by size.
 
   Args:
     correct: `[S, M, N]` bool.
     in_mask: `[M, N]` bool.
-    bootstrap: the replicates.
-    statistic: of in- and out-accuracy `[N]`, to `[K]`.
-    num_resamples: only so many; None: all.
+    bootstrap: replicates of the runs.
+    statistic: maps in- and out-accuracy `[N]` to `[K]`.
+    num_resamples: number of replicates to use; None: all.
 
   Returns:
-    `[R + 1, S, K]`.
+    `[R + 1, S, K]`, the runs as they are first.
   """
   weights = bootstrap.weights
   if num_resamples is not None:
@@ -55,10 +51,10 @@ def statistic_by_size(
   for start in range(0, len(weights), chunk):
     part = []
     for outcome in correct:
-      inside, outside = in_out.in_out_means(
+      in_means, out_means = in_out.in_out_means(
         outcome, in_mask, weights[start : start + chunk]
       )
-      part.append([statistic(a, b) for a, b in zip(inside, outside)])
+      part.append([statistic(a, b) for a, b in zip(in_means, out_means)])
     rows.append(np.asarray(part).swapaxes(0, 1))
   return np.concatenate(rows)
 
@@ -68,22 +64,24 @@ def mean_trends(
   in_mask: np.ndarray,
   bootstrap: resampling.PairedBootstrap,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-  """Means over examples by size, and their changes between sizes.
+  """Mean scores and accuracies by size, and their changes between sizes.
 
   Args:
     correct: `[S, M, N]` bool, sizes ascending.
     in_mask: `[M, N]` bool.
-    bootstrap: the replicates.
+    bootstrap: replicates of the runs.
 
   Returns:
-    A row a size: `memorization`, `in_accuracy`, `out_accuracy`, each with
-    `_low` and `_high`, and `saturated` (in-accuracy of at least 0.99). And a row
-    for each change, from each size to the next and from the first to the last:
-    `from_size`, `to_size` (places), and the changes of the same three.
+    A table with one row per size: `memorization`, `in_accuracy`,
+    `out_accuracy`, each with `_low` and `_high`, and `saturated` (in-accuracy
+    of at least 0.99). And a table with one row per change, from each size to
+    the next and from the first to the last: `from_size`, `to_size` (indices),
+    and the changes of the same three.
   """
 
-  def means(inside, outside):
-    return np.array([_mean(inside - outside), _mean(inside), _mean(outside)])
+  def means(in_mean: np.ndarray, out_mean: np.ndarray) -> np.ndarray:
+    parts = (in_mean - out_mean, in_mean, out_mean)
+    return np.array([_mean(part) for part in parts])
 
   values = statistic_by_size(correct, in_mask, bootstrap, means)
   names = ("memorization", "in_accuracy", "out_accuracy")
@@ -112,28 +110,36 @@ def class_means(
 ) -> pd.DataFrame:
   """Mean accuracies by size of the examples of each shape class.
 
-  The classes are held fixed: they were named from the same runs, so a class that
-  noise fills shows the change that noise made.
+  The classes are held fixed over replicates. They were assigned from the same
+  runs, so a class filled by noise shows the change that the noise made.
+
+  Args:
+    correct: `[S, M, N]` bool.
+    in_mask: `[M, N]` bool.
+    shape_class: `[N]` str.
+    names: of the classes, in the order of the table.
+    bootstrap: replicates of the runs.
 
   Returns:
-    A row a class and size: shape_class, size, num_examples, and the three means
-    with their intervals; classes without examples are left out.
+    A table with one row per class and size: shape_class, size, num_examples,
+    and the three means with their intervals. Classes without examples are left
+    out.
   """
   present = [n for n in names if (shape_class == n).any()]
   member = np.stack([shape_class == n for n in present]).astype(np.float64)
   member /= member.sum(axis=1, keepdims=True)
 
-  def means(inside, outside):
-    inside, outside = np.nan_to_num(inside), np.nan_to_num(outside)
+  def means(in_mean: np.ndarray, out_mean: np.ndarray) -> np.ndarray:
+    in_mean, out_mean = np.nan_to_num(in_mean), np.nan_to_num(out_mean)
     return np.stack(
-      [member @ (inside - outside), member @ inside, member @ outside]
+      [member @ (in_mean - out_mean), member @ in_mean, member @ out_mean]
     ).T.ravel()
 
   values = statistic_by_size(correct, in_mask, bootstrap, means)
   frames = []
   columns = ("memorization", "in_accuracy", "out_accuracy")
-  for place, name in enumerate(present):
-    frame = table(bootstrap, values[:, :, 3 * place : 3 * place + 3], columns)
+  for k, name in enumerate(present):
+    frame = table(bootstrap, values[:, :, 3 * k : 3 * k + 3], columns)
     frame.insert(0, "shape_class", name)
     frame.insert(1, "size", np.arange(len(correct)))
     frame.insert(2, "num_examples", int((shape_class == name).sum()))
@@ -144,7 +150,7 @@ def class_means(
 def run_accuracies(
   correct: np.ndarray, in_mask: np.ndarray, test_correct: np.ndarray
 ) -> pd.DataFrame:
-  """Accuracies by size with their deviation over runs (as a table of accuracies).
+  """Accuracies of single runs by size, with their spread over runs.
 
   Args:
     correct: `[S, M, N]` bool.
@@ -152,8 +158,9 @@ def run_accuracies(
     test_correct: `[S, M, T]` bool.
 
   Returns:
-    A row a size: in_accuracy, out_accuracy, test_accuracy: means over runs of
-    each run's own, and `_sd`, their sample deviation.
+    A table with one row per size: in_accuracy, out_accuracy, test_accuracy, the
+    means over runs of each run's accuracy, and `_sd`, the sample standard
+    deviations.
   """
   rows = []
   for outcome, test in zip(correct, test_correct):
@@ -172,7 +179,7 @@ def run_accuracies(
 
 
 def _mean(values: np.ndarray) -> float:
-  """Mean of what is known; NaN of nothing, which a replicate may have."""
+  """Mean of the known values; NaN without any, as a replicate may have."""
   values = known(values)
   return values.mean() if len(values) else float("nan")
 
@@ -187,10 +194,20 @@ def table(
   values: np.ndarray,
   names: Sequence[str],
 ) -> pd.DataFrame:
-  """`[R + 1, S, K]` to a row a size with value, low and high of each name."""
+  """Estimates and intervals as a table.
+
+  Args:
+    bootstrap: that gave the values.
+    values: `[R + 1, S, K]`.
+    names: K names.
+
+  Returns:
+    A table with one row per size and for each name the columns NAME, NAME_low
+    and NAME_high.
+  """
   columns = {}
-  for place, name in enumerate(names):
-    ends = bootstrap.intervals(values[:, :, place])
+  for k, name in enumerate(names):
+    ends = bootstrap.intervals(values[:, :, k])
     columns[name] = ends[:, 0]
     columns[f"{name}_low"] = ends[:, 1]
     columns[f"{name}_high"] = ends[:, 2]

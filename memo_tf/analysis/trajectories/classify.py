@@ -1,13 +1,13 @@
 """How memorization changes with size, example by example.
 
-Lukasik et al. (2024, arXiv:2310.05337) follow each example's score over a family
-of sizes and sort these trajectories into shape classes. `trajectory_rules` has
-the rules; a rule that takes noisy scores for true ones calls noise a change: of
-constant examples with S sizes and a standard error e, the range is about 2.1 e
-(S = 4) to 2.7 e (S = 7). So with standard errors each example also gets the
-probability of each class, from the law of the true trajectories that is fitted
-to all of them (`trajectory_noise`), and the shares of the classes are estimated
-with the noise taken out (`trajectory_shares`).
+Lukasik et al. (2024, arXiv:2310.05337) follow each example's score over a
+family of sizes and sort these trajectories into shape classes. Module `rules`
+has the rules. A rule that takes noisy scores for true ones calls noise a
+change: the range of a constant example over S sizes with a standard error e is
+about 2.1 e (S = 4) to 2.7 e (S = 7). So with standard errors each example also
+gets the probability of each class, from the distribution of the true
+trajectories that is fitted to all of them (module `noise`), and the shares of
+the classes are estimated with the noise taken out (module `shares`).
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ class TrajectoryClasses:
 
   Attributes:
     shape_class: `[N]` str, one of `SHAPE_CLASSES`; "" where a score is NaN.
-    rule, min_change: what they were named by.
+    rule, min_change: by which the classes were assigned.
     probability: `[N, 6]`, of each of `SHAPE_CLASSES` for the true trajectory;
       NaN where a score or standard error is; None without standard errors.
   """
@@ -40,7 +40,7 @@ class TrajectoryClasses:
   probability: np.ndarray | None = None
 
   def shares(self) -> dict[str, float]:
-    """Share of each class among the examples with scores, as measured."""
+    """Measured share of each class among the examples with scores."""
     known = self.shape_class[self.shape_class != ""]
     return {
       name: float((known == name).mean()) if len(known) else float("nan")
@@ -48,7 +48,7 @@ class TrajectoryClasses:
     }
 
   def to_dataframe(self) -> pd.DataFrame:
-    """A row an example: example_id, shape_class and `p_<class>` if known."""
+    """Table with one row per example: id, shape class, any probabilities."""
     frame = pd.DataFrame(
       {
         "example_id": np.arange(len(self.shape_class)),
@@ -56,8 +56,8 @@ class TrajectoryClasses:
       }
     )
     if self.probability is not None:
-      for place, name in enumerate(SHAPE_CLASSES):
-        frame[f"p_{name}"] = self.probability[:, place]
+      for k, name in enumerate(SHAPE_CLASSES):
+        frame[f"p_{name}"] = self.probability[:, k]
     return frame
 
 
@@ -70,24 +70,25 @@ def classify_trajectories(
   correlation: np.ndarray | None = None,
   z: float = rules.DEFAULT_Z,
 ) -> TrajectoryClasses:
-  """Names the shape of each trajectory, and how sure the name is.
+  """Shape class of each trajectory, with its probability.
 
   Args:
     memorization: `[S, N]`, sizes in ascending order, S at least 2.
-    standard_error: `[S, N]`, of each score; None: nothing is said of noise.
+    standard_error: `[S, N]`, of each score; None: no probabilities.
     min_change: alpha, the least change that counts, in (0, 1].
-    rule: one of `RULES`; formulas in `trajectory_rules`.
+    rule: one of `RULES`; formulas in module `rules`.
     correlation: `[S, S]`, of an example's errors over sizes, which share their
-      subsets (`trajectory_shares.evidence`); None: independent.
-    z: standard errors of a difference that count as a change, for rule `z`.
+      subsets (`shares.evidence`); None: independent errors.
+    z: least change that counts, in standard errors of the difference, for rule
+      `z`.
 
   Returns:
     A `TrajectoryClasses`. Probabilities are of the *true* trajectory's class by
     this rule; for rule `z`, which is about noise, by the default rule.
 
   Raises:
-    ValueError: for arrays that do not fit, an unknown rule, a `min_change` or
-      `z` out of range, or rule `z` without standard errors.
+    ValueError: if shapes differ, the rule is unknown, `min_change` or `z` is
+      out of range, or rule `z` has no standard errors.
   """
   memorization, standard_error, correlation = _checked(
     memorization, standard_error, correlation
@@ -97,7 +98,7 @@ def classify_trajectories(
   _check(z > 0, "`z` must be above 0", z)
   _check(
     rule != "z" or standard_error is not None,
-    "Rule z needs standard errors",
+    "Rule z needs `standard_error`",
     None,
   )
   known = ~np.isnan(memorization).any(axis=0)
@@ -105,7 +106,7 @@ def classify_trajectories(
     sure = known & ~np.isnan(standard_error).any(axis=0)
   if rule == "z":
     known = sure
-  places = _places(
+  classes = _classes(
     memorization[:, known],
     None if standard_error is None else standard_error[:, known],
     correlation,
@@ -114,7 +115,7 @@ def classify_trajectories(
     z,
   )
   names = np.full(memorization.shape[1], "", "U10")
-  names[known] = np.array(SHAPE_CLASSES)[places]
+  names[known] = np.array(SHAPE_CLASSES)[classes]
   probability = None
   if standard_error is not None:
     probability = np.full((memorization.shape[1], len(SHAPE_CLASSES)), np.nan)
@@ -139,7 +140,15 @@ def classify_trajectories(
 def true_classes(
   memorization: np.ndarray, min_change: float, rule: str
 ) -> np.ndarray:
-  """Places in `SHAPE_CLASSES` of trajectories without noise, int `[N]`."""
+  """Indices in `SHAPE_CLASSES` of trajectories without noise.
+
+  Args:
+    memorization: `[S, N]`.
+    min_change, rule: as in `classify_trajectories`.
+
+  Returns:
+    int `[N]`.
+  """
   if rule == "template":
     return rules.template(memorization, None, min_change)
   rule = "default" if rule == "z" else rule
@@ -154,11 +163,16 @@ def sensitivity(
   thresholds: tuple[float, ...] = THRESHOLDS,
   z: float = rules.DEFAULT_Z,
 ) -> pd.DataFrame:
-  """Shares of the classes, as measured, by every rule and threshold.
+  """Measured shares of the classes by every rule and threshold.
+
+  Args:
+    memorization, standard_error, correlation, z: as in `classify_trajectories`;
+      without standard errors rule `z` is left out.
+    thresholds: values of `min_change`.
 
   Returns:
-    A row a rule and threshold: rule, min_change (NaN for `z`, which has none),
-    and a column a class.
+    A table with one row per rule and threshold: rule, min_change (NaN for `z`,
+    which has none), and one column per class.
   """
   memorization, standard_error, correlation = _checked(
     memorization, standard_error, correlation
@@ -172,11 +186,11 @@ def sensitivity(
     if rule == "z" and standard_error is None:
       continue
     for threshold in thresholds if rule != "z" else (np.nan,):
-      places = _places(
+      classes = _classes(
         memorization, standard_error, correlation, threshold, rule, z
       )
-      count = np.bincount(places, minlength=len(SHAPE_CLASSES))
-      shares = count / max(len(places), 1)
+      count = np.bincount(classes, minlength=len(SHAPE_CLASSES))
+      shares = count / max(len(classes), 1)
       rows.append(
         {"rule": rule, "min_change": threshold}
         | dict(zip(SHAPE_CLASSES, shares.tolist()))
@@ -184,8 +198,8 @@ def sensitivity(
   return pd.DataFrame(rows)
 
 
-def _places(memorization, standard_error, correlation, min_change, rule, z):
-  """Places in `SHAPE_CLASSES` by any rule, int `[N]`."""
+def _classes(memorization, standard_error, correlation, min_change, rule, z):
+  """Indices in `SHAPE_CLASSES` by any rule, int `[N]`."""
   if rule == "template":
     if standard_error is not None:
       standard_error = noise.usable_standard_error(standard_error)
@@ -209,7 +223,7 @@ def _checked(memorization, standard_error, correlation):
     standard_error = np.asarray(standard_error, np.float64)
     _check(
       standard_error.shape == memorization.shape,
-      f"`standard_error` must be {memorization.shape}, as the scores",
+      f"`standard_error` must be {memorization.shape}, like `memorization`",
       standard_error.shape,
     )
     _check(

@@ -1,19 +1,19 @@
-"""The law of the true trajectories behind noisy ones: an empirical-Bayes mixture.
+"""Distribution of the true trajectories behind noisy ones: empirical Bayes.
 
-A measured trajectory is the true one plus noise that is nearly normal, whose
-covariance over sizes is known: y[n] ~ N(m[n], D[n] R D[n]), D[n] the example's
-standard errors and R the correlation over sizes, which is not the identity since
-all sizes share their subsets. The true trajectories are taken to come from a law
-with finitely many atoms, whose weights maximize the likelihood (Kiefer &
-Wolfowitz, 1956; Koenker & Mizera, 2014), by the EM algorithm. The atoms are flat
-trajectories at many levels and least-squares fits of all shapes to measured
-ones: as many simple shapes as the data can ask for. Fits to measured ones carry
-their noise, so this is done twice: the second time with fits to the posterior
-means under the first law.
+A measured trajectory is the true one plus nearly normal noise of known
+covariance over sizes: y[n] ~ N(m[n], D[n] R D[n]), D[n] the example's standard
+errors and R the correlation over sizes, which is not the identity since all
+sizes share their subsets. The true trajectories are assumed to be drawn from a
+distribution, called the law here, with finitely many atoms. Its weights
+maximize the likelihood (Kiefer & Wolfowitz, 1956; Koenker & Mizera, 2014), by
+the EM algorithm. The atoms are flat trajectories at many levels and
+least-squares fits of all shapes to measured trajectories. Fits to measured
+trajectories carry their noise, so this is done twice: the second time with fits
+to the posterior means under the first law.
 
 The probability that an example's true trajectory has a shape is then the
-posterior weight of the atoms of that shape, and the share of a shape class, with
-the noise taken out, its mean over examples.
+posterior weight of the atoms of that shape. The share of a shape class, with
+the noise taken out, is the mean of this probability over examples.
 """
 
 import dataclasses
@@ -60,8 +60,13 @@ class TrajectoryLaw:
       parts.append(weighted @ member / weighted.sum(axis=1, keepdims=True))
     return np.concatenate(parts).astype(np.float64)
 
-  def draw(self, memorization, standard_error, rng):
-    """Places of atoms drawn from each example's posterior, int `[N]`."""
+  def draw(
+    self,
+    memorization: np.ndarray,
+    standard_error: np.ndarray,
+    rng: np.random.Generator,
+  ) -> np.ndarray:
+    """Indices of atoms drawn from each example's posterior, int `[N]`."""
     drawn = []
     for start in range(0, memorization.shape[1], _CHUNK):
       part = slice(start, start + _CHUNK)
@@ -72,8 +77,10 @@ class TrajectoryLaw:
       drawn.append(np.minimum((total < mark).sum(axis=1), total.shape[1] - 1))
     return np.concatenate(drawn)
 
-  def noise(self, standard_error: np.ndarray, rng) -> np.ndarray:
-    """Draws of the noise, `[S, N]`."""
+  def noise(
+    self, standard_error: np.ndarray, rng: np.random.Generator
+  ) -> np.ndarray:
+    """Noise drawn for every score, `[S, N]`."""
     root = np.linalg.cholesky(self.correlation)
     return standard_error * (root @ rng.standard_normal(standard_error.shape))
 
@@ -91,14 +98,14 @@ def fit_law(
   *,
   seed: int = 0,
 ) -> TrajectoryLaw:
-  """Fits the law of the true trajectories.
+  """Law of the true trajectories, fitted to measured ones.
 
   Args:
-    memorization: `[S, N]`, no NaN. At most `MAX_FITTED` of the examples, drawn
-      with `seed`, are used.
+    memorization: `[S, N]`, no NaN. At most `MAX_FITTED` examples are used,
+      drawn with `seed`.
     standard_error: `[S, N]`, above 0.
-    correlation: `[S, S]` of the noise over sizes; None for independent.
-    seed: of which examples are used and give atoms.
+    correlation: `[S, S]` of the noise over sizes; None for independent noise.
+    seed: of the draw of examples.
   """
   num_sizes, num_examples = memorization.shape
   rng = np.random.default_rng(seed)
@@ -124,17 +131,18 @@ def fit_law(
 
 
 def usable_standard_error(standard_error: np.ndarray) -> np.ndarray:
-  """Standard errors for the mixture: above 0, steadied over an example's sizes.
+  """Standard errors for the law: above 0, and shrunk to an example's mean.
 
-  A plug-in standard error is 0 where runs are unanimous and goes with the
-  estimate's own error. Each variance is averaged with its mean over sizes.
+  A plug-in standard error is 0 where runs are unanimous, and it is correlated
+  with the estimate's own error. So each variance is averaged with its mean over
+  sizes.
   """
   variance = np.square(np.maximum(standard_error, MIN_STANDARD_ERROR))
   return np.sqrt((variance + variance.mean(axis=0, keepdims=True)) / 2)
 
 
 def positive_definite(correlation: np.ndarray) -> np.ndarray:
-  """A correlation matrix whose eigenvalues are at least 0.02."""
+  """Closest correlation matrix with eigenvalues of at least about 0.02."""
   values, vectors = np.linalg.eigh(np.asarray(correlation, np.float64))
   fixed = (vectors * np.maximum(values, 0.02)) @ vectors.T
   scale = np.sqrt(np.diag(fixed))
@@ -155,7 +163,7 @@ def _atoms(values, errors, num_picked) -> tuple[np.ndarray, np.ndarray]:
     misfit = np.square((picked - fit) / scale).sum(axis=0)
     fits.append(fit)
     criteria.append(misfit + size * np.log(num_sizes))
-  # The two shapes that suit an example best; flat ones are there already.
+  # The two shapes that fit an example best; flat ones are atoms already.
   best = np.argsort(criteria, axis=0)
   columns = np.arange(picked.shape[1])
   parts = [np.tile(levels, (num_sizes, 1))]

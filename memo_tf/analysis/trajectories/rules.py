@@ -1,9 +1,9 @@
-"""Rules that name the shape of a trajectory, m[1] … m[S] by size.
+"""Rules that name the shape of a trajectory, m[1] ... m[S] by size.
 
 Lukasik et al. (2024, arXiv:2310.05337) sort trajectories into constant,
-increasing, decreasing and cap-shaped by a "change in memorization" alpha; their
-rule is not known, so each of these is a named setting. A change counts if it is
-at least alpha = `min_change`. Let
+increasing, decreasing and cap-shaped by a "change in memorization" alpha. They
+do not publish the rule, so each of these is a named setting. A change counts if
+it is at least alpha = `min_change`. Let
 
     up = m[S] - m[1]       range = max m - min m
     rise = max over j < k of m[k] - m[j]     (the greatest run-up)
@@ -12,22 +12,23 @@ at least alpha = `min_change`. Let
     dip  = max over inner k of min(m[1] - m[k], m[S] - m[k])
 
 * `default`: constant if range < alpha; increasing if up >= alpha and
-  fall < alpha; decreasing if up <= -alpha and rise < alpha; else, if peak or dip
-  is at least alpha, cap or u by the larger (cap if equal); else other.
-* `endpoints`: increasing if up >= alpha; decreasing if up <= -alpha; else cap if
-  peak >= alpha, u if dip >= alpha (the larger if both); else constant.
+  fall < alpha; decreasing if up <= -alpha and rise < alpha; else, if peak or
+  dip is at least alpha, cap or u by the larger (cap if equal); else other.
+* `endpoints`: increasing if up >= alpha; decreasing if up <= -alpha; else cap
+  if peak >= alpha, u if dip >= alpha (the larger if both); else constant.
 * `argmax`: constant if range < alpha; else by the sizes of the highest and the
-  lowest score (the first of equals): increasing if lowest first and highest last;
-  decreasing if the other way round; cap if only the highest is at an inner size;
-  u if only the lowest is; else other.
+  lowest score (the first among equals): increasing if lowest first and highest
+  last; decreasing if highest first and lowest last; cap if only the highest is
+  at an inner size; u if only the lowest is; else other.
 * `z`: as `default`, but a change from size j to k counts if it is at least
   z * SE(m[k] - m[j]), whatever its size; range < alpha becomes "no change
-  counts". z = 3 lets about 5 % of the constant ones of seven sizes through
-  (the studentized range). Needs standard errors; takes no `min_change`.
+  counts". z = 3 calls about 5 % of the constant trajectories of seven sizes
+  changing (the studentized range). Needs standard errors; takes no
+  `min_change`.
 * `template`: the least-squares fit of each shape (constant, increasing,
   decreasing, cap, u); the least BIC = sum of squared residuals in units of the
   standard error, plus (levels of the fit + 1 for a shape of two arms) * ln S;
-  without standard errors alpha / 2 stands for them. A fit whose range is below
+  without standard errors alpha / 2 replaces them. A fit whose range is below
   alpha is constant. Never other.
 
 Comparisons allow for 1e-9, so that 0.7 - 0.5 is a change of 0.2.
@@ -44,7 +45,7 @@ CONSTANT, INCREASING, DECREASING, CAP, U, OTHER = range(6)
 
 
 def default(memorization: np.ndarray, min_change: float) -> np.ndarray:
-  """The default rule: `[S, N]` to places in `SHAPE_CLASSES`, int `[N]`."""
+  """Indices in `SHAPE_CLASSES` by the default rule: `[S, N]` to int `[N]`."""
   m, alpha = memorization, min_change - _TOLERANCE
   up = m[-1] - m[0]
   fall = (np.maximum.accumulate(m) - m).max(axis=0)
@@ -64,7 +65,7 @@ def default(memorization: np.ndarray, min_change: float) -> np.ndarray:
 
 
 def endpoints(memorization: np.ndarray, min_change: float) -> np.ndarray:
-  """The rule of the two ends, int `[N]`."""
+  """Indices in `SHAPE_CLASSES` by the rule of both ends, int `[N]`."""
   m, alpha = memorization, min_change - _TOLERANCE
   up = m[-1] - m[0]
   peak, dip = _excursions(m)
@@ -81,7 +82,7 @@ def endpoints(memorization: np.ndarray, min_change: float) -> np.ndarray:
 
 
 def argmax(memorization: np.ndarray, min_change: float) -> np.ndarray:
-  """The rule of the highest and lowest size, int `[N]`."""
+  """Indices by the rule of the highest and the lowest size, int `[N]`."""
   m, last = memorization, len(memorization) - 1
   high, low = m.argmax(axis=0), m.argmin(axis=0)
   high_inside = (high > 0) & (high < last)
@@ -102,19 +103,19 @@ def argmax(memorization: np.ndarray, min_change: float) -> np.ndarray:
 def z(
   memorization: np.ndarray, covariance: np.ndarray, z_value: float
 ) -> np.ndarray:
-  """The rule of significant changes, int `[N]`.
+  """Indices in `SHAPE_CLASSES` by the rule of significant changes, int `[N]`.
 
   Args:
     memorization: `[S, N]`.
     covariance: `[S, S, N]`, of an example's scores over sizes.
-    z_value: standard errors of a difference that a change takes.
+    z_value: least change that counts, in standard errors of the difference.
   """
   m, num_sizes = memorization, len(memorization)
   variance = np.einsum("ssn->sn", covariance)
   error = np.sqrt(
     np.maximum(variance[:, None] + variance[None] - 2 * covariance, 0)
   )
-  # change[j, k]: from j to k, in units of what counts.
+  # change[j, k]: from j to k, in units of the least change that counts.
   with np.errstate(divide="ignore", invalid="ignore"):
     change = (m[None] - m[:, None]) / (z_value * error)
   change = np.nan_to_num(change, nan=0.0, posinf=np.inf, neginf=-np.inf)
@@ -145,7 +146,7 @@ def template(
   standard_error: np.ndarray | None,
   min_change: float,
 ) -> np.ndarray:
-  """The rule of the best-fitting shape, int `[N]`."""
+  """Indices in `SHAPE_CLASSES` by the best-fitting shape, int `[N]`."""
   m = memorization
   scale = min_change / 2 if standard_error is None else standard_error
   scale = np.maximum(scale, _TOLERANCE)
@@ -161,7 +162,7 @@ def template(
   return np.where(span < min_change - _TOLERANCE, CONSTANT, best)
 
 
-# Rules of the scores and a threshold alone.
+# Rules that need only the scores and a threshold.
 SIMPLE_RULES = {"default": default, "endpoints": endpoints, "argmax": argmax}
 RULES = (*SIMPLE_RULES, "z", "template")
 

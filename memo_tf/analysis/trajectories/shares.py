@@ -1,21 +1,23 @@
 """Shares of the shape classes with the noise taken out, and their intervals.
 
 The estimate is the mean probability of a class over examples, under the law
-fitted by `trajectory_noise`, less its bias: studies are simulated from the fitted
-law (a true trajectory for each example from its posterior, new noise), the whole
-estimation is repeated on each, and the mean difference to the shares that were
-simulated is taken off. The standard error has four parts, added in squares:
+fitted by module `noise`, less its bias. For the bias, studies are simulated
+from the fitted law (a true trajectory for each example from its posterior, new
+noise), the whole estimation is repeated on each, and the mean difference from
+the simulated shares is subtracted. The standard error has four parts, added in
+squares:
 
-* the larger of the deviation over these simulated studies and of a jackknife
-  over groups of blocks of runs (all sizes lose the same runs): the latter holds
-  what goes wrong for many examples at once since they share runs;
-* half of the bias taken off, which is itself an estimate;
-* half of the change of the share when `min_change` moves up and down by a quarter
-  of the median standard error of a difference: the noise blurs where a change
-  begins to count.
+* the larger of the standard deviation over these simulated studies and of a
+  jackknife over groups of blocks of runs (all sizes lose the same runs): the
+  latter includes errors that many examples have in common since they share
+  runs;
+* half of the bias subtracted, which is itself an estimate;
+* half of the change of the share when `min_change` moves up and down by a
+  quarter of the median standard error of a difference: the noise blurs where a
+  change begins to count;
 * 0.5 / N: a share is a whole number of examples.
 
-The interval is the estimate plus and minus 1.96 of it, in [0, 1].
+The interval is the estimate plus and minus 1.96 standard errors, in [0, 1].
 """
 
 import dataclasses
@@ -35,12 +37,12 @@ NORMAL_95 = 1.959964
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrajectoryEvidence:
-  """What the runs of S sizes say of N trajectories.
+  """Scores of N examples over S sizes, with their errors.
 
   Attributes:
     memorization: `[S, N]`; NaN where an example was never in or never out.
-    standard_error: `[S, N]`, with (k + 1/2) / (n + 1) for k right of n, so that
-      unanimous runs are not taken for certainty.
+    standard_error: `[S, N]`, with (k + 1/2) / (n + 1) for k correct of n runs,
+      so that unanimous runs do not count as certainty.
     correlation: `[S, S]`, of an example's errors over sizes, pooled over
       examples.
   """
@@ -52,12 +54,12 @@ class TrajectoryEvidence:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShapeShare:
-  """The share of one shape class.
+  """Share of one shape class.
 
   Attributes:
     shape_class: of `SHAPE_CLASSES`.
-    measured: of the noisy trajectories by the plain rule.
-    share, ci_low, ci_high: of the true ones, with a 95 % interval.
+    measured: share of the noisy trajectories by the plain rule.
+    share, ci_low, ci_high: of the true trajectories, with a 95 % interval.
     standard_error: of `share`.
   """
 
@@ -82,7 +84,8 @@ def evidence(correct: np.ndarray, in_mask: np.ndarray) -> TrajectoryEvidence:
       "`correct` must be [S, M, N] and `in_mask` [M, N]. Received: "
       f"{correct.shape} and {in_mask.shape}"
     )
-  num_sizes, scores, variance = len(correct), 0.0, 0.0
+  num_sizes = len(correct)
+  scores, variance = np.zeros((2, num_sizes, in_mask.shape[1]))
   covariance = np.zeros((num_sizes, num_sizes))
   for sign, mask in ((1, in_mask), (-1, ~in_mask)):
     sums = [in_out.group_sums(c, mask) for c in correct]
@@ -110,9 +113,13 @@ def evidence(correct: np.ndarray, in_mask: np.ndarray) -> TrajectoryEvidence:
 
 
 def flat_standard_error(correct: np.ndarray, in_mask: np.ndarray) -> np.ndarray:
-  """Standard error of a score if an example is the same at every size, `[N]`.
+  """Standard error of a score if it does not depend on size, `[N]`.
 
-  Plug-in, from the runs of all sizes together, for the runs of one size.
+  Plug-in, with the accuracies of all sizes together and the runs of one size.
+
+  Args:
+    correct: `[S, M, N]` bool.
+    in_mask: `[M, N]` bool.
   """
   sums = [in_out.in_out_sums(c, in_mask) for c in correct]
   in_mean, out_mean = np.mean([s.means() for s in sums], axis=0)
@@ -136,11 +143,10 @@ def shape_shares(
   Args:
     correct: `[S, M, N]` bool, of sizes that share their subsets.
     in_mask: `[M, N]` bool.
-    block: how many consecutive runs depend on each other, or `[M]` int, the
-      block that each run belongs to.
+    block: as in `resampling.block_of_run`.
     min_change, rule: as in `classify_trajectories`.
-    num_simulated: studies that bias and deviation are taken from, at least 4.
-    seed: of what is drawn.
+    num_simulated: number of simulated studies, at least 4.
+    seed: of the simulated studies.
 
   Returns:
     A `ShapeShare` for each of `SHAPE_CLASSES`; NaN if no example has scores.
@@ -154,12 +160,11 @@ def shape_shares(
   if not known.any():
     return [_share(name, np.nan, np.nan, np.nan) for name in _NAMES]
   rng = np.random.default_rng(seed)
-  places = np.flatnonzero(known)
-  if len(places) > noise.MAX_FITTED:
-    drawn = rng.permutation(places)[: noise.MAX_FITTED]
-    places = np.sort(drawn)
-  values = found.memorization[:, places]
-  errors = noise.usable_standard_error(found.standard_error[:, places])
+  ids = np.flatnonzero(known)
+  if len(ids) > noise.MAX_FITTED:
+    ids = np.sort(rng.permutation(ids)[: noise.MAX_FITTED])
+  values = found.memorization[:, ids]
+  errors = noise.usable_standard_error(found.standard_error[:, ids])
   law, shares = _estimate(values, errors, found.correlation, min_change, rule)
   difference = []
   for r in range(num_simulated):
@@ -172,13 +177,13 @@ def shape_shares(
   bias = np.mean(difference, axis=0)
   spread = np.std(difference, axis=0, ddof=1)
   jackknife = _jackknife(
-    correct[:, :, places], in_mask[:, places], block, min_change, rule
+    correct[:, :, ids], in_mask[:, ids], block, min_change, rule
   )
   error = np.sqrt(
     np.square(np.fmax(spread, jackknife))
     + np.square(bias / 2)
     + np.square(_blur(law, errors, min_change, rule))
-    + np.square(0.5 / len(places))
+    + np.square(0.5 / len(ids))
   )
   measured = classify.classify_trajectories(
     found.memorization,
@@ -211,15 +216,16 @@ def _share(name, measured, share, error) -> ShapeShare:
 
 
 def _estimate(values, errors, correlation, min_change, rule, seed=0):
-  """The law and the shares under it, `[6]`."""
+  """Fitted law and the shares under it, `[6]`."""
   law = noise.fit_law(values, errors, correlation, seed=seed)
   classes = classify.true_classes(law.atoms, min_change, rule)
   return law, np.bincount(classes, law.weights, minlength=len(_NAMES))
 
 
 def _measured(truth, min_change, rule) -> np.ndarray:
-  places = classify.true_classes(truth, min_change, rule)
-  return np.bincount(places, minlength=len(_NAMES)) / len(places)
+  """Shares of the classes of trajectories without noise, `[6]`."""
+  classes = classify.true_classes(truth, min_change, rule)
+  return np.bincount(classes, minlength=len(_NAMES)) / len(classes)
 
 
 def _blur(law, errors, min_change, rule) -> np.ndarray:
@@ -234,7 +240,7 @@ def _blur(law, errors, min_change, rule) -> np.ndarray:
 
 
 def _jackknife(correct, in_mask, block, min_change, rule) -> np.ndarray:
-  """Deviation `[6]` when groups of blocks are left out; NaN if too few."""
+  """Standard error `[6]` by leaving out groups of blocks; NaN if too few."""
   group = resampling.block_of_run(len(in_mask), block)
   num_blocks = int(group.max()) + 1
   num_groups = min(NUM_GROUPS, num_blocks)
@@ -244,19 +250,19 @@ def _jackknife(correct, in_mask, block, min_change, rule) -> np.ndarray:
   shares = []
   for g in range(num_groups):
     kept = group != g
-    found = evidence(correct[:, kept], in_mask[kept])
-    known = ~np.isnan(found.memorization).any(axis=0)
+    rest = evidence(correct[:, kept], in_mask[kept])
+    known = ~np.isnan(rest.memorization).any(axis=0)
     if not known.any():
       return np.full(len(_NAMES), np.nan)
-    errors = noise.usable_standard_error(found.standard_error[:, known])
+    errors = noise.usable_standard_error(rest.standard_error[:, known])
     _, estimate = _estimate(
-      found.memorization[:, known],
+      rest.memorization[:, known],
       errors,
-      found.correlation,
+      rest.correlation,
       min_change,
       rule,
     )
     shares.append(estimate)
-  shares = np.stack(shares)
-  squares = np.square(shares - shares.mean(axis=0)).sum(axis=0)
+  found = np.stack(shares)
+  squares = np.square(found - found.mean(axis=0)).sum(axis=0)
   return np.sqrt((num_groups - 1) / num_groups * squares)

@@ -293,7 +293,7 @@ class EdgesTest(absltest.TestCase):
     one, short = self.score(1, 2, 3), self.score(1, 2)
     for proxies, signs, message in (
       ({"p": {"a": one}}, {}, "Missing: p"),
-      ({"p": {"b": one}}, {"p": 1}, "has not"),
+      ({"p": {"b": one}}, {"p": 1}, "memorization lacks"),
       ({"p": {"a": short}}, {"p": 1}, "same examples"),
     ):
       with self.assertRaisesRegex(ValueError, message):

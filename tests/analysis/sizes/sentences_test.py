@@ -81,11 +81,11 @@ class FindingsTest(absltest.TestCase):
     text = sentences.noise_statement(carried, 100, 0.2)
     # sqrt(0.25 / 30) = 0.091, and of a difference 0.129.
     self.assertRegex(text, r"standard error of 0\.09\d")
-    self.assertRegex(text, r"two sizes one of 0\.1[23]\d")
-    self.assertIn("is not to be trusted", text)
+    self.assertRegex(text, r"two sizes has one of 0\.1[23]\d")
+    self.assertIn("is not reliable", text)
     self.assertGreater(carried["false_changes_ambiguous"], 0.2)
 
-  def test_many_runs_carry_names(self):
+  def test_with_many_runs_classes_are_reliable(self):
     carried = {
       "ambiguous": 0.1,
       "typical_error": 0.02,
@@ -98,7 +98,7 @@ class FindingsTest(absltest.TestCase):
 
     text = sentences.noise_statement(carried, 4000, 0.2)
 
-    self.assertIn("can be read as it is", text)
+    self.assertIn("a single image is reliable", text)
 
 
 if __name__ == "__main__":
