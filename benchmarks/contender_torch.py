@@ -88,9 +88,9 @@ def study_work(compiled: bool) -> Callable[[float], tuple[int, float]]:
       model.train()
       for _ in range(20):
         order = members[torch.randperm(1050)]
-        for places in order[: 1050 // BATCH * BATCH].split(BATCH):
+        for indices in order[: 1050 // BATCH * BATCH].split(BATCH):
           optimizer.zero_grad(set_to_none=True)
-          step_loss(images[places], labels[places]).backward()
+          step_loss(images[indices], labels[indices]).backward()
           optimizer.step()
       model.eval()
       with torch.inference_mode():
@@ -136,10 +136,10 @@ def main() -> None:
   def work(seconds: float) -> tuple[int, float]:
     items, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
-      places = torch.randint(0, 2048, (BATCH,))
-      batch = images[places].contiguous(memory_format=torch.channels_last)
+      indices = torch.randint(0, 2048, (BATCH,))
+      batch = images[indices].contiguous(memory_format=torch.channels_last)
       optimizer.zero_grad(set_to_none=True)
-      loss_of(batch, labels[places]).backward()
+      loss_of(batch, labels[indices]).backward()
       optimizer.step()
       items += BATCH
     return items, time.perf_counter() - started

@@ -48,8 +48,8 @@ def make_files(folder: pathlib.Path, count: int) -> None:
   photographs = datasets.load_sample_images().images
   rng = np.random.default_rng(0)
   for n in range(count + 20):
-    place = folder / ("train" if n < count else "test") / f"class{n % 10}"
-    place.mkdir(parents=True, exist_ok=True)
+    target = folder / ("train" if n < count else "test") / f"class{n % 10}"
+    target.mkdir(parents=True, exist_ok=True)
     image = photographs[n % 2]
     top = rng.integers(image.shape[0] - SIDE + 1)
     left = rng.integers(image.shape[1] - SIDE + 1)
@@ -58,7 +58,7 @@ def make_files(folder: pathlib.Path, count: int) -> None:
     content = tf.io.encode_jpeg(
       crop.astype(np.uint8), quality=int(rng.integers(85, 97))
     )
-    (place / f"{n:06d}.jpg").write_bytes(content.numpy())
+    (target / f"{n:06d}.jpg").write_bytes(content.numpy())
 
 
 def prepare(folder: pathlib.Path, count: int) -> None:
