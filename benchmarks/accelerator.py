@@ -17,11 +17,13 @@ jax 0.10.2.
 """
 
 import argparse
+from collections.abc import Callable
 import json
 import pathlib
 import re
 import sys
 import time
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +33,7 @@ CHECKED_STEPS = 5
 RATE = 0.05
 
 
-def write(arguments) -> None:
+def write(arguments: argparse.Namespace) -> None:
   """Writes `.hlo`, `.npz` (inputs, losses) and `.json` for each model."""
   import tensorflow as tf
 
@@ -86,7 +88,7 @@ def write(arguments) -> None:
     print(f"{name}: {len(module) / 1e6:.2f} MB of HLO, losses {losses}")
 
 
-def captured(function, trainer) -> list:
+def captured(function: Any, trainer: Any) -> list[np.ndarray]:
   """Variables that a traced step captured, in the order of its parameters."""
   variables = [v.value for v in trainer.model.variables] + trainer._velocities
   values = []
@@ -126,7 +128,7 @@ class Module:
       )
     self._arguments = [jax.device_put(value) for value in inputs]
 
-  def step(self):
+  def step(self) -> Any:
     """Runs one step; returns its first result, the loss, on the device."""
     results = [
       parts[0]
@@ -139,7 +141,12 @@ class Module:
     return next(r for i, r in enumerate(results) if i not in self.alias)
 
 
-def time_steps(step, wait, seconds: float, repeats: int) -> list[float]:
+def time_steps(
+  step: Callable[[], Any],
+  wait: Callable[[Any], object],
+  seconds: float,
+  repeats: int,
+) -> list[float]:
   """Seconds per step, measured `repeats` times for about `seconds` each."""
   wait(step())
   started = time.perf_counter()
@@ -155,7 +162,9 @@ def time_steps(step, wait, seconds: float, repeats: int) -> list[float]:
   return times
 
 
-def torch_step(about: dict, device: str):
+def torch_step(
+  about: dict, device: str
+) -> tuple[Callable[[], Any], Callable[[Any], float]]:
   """PyTorch's compiled step on the same shapes; returns (step, wait)."""
   import contender_torch
   import torch
@@ -178,12 +187,12 @@ def torch_step(about: dict, device: str):
   half = about["precision"] == "bfloat16"
 
   @torch.compile(mode="max-autotune" if device == "cuda" else None)
-  def loss_of():
+  def loss_of() -> torch.Tensor:
     with torch.autocast(device, torch.bfloat16, enabled=half):
       logits = model((images.float() - 128.0) / 64.0)
     return functional.cross_entropy(logits.float(), labels)
 
-  def step():
+  def step() -> torch.Tensor:
     optimizer.zero_grad(set_to_none=True)
     loss = loss_of()
     loss.backward()
@@ -193,7 +202,7 @@ def torch_step(about: dict, device: str):
   return step, lambda loss: loss.item()
 
 
-def run(arguments) -> None:
+def run(arguments: argparse.Namespace) -> None:
   """Checks and times every module in the folder; prints a JSON line last."""
   import jax
 

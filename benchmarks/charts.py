@@ -63,9 +63,9 @@ def ratios(results: list[dict], path: pathlib.Path) -> None:
   ]
   height = 0.6 + 0.2 * len(rows)
   figure, axes = plt.subplots(figsize=(9, height), layout="constrained")
-  for place, (_, (low, median, high)) in enumerate(reversed(rows)):
-    axes.plot([low, high], [place, place], color="tab:blue")
-    axes.plot(median, place, "o", color="tab:blue", markersize=4)
+  for position, (_, (low, median, high)) in enumerate(reversed(rows)):
+    axes.plot([low, high], [position, position], color="tab:blue")
+    axes.plot(median, position, "o", color="tab:blue", markersize=4)
   axes.axvline(1, color="black", linewidth=0.8)
   axes.set_yticks(range(len(rows)), [name for name, _ in reversed(rows)])
   axes.tick_params(axis="y", labelsize=7)

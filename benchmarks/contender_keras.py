@@ -15,7 +15,9 @@ BATCH = 128
 def build(depth: int, shape: tuple[int, int, int]) -> keras.Model:
   """The CIFAR ResNet of memo_tf from stock layers."""
 
-  def conv_norm(x, filters, strides):
+  def conv_norm(
+    x: keras.KerasTensor, filters: int, strides: int
+  ) -> keras.KerasTensor:
     x = keras.layers.Conv2D(
       filters,
       3,

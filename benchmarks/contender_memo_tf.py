@@ -1,6 +1,7 @@
 """Training with memo_tf's Trainer, slice by slice, for training.py."""
 
 import argparse
+from collections.abc import Callable
 import tempfile
 import time
 
@@ -23,11 +24,11 @@ from memo_tf.training import trainer as trainer_lib
 BATCH = 128
 
 
-def study_work(folder: str):
+def study_work(folder: str) -> Callable[[float], tuple[int, float]]:
   """Whole units of the digits study, including their files."""
   directory = directory_lib.StudyDirectory(folder)
   training = settings_lib.TrainingConfig(epochs=20, batch_size=BATCH)
-  config = config_lib.StudyConfig(recipe=training)
+  config = config_lib.StudyConfig(training=training)
   writer.write_dataset(load.load(config.data), config, directory)
   family = subsets.parse_family("r0.70")
   directory.in_mask_path("r0.70").parent.mkdir()

@@ -1,6 +1,7 @@
 """Nearest neighbours of simulated features, for prediction_depth.py."""
 
 import argparse
+from collections.abc import Iterator
 import time
 
 import numpy as np
@@ -8,7 +9,7 @@ import pairing
 
 from memo_tf.proxies import neighbours
 
-QUERIES = 2048  # at once; enough that every peer works in its own blocks
+QUERIES = 2048  # queries per call: enough for every peer to use its own blocks
 
 
 def simulate(examples: int, width: int, seed: int) -> np.ndarray:
@@ -25,14 +26,15 @@ def simulate(examples: int, width: int, seed: int) -> np.ndarray:
   return features
 
 
-def ours(features: np.ndarray, k: int):
+def ours(features: np.ndarray, k: int) -> Iterator[int]:
+  """memo_tf's exact neighbours; yields the number of examples done."""
   while True:
-    # All at once: a product serves both of its examples.
+    # All examples in one call: each product serves both of its examples.
     yield sum(len(rows) for rows, _ in neighbours.nearest(features, k))
 
 
-def product(features: np.ndarray, k: int):
-  """What every way has to do at least: all inner products, in float32."""
+def product(features: np.ndarray, k: int) -> Iterator[int]:
+  """All inner products in float32, the minimum that every peer computes."""
   del k
   found = np.empty((QUERIES, len(features)), np.float32)
   while True:
@@ -42,7 +44,8 @@ def product(features: np.ndarray, k: int):
       yield len(some)
 
 
-def faiss(features: np.ndarray, k: int):
+def faiss(features: np.ndarray, k: int) -> Iterator[int]:
+  """faiss's exact index."""
   import faiss as library
 
   index = library.IndexFlatL2(features.shape[1])
@@ -50,11 +53,12 @@ def faiss(features: np.ndarray, k: int):
   while True:
     for start in range(0, len(features), QUERIES):
       some = features[start : start + QUERIES]
-      index.search(some, k + 1)  # it finds itself too
+      index.search(some, k + 1)  # the query itself is found too
       yield len(some)
 
 
-def scikit_learn(features: np.ndarray, k: int):
+def scikit_learn(features: np.ndarray, k: int) -> Iterator[int]:
+  """scikit-learn's brute-force search."""
   from sklearn import neighbors
 
   index = neighbors.NearestNeighbors(n_neighbors=k + 1, algorithm="brute")
@@ -84,7 +88,7 @@ def main() -> None:
   queries = WAYS[arguments.way](features, arguments.neighbours)
 
   def work(seconds: float) -> tuple[float, float]:
-    """Examples whose neighbours were found, and seconds."""
+    """Number of examples whose neighbours were found, and seconds."""
     count, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
       count += next(queries)

@@ -1,6 +1,7 @@
 """Training with PyTorch, eager or compiled, channels-last, for training.py."""
 
 import argparse
+from collections.abc import Callable
 import time
 
 import pairing
@@ -23,7 +24,7 @@ class Block(nn.Module):
     self.second_norm = nn.BatchNorm2d(outside)
     self.stride, self.missing = stride, outside - inside
 
-  def forward(self, x):
+  def forward(self, x: torch.Tensor) -> torch.Tensor:
     y = functional.relu(self.first_norm(self.first(x)), inplace=True)
     y = self.second_norm(self.second(y))
     if self.missing:
@@ -34,6 +35,7 @@ class Block(nn.Module):
 
 
 def build(depth: int, channels: int) -> nn.Module:
+  """The CIFAR ResNet of memo_tf in PyTorch, from images to logits."""
   layers = [
     nn.Conv2d(channels, 16, 3, 1, 1, bias=False),
     nn.BatchNorm2d(16),
@@ -58,7 +60,7 @@ def parameter_groups(model: nn.Module) -> list[dict]:
   ]
 
 
-def study_work(compiled: bool):
+def study_work(compiled: bool) -> Callable[[float], tuple[int, float]]:
   """Whole runs on the digits: built once, re-initialized for each subset."""
   content = sklearn_datasets.load_digits()
   images = torch.tensor(content.images, dtype=torch.float32)[:, None]
@@ -66,12 +68,12 @@ def study_work(compiled: bool):
   labels = torch.tensor(content.target)
   model = build(8, 1).to(memory_format=torch.channels_last)
 
-  def loss_of(batch, given):
+  def loss_of(batch: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
     return functional.cross_entropy(model(batch), given)
 
   step_loss = torch.compile(loss_of) if compiled else loss_of
 
-  def reset(module):
+  def reset(module: nn.Module) -> None:
     if hasattr(module, "reset_parameters"):
       module.reset_parameters()
 
@@ -86,9 +88,9 @@ def study_work(compiled: bool):
       model.train()
       for _ in range(20):
         order = members[torch.randperm(1050)]
-        for places in order[: 1050 // BATCH * BATCH].split(BATCH):
+        for indices in order[: 1050 // BATCH * BATCH].split(BATCH):
           optimizer.zero_grad(set_to_none=True)
-          step_loss(images[places], labels[places]).backward()
+          step_loss(images[indices], labels[indices]).backward()
           optimizer.step()
       model.eval()
       with torch.inference_mode():
@@ -120,7 +122,7 @@ def main() -> None:
     parameter_groups(model), lr=0.01, momentum=0.9, nesterov=True
   )
 
-  def loss_of(batch, given):
+  def loss_of(batch: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
     inputs = (batch.float() - 128.0) / 64.0
     with torch.autocast(
       "cpu", torch.bfloat16, enabled=arguments.precision == "bfloat16"
@@ -134,10 +136,10 @@ def main() -> None:
   def work(seconds: float) -> tuple[int, float]:
     items, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
-      places = torch.randint(0, 2048, (BATCH,))
-      batch = images[places].contiguous(memory_format=torch.channels_last)
+      indices = torch.randint(0, 2048, (BATCH,))
+      batch = images[indices].contiguous(memory_format=torch.channels_last)
       optimizer.zero_grad(set_to_none=True)
-      loss_of(batch, labels[places]).backward()
+      loss_of(batch, labels[indices]).backward()
       optimizer.step()
       items += BATCH
     return items, time.perf_counter() - started

@@ -10,6 +10,7 @@ are interleaved in one process; each round gives one ratio.
 """
 
 import argparse
+from collections.abc import Callable
 import time
 
 import keras
@@ -38,14 +39,16 @@ def main() -> None:
   labels = rng.integers(0, CLASSES, count)
   teacher = build("cifar_resnet-20")
 
-  def fitter(model, targets):
+  def fitter(
+    model: keras.Model, targets: np.ndarray | tf.Tensor
+  ) -> Callable[[], object]:
     model.compile(
       keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True),
       keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     return lambda: model.fit(images, targets, batch_size=BATCH, verbose=0)
 
-  def wrapped():
+  def wrapped() -> distillation.Distiller:
     return distillation.Distiller(
       student=build("cifar_resnet-8"),
       teacher=teacher,

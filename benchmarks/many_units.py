@@ -85,8 +85,8 @@ def make_study(folder: pathlib.Path, count: int) -> int:
     "resumed_after_epoch": 0,
     "seconds": {"training": 10.0, "evaluation": 1.0, "total": 12.0},
   }
-  for place, unit in enumerate(units):
-    if place % 10 == 9:
+  for index, unit in enumerate(units):
+    if index % 10 == 9:
       continue
     run = directory.run_dir(unit)
     run.mkdir(parents=True)

@@ -57,7 +57,7 @@ def made_up(folder: str, num_train: int, num_test: int, depth: int) -> None:
 
   rng = np.random.default_rng(0)
 
-  def examples(count):
+  def examples(count: int) -> tuple[np.ndarray, np.ndarray]:
     images = rng.integers(0, 256, (count, 32, 32, 3), np.uint8)
     return images, rng.integers(0, 10, count).astype(np.int32)
 

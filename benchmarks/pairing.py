@@ -8,6 +8,7 @@ the paired ratios and its 95 % interval from the order statistics of the pairs
 (binomial), for which at least 15 pairs are needed.
 """
 
+from collections.abc import Callable
 import dataclasses
 import json
 import os
@@ -84,7 +85,7 @@ class Running:
       process.wait()
 
 
-def serve(work) -> None:
+def serve(work: Callable[[float], tuple[float, float]]) -> None:
   """Main loop of a contender; `work(seconds)` returns (items, seconds)."""
   for line in sys.stdin:
     items, seconds = work(float(line))

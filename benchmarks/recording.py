@@ -36,7 +36,7 @@ KINDS = {
 }
 
 
-def contend(arguments) -> None:
+def contend(arguments: argparse.Namespace) -> None:
   """Runs units, slice by slice, as one contender."""
   import numpy as np
   import tensorflow as tf

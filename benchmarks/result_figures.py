@@ -20,13 +20,16 @@ import numpy as np
 from memo_tf.estimators import reliability
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import subsets
+from memo_tf.scoring import groups
 from memo_tf.scoring import study
 from memo_tf.store import directory as directory_lib
 
 PAIRS = 6
 
 
-def draw_pairs(results, images, path: pathlib.Path) -> None:
+def draw_pairs(
+  results: list[groups.GroupScores], images: np.ndarray, path: pathlib.Path
+) -> None:
   """One row of `PAIRS` pairs per model; images `[N + T, H, W, channels]`."""
   figure, axes = plt.subplots(
     len(results),
@@ -42,7 +45,7 @@ def draw_pairs(results, images, path: pathlib.Path) -> None:
     pairs, num_train = result.influence, len(result.stack.labels)
     for p in range(min(PAIRS, len(pairs))):
       n, t = int(pairs.train_ids[p]), int(pairs.test_ids[p])
-      for axis, place, title in (
+      for axis, index, title in (
         (row[2 * p], n, f"train {n}\n{pairs.influence[p]:.2f}"),
         (
           row[2 * p + 1],
@@ -50,7 +53,7 @@ def draw_pairs(results, images, path: pathlib.Path) -> None:
           f"test {t}\n± {pairs.standard_error[p]:.2f}",
         ),
       ):
-        axis.imshow(np.squeeze(images[place]), cmap="gray")
+        axis.imshow(np.squeeze(images[index]), cmap="gray")
         axis.set_title(title, fontsize=7)
       print(
         f"{result.group[0]}, {n}, {t}, {pairs.influence[p]:.3f}, "
@@ -62,7 +65,9 @@ def draw_pairs(results, images, path: pathlib.Path) -> None:
   figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-def draw_reliability(results, path: pathlib.Path) -> None:
+def draw_reliability(
+  results: list[groups.GroupScores], path: pathlib.Path
+) -> None:
   """Reliability at every number of whole blocks."""
   figure, axes = plt.subplots(figsize=(5, 3), layout="constrained")
   print("model, runs, correlation of halves, reliability")

@@ -34,7 +34,7 @@ def lines_of(folder: pathlib.Path) -> list[str]:
   criteria = pd.read_parquet(folder / "criteria.parquet")
   verdicts = pd.read_parquet(folder / "verdicts.parquet")
 
-  def find(proxy, size, criterion):
+  def find(proxy: str, size: str | None, criterion: str) -> pd.Series | None:
     rows = criteria[
       (criteria["proxy"] == proxy) & (criteria["criterion"] == criterion)
     ]
@@ -51,8 +51,8 @@ def lines_of(folder: pathlib.Path) -> list[str]:
   for row in verdicts.itertuples():
     changes = cell(find(row.proxy, None, "change_spearman"))
     lines.append(f"| {row.proxy} | {row.verdict} | {changes} | {row.reason} |")
-  changes = criteria["criterion"].str.startswith("change_")
-  for size in criteria.loc[~changes, "size"].unique():
+  is_change = criteria["criterion"].str.startswith("change_")
+  for size in criteria.loc[~is_change, "size"].unique():
     columns = [*CRITERIA.values(), "Spearman, corrected for noise"]
     lines += [
       "",

@@ -13,6 +13,7 @@ other benchmarks do. Our time is split into read (bytes and pyarrow), check
 """
 
 import argparse
+from collections.abc import Callable
 import json
 import pathlib
 import sys
@@ -35,7 +36,9 @@ NUM_CLASSES = 100
 FAMILY = "r0.70"
 
 
-def write_study(root: pathlib.Path, runs: int, train: int, test: int):
+def write_study(
+  root: pathlib.Path, runs: int, train: int, test: int
+) -> tuple[directory_lib.StudyDirectory, list[work_units.WorkUnit]]:
   """Writes the files unless they exist; returns directory and units."""
   directory = directory_lib.StudyDirectory(root)
   units = [
@@ -91,11 +94,13 @@ def write_study(root: pathlib.Path, runs: int, train: int, test: int):
   return directory, units
 
 
-def ours(directory, units) -> dict[str, float]:
+def ours(
+  directory: directory_lib.StudyDirectory, units: list[work_units.WorkUnit]
+) -> dict[str, float]:
   """Seconds in total and by part."""
   reading, started = [0.0], time.perf_counter()
 
-  def timed(function):
+  def timed(function: Callable) -> Callable:
     def call(*arguments, **options):
       begin = time.perf_counter()
       try:
@@ -126,7 +131,12 @@ def ours(directory, units) -> dict[str, float]:
   }
 
 
-def bare(directory, units, left, right) -> float:
+def bare(
+  directory: directory_lib.StudyDirectory,
+  units: list[work_units.WorkUnit],
+  left: np.ndarray,
+  right: np.ndarray,
+) -> float:
   """Seconds of reading the columns with pyarrow, and of one product."""
   started = time.perf_counter()
   for unit in units:

@@ -21,6 +21,7 @@ of warm-up; and seconds per example over subsets of 10, 30 and 70 %, relative to
 """
 
 import argparse
+from collections.abc import Callable
 import json
 import pathlib
 import subprocess
@@ -47,8 +48,8 @@ def make_files(folder: pathlib.Path, count: int) -> None:
   photographs = datasets.load_sample_images().images
   rng = np.random.default_rng(0)
   for n in range(count + 20):
-    place = folder / ("train" if n < count else "test") / f"class{n % 10}"
-    place.mkdir(parents=True, exist_ok=True)
+    target = folder / ("train" if n < count else "test") / f"class{n % 10}"
+    target.mkdir(parents=True, exist_ok=True)
     image = photographs[n % 2]
     top = rng.integers(image.shape[0] - SIDE + 1)
     left = rng.integers(image.shape[1] - SIDE + 1)
@@ -57,7 +58,7 @@ def make_files(folder: pathlib.Path, count: int) -> None:
     content = tf.io.encode_jpeg(
       crop.astype(np.uint8), quality=int(rng.integers(85, 97))
     )
-    (place / f"{n:06d}.jpg").write_bytes(content.numpy())
+    (target / f"{n:06d}.jpg").write_bytes(content.numpy())
 
 
 def prepare(folder: pathlib.Path, count: int) -> None:
@@ -98,7 +99,7 @@ def members(count: int, ratio: float) -> np.ndarray:
   return np.flatnonzero(family.in_mask(count, 1, 0)[0])
 
 
-def nothing():
+def nothing() -> Callable:
   """A model that gathers batches and does nothing with them."""
   import tensorflow as tf
 
@@ -108,10 +109,10 @@ def nothing():
       tf.TensorSpec([None, BATCH], tf.int32),
     ]
   )
-  def run(images, places):
+  def run(images: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
     total = tf.constant(0)
-    for step in tf.range(tf.shape(places)[0]):
-      batch = tf.gather(images, places[step])
+    for step in tf.range(tf.shape(positions)[0]):
+      batch = tf.gather(images, positions[step])
       total += tf.cast(batch[0, 0, 0, 0], tf.int32)
     return total
 
@@ -137,7 +138,11 @@ class Ours:
     self._model = nothing()
     self._epoch = 0
 
-  def epoch(self, ratio: float = 0.7, on_part=lambda done: None) -> int:
+  def epoch(
+    self,
+    ratio: float = 0.7,
+    on_part: Callable[[float], None] = lambda done: None,
+  ) -> int:
     """Runs one epoch and returns its number of images."""
     from memo_tf.data import pipeline
     from memo_tf.training import trainer
@@ -147,12 +152,12 @@ class Ours:
       len(ids), BATCH, seed=0, family="r", index=0, epoch=self._epoch
     )
     self._epoch += 1
-    places = ids[order].astype(np.int32)
-    parts = trainer.parts(self._data.train_images, self._labels, places)
+    example_ids = ids[order].astype(np.int32)
+    parts = trainer.parts(self._data.train_images, self._labels, example_ids)
     for steps, images, _, rows in parts:
       self._model(images, rows)
-      on_part(steps.stop / len(places))
-    return places.size
+      on_part(steps.stop / len(example_ids))
+    return example_ids.size
 
 
 class Bare:
@@ -167,7 +172,7 @@ class Bare:
       "image": tf.io.FixedLenFeature([], tf.string),
     }
 
-    def parse(record):
+    def parse(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
       parsed = tf.io.parse_single_example(record, spec)
       image = tf.io.decode_jpeg(parsed["image"], 3)
       return tf.ensure_shape(image, (SIDE, SIDE, 3)), parsed["label"]
@@ -186,6 +191,7 @@ class Bare:
     self._rows = np.arange(BATCH, dtype=np.int32)[None]
 
   def epoch(self) -> int:
+    """Runs one epoch and returns its number of images."""
     count = 0
     for images, _ in self._dataset:
       self._model(images, self._rows)
@@ -193,7 +199,7 @@ class Bare:
     return count
 
 
-def contender(folder: pathlib.Path, threads: int, way: str):
+def contender(folder: pathlib.Path, threads: int, way: str) -> "Ours | Bare":
   """The source of a child process, with its threads set."""
   import tensorflow as tf
 
@@ -204,7 +210,7 @@ def contender(folder: pathlib.Path, threads: int, way: str):
   return Bare(folder, threads, way)
 
 
-def work(source):
+def work(source: "Ours | Bare") -> Callable[[float], tuple[int, float]]:
   """Work for `pairing.serve`: whole epochs."""
 
   def run(seconds: float) -> tuple[int, float]:
@@ -219,6 +225,7 @@ def work(source):
 
 
 def resident_mb() -> float:
+  """Resident memory of this process in megabytes."""
   pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
   return pages * 4096 / 1e6
 

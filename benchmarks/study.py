@@ -28,7 +28,9 @@ def main() -> None:
   cores = len(os.sched_getaffinity(0))
   options = {"depth": 8, "size": 8, "channels": 1}
 
-  def contender(name, script, processes, kind):
+  def contender(
+    name: str, script: str, processes: int, kind: str
+  ) -> pairing.Contender:
     return training.contender(name, script, processes, options, kind)
 
   peers = [

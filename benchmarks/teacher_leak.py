@@ -54,10 +54,17 @@ class Runs:
     }
 
   def trainer(self, model: str, recipe: str) -> trainer_lib.Trainer:
+    """The trainer of a model and recipe on the digits."""
     parsed = recipes.parse(recipe, self._settings)
     return trainer_lib.Trainer(model, parsed, **self._about)
 
-  def train(self, trainer, members: np.ndarray, unit: str, index: int) -> None:
+  def train(
+    self,
+    trainer: trainer_lib.Trainer,
+    members: np.ndarray,
+    unit: str,
+    index: int,
+  ) -> None:
     """Trains one whole run on the examples `members`."""
     recipe = trainer.recipe
     trainer.initialize(SEED, unit)
@@ -78,7 +85,7 @@ class Runs:
         rates[epoch],
       )
 
-  def label_probability(self, trainer) -> np.ndarray:
+  def label_probability(self, trainer: trainer_lib.Trainer) -> np.ndarray:
     """Probability of the given label, float64 `[N]`."""
     logits = trainer.predict(self._images).astype(np.float64)
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))

@@ -28,7 +28,9 @@ FOLDER = pathlib.Path(__file__).resolve().parent
 PRODUCT = "matrix product"
 
 
-def contender(name, script, processes, options, kind):
+def contender(
+  name: str, script: str, processes: int, options: dict, kind: str
+) -> pairing.Contender:
   """A contender that divides the cores between its processes."""
   cores = len(os.sched_getaffinity(0))
   threads = max(1, cores // processes)
