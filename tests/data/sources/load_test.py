@@ -1,4 +1,4 @@
-"""`--num_examples` in memory and streamed: which examples stay, and their ids."""
+"""`--num_examples`, in memory and streamed: which examples stay, their ids."""
 
 import pathlib
 
