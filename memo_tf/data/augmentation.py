@@ -1,10 +1,10 @@
 """Pad, crop, flip: the augmentation of He et al. (2016), without hidden state.
 
-What is done to an example in an epoch is a *view*: three whole numbers, drawn
-from a stream of (seed, subset family, index, epoch) at the place of the
-example's id. So a run that goes on after a crash sees the views that it would
-have seen, all models and recipes share them, and the batches may come in any
-order or be split over any number of replicas.
+An example's *view* in an epoch is three whole numbers, drawn from a stream of
+(seed, subset family, index, epoch) and indexed by the example's id. So a run
+that resumes after a crash sees the views that it would have seen, all models
+and recipes share them, and batches may come in any order or be split over any
+number of replicas.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ def views(
 
 
 def pad_crop_flip(images: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
-  """Images as their views show them.
+  """Images augmented as their views say.
 
   Args:
     images: `[B, H, W, channels]`, raw pixels; the padding is black (0).

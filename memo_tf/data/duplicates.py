@@ -1,10 +1,10 @@
-"""Real duplicates in a data set: train-train, and train-test (leakage).
+"""Duplicates in a data set: train-train, and train-test (leakage).
 
-An example whose twin stays in the training set is not held out when it is: its
-memorization reads too low (Feldman & Zhang, 2020, section 3), and a twin in the
-test set makes influence and test accuracy read too high (Barz & Denzler, 2020,
-arXiv:1902.00423, found them for 3 % and 10 % of the test images of CIFAR-10 and
-CIFAR-100). So they are looked for once and flagged.
+An example whose twin is in the subset is not really held out, so its
+memorization is estimated too low (Feldman & Zhang, 2020, section 3). A twin in
+the test set makes influence and test accuracy too high (Barz & Denzler, 2020,
+arXiv:1902.00423, found such twins for 3 % and 10 % of the test images of
+CIFAR-10 and CIFAR-100). So duplicates are looked for once and flagged.
 
 *Equal* images have the same pixels. *Near* ones have a small distance:
 
@@ -13,12 +13,12 @@ CIFAR-100). So they are looked for once and flagged.
 
 where u shrinks an image to at most 16x16 by averaging, subtracts its mean and
 divides by its length, so that neither brightness nor contrast counts; d is in
-[0, 2], and d^2 = 2 - 2 * correlation. An image without contrast has no u; it
-has equal twins only.
+[0, 2], and d^2 = 2 - 2 * correlation. An image without contrast has no u, and
+so only equal twins.
 
-All pairs are compared, but in 32 dimensions: the projection on the images'
-principal components can only bring two images nearer, so a pair that is too far
-apart there is too far apart, and only the others are compared in full. No pair
+All pairs are compared in 32 dimensions first: projecting on the images'
+principal components can only bring two images nearer, so a pair too far apart
+there is too far apart. Only the other pairs are compared in full, and no pair
 within the distance is lost. Memory is that of a tile of pairs, not of all.
 """
 
@@ -31,9 +31,9 @@ from memo_tf.store import files
 KINDS = ("near", "exact", "off")
 SIDE = 16
 COMPONENTS = 32
-# Images whose pixels deviate less than this part of a white one have no u.
+# No u below this standard deviation, in units of a white pixel.
 FLAT = 0.01
-# The principal components are those of so many images, evenly spaced.
+# How many images, evenly spaced, give the principal components.
 _SAMPLE = 4096
 _KEYS, _QUERIES = 2048, 1024
 _SHIFTS = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1))
@@ -50,8 +50,8 @@ def find(
 ) -> dict[str, np.ndarray]:
   """Finds each example's duplicate among the training and the test examples.
 
-  Costs (N + T)^2 comparisons for `near` (docs/method.md says what that takes),
-  and one reading of the images for `exact`.
+  Takes (N + T)^2 comparisons for `near` (docs/method.md has the time), and one
+  pass over the images for `exact`.
 
   Args:
     train_images: `[N, H, W, channels]` of an integer type.
@@ -59,8 +59,8 @@ def find(
     max_pixel: the value of a white pixel.
     kind: one of `KINDS`.
     distance: the largest one of near duplicates, in (0, 1].
-    digests: `[N + T]`, of the pixels, if the images given are only smaller
-      pictures of those that are to be equal.
+    digests: `[N + T]`, of the pixels that equal images share, if the images
+      given are only small pictures of them; None: of the images given.
 
   Returns:
     Columns of `examples.parquet`, int64 `[N + T]`, the training examples first:
@@ -115,7 +115,7 @@ def descriptors(images: np.ndarray, max_pixel: int) -> np.ndarray:
 
 
 def shifted(images: np.ndarray, rows: int, columns: int) -> np.ndarray:
-  """Images `[n, H, W, channels]` moved by so many pixels, the edge repeated."""
+  """Images `[n, H, W, channels]` moved by some pixels, the edge repeated."""
   height, width = images.shape[1:3]
   down = np.clip(np.arange(height) - rows, 0, height - 1)
   right = np.clip(np.arange(width) - columns, 0, width - 1)
@@ -147,70 +147,73 @@ class _Images:
     return [slice(start, min(start + size, len(self))) for start in starts]
 
 
-def _digests(images: _Images) -> list[str]:
+def _digests(images: _Images) -> list[bytes]:
   """`[N + T]`, of each image's pixels."""
   return [
-    files.digest_bytes(np.ascontiguousarray(image))
+    files.digest_bytes(np.ascontiguousarray(image)).encode()
     for block in images.blocks(_QUERIES)
     for image in images[block]
   ]
 
 
-def _equal(digests: list, split: int) -> tuple[np.ndarray, np.ndarray]:
+def _equal(digests: list[bytes], split: int) -> tuple[np.ndarray, np.ndarray]:
   """int64 `[N + T]` each: the lowest other training, test id of equal pixels.
 
-  The first `split` are the training examples.
+  Indices count the training examples first, of which there are `split`.
   """
-  groups: dict[str, list[int]] = {}
-  for place, digest in enumerate(digests):
-    groups.setdefault(digest, []).append(place)
+  groups: dict[bytes, list[int]] = {}
+  for index, digest in enumerate(digests):
+    groups.setdefault(digest, []).append(index)
   of_train = np.full(len(digests), -1)
   of_test = np.full(len(digests), -1)
-  for places in groups.values():
-    for place in places if len(places) > 1 else ():
-      # Places are in order, so the first other one is the lowest.
-      others = (p for p in places[:2] if p != place)
-      lowest = next(others)
-      of_train[place] = lowest if lowest < split else -1
-      if place < split and places[-1] >= split:
-        of_test[place] = next(p for p in places if p >= split) - split
+  for equal in groups.values():
+    for index in equal if len(equal) > 1 else ():
+      # They are in ascending order, so the first other one is the lowest.
+      lowest = next(other for other in equal[:2] if other != index)
+      of_train[index] = lowest if lowest < split else -1
+      if index < split and equal[-1] >= split:
+        of_test[index] = next(i for i in equal if i >= split) - split
   return of_train, of_test
 
 
 class _Nearest:
   """The nearest training and test example so far, for each of N + T."""
 
-  def __init__(self, images, equal_train, equal_test):
+  def __init__(
+    self, images: _Images, equal_train: np.ndarray, equal_test: np.ndarray
+  ):
     self._split = len(images.train)
     self.of_train, self.of_test = equal_train.copy(), equal_test.copy()
     self._to_train = np.where(equal_train >= 0, 0.0, np.inf)
     self._to_test = np.where(equal_test >= 0, 0.0, np.inf)
 
-  def update(self, places: np.ndarray, others: np.ndarray, found: np.ndarray):
-    """Takes pairs in, `[p]` each: a place, another one, their distance."""
-    # The best of each place first; equal distances go to the lowest id.
-    order = np.lexsort((others, found, places))
+  def update(
+    self, indices: np.ndarray, others: np.ndarray, found: np.ndarray
+  ) -> None:
+    """Takes in pairs, `[p]` each: an index, another one, their distance."""
+    # The nearest of each index first; equal distances go to the lowest id.
+    order = np.lexsort((others, found, indices))
     for is_train in (True, False):
       of = self.of_train if is_train else self.of_test
       to = self._to_train if is_train else self._to_test
       # Test examples are not compared with each other.
       allowed = (others < self._split) == is_train
-      allowed &= is_train | (places < self._split)
+      allowed &= is_train | (indices < self._split)
       pairs = order[allowed[order]]
-      first = np.unique(places[pairs], return_index=True)[1]
+      first = np.unique(indices[pairs], return_index=True)[1]
       best = pairs[first]
-      place = places[best]
+      index = indices[best]
       other = others[best] - (0 if is_train else self._split)
-      closer = found[best] < to[place]
-      closer |= (found[best] == to[place]) & (other < of[place])
-      to[place[closer]] = found[best][closer]
-      of[place[closer]] = other[closer]
+      closer = found[best] < to[index]
+      closer |= (found[best] == to[index]) & (other < of[index])
+      to[index[closer]] = found[best][closer]
+      of[index[closer]] = other[closer]
 
 
 def _compare_all(
   images: _Images, max_pixel: int, distance: float, nearest: _Nearest
 ) -> None:
-  """Compares every image with every shifted one, a tile at a time."""
+  """Compares every image with every shifted image, tile by tile."""
   basis = _principal_components(images, max_pixel)
   queries = [
     (block, _projected(descriptors(images[block], max_pixel), basis))
@@ -236,26 +239,33 @@ def _compare_all(
 
 
 def _compare_fully(
-  images, max_pixel, distance, nearest, block, keys, full, candidates
+  images: _Images,
+  max_pixel: int,
+  distance: float,
+  nearest: _Nearest,
+  block: slice,
+  keys: slice,
+  full: np.ndarray,
+  candidates: np.ndarray,
 ) -> None:
-  """Takes the pairs of a tile in that really are within the distance."""
+  """Takes in the pairs of a tile that really are within the distance."""
   some_rows = np.flatnonzero(candidates.any(axis=1))
   some_keys = np.flatnonzero(candidates.any(axis=0))
-  # From the images again: all of them in full would not fit in memory.
+  # Computed again: those of all images would not fit in memory.
   own = descriptors(images[block][some_rows], max_pixel)
   other = full[some_keys]
   squared = 2.0 - 2.0 * (own @ other.T)
-  has_contrast = own.any(axis=1)[:, None] & other.any(axis=1)
+  has_contrast = np.outer(own.any(axis=1), other.any(axis=1))
   near = has_contrast & (squared <= distance**2)
   rows, columns = np.nonzero(near)
-  places = block.start + some_rows[rows]
+  indices = block.start + some_rows[rows]
   others = keys.start + some_keys[columns]
   found = np.sqrt(np.maximum(squared[rows, columns], 0.0))
-  differ = places != others
-  places, others, found = places[differ], others[differ], found[differ]
-  if len(places):
-    nearest.update(places, others, found)
-    nearest.update(others, places, found)
+  differ = indices != others
+  indices, others, found = indices[differ], others[differ], found[differ]
+  if len(indices):
+    nearest.update(indices, others, found)
+    nearest.update(others, indices, found)
 
 
 def _principal_components(images: _Images, max_pixel: int) -> np.ndarray:
@@ -273,7 +283,7 @@ def _principal_components(images: _Images, max_pixel: int) -> np.ndarray:
 def _projected(full: np.ndarray, basis: np.ndarray) -> np.ndarray:
   """float32 `[n, k + 2]`: p, then minus half of |p|^2, then 1.
 
-  A flat image is put far away from everything.
+  An image without contrast is far away from all others.
   """
   small = full @ basis
   half = -0.5 * (small**2).sum(axis=1, keepdims=True)

@@ -1,12 +1,12 @@
-"""How one image lies in a record: its pixels, or a PNG or JPEG file of them.
+"""How an image is stored in a record: its pixels, or a PNG or JPEG of them.
 
-An image of the right shape that is published as PNG or JPEG stays the bytes
-that it is, so that storing it changes nothing. Every other one is encoded here:
-as PNG, which is lossless, or, if asked for, as JPEG, which is smaller and
-faster to read and changes the pixels a little.
+An image of the right shape that is published as PNG or JPEG keeps its bytes, so
+that storing it changes nothing. Every other image is encoded here: as PNG,
+which is lossless, or, if asked for, as JPEG, which is smaller and faster to
+read but changes the pixels a little.
 
-Files are decoded by the ops with which TensorFlow Datasets decodes them, so
-that pixels are the same whether a data set is held in memory or streamed.
+Files are decoded by the ops that TensorFlow Datasets uses, so that pixels are
+the same whether a data set is held in memory or streamed.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ def encode(image: np.ndarray, kind: str, quality: int = 95) -> bytes:
   """The bytes of an image `[H, W, channels]` as one of `KINDS`.
 
   Raises:
-    ValueError: for a JPEG of 16 bits or four channels, which there is not.
+    ValueError: for a JPEG of 16 bits or four channels, which does not exist.
   """
   if kind == "raw":
     return np.ascontiguousarray(image).tobytes()
@@ -30,7 +30,7 @@ def encode(image: np.ndarray, kind: str, quality: int = 95) -> bytes:
       "--image_encoding=jpeg takes images of 8 bits with 1 or 3 channels. "
       f"Received: {image.dtype} with {image.shape[-1]} channels"
     )
-  # All of the colour, or half of it would be lost whatever the quality.
+  # At full resolution of colour: halved, it is lost whatever the quality.
   encoded = tf.io.encode_jpeg(image, quality=quality, chroma_downsampling=False)
   return encoded.numpy()
 
@@ -45,9 +45,8 @@ def decode(
 
   Args:
     content: the bytes.
-    kind: of the whole data set; where it is not `raw`, a single image may be
-      PNG or JPEG.
-    shape: of the image; height and width may be unknown, but not of `raw`.
+    kind: of the data set; if it is not `raw`, each image may be PNG or JPEG.
+    shape: of the image; height and width may be None unless `kind` is `raw`.
     image_type: `uint8` or `uint16`.
   """
   if kind == "raw":

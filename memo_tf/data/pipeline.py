@@ -22,10 +22,21 @@ def epoch_order(
   index: int,
   epoch: int,
 ) -> np.ndarray:
-  """The batches of one epoch: int32 `[steps, B]` places in the subset.
+  """The batches of one epoch.
 
-  Every epoch is a fresh permutation; the `num_members % batch_size` last ones
-  of it are left out of this epoch. All models and recipes share the order.
+  Every epoch has its own permutation; its last `num_members % batch_size`
+  members are left out of the epoch. All models and recipes share the order.
+
+  Args:
+    num_members: n, the size of the subset.
+    batch_size: B, in [1, n].
+    seed: of the study.
+    family: the subset family.
+    index: m, of the subset.
+    epoch: from 0.
+
+  Returns:
+    int32 `[n // B, B]`, indices in the subset.
   """
   rng = random_streams.generator(seed, "order", family, index, epoch)
   steps = num_members // batch_size
@@ -36,23 +47,23 @@ def epoch_order(
 def on_device(
   images: np.ndarray | images_lib.StoredImages,
 ) -> tf.Tensor | images_lib.StoredImages:
-  """Images as a tensor where the training runs; on a CPU without a copy.
+  """Images as a tensor on the training device; on a CPU without a copy.
 
-  Images on disk stay there.
+  `StoredImages` are returned as they are.
   """
   if isinstance(images, images_lib.StoredImages):
     return images
   if tf.config.list_logical_devices("GPU"):
     return tf.constant(images)
-  # TensorFlow would copy; a tensor made through DLPack shares the memory, if
-  # that begins where TensorFlow's own does.
+  # tf.constant copies; a tensor made through DLPack shares the memory, if this
+  # is aligned as TensorFlow's own.
   if not images.flags.c_contiguous or images.ctypes.data % images_lib.ALIGNMENT:
     return tf.constant(images)
   return tf.experimental.dlpack.from_dlpack(images.__dlpack__())
 
 
 def moved_to_device(images: tf.Tensor) -> tf.Tensor:
-  """Decoded images where the training runs: copied once, not at each step."""
+  """Decoded images on the training device: copied once, not at each step."""
   devices = tf.config.list_logical_devices("GPU")
   if not devices:
     return images
@@ -61,5 +72,10 @@ def moved_to_device(images: tf.Tensor) -> tf.Tensor:
 
 
 def normalize(images: tf.Tensor, mean: tf.Tensor, std: tf.Tensor) -> tf.Tensor:
-  """Pixels `[B, H, W, channels]` to float32 of mean 0 and deviation 1."""
+  """Pixels as float32 with mean 0 and standard deviation 1.
+
+  Args:
+    images: `[B, H, W, channels]`.
+    mean, std: float32 `[channels]`, of the training pixels.
+  """
   return (tf.cast(images, tf.float32) - mean) * (1.0 / std)

@@ -1,28 +1,28 @@
-"""Known truth, planted in a data set and recorded in `examples.parquet`.
+"""Examples with a known truth, planted in a training set.
 
-What a good memorization score must say of them, r being the subset ratio:
+The memorization scores that are expected, with the subset ratio r:
 
-* a *wrong label* can be learned by memorizing only: near 1;
+* a *wrong label* can only be learned by memorizing it: near 1;
 * an *image of noise* likewise: its accuracy in the subset minus 1 / C;
-* a *duplicate* stands in for its twin wherever one of them is held out, so k
-  equal images with one label have (1 - r)^(k - 1) times the score of a single
-  one, be the label right or wrong;
+* a *duplicate* replaces its twin whenever one of them is held out, so k equal
+  images with one label have (1 - r)^(k - 1) times the score of a single one,
+  whether the label is right or wrong;
 * of two equal images with *conflicting* labels a model can get one right.
 
 Copies and noise images are appended, with new ids, after the N original
-training examples; `plant` says what an example is:
+training examples. In `examples.parquet`, `plant` says what an example is:
 
     ""                       as it was published
     wrong_label              an original whose label was replaced
-    labels_file              one whose label in --labels_file is another
-    exact_duplicate          of a rightly labelled image
+    labels_file              an original whose label in --labels_file differs
+    exact_duplicate          of a correctly labelled image
     near_duplicate           of one, shifted and with noise
-    wrong_label_duplicate    of a wrong-labelled image, with its wrong label
-    conflicting_duplicate    of a rightly labelled image, with another label
-    noise_image              no original; its label is the only one it has
+    wrong_label_duplicate    of an image with a wrong label, and that label
+    conflicting_duplicate    of a correctly labelled image, with another label
+    noise_image              no original; its clean label is the given one
 
-`origin_id` is the original's id (an original's own; a noise image's -1), and
-`is_noisy` says that the given label is not the clean one.
+`origin_id` is the original's id (for an original its own, for a noise image
+-1), and `is_noisy` is whether the given label differs from the clean one.
 """
 
 import dataclasses
@@ -30,6 +30,7 @@ import dataclasses
 import numpy as np
 
 from memo_tf.data.sources import image_source
+from memo_tf.data.stored import images as images_lib
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import random_streams
@@ -42,17 +43,18 @@ _DIRECTIONS = np.array(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingSet:
-  """The training examples of a study, the planted ones among them.
+  """The training examples of a study, planted ones included.
 
   Attributes:
-    images: uint8 or uint16 `[N, H, W, channels]`.
+    images: uint8 or uint16 `[N, H, W, channels]`; a `StoredImages` where they
+      are on disk.
     labels: int32 `[N]`, the given labels.
     clean_labels: int32 `[N]`, before wrong ones were planted.
     plant: `[N]` str, see the module.
     origin_ids: int64 `[N]`, in [-1, N).
   """
 
-  images: np.ndarray
+  images: np.ndarray | images_lib.StoredImages
   labels: np.ndarray
   clean_labels: np.ndarray
   plant: np.ndarray
@@ -90,7 +92,8 @@ def originals(
 
   Args:
     data: the data set.
-    images: `[N, H, W, channels]`, or what stands for such an array.
+    images: `[N, H, W, channels]`, of the training examples, or an array that
+      is broadcast to N rows where only labels matter.
     config: of the study.
   """
   seed, num_classes = config.running.seed, len(data.class_names)
@@ -122,7 +125,7 @@ def plant_wrong_labels(
     seed: of the study; the stream is `planted/wrong_labels`.
 
   Returns:
-    `[N]` labels and `[N]` bool, which of them are wrong. A wrong label is
+    `[N]` labels, and bool `[N]`, which of them are wrong. A wrong label is
     uniform over the C - 1 other classes.
   """
   rng = random_streams.generator(seed, "planted", "wrong_labels")
@@ -145,10 +148,11 @@ def append_planted(
 ) -> TrainingSet:
   """Appends copies and noise images, in the order of the module's table.
 
-  Takes what `appended` takes.
+  Args:
+    originals, config, num_classes, max_pixel, seed: as `appended`.
 
   Returns:
-    The originals themselves if nothing is to be appended.
+    All of them; `originals` itself if nothing is to be appended.
 
   Raises:
     UsageError: if too few images are left for a kind.
@@ -156,7 +160,7 @@ def append_planted(
   further = appended(originals, config, num_classes, max_pixel, seed)
   if further is None:
     return originals
-  return _joined([originals, further])
+  return joined([originals, further])
 
 
 def appended(
@@ -171,42 +175,49 @@ def appended(
   No image is the origin of two kinds, so that each kind's truth stays simple.
 
   Args:
-    originals: the N original examples; of their images those to be copied are
-      looked at.
-    config: whose `planted_*` fields say how many of what.
+    originals: the N original examples; only images to be copied are read.
+    config: its `planted_*` fields say how many of each kind.
     num_classes: C, at least 2.
     max_pixel: the value of a white pixel.
-    seed: of the study; each kind has a stream of its own, `planted/<kind>`.
+    seed: of the study; the streams are `planted/<kind>`.
 
   Returns:
-    Them, or None if nothing is to be appended.
+    The appended examples, or None if there are none.
 
   Raises:
     UsageError: if too few images are left for a kind.
   """
   origins = _Origins(originals, seed)
-  parts = []
+  parts = [
+    _exact_duplicates(originals, origins, config),
+    _near_duplicates(originals, origins, config, max_pixel),
+    _wrong_label_duplicates(originals, origins, config),
+    _conflicting_duplicates(originals, origins, config, num_classes),
+    _noise_images(originals, config, num_classes, max_pixel, seed),
+  ]
+  parts = [part for part in parts if len(part.labels)]
+  return joined(parts) if parts else None
 
-  def add(kind, ids, labels, images):
-    if len(ids):
-      parts.append(
-        TrainingSet(
-          images=images.astype(originals.images.dtype),
-          labels=labels.astype(originals.labels.dtype),
-          clean_labels=(
-            originals.clean_labels[ids] if kind != "noise_image" else labels
-          ),
-          plant=np.full(len(ids), kind),
-          origin_ids=ids,
-        )
-      )
 
+def _exact_duplicates(
+  originals: TrainingSet,
+  origins: "_Origins",
+  config: settings_lib.DataConfig,
+) -> TrainingSet:
   ids, _ = origins.take(
     "exact_duplicate",
     config.planted_exact_duplicates,
     "planted_exact_duplicates",
   )
-  add("exact_duplicate", ids, originals.labels[ids], originals.images[ids])
+  return _copies(originals, "exact_duplicate", ids)
+
+
+def _near_duplicates(
+  originals: TrainingSet,
+  origins: "_Origins",
+  config: settings_lib.DataConfig,
+  max_pixel: int,
+) -> TrainingSet:
   ids, rng = origins.take(
     "near_duplicate", config.planted_near_duplicates, "planted_near_duplicates"
   )
@@ -217,7 +228,14 @@ def appended(
     max_pixel=max_pixel,
     rng=rng,
   )
-  add("near_duplicate", ids, originals.labels[ids], images)
+  return _copies(originals, "near_duplicate", ids, images=images)
+
+
+def _wrong_label_duplicates(
+  originals: TrainingSet,
+  origins: "_Origins",
+  config: settings_lib.DataConfig,
+) -> TrainingSet:
   ids, _ = origins.take(
     "wrong_label_duplicate",
     config.planted_copied_labels * len(config.planted_copies),
@@ -226,15 +244,30 @@ def appended(
   )
   further = np.repeat(config.planted_copies, config.planted_copied_labels) - 1
   ids = np.repeat(ids, further.astype(np.int64))
-  add(
-    "wrong_label_duplicate", ids, originals.labels[ids], originals.images[ids]
-  )
+  return _copies(originals, "wrong_label_duplicate", ids)
+
+
+def _conflicting_duplicates(
+  originals: TrainingSet,
+  origins: "_Origins",
+  config: settings_lib.DataConfig,
+  num_classes: int,
+) -> TrainingSet:
   ids, rng = origins.take(
     "conflicting_duplicate", config.planted_conflicts, "planted_conflicts"
   )
   labels = originals.clean_labels[ids]
   labels = (labels + rng.integers(1, num_classes, len(ids))) % num_classes
-  add("conflicting_duplicate", ids, labels, originals.images[ids])
+  return _copies(originals, "conflicting_duplicate", ids, labels=labels)
+
+
+def _noise_images(
+  originals: TrainingSet,
+  config: settings_lib.DataConfig,
+  num_classes: int,
+  max_pixel: int,
+  seed: int,
+) -> TrainingSet:
   images, labels = noise_images(
     config.planted_noise_images,
     originals.images.shape[1:],
@@ -242,11 +275,38 @@ def appended(
     max_pixel,
     seed,
   )
-  add("noise_image", np.full(len(labels), -1), labels, images)
-  return _joined(parts) if parts else None
+  labels = labels.astype(originals.labels.dtype)
+  return TrainingSet(
+    images=images.astype(originals.images.dtype),
+    labels=labels,
+    clean_labels=labels,
+    plant=np.full(len(labels), "noise_image"),
+    origin_ids=np.full(len(labels), -1),
+  )
 
 
-def _joined(parts: list[TrainingSet]) -> TrainingSet:
+def _copies(
+  originals: TrainingSet,
+  kind: str,
+  ids: np.ndarray,
+  *,
+  labels: np.ndarray | None = None,
+  images: np.ndarray | None = None,
+) -> TrainingSet:
+  """Copies of the originals with these ids, with other labels or images."""
+  labels = originals.labels[ids] if labels is None else labels
+  images = originals.images[ids] if images is None else images
+  return TrainingSet(
+    images=images.astype(originals.images.dtype),
+    labels=labels.astype(originals.labels.dtype),
+    clean_labels=originals.clean_labels[ids],
+    plant=np.full(len(ids), kind),
+    origin_ids=ids,
+  )
+
+
+def joined(parts: list[TrainingSet]) -> TrainingSet:
+  """Training sets one after the other, with their images in memory."""
   return TrainingSet(
     **{
       field.name: np.concatenate([getattr(part, field.name) for part in parts])
@@ -263,14 +323,14 @@ def near_copies(
   max_pixel: int,
   rng: np.random.Generator,
 ) -> np.ndarray:
-  """Slightly changed copies: shifted, the edge repeated, and with noise.
+  """Copies that are shifted, with the edge repeated, and have noise.
 
   Args:
     images: uint8 `[n, H, W, channels]`.
     shift: pixels, in one of eight directions drawn for each image.
     noise: standard deviation of normal noise, in units of `max_pixel`.
     max_pixel: pixels are rounded and kept in [0, max_pixel].
-    rng: a stream of its own.
+    rng: to draw with.
 
   Returns:
     uint8 `[n, H, W, channels]`.
@@ -292,13 +352,22 @@ def noise_images(
   max_pixel: int,
   seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Images of uniform noise; labels in turn over the classes, in random order.
+  """Images of uniform noise, with labels that have nothing to do with them.
 
-  In turn, because models tend to take all noise for the same class: over equal
-  shares of the labels the held-out accuracy is then 1 / C whichever it is.
+  Labels go through the classes in turn and are then shuffled: models tend to
+  predict the same class for all noise, and with equal shares of the labels the
+  held-out accuracy is then 1 / C whichever class it is.
+
+  Args:
+    count: how many.
+    image_shape: `(H, W, channels)`.
+    num_classes: C.
+    max_pixel: the value of a white pixel.
+    seed: of the study; the stream is `planted/noise_image`.
 
   Returns:
-    uint8 `[count, H, W, channels]` in [0, max_pixel], and int32 `[count]`.
+    uint8 or uint16 `[count, H, W, channels]` in [0, max_pixel], and int32
+    `[count]` labels.
   """
   rng = random_streams.generator(seed, "planted", "noise_image")
   dtype = np.uint8 if max_pixel <= 255 else np.uint16
@@ -310,7 +379,7 @@ def noise_images(
 
 
 class _Origins:
-  """Draws originals to copy, each for one kind only."""
+  """Draws originals to copy, each for at most one kind."""
 
   def __init__(self, originals: TrainingSet, seed: int):
     self._is_wrong = originals.is_noisy
@@ -320,17 +389,17 @@ class _Origins:
   def take(
     self, kind: str, count: int, flag: str, wrong: bool = False
   ) -> tuple[np.ndarray, np.random.Generator]:
-    """`count` free ids in random order, and the kind's stream to go on with."""
+    """`count` free ids in random order, and the rest of the kind's stream."""
     rng = random_streams.generator(self._seed, "planted", kind)
     order = rng.permutation(len(self._is_free))
     fits = self._is_free & (self._is_wrong == wrong)
     ids = order[fits[order]][:count]
     if len(ids) < count:
-      sort = "wrong-labelled" if wrong else "rightly labelled"
+      sort = "wrongly labelled" if wrong else "correctly labelled"
       source = " (--label_noise makes them)" if wrong else ""
       raise errors.UsageError(
-        f"--{flag} needs {count} {sort} training images{source} that nothing "
-        f"else was planted on. Received: {len(ids)} such images"
+        f"--{flag} needs {count} {sort} training images{source} that are not "
+        f"the origin of another kind. Received: {len(ids)} such images"
       )
     self._is_free[ids] = False
     return ids, rng

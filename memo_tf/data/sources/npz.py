@@ -38,7 +38,9 @@ def load(path: pathlib.Path) -> image_source.ImageDataset:
         f"{path} must hold train_images and train_labels (and test_images and "
         f"test_labels). Received: {', '.join(sorted(arrays)) or 'nothing'}"
       )
-  images, labels, sources = {}, {}, {}
+  images: dict[str, np.ndarray] = {}
+  labels: dict[str, np.ndarray] = {}
+  sources: dict[str, np.ndarray | None] = {}
   for split in ("train", "test"):
     found = arrays.get(f"{split}_images")
     if found is None:
@@ -50,28 +52,29 @@ def load(path: pathlib.Path) -> image_source.ImageDataset:
       f"{split}_labels",
       path,
     )
-    sources[split] = _ids(arrays.get(f"{split}_ids"), f"{split}_ids", path)
-    if sources[split] is not None and len(sources[split]) != len(found):
+    names = _ids(arrays.get(f"{split}_ids"), f"{split}_ids", path)
+    if names is not None and len(names) != len(found):
       raise errors.UsageError(
-        f"{path}: {split}_ids must name each image. Received: "
-        f"{len(sources[split])} ids, {len(found)} images"
+        f"{path}: {split}_ids must name each image. Received: {len(names)} "
+        f"ids, {len(found)} images"
       )
+    sources[split] = names
   highest = max(
     (part.max() for part in labels.values() if len(part)), default=1
   )
   if highest > max(len(labels["train"]), 1000):
-    # Before as many names are made: one label could ask for a billion.
+    # Or one label could make a billion class names.
     raise errors.UsageError(
       f"{path}: every class needs training examples. Received: label {highest} "
       f"and {len(labels['train'])} training examples"
     )
-  names = arrays.get("class_names", np.arange(int(highest) + 1))
+  class_names = arrays.get("class_names", np.arange(int(highest) + 1))
   data = image_source.ImageDataset(
     name=path.name,
     version="own file",
     licence="the owner's",
     citation="none given",
-    class_names=tuple(str(name) for name in names),
+    class_names=tuple(str(name) for name in class_names),
     train_images=images["train"],
     train_labels=labels["train"],
     test_images=images["test"],
@@ -118,7 +121,9 @@ def _pixels(values: np.ndarray, name: str, path: pathlib.Path) -> np.ndarray:
   )
 
 
-def _ids(values: np.ndarray | None, name: str, path) -> np.ndarray | None:
+def _ids(
+  values: np.ndarray | None, name: str, path: pathlib.Path
+) -> np.ndarray | None:
   if values is None:
     return None
   names = values.astype(str)

@@ -1,10 +1,10 @@
-"""Any image-classification data set of TensorFlow Datasets, by name.
+"""Any image-classification data set of TensorFlow Datasets (TFDS), by name.
 
-Nothing here knows a data set: which feature is the image and which the label,
-which split is the test set, and what an example is called are read from the
-builder. TFDS shuffles what it prepares; where the data set has an `id` that is
-unique, its order gives back the original one (CIFAR's do), else an example's id
-is its place in the prepared files, and `order` says so.
+Which feature is the image and which the label, which split is the test set, and
+what an example is called come from the builder. TFDS shuffles the data sets
+that it prepares. Where a data set has a unique feature `id` (such as CIFAR),
+its order is the original one; else an example's id is its index in the prepared
+files, and `order` says so.
 """
 
 import dataclasses
@@ -25,19 +25,19 @@ from memo_tf.experiment import settings as settings_lib
 
 
 def _tiny_imagenet(data_dir):
-  from memo_tf.data.sources import tiny_imagenet  # which loads TFDS
+  from memo_tf.data.sources import tiny_imagenet  # loads TFDS, which is slow
 
   return tiny_imagenet.builder(data_dir)
 
 
-# Data sets that TFDS has not, by a builder of ours: data_dir to builder.
+# Data sets that TFDS lacks: functions from data_dir to our own builder.
 OWN_BUILDERS = {"tiny_imagenet": _tiny_imagenet}
 # Splits that may be the test set, best first.
 TEST_SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
 
 
 def prepared_builder(config: settings_lib.DataConfig):
-  """The builder of a data set, which is prepared if it was not.
+  """The builder of a data set, which is prepared if necessary.
 
   Raises:
     UsageError: if TFDS does not know it, it is not available, or it is not
@@ -62,7 +62,7 @@ def prepared_builder(config: settings_lib.DataConfig):
       why = _line(error)[:300]
     else:
       near = difflib.get_close_matches(word, known, 3)
-      why = f"did you mean {', '.join(near)}?" if near else "it knows no such"
+      why = f"did you mean {', '.join(near)}?" if near else "unknown name"
     raise errors.UsageError(
       "--dataset must be one of "
       f"{', '.join(config_lib.BUNDLED_DATASETS)}, npz:FILE, folder:DIR, or a "
@@ -76,7 +76,7 @@ def prepared_builder(config: settings_lib.DataConfig):
 def read(
   builder, name: str, config: settings_lib.DataConfig
 ) -> image_source.ImageDataset:
-  """The arrays of a prepared builder.
+  """A prepared data set, read into memory.
 
   Raises:
     UsageError: as `prepared_builder`.
@@ -84,7 +84,7 @@ def read(
   train, test, about = read_splits(builder, name, config)
   return image_source.ImageDataset(
     train_images=train.images,
-    test_images=train.images[:0] if test.images is None else test.images,
+    test_images=test.images,
     max_pixel=int(np.iinfo(train.images.dtype).max),
     **about,
   )
@@ -93,7 +93,13 @@ def read(
 def read_splits(
   builder, name: str, config: settings_lib.DataConfig, with_images: bool = True
 ) -> tuple["Split", "Split", dict]:
-  """Training and test examples, and the other fields of an `ImageDataset`.
+  """Training and test examples, and the other fields of an `ImageSource`.
+
+  Args:
+    builder: prepared.
+    name: of the data set, as the user wrote it.
+    config: of the data.
+    with_images: whether images are read and decoded.
 
   Raises:
     UsageError: as `prepared_builder`.
@@ -105,16 +111,18 @@ def read_splits(
     return _read_split(builder, name, split, config, flag, with_images)
 
   train = read_split(config.train_split, "--train_split")
-  test = Split(None, train.labels[:0], None, "", "", train.order[:0])
+  test = Split(
+    train.images[:0], train.labels[:0], None, "", "", train.order[:0]
+  )
   wanted = [config.test_split] if config.test_split else TEST_SPLITS
   for split in () if config.test_fraction else wanted:
-    # A builder that was not prepared here may not know its splits.
+    # Builders that were prepared elsewhere may not know their splits.
     known = builder.info.splits or wanted
     if config.test_split or split in known:
       found = read_split(split, "--test_split")
       if (found.labels >= 0).any() or config.test_split:
         test = found
-        break  # else its labels are kept secret (-1): the next one
+        break  # else its labels are not published (-1)
   info = builder.info
   order = f"training ids: {train.meaning}"
   if test.meaning and test.meaning != train.meaning:
@@ -142,15 +150,15 @@ class Split:
   """One split, by id.
 
   Attributes:
-    images: `[n, H, W, channels]`, or None if they were not asked for.
+    images: `[n, H, W, channels]`; n is 0 if they were not asked for.
     labels: int32 `[n]`.
     sources: text `[n]`, or None.
     meaning: in words, what an id is.
     split: its name, as TFDS writes it.
-    order: int64 `[n]`, for each id the place where TFDS gives it.
+    order: int64 `[n]`, for each id its index in TFDS's order.
   """
 
-  images: np.ndarray | None
+  images: np.ndarray
   labels: np.ndarray
   sources: np.ndarray | None
   meaning: str
@@ -159,15 +167,15 @@ class Split:
 
 
 def _prepare(builder) -> None:
-  """Downloads and prepares, with archives from the manual folder if there."""
+  """Downloads and prepares, with archives in the manual folder first."""
   from tensorflow_datasets.core.download import downloader
 
   downloads = pathlib.Path(str(builder.data_dir_root), "downloads")
   try:
     if not builder.is_prepared() and not _hosts_are_known(builder):
-      downloader.MAX_RETRIES = 1  # else it tries for minutes before it says so
+      downloader.MAX_RETRIES = 1  # else it retries for minutes
     builder.download_and_prepare()
-  except Exception as error:  # a builder's own code and the network raise any
+  except Exception as error:  # builders and the network raise any kind
     files = [
       f"{entry.filename} (from {url})"
       for url, entry in sorted((builder.url_infos or {}).items())
@@ -179,15 +187,15 @@ def _prepare(builder) -> None:
     if instructions:
       put = f"{instructions} Put it"
     raise errors.UsageError(
-      f"{builder.info.full_name} is not prepared in {builder.data_dir_root} and "
-      f"could not be had ({_line(error)[:300]}). {put} into the folder "
-      f"{downloads / 'manual'}, or give --data_dir=a folder in which it is "
-      "prepared"
+      f"{builder.info.full_name} is not prepared in {builder.data_dir_root} "
+      f"and could not be downloaded ({_line(error)[:300]}). {put} into the "
+      f"folder {downloads / 'manual'}, or set --data_dir to a folder in which "
+      "it is prepared"
     ) from error
 
 
 def _hosts_are_known(builder) -> bool:
-  """Whether any host that the data come from has an address here."""
+  """Whether any host of the data has an address on this network."""
   urls = builder.url_infos or {}
   hosts = {parse.urlsplit(url).hostname for url in urls} - {None}
   for host in hosts:
@@ -215,7 +223,7 @@ def examples(
     split: as TFDS writes it.
     wanted: the features.
     flag: that names the split.
-    image_key: a feature that is given as it is stored: an encoded file.
+    image_key: a feature that is not decoded: an encoded file.
 
   Raises:
     UsageError: if there is no such split, or an example cannot be read.
@@ -248,26 +256,33 @@ def examples(
       f"{', '.join(builder.info.splits)} ({_line(error)[:200]}). Received: "
       f"{flag}={split}"
     ) from error
-  place = 0
+  index = 0
   try:
-    for place, example in enumerate(stream.as_numpy_iterator()):
+    for index, example in enumerate(stream.as_numpy_iterator()):
       yield example
-      place += 1
+      index += 1
   except (tf.errors.OpError, OSError) as error:
-    raise unreadable(name, split, place, error) from error
+    raise unreadable(name, split, index, error) from error
 
 
 def unreadable(
-  name: str, split: str, place: int, error: Exception
+  name: str, split: str, index: int, error: Exception
 ) -> errors.UsageError:
-  """What to say of an example that cannot be read."""
+  """The error for an example that cannot be read."""
   return errors.UsageError(
-    f"example {place} of {name}, split {split}, cannot be read "
-    f"({_line(error)[:300]}). Mend or remove it"
+    f"example {index} of {name}, split {split}, cannot be read "
+    f"({_line(error)[:300]}). Repair or remove it"
   )
 
 
-def _read_split(builder, name, split, config, flag, with_images) -> Split:
+def _read_split(
+  builder,
+  name: str,
+  split: str,
+  config: settings_lib.DataConfig,
+  flag: str,
+  with_images: bool,
+) -> Split:
   """All examples of a split, in the data set's own order if that is known."""
   image_key, label_key, naming = tfds_features.keys(builder, name, config)
   wanted = (label_key, *naming)
@@ -291,16 +306,16 @@ def _read_split(builder, name, split, config, flag, with_images) -> Split:
   if len({shape[:2] for shape in shapes}) > 1:
     sizes = sorted(shape[:2] for shape in shapes)
     raise differing_sizes(name, sizes[0], sizes[-1])
-  if len(shapes) > 1:  # grey images among coloured ones
+  if len(shapes) > 1:  # grey images among images in colour
     images = [coloured(image) for image in images]
   order = original_order(names) if naming == ["id"] else None
   meaning = "the order of the data set's own `id`"
   if order is None:
     order = np.arange(len(labels))
-    meaning = "its place in the files that TensorFlow Datasets reads"
+    meaning = "its index in the files that TensorFlow Datasets reads"
   is_unique = bool(names) and len(set(names)) == len(names)
   return Split(
-    np.stack([images[place] for place in order]) if with_images else None,
+    np.stack([images[index] for index in order]) if images else np.empty(0),
     np.array(labels, np.int32)[order],
     np.array(names)[order] if is_unique else None,
     meaning,
@@ -309,8 +324,10 @@ def _read_split(builder, name, split, config, flag, with_images) -> Split:
   )
 
 
-def differing_sizes(name: str, one, other) -> errors.UsageError:
-  """What to say of images whose sizes differ, `(H, W)` of two of them."""
+def differing_sizes(
+  name: str, one: tuple[int, ...], other: tuple[int, ...]
+) -> errors.UsageError:
+  """The error for images of different sizes, `(H, W, …)` of two of them."""
   return errors.UsageError(
     f"--image_size must be given: the images of {name} have differing sizes, "
     f"{one[0]}x{one[1]} to {other[0]}x{other[1]}. Received: --image_size=0"
@@ -318,16 +335,22 @@ def differing_sizes(name: str, one, other) -> errors.UsageError:
 
 
 def original_order(ids: list[str]) -> np.ndarray | None:
-  """The places of examples in the order of their ids; None if they have none.
+  """The indices of examples in the order of their ids.
 
-  Ids that end in a number and begin alike (`train_00012`) are ordered by the
-  number, others as text.
+  Args:
+    ids: `[n]`. If all begin alike and end in a number (`train_00012`), they are
+      ordered by the number, else as text.
+
+  Returns:
+    int64 `[n]`; None if there are no ids or these are not unique.
   """
   if not ids or len(set(ids)) != len(ids):
     return None
   parts = [re.fullmatch(r"(.*?)(\d+)", text) for text in ids]
-  if all(parts) and len({part.group(1) for part in parts}) == 1:
-    return np.argsort([int(part.group(2)) for part in parts], kind="stable")
+  numbered = [part for part in parts if part is not None]
+  beginnings = {part.group(1) for part in numbered}
+  if len(numbered) == len(ids) and len(beginnings) == 1:
+    return np.argsort([int(part.group(2)) for part in numbered], kind="stable")
   return np.argsort(np.array(ids), kind="stable")
 
 
@@ -336,10 +359,10 @@ def _image(pixels: np.ndarray, size: int) -> np.ndarray:
 
 
 def coloured(image: np.ndarray) -> np.ndarray:
-  """Three channels of any image of 1, 3 or 4."""
+  """An image of 1, 3 or 4 channels with three channels."""
   return np.repeat(image, 3, 2) if image.shape[2] == 1 else image[..., :3]
 
 
-def _line(text) -> str:
+def _line(text: object) -> str:
   """Any text in one line."""
   return " ".join(str(text).split())

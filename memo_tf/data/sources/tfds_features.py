@@ -1,6 +1,6 @@
-"""Which features of a data set are image, label and name: its builder says.
+"""Which features of a TFDS data set are the image, the label and a name.
 
-Nothing here knows a data set.
+All of it comes from the builder; no data set is known here by name.
 """
 
 import numpy as np
@@ -8,15 +8,22 @@ import numpy as np
 from memo_tf.experiment import errors
 from memo_tf.experiment import settings as settings_lib
 
-# Features that may name an example, best first; only `id` gives an order.
+# Features that may name an example, best first; only `id` orders examples.
 NAMING_FEATURES = ("id", "image_id", "file_name", "filename", "image/filename")
 
 
-def keys(builder, name: str, config: settings_lib.DataConfig):
-  """The features that are image, label, and (one or none) a name.
+def keys(
+  builder, name: str, config: settings_lib.DataConfig
+) -> tuple[str, str, list[str]]:
+  """The features that are the image, the label, and a name (one or none).
+
+  Args:
+    builder: of TFDS.
+    name: of the data set, as the user wrote it.
+    config: its `image_key` and `label_key` override the builder.
 
   Raises:
-    UsageError: if image or label cannot be told.
+    UsageError: if there is no image or label, or more than one candidate.
   """
   features = builder.info.features
   naming = [
@@ -89,11 +96,12 @@ def _label_key(features, info, name: str, given: str) -> str:
   return found[0]
 
 
-def _supervised(info, place: int) -> str | None:
+def _supervised(info, index: int) -> str:
+  """The image (0) or label (1) as the builder declares it, or \"\"."""
   keys = info.supervised_keys
-  if isinstance(keys, tuple) and len(keys) > place:
-    return keys[place] if isinstance(keys[place], str) else None
-  return None
+  if isinstance(keys, tuple) and len(keys) > index:
+    return keys[index] if isinstance(keys[index], str) else ""
+  return ""
 
 
 def _is_image(feature) -> bool:

@@ -1,7 +1,7 @@
-"""A data set of TensorFlow Datasets, or a folder, that memory would not hold.
+"""A data set of TensorFlow Datasets, or a folder, read one image at a time.
 
-It is gone through twice: for labels and names, without decoding an image, which
-settles what every id means, and for the images, each as the file that it is.
+It is read twice: first labels and names, without decoding an image, which
+decides what every id means; then the images, each as the file that it is.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,8 @@ def decoded_bytes(
 ) -> int:
   """How much memory the images of a study take, once decoded.
 
-  Of images whose size the data set does not say, the first one's is taken.
+  If the data set does not declare the size of its images, that of the first one
+  is taken.
 
   Args:
     builder: prepared.
@@ -58,13 +59,13 @@ def _num_examples(splits, split: str) -> int:
   try:
     return splits[split].num_examples if split else 0
   except (KeyError, ValueError):
-    return 0  # reading it will say what is wrong
+    return 0  # reading it raises the error
 
 
 def read(
   builder, name: str, config: settings_lib.DataConfig
 ) -> image_source.ImageStream:
-  """All of a prepared data set but its pixels, which are read when written.
+  """A prepared data set, whose images are read when they are written.
 
   Raises:
     UsageError: as `tfds.read`.
@@ -73,9 +74,9 @@ def read(
   feature = builder.info.features[image_key]
   if feature.shape[-1] is None:
     raise errors.UsageError(
-      f"{name} does not say how many channels its images have, so it cannot be "
-      "streamed; --storage=memory holds it in memory. Received: --storage="
-      "stream, or a set larger than --memory_budget_gb"
+      f"{name} does not declare how many channels its images have, so it "
+      "cannot be streamed; --storage=memory holds it in memory. Received: "
+      "--storage=stream, or a set larger than --memory_budget_gb"
     )
   train, test, about = tfds.read_splits(
     builder, name, config, with_images=False
@@ -102,7 +103,7 @@ def read(
 
 @dataclasses.dataclass(frozen=True)
 class _Reader:
-  """Goes through the images of a split, not decoded."""
+  """Reads the images of a split, without decoding them."""
 
   builder: object
   name: str
@@ -132,4 +133,4 @@ def _first_image(builder, name, config, image_key) -> np.ndarray:
     return encoding.decode(
       image, "png", shape, np.dtype(feature.np_dtype).name
     ).numpy()
-  return np.zeros((1, 1, 1), np.uint8)  # reading it will say what is wrong
+  return np.zeros((1, 1, 1), np.uint8)  # reading it raises the error

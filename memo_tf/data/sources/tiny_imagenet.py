@@ -1,20 +1,21 @@
-"""Tiny-ImageNet as a TFDS builder: TFDS has none.
+"""Tiny-ImageNet as a TFDS builder, as TFDS has none.
 
-From the official archive, `tiny-imagenet-200.zip`, which must be there already:
+It reads the official archive, `tiny-imagenet-200.zip`, which the user provides:
 
     tiny-imagenet-200/wnids.txt                        the 200 classes, in order
-    tiny-imagenet-200/words.txt                        what they are called
+    tiny-imagenet-200/words.txt                        their names
     tiny-imagenet-200/train/<wnid>/images/*.JPEG       500 a class
     tiny-imagenet-200/val/images/val_<n>.JPEG          10,000
     tiny-imagenet-200/val/val_annotations.txt          file, wnid, bounding box
     tiny-imagenet-200/test/images/*.JPEG               unlabelled: not used
 
-The labels of the validation images stand in the annotations only, and some
-1,800 images are greyscale. Splits: `train`, and `validation`, which studies use
-as their test set. Features: `id` (the place among its split's images in the
-archive's own order), `image` (uint8 64x64x3) and `label` (the place in
-wnids.txt). Images are decoded once, here, and kept as PNG: JPEG decoders differ
-in their roundings, and then would the data set. Nothing is unpacked to disk.
+The labels of the validation images are in the annotations only, and some 1,800
+images are greyscale. Splits: `train`, and `validation`, which studies use as
+their test set. Features: `id` (the index among its split's images in the
+archive's own order), `image` (uint8 64x64x3) and `label` (the index in
+wnids.txt). Images are decoded once, here, and kept as PNG: JPEG decoders round
+differently, and the data set would depend on the decoder. Nothing is unpacked
+to disk.
 """
 
 import collections
@@ -70,8 +71,8 @@ def builder(
   """
   data_dir = pathlib.Path(data_dir).expanduser()
   if archive is None:
-    places = (data_dir / ARCHIVE, data_dir / "downloads" / "manual" / ARCHIVE)
-    archive = next((p for p in places if p.exists()), places[0])
+    paths = (data_dir / ARCHIVE, data_dir / "downloads" / "manual" / ARCHIVE)
+    archive = next((path for path in paths if path.exists()), paths[0])
   return TinyImagenet(data_dir=str(data_dir), archive=archive, **expected)
 
 
@@ -145,10 +146,10 @@ class TinyImagenet(tfds.core.GeneratorBasedBuilder):
   def _generate_examples(self, members: list[tuple[str, int]]):
     """Yields examples of (name in the archive, label), in order."""
     with zipfile.ZipFile(self._archive) as content:
-      for place, (name, label) in enumerate(members):
+      for index, (name, label) in enumerate(members):
         yield (
-          place,
-          {"id": place, "image": self._image(content, name), "label": label},
+          index,
+          {"id": index, "image": self._image(content, name), "label": label},
         )
 
   def _image(self, content: zipfile.ZipFile, name: str) -> np.ndarray:

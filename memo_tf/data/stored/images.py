@@ -1,12 +1,12 @@
-"""Images that stay on disk and are decoded as they are needed.
+"""Images that stay on disk and are decoded when they are needed.
 
-`StoredImages` stands where an array of images `[n, H, W, channels]` would:
-it has a length, a shape and a type, and rows can be taken out of it. What it is
-made for is `batches`: the images of one batch after the other, in any order of
-ids, decoded by some threads while the batches before are trained on. In memory
-are a few batches at a time, whatever n is.
+`StoredImages` takes the place of an array of images `[n, H, W, channels]`: it
+has a length, a shape and a type, and can be indexed. Its main purpose is
+`batches`: the images of one batch after the other, in any order of ids, decoded
+by some threads while the preceding batches are trained on. A few batches are in
+memory at a time, whatever n is.
 
-No example is read or decoded but those that are asked for.
+Only the examples asked for are read and decoded.
 """
 
 from collections.abc import Iterator
@@ -19,9 +19,9 @@ from memo_tf.data import encoding
 from memo_tf.data.stored import records as records_lib
 from memo_tf.experiment import errors
 
-# Decoded bytes that are handed over at a time: several steps of small images.
+# Decoded bytes handed over at a time: several steps of small images.
 CHUNK_BYTES = 32 << 20
-# Records that are read at a time, before they are decoded one by one.
+# Records read at a time, before they are decoded one by one.
 READ = 16
 # Bytes: where TensorFlow's tensors begin on a CPU.
 ALIGNMENT = 64
@@ -55,25 +55,25 @@ class StoredImages:
     self.dtype = np.dtype(image_type)
     self.records, self._kind = records, kind
     self._threads = threads
-    self._wanted = np.empty(0, np.int64)  # by the epoch at hand
+    self._wanted = np.empty(0, np.int64)  # in the present epoch
     self._error: Exception | None = None
     self._datasets: dict[int, tf.data.Dataset] = {}
 
   def __len__(self) -> int:
     return self.shape[0]
 
-  def __getitem__(self, rows) -> np.ndarray:
-    """Some images, as of an array: `[m, H, W, channels]` for ids or a slice."""
+  def __getitem__(self, rows: slice | np.ndarray | list[int]) -> np.ndarray:
+    """Some images, as from an array: `[m, H, W, channels]` for m ids."""
     ids = np.arange(len(self))[rows]
     images = np.empty((ids.size, *self.shape[1:]), self.dtype)
-    for place, content in enumerate(self._contents(ids.ravel())):
-      images[place] = encoding.decode(
+    for index, content in enumerate(self._contents(ids.ravel())):
+      images[index] = encoding.decode(
         tf.constant(content), self._kind, self.shape[1:], self.dtype.name
       ).numpy()
     return images.reshape(*ids.shape, *self.shape[1:])
 
   def in_memory(self) -> np.ndarray:
-    """All of them, where a tensor may share the memory."""
+    """All images, in memory that a tensor may share."""
     images = aligned_empty(self.shape, self.dtype)
     start = 0
     for part in self.batches(np.arange(len(self))[:, None]):
@@ -82,19 +82,19 @@ class StoredImages:
     return images
 
   def steps_at_once(self, batch_size: int) -> int:
-    """How many batches `batches` hands over at a time; 1 or more."""
+    """How many batches `batches` yields at a time; 1 or more."""
     image = int(np.prod(self.shape[1:])) * self.dtype.itemsize
     return max(1, CHUNK_BYTES // (batch_size * image))
 
   def batches(self, ids: np.ndarray) -> Iterator[tf.Tensor]:
-    """The images of some batches, several batches at a time.
+    """Yields the images of some batches, several batches at a time.
 
     Args:
       ids: int `[steps, B]`, which images.
 
     Yields:
-      `[k * B, H, W, channels]`: the images of the next k batches in their order,
-      k being `steps_at_once(B)`, or what is left.
+      `[k * B, H, W, channels]`: the images of the next k batches in order, with
+      k `steps_at_once(B)`, or fewer at the end.
 
     Raises:
       StudyError: that names the file and example that are damaged.
@@ -113,7 +113,7 @@ class StoredImages:
       ) from error
 
   def _dataset(self, size: int) -> tf.data.Dataset:
-    """Decoded images by `self._wanted`, `size` at a time; made once."""
+    """Decoded images in the order of `self._wanted`, `size` at a time."""
 
     def decode(content):
       return encoding.decode(
@@ -129,7 +129,7 @@ class StoredImages:
     )
     dataset = dataset.batch(size).prefetch(1)
     options = tf.data.Options()
-    # Apart from the threads that train, which decoding would wait for.
+    # Threads of its own, or decoding would wait for those that train.
     options.threading.private_threadpool_size = self._threads
     options.threading.max_intra_op_parallelism = 1
     options.autotune.enabled = False
@@ -144,11 +144,13 @@ class StoredImages:
     try:
       return self.records.read(ids)
     except errors.StudyError as error:
-      self._error = error  # which TensorFlow would make a text of
+      self._error = error  # TensorFlow keeps only its text
       raise
 
 
-def aligned_empty(shape: tuple[int, ...], dtype="uint8") -> np.ndarray:
+def aligned_empty(
+  shape: tuple[int, ...], dtype: str | np.dtype = "uint8"
+) -> np.ndarray:
   """An uninitialized array that begins where a tensor may begin."""
   size = math.prod(shape) * np.dtype(dtype).itemsize
   buffer = np.empty(size + ALIGNMENT, np.uint8)

@@ -72,43 +72,44 @@ def read_dataset(
   info = dataset_info.read_info(directory)
   dataset_info.check_files(directory, info)
   config = config or settings_lib.RunningConfig()
-  data = _on_disk(directory, info, config.threads_per_unit)
+  train = _on_disk(directory, info, "train", config.threads_per_unit)
+  test = _on_disk(directory, info, "test", config.threads_per_unit)
+  data = ArrayDataset(
+    train_images=train,
+    train_labels=train.records.labels,
+    test_images=test,
+    test_labels=test.records.labels,
+    num_classes=info["num_classes"],
+    mean=np.array(info["normalization"]["mean"], np.float32),
+    std=np.array(info["normalization"]["std"], np.float32),
+    digest=info["digest"],
+  )
   if storage.is_streamed(config, dataset_info.decoded_bytes(info)):
     return data
   if dataset_info.is_encoded(info):
     return dataclasses.replace(
-      data,
-      train_images=data.train_images.in_memory(),
-      test_images=data.test_images.in_memory(),
+      data, train_images=train.in_memory(), test_images=test.in_memory()
     )
   return _mapped(directory, info, data)
 
 
 def _on_disk(
-  directory: directory_lib.StudyDirectory, info: dict, threads: int
-) -> ArrayDataset:
-  """The data set with its images on disk."""
-  kind = info.get("encoding", {"kind": "raw"})["kind"]
-  columns = {}
-  for split in ("train", "test"):
-    found = records.open_split(directory, info, split)
-    columns[f"{split}_labels"] = found.labels
-    columns[f"{split}_images"] = images_lib.StoredImages(
-      found, kind, tuple(info["image_shape"]), _image_type(info), threads
-    )
-  return ArrayDataset(
-    num_classes=info["num_classes"],
-    mean=np.array(info["normalization"]["mean"], np.float32),
-    std=np.array(info["normalization"]["std"], np.float32),
-    digest=info["digest"],
-    **columns,
+  directory: directory_lib.StudyDirectory, info: dict, split: str, threads: int
+) -> images_lib.StoredImages:
+  """The images of a split, on disk."""
+  return images_lib.StoredImages(
+    records.open_split(directory, info, split),
+    info.get("encoding", {"kind": "raw"})["kind"],
+    tuple(info["image_shape"]),
+    _image_type(info),
+    threads,
   )
 
 
 def _mapped(
   directory: directory_lib.StudyDirectory, info: dict, data: ArrayDataset
 ) -> ArrayDataset:
-  """The data set with its images in memory, mapped from `images.npy`.
+  """The data set with its images mapped from `images.npy`.
 
   Raises:
     StudyError: if the content does not have the recorded digest.

@@ -36,11 +36,9 @@ class Records:
 
   Args:
     index: `[n]` of `INDEX_TYPE`.
-    paths: of the files, in the order of the index's numbers.
+    paths: the files that its column `shard` counts.
     has_digests: whether the index has digests to compare images with.
 
-  Attributes:
-    labels: int32 `[n]`.
   """
 
   def __init__(
@@ -62,6 +60,7 @@ class Records:
 
   @property
   def labels(self) -> np.ndarray:
+    """int32 `[n]`, by id."""
     return self._index["label"].astype(np.int32)
 
   def read(self, ids: np.ndarray) -> list[bytes]:
@@ -77,7 +76,7 @@ class Records:
       try:
         content = os.pread(self._file(shard), length, offset)
       except OSError as error:
-        raise self._damaged(shard, example_id, error.strerror) from error
+        raise self._damaged(shard, example_id, str(error.strerror)) from error
       if len(content) != length:
         raise self._damaged(shard, example_id, "the file ends before it")
       if self._has_digests and xxhash.xxh3_64_intdigest(content) != digest:
@@ -92,7 +91,9 @@ class Records:
       self._files[shard] = os.open(self._paths[shard], os.O_RDONLY)
     return self._files[shard]
 
-  def _damaged(self, shard: int, example_id: int, why: str):
+  def _damaged(
+    self, shard: int, example_id: int, why: str
+  ) -> errors.StudyError:
     path = self._paths[shard]
     folder = path.parent.parent if path.suffix == ".tfrecord" else path.parent
     return errors.StudyError(

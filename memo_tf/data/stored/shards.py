@@ -43,7 +43,7 @@ class Writer:
     if count is not None:
       self._index = np.zeros(count, records.INDEX_TYPE)
       self._index["length"] = -1
-    self._writer = None
+    self._writer: tf.io.TFRecordWriter | None = None
     self._paths: list[pathlib.Path] = []
     self._size = 0
 
@@ -60,8 +60,9 @@ class Writer:
       OSError: if it cannot be written.
     """
     record = encode_example(example_id, label, content)
-    if self._writer is None or self._size >= SHARD_BYTES:
-      self._open_shard()
+    writer = self._writer
+    if writer is None or self._size >= SHARD_BYTES:
+      writer = self._open_shard()
     if self._index is not None:
       self._index[example_id] = (
         len(self._paths) - 1,
@@ -71,13 +72,19 @@ class Writer:
         label,
       )
     try:
-      self._writer.write(record)
+      writer.write(record)
     except tf.errors.OpError as error:
       raise os_error(error, self._paths[-1]) from error
     self._size += _HEADER + len(record) + _FOOTER
 
   def contents(self) -> records.Records:
-    """What was added so far, to be read while more may follow."""
+    """What was added so far, to be read while more may follow.
+
+    Raises:
+      ValueError: if there is no index.
+    """
+    if self._index is None:
+      raise ValueError("without an index no example can be found")
     self._close_shard()
     return records.Records(self._index, self._paths)
 
@@ -105,7 +112,7 @@ class Writer:
     np.save(path, self._index, allow_pickle=False)
     return [*final, path]
 
-  def _open_shard(self) -> None:
+  def _open_shard(self) -> tf.io.TFRecordWriter:
     self._close_shard()
     path = self._folder / f"{self._split}-{len(self._paths):05d}.tfrecord"
     try:
@@ -114,6 +121,7 @@ class Writer:
       raise os_error(error, path) from error
     self._paths.append(path)
     self._size = 0
+    return self._writer
 
   def _close_shard(self) -> None:
     if self._writer is None:
@@ -218,7 +226,7 @@ def read_shards(
 def encode_example(example_id: int, label: int, content: bytes) -> bytes:
   """One record, with the bytes of its image."""
 
-  def integer(value):
+  def integer(value: int) -> tf.train.Feature:
     return tf.train.Feature(int64_list=tf.train.Int64List(value=[int(value)]))
 
   image_bytes = tf.train.BytesList(value=[content])

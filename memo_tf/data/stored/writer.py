@@ -14,27 +14,20 @@ check its shape and that it can be decoded, and for the normalization, the
 thumbnails and the digests of its pixels.
 """
 
-import collections
-from collections.abc import Callable
-from collections.abc import Iterator
-from concurrent import futures
 import dataclasses
 import io
 import json
-import os
 import pathlib
 
 from absl import logging
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 
 from memo_tf.data import duplicates
-from memo_tf.data import encoding
 from memo_tf.data import planted
-from memo_tf.data import resizing
 from memo_tf.data.sources import image_source
 from memo_tf.data.sources import tfds
+from memo_tf.data.stored import conversion
 from memo_tf.data.stored import description
 from memo_tf.data.stored import digests
 from memo_tf.data.stored import images as images_lib
@@ -90,35 +83,12 @@ def number_planted(
   Raises:
     UsageError: if there are too few images for what is to be planted.
   """
-  shape = (len(data.train_labels), 1, 1, 1)
-  pixels = np.broadcast_to(np.zeros(1, data.image_type), shape)
-  further = planted.appended(
-    planted.originals(data, pixels, config),
-    config.data,
-    len(data.class_names),
-    data.max_pixel,
-    config.running.seed,
-  )
+  further = _appended(_without_images(data, config), data, config)
   return 0 if further is None else len(further.labels)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Stored:
-  """An image on its way to disk.
-
-  Attributes:
-    content: the bytes of its record.
-    image: its pixels, as they will be read.
-    is_published: whether `content` is a file of the data set itself.
-  """
-
-  content: bytes
-  image: np.ndarray
-  is_published: bool
-
-
 class _DatasetWriter:
-  """Goes through all images and keeps of each what is small."""
+  """Goes through all images and keeps what is small of each."""
 
   def __init__(
     self,
@@ -132,28 +102,26 @@ class _DatasetWriter:
     if self._is_encoded:
       kind = config.data.image_encoding
       self._kind = "png" if kind == "auto" else kind
-    self._shape: tuple[int, ...] | None = None
+    self._converter = conversion.Converter(
+      data, self._kind, config.data.image_size, config.data.jpeg_quality
+    )
     self._sizes: dict[str, int] = {}
     self._writers: dict[str, shards.Writer] = {}
     # Of each split, uint8 [n, 16]: the digests of its pixels.
     self._digests: dict[str, np.ndarray] = {}
-    self._num_published = 0
+    # From the first image on:
+    self._shape: tuple[int, int, int] | None = None
+    self._counts: normalization.PixelCounts
+    self._pictures: pictures.Writer
 
   def write(self) -> dict:
     """Writes all files but info.json; returns its content."""
     data = self._data
-    originals = planted.originals(data, None, self._config)
-    labels = {"train": originals.labels, "test": data.test_labels}
+    originals = _without_images(data, self._config)
     num_planted = number_planted(data, self._config)
-    self._open(len(labels["train"]) + num_planted, len(labels["test"]))
-    for count, (split, example_id, stored) in enumerate(self._prepared(), 1):
-      self._num_published += stored.is_published
-      self._add(split, example_id, labels[split][example_id], stored)
-      if count % LOG_EVERY == 0:
-        logging.info("%d of %d images", count, sum(map(len, labels.values())))
-    train = originals
-    if num_planted:
-      train = self._append_planted(originals)
+    self._open(len(originals.labels) + num_planted, len(data.test_labels))
+    num_published = self._write_images(originals.labels)
+    train = self._append_planted(originals) if num_planted else originals
     self._pictures.close()
     found = self._duplicates()
     table = description.examples_table(data, train).assign(**found)
@@ -163,9 +131,9 @@ class _DatasetWriter:
     for writer in self._writers.values():
       files += writer.finish()
     return {
-      **description.info(data, self._config, self._shape, train),
+      **description.info(data, self._config, self._image_shape(), train),
       "image_type": data.image_type,
-      **self._encoding(),
+      **self._encoding(num_published),
       "normalization": self._counts.normalization(),
       "duplicates": {
         name: int((ids >= 0).sum()) for name, ids in found.items()
@@ -181,67 +149,64 @@ class _DatasetWriter:
       self._writers[split] = shards.Writer(folder, split, size)
       self._digests[split] = np.zeros((size, 16), np.uint8)
 
-  def _prepared(self) -> Iterator[tuple[str, int, _Stored]]:
-    """All images as they are to be stored: split, id, image."""
-    if self._is_encoded:
-      yield from _in_threads(self._prepare, self._data.images())
-      return
-    for split, example_id, image in self._data.images():
-      yield split, example_id, _Stored(self._encoded(image), image, False)
+  def _write_images(self, train_labels: np.ndarray) -> int:
+    """Writes all images but planted ones; returns how many are published."""
+    labels = {"train": train_labels, "test": self._data.test_labels}
+    total, num_published = sum(map(len, labels.values())), 0
+    for count, (split, example_id, row) in enumerate(self._converter.all(), 1):
+      self._add(split, example_id, labels[split][example_id], row)
+      num_published += row.is_published
+      if count % LOG_EVERY == 0:
+        logging.info("%d of %d images", count, total)
+    return num_published
 
-  def _prepare(
-    self, split: str, example_id: int, source: image_source.Image
-  ) -> _Stored:
-    """One image as it is to be stored; changes nothing here, for threads."""
-    data, size = self._data, self._config.data.image_size
-    image = source
-    if isinstance(source, bytes):
-      try:
-        image = encoding.decode(
-          tf.constant(source),
-          "png",
-          (None, None, data.channels),
-          data.image_type,
-        ).numpy()
-      except tf.errors.OpError as error:
-        raise tfds.unreadable(data.name, split, example_id, error) from error
-    as_published = isinstance(source, bytes)
-    if size and image.shape[:2] != (size, size):
-      image, as_published = resizing.resize(image, size), False
-    if as_published and self._kind != "raw" and _is_png_or_jpeg(source):
-      return _Stored(source, image, True)
-    content = self._encoded(image)
-    if self._kind == "jpeg":  # what is read is what counts
-      image = encoding.decode(
-        tf.constant(content), "jpeg", image.shape, data.image_type
-      ).numpy()
-    return _Stored(content, image, False)
-
-  def _encoded(self, image: np.ndarray) -> bytes:
-    try:
-      return encoding.encode(image, self._kind, self._config.data.jpeg_quality)
-    except ValueError as error:
-      raise errors.UsageError(str(error)) from error
+  def _append_planted(
+    self, originals: planted.TrainingSet
+  ) -> planted.TrainingSet:
+    """Writes the planted examples; returns the training set with them."""
+    stored = self._writers["train"].contents()
+    images = images_lib.StoredImages(
+      stored, self._kind, self._image_shape(), self._data.image_type
+    )
+    added = _appended(
+      dataclasses.replace(originals, images=images), self._data, self._config
+    )
+    if added is None:
+      return originals
+    first = len(originals.labels)
+    for index, image in enumerate(np.asarray(added.images)):
+      origin = added.origin_ids[index]
+      if origin >= 0 and added.plant[index] != "near_duplicate":
+        content = stored.read(np.array([origin]))[0]  # equal to the bit
+        row = conversion.Converted(content, image)
+      else:
+        row = self._converter.convert("train", first + index, image)
+      self._add("train", first + index, added.labels[index], row)
+    blank = _blank(len(added.labels), self._data.image_type)
+    return planted.joined([originals, dataclasses.replace(added, images=blank)])
 
   def _add(
-    self, split: str, example_id: int, label: int, stored: _Stored
+    self, split: str, example_id: int, label: int, row: conversion.Converted
   ) -> None:
     """Writes an example and keeps what is needed of its pixels."""
-    self._check_shape(stored.image)
-    self._writers[split].add(example_id, int(label), stored.content)
-    row = example_id + (self._sizes["train"] if split == "test" else 0)
-    self._pictures.write(row, stored.image)
-    digest = digests.of_pixels(stored.image)
-    self._digests[split][example_id] = np.frombuffer(
-      bytes.fromhex(digest), np.uint8
-    )
+    self._check_shape(row.image)
+    self._writers[split].add(example_id, int(label), row.content)
+    index = example_id + (self._sizes["train"] if split == "test" else 0)
+    self._pictures.write(index, row.image)
+    digest = bytes.fromhex(digests.of_pixels(row.image))
+    self._digests[split][example_id] = np.frombuffer(digest, np.uint8)
     if split == "train":
-      self._counts.add(stored.image)
+      self._counts.add(row.image)
+
+  def _image_shape(self) -> tuple[int, int, int]:
+    if self._shape is None:
+      raise ValueError(f"{self._data.name} has no images")
+    return self._shape
 
   def _check_shape(self, image: np.ndarray) -> None:
     """The first image decides the shape and type of all."""
     if self._shape is None:
-      self._shape = image.shape
+      self._shape = (*image.shape,)
       self._counts = normalization.PixelCounts(image.shape[-1], image.dtype)
       name, picture = "images.npy", pictures.unchanged
       if self._is_encoded:
@@ -251,41 +216,6 @@ class _DatasetWriter:
       )
     elif image.shape != self._shape:
       raise tfds.differing_sizes(self._data.name, self._shape, image.shape)
-
-  def _append_planted(
-    self, originals: planted.TrainingSet
-  ) -> planted.TrainingSet:
-    """Appends what is planted; returns the training set without images."""
-    data, config = self._data, self._config
-    num_train = len(originals.labels)
-    stored = self._writers["train"].contents()
-    further = planted.appended(
-      dataclasses.replace(
-        originals,
-        images=images_lib.StoredImages(
-          stored, self._kind, self._shape, data.image_type
-        ),
-      ),
-      config.data,
-      len(data.class_names),
-      data.max_pixel,
-      config.running.seed,
-    )
-    for index, image in enumerate(further.images):
-      origin = further.origin_ids[index]
-      if origin >= 0 and further.plant[index] != "near_duplicate":
-        content = stored.read(np.array([origin]))[0]  # equal to the bit
-        row = _Stored(content, image, False)
-      else:
-        row = self._prepare("train", num_train + index, image)
-      self._add("train", num_train + index, further.labels[index], row)
-    return planted.TrainingSet(
-      images=None,
-      **{
-        name: np.concatenate([getattr(originals, name), getattr(further, name)])
-        for name in ("labels", "clean_labels", "plant", "origin_ids")
-      },
-    )
 
   def _duplicates(self) -> dict[str, np.ndarray]:
     """Columns of examples.parquet: equal images, and near pictures."""
@@ -300,7 +230,7 @@ class _DatasetWriter:
       digests=[row.tobytes() for row in rows],
     )
 
-  def _encoding(self) -> dict:
+  def _encoding(self, num_published: int) -> dict:
     """What info.json says of the encoding; nothing of plain pixels."""
     if not self._is_encoded:
       return {}
@@ -308,7 +238,7 @@ class _DatasetWriter:
       "encoding": {
         "kind": self._kind,
         "jpeg_quality": self._config.data.jpeg_quality,
-        "images_as_published": self._num_published,
+        "images_as_published": num_published,
       }
     }
 
@@ -323,26 +253,32 @@ class _DatasetWriter:
     )
 
 
-def _in_threads(
-  work: Callable[[str, int, image_source.Image], _Stored],
-  images: Iterator[tuple[str, int, image_source.Image]],
-) -> Iterator[tuple[str, int, _Stored]]:
-  """Decodes and encodes on all cores, a few images ahead; keeps the order."""
-  threads = len(os.sched_getaffinity(0))
-  waiting: collections.deque = collections.deque()
-  with futures.ThreadPoolExecutor(threads) as pool:
-    try:
-      for split, example_id, source in images:
-        future = pool.submit(work, split, example_id, source)
-        waiting.append((split, example_id, future))
-        if len(waiting) > 4 * threads:
-          split, example_id, future = waiting.popleft()
-          yield split, example_id, future.result()
-      while waiting:
-        split, example_id, future = waiting.popleft()
-        yield split, example_id, future.result()
-    finally:
-      pool.shutdown(cancel_futures=True)
+def _without_images(
+  data: image_source.ImageSource, config: config_lib.StudyConfig
+) -> planted.TrainingSet:
+  """The original training examples, with a blank pixel for each image."""
+  blank = _blank(len(data.train_labels), data.image_type)
+  return planted.originals(data, blank, config)
+
+
+def _blank(count: int, image_type: str) -> np.ndarray:
+  """`[count, 1, 1, 1]` black pixels, where only labels matter."""
+  return np.broadcast_to(np.zeros(1, image_type), (count, 1, 1, 1))
+
+
+def _appended(
+  originals: planted.TrainingSet,
+  data: image_source.ImageSource,
+  config: config_lib.StudyConfig,
+) -> planted.TrainingSet | None:
+  """The examples that are planted, if any."""
+  return planted.appended(
+    originals,
+    config.data,
+    len(data.class_names),
+    data.max_pixel,
+    config.running.seed,
+  )
 
 
 def _check_duplicates(
@@ -355,10 +291,6 @@ def _check_duplicates(
       f"{MAX_COMPARED:,} images: near compares all pairs, which are "
       f"{count**2 / 2:.1g} here. Received: --find_duplicates=near"
     )
-
-
-def _is_png_or_jpeg(content: bytes) -> bool:
-  return content.startswith((b"\x89PNG", b"\xff\xd8\xff"))
 
 
 def _parquet(table: pd.DataFrame) -> bytes:

@@ -15,7 +15,10 @@ from memo_tf.data.sources import tiny_imagenet
 
 # Not in order of name, as in the official wnids.txt.
 WNIDS = ("n02124075", "n01443537", "n02012849")
-WORDS = "n01443537\tgoldfish, Carassius auratus\nn02012849\tcrane\nn02124075\tEgyptian cat\nn03126707\tcrane\n"
+WORDS = (
+  "n01443537\tgoldfish, Carassius auratus\nn02012849\tcrane\n"
+  "n02124075\tEgyptian cat\nn03126707\tcrane\n"
+)
 PER_CLASS, VALIDATION = 4, 5
 EXPECTED = {
   "num_classes": 3,

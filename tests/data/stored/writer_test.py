@@ -1,120 +1,37 @@
-"""Large data on disk: written an image at a time, the same as from memory."""
+"""Large data on disk: written one image at a time, the same as from memory."""
 
-import functools
-import json
 import os
 import pathlib
-import shutil
-import tempfile
+from unittest import mock
 
 from absl.testing import absltest
 import numpy as np
 import pandas as pd
 from PIL import Image
-import tensorflow_datasets as tfds
 
 from memo_tf.data import prepare
 from memo_tf.data.sources import load
-from memo_tf.data.sources import tfds as tfds_lib
-from memo_tf.data.sources import tfds_stream
 from memo_tf.data.stored import normalization
 from memo_tf.data.stored import reader
+from memo_tf.data.stored import shards
+from memo_tf.data.stored import writer
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.store import directory as directory_lib
-
-RNG = np.random.default_rng(0)
-STREAM = settings_lib.RunningConfig(storage="stream")
-
-
-class Photographs(tfds.core.GeneratorBasedBuilder):
-  """JPEG files with ids, which TFDS shuffles; a test split."""
-
-  VERSION = tfds.core.Version("1.0.0")
-
-  def _info(self):
-    return self.dataset_info_from_configs(
-      features=tfds.features.FeaturesDict(
-        {
-          "id": tfds.features.Text(),
-          "image": tfds.features.Image(
-            shape=(20, 24, 3), encoding_format="jpeg"
-          ),
-          "label": tfds.features.ClassLabel(names=["sea", "wood"]),
-        }
-      ),
-      supervised_keys=("image", "label"),
-    )
-
-  def _split_generators(self, dl_manager):
-    return {
-      "train": self._generate_examples(30, 0),
-      "test": self._generate_examples(7, 1),
-    }
-
-  def _generate_examples(self, count, seed):
-    rng = np.random.default_rng(seed)
-    for number in range(count):
-      image = rng.integers(0, 256, (20, 24, 3), np.uint8)
-      name = f"image_{number:03d}"
-      yield name, {"id": name, "image": image, "label": number % 2}
+from tests.support import small_data
+from tests.support import stored_data_sets
 
 
-class Deep(tfds.core.GeneratorBasedBuilder):
-  """16 bits, four channels, no names, no test split."""
-
-  VERSION = tfds.core.Version("1.0.0")
-
-  def _info(self):
-    return self.dataset_info_from_configs(
-      features=tfds.features.FeaturesDict(
-        {
-          "image": tfds.features.Image(shape=(6, 5, 4), dtype=np.uint16),
-          "label": np.int64,
-        }
-      ),
-      supervised_keys=("image", "label"),
-    )
-
-  def _split_generators(self, dl_manager):
-    return {"train": self._generate_examples()}
-
-  def _generate_examples(self):
-    rng = np.random.default_rng(2)
-    for number in range(20):
-      image = rng.integers(0, 2**16, (6, 5, 4), np.uint16)
-      yield number, {"image": image, "label": number % 3}
-
-
-def write(
-  test, data: settings_lib.DataConfig, running=STREAM
-) -> tuple[directory_lib.StudyDirectory, dict]:
-  """Writes `dataset/` of a study into a new folder; its info.json."""
-  root = pathlib.Path(test.create_tempdir().full_path)
-  directory = directory_lib.StudyDirectory(root)
-  config = config_lib.StudyConfig(data=data, running=running).validate()
-  return directory, prepare.write_dataset(config, directory)
-
-
-@functools.cache
-def prepared(builder) -> str:
-  """A folder with a data set in TFDS's own format."""
-  folder = tempfile.mkdtemp()
-  builder(data_dir=folder).download_and_prepare()
-  return folder
-
-
-def tearDownModule():
-  for builder in (Photographs, Deep):
-    shutil.rmtree(prepared(builder))
-
-
-class LargePreparationTest(absltest.TestCase):
-  def assert_same(self, settings: settings_lib.DataConfig, running=STREAM):
+class WriterTest(absltest.TestCase):
+  def assert_same(
+    self, settings: settings_lib.DataConfig, running=stored_data_sets.STREAM
+  ):
     """Streamed is what is held in memory, pixel by pixel; both infos."""
-    held_dir, held = write(self, settings, settings_lib.RunningConfig())
-    stored_dir, stored = write(self, settings, running)
+    held_dir, held = stored_data_sets.write(
+      self, settings, settings_lib.RunningConfig()
+    )
+    stored_dir, stored = stored_data_sets.write(self, settings, running)
     one = reader.read_dataset(held_dir)
     other = reader.read_dataset(stored_dir, running)
     for name in ("train_labels", "test_labels", "mean", "std"):
@@ -134,7 +51,7 @@ class LargePreparationTest(absltest.TestCase):
       {k: v for k, v in held.items() if k not in differing},
     )
     # What was prepared to be held in memory can be streamed.
-    streamed = reader.read_dataset(held_dir, STREAM)
+    streamed = reader.read_dataset(held_dir, stored_data_sets.STREAM)
     self.assertNotIsInstance(streamed.test_images, np.ndarray)
     np.testing.assert_array_equal(streamed.train_images[:], one.train_images)
     np.testing.assert_array_equal(streamed.test_images[:], one.test_images)
@@ -147,7 +64,7 @@ class LargePreparationTest(absltest.TestCase):
     return held_dir, stored_dir, stored
 
   def test_jpeg_files_of_tfds_stay_the_bytes_that_they_are(self):
-    folder = prepared(Photographs)
+    folder = stored_data_sets.prepared(stored_data_sets.Photographs)
     settings = settings_lib.DataConfig(dataset="photographs", data_dir=folder)
 
     _, _, info = self.assert_same(settings)
@@ -156,7 +73,7 @@ class LargePreparationTest(absltest.TestCase):
     self.assertIn("own `id`", info["order"])
 
   def test_resized_with_a_drawn_test_set_and_labels_of_ones_own(self):
-    folder = prepared(Photographs)
+    folder = stored_data_sets.prepared(stored_data_sets.Photographs)
     path = pathlib.Path(self.create_tempdir().full_path, "labels.txt")
     path.write_text("\n".join(str(number % 2) for number in range(24)))
     settings = settings_lib.DataConfig(
@@ -176,7 +93,7 @@ class LargePreparationTest(absltest.TestCase):
     self.assertStartsWith(table["source"][0], "image_")
 
   def test_sixteen_bits_of_four_channels(self):
-    folder = prepared(Deep)
+    folder = stored_data_sets.prepared(stored_data_sets.Deep)
 
     self.assert_same(
       settings_lib.DataConfig(
@@ -191,7 +108,9 @@ class LargePreparationTest(absltest.TestCase):
         place = folder / split / name
         place.mkdir(parents=True)
         for number in range(count):
-          pixels = RNG.integers(0, 256, (20, 16 + number, 3), np.uint8)
+          pixels = stored_data_sets.RNG.integers(
+            0, 256, (20, 16 + number, 3), np.uint8
+          )
           Image.fromarray(pixels).save(place / f"{number}.png")
     settings = settings_lib.DataConfig(
       dataset=f"folder:{folder}", image_size=16
@@ -200,41 +119,12 @@ class LargePreparationTest(absltest.TestCase):
     self.assert_same(settings)
 
     with self.assertRaisesRegex(errors.UsageError, "--image_size must"):
-      write(self, settings_lib.DataConfig(dataset=f"folder:{folder}"))
+      stored_data_sets.write(
+        self, settings_lib.DataConfig(dataset=f"folder:{folder}")
+      )
     (folder / "train/cat/9.png").write_bytes(b"\x89PNG no image")
     with self.assertRaisesRegex(errors.UsageError, "cannot be read"):
-      write(self, settings)
-
-  def test_everything_planted_on_data_of_a_package(self):
-    settings = settings_lib.DataConfig(
-      label_noise=0.1,
-      planted_exact_duplicates=5,
-      planted_near_duplicates=5,
-      planted_copied_labels=4,
-      planted_conflicts=3,
-      planted_noise_images=6,
-    )
-
-    held_dir, _ = write(self, settings, settings_lib.RunningConfig())
-    stored_dir, info = write(self, settings)
-
-    one = reader.read_dataset(held_dir)
-    other = reader.read_dataset(stored_dir, STREAM)
-    rows = np.arange(1480, info["num_train"])
-    np.testing.assert_array_equal(
-      other.train_images[rows], one.train_images[rows]
-    )
-    np.testing.assert_array_equal(other.train_labels, one.train_labels)
-    np.testing.assert_array_equal(other.mean, one.mean)
-    pd.testing.assert_frame_equal(
-      pd.read_parquet(stored_dir.dataset_dir / "examples.parquet"),
-      pd.read_parquet(held_dir.dataset_dir / "examples.parquet"),
-    )
-    # Of small images the thumbnails are the images.
-    np.testing.assert_array_equal(
-      np.load(stored_dir.dataset_dir / "thumbnails.npy"),
-      np.load(held_dir.dataset_dir / "images.npy"),
-    )
+      stored_data_sets.write(self, settings)
 
   def test_jpeg_is_asked_for_and_close_and_copies_of_it_are_equal(self):
     path = pathlib.Path(self.create_tempdir().full_path, "smooth.npz")
@@ -253,9 +143,9 @@ class LargePreparationTest(absltest.TestCase):
       dataset=f"npz:{path}", image_encoding="jpeg", planted_exact_duplicates=3
     )
 
-    directory, info = write(self, settings)
+    directory, info = stored_data_sets.write(self, settings)
 
-    data = reader.read_dataset(directory, STREAM)
+    data = reader.read_dataset(directory, stored_data_sets.STREAM)
     difference = np.abs(data.train_images[:8].astype(int) - images[:8])
     self.assertGreater(difference.max(), 0)
     self.assertLess(difference.mean(), 2.0)
@@ -272,8 +162,8 @@ class LargePreparationTest(absltest.TestCase):
       info["normalization"], normalization.normalization(data.train_images[:])
     )
     with self.assertRaisesRegex(errors.UsageError, "8 bits with 1 or 3"):
-      folder = prepared(Deep)
-      write(
+      folder = stored_data_sets.prepared(stored_data_sets.Deep)
+      stored_data_sets.write(
         self,
         settings_lib.DataConfig(
           dataset="deep",
@@ -283,29 +173,6 @@ class LargePreparationTest(absltest.TestCase):
           image_encoding="jpeg",
         ),
       )
-
-  def test_memory_budget_decides(self):
-    folder = prepared(Photographs)
-    settings = settings_lib.DataConfig(dataset="photographs", data_dir=folder)
-    builder = tfds_lib.prepared_builder(settings)
-    digits = settings_lib.DataConfig(
-      image_encoding="auto", find_duplicates="off"
-    )
-    size = 1797 * 64
-
-    found = tfds_stream.decoded_bytes(builder, "photographs", settings)
-    _, below = write(
-      self, digits, settings_lib.RunningConfig(memory_budget_gb=size / 1e9)
-    )
-    tight = settings_lib.RunningConfig(memory_budget_gb=(size - 1) / 1e9)
-    directory, above = write(self, digits, tight)
-
-    self.assertEqual(found, 37 * 20 * 24 * 3)
-    self.assertNotIn("encoding", below)
-    self.assertIn("encoding", above)
-    self.assertNotIsInstance(
-      reader.read_dataset(directory, tight).train_images, np.ndarray
-    )
 
   def test_what_fails_half_way_leaves_nothing(self):
     path = pathlib.Path(self.create_tempdir().full_path)
@@ -319,24 +186,11 @@ class LargePreparationTest(absltest.TestCase):
       pathlib.Path(self.create_tempdir().full_path)
     )
     config = config_lib.StudyConfig(
-      data=settings_lib.DataConfig(dataset=f"folder:{path}"), running=STREAM
+      data=settings_lib.DataConfig(dataset=f"folder:{path}"),
+      running=stored_data_sets.STREAM,
     )
 
     with self.assertRaisesRegex(errors.UsageError, "split test"):
-      prepare.write_dataset(config, directory)
-
-    self.assertEmpty(list(directory.root.iterdir()))
-
-  def test_materialized_subsets_are_refused_before_anything_is_written(self):
-    directory = directory_lib.StudyDirectory(
-      pathlib.Path(self.create_tempdir().full_path)
-    )
-    config = config_lib.StudyConfig(
-      running=settings_lib.RunningConfig(memory_budget_gb=0.0),
-      outputs=settings_lib.OutputsConfig(materialize_subsets=True),
-    )
-
-    with self.assertRaisesRegex(ValueError, "for data in memory"):
       prepare.write_dataset(config, directory)
 
     self.assertEmpty(list(directory.root.iterdir()))
@@ -360,22 +214,52 @@ class LargePreparationTest(absltest.TestCase):
         ),
       )
 
-  def test_a_damaged_index_is_named(self):
-    directory, info = write(self, settings_lib.DataConfig(image_encoding="raw"))
-    self.assertEqual(info["encoding"]["kind"], "raw")
-    np.testing.assert_array_equal(
-      reader.read_dataset(directory, STREAM).train_images[7:9],
-      load.load(settings_lib.DataConfig()).train_images[7:9],
+  def test_a_failed_write_leaves_nothing(self):
+    directory = directory_lib.StudyDirectory(
+      pathlib.Path(self.create_tempdir().full_path)
     )
-    path = directory.dataset_dir / "shards/train-index.npy"
-    content = bytearray(path.read_bytes())
-    content[300] ^= 1
-    path.write_bytes(content)
+    with mock.patch.object(
+      shards.Writer, "add", side_effect=OSError(28, "No space")
+    ):
+      with self.assertRaises(OSError):
+        writer.write_dataset(
+          small_data.digits(), small_data.config(), directory
+        )
 
-    with self.assertRaisesRegex(errors.StudyError, "index.npy"):
-      reader.read_dataset(directory, STREAM)
+    self.assertEmpty(list(directory.root.iterdir()))
 
-    self.assertIn("shards/train-index.npy", json.dumps(info["files"]))
+  def test_everything_planted_on_data_of_a_package(self):
+    settings = settings_lib.DataConfig(
+      label_noise=0.1,
+      planted_exact_duplicates=5,
+      planted_near_duplicates=5,
+      planted_copied_labels=4,
+      planted_conflicts=3,
+      planted_noise_images=6,
+    )
+
+    held_dir, _ = stored_data_sets.write(
+      self, settings, settings_lib.RunningConfig()
+    )
+    stored_dir, info = stored_data_sets.write(self, settings)
+
+    one = reader.read_dataset(held_dir)
+    other = reader.read_dataset(stored_dir, stored_data_sets.STREAM)
+    rows = np.arange(1480, info["num_train"])
+    np.testing.assert_array_equal(
+      other.train_images[rows], one.train_images[rows]
+    )
+    np.testing.assert_array_equal(other.train_labels, one.train_labels)
+    np.testing.assert_array_equal(other.mean, one.mean)
+    pd.testing.assert_frame_equal(
+      pd.read_parquet(stored_dir.dataset_dir / "examples.parquet"),
+      pd.read_parquet(held_dir.dataset_dir / "examples.parquet"),
+    )
+    # Of small images the thumbnails are the images.
+    np.testing.assert_array_equal(
+      np.load(stored_dir.dataset_dir / "thumbnails.npy"),
+      np.load(held_dir.dataset_dir / "images.npy"),
+    )
 
 
 if __name__ == "__main__":

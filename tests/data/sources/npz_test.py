@@ -1,21 +1,14 @@
-"""One's own data: .npz, a folder of images, a file of labels; what is refused."""
+"""Arrays of a user's .npz file: what is taken, and what is refused."""
 
-import os
 import pathlib
 
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
-import pandas as pd
-from PIL import Image
 
-from memo_tf.data import resizing
 from memo_tf.data.sources import load as load_lib
-from memo_tf.data.stored import writer
-from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import settings as settings_lib
-from memo_tf.store import directory as directory_lib
 
 RNG = np.random.default_rng(0)
 
@@ -204,137 +197,6 @@ class NpzTest(parameterized.TestCase):
     np.testing.assert_array_equal(data.test_sources, again.test_sources)
     self.assertFalse(np.array_equal(data.test_sources, other.test_sources))
     self.assertIn("drawn", data.order)
-
-
-class FolderTest(absltest.TestCase):
-  def setUp(self):
-    super().setUp()
-    self.folder = pathlib.Path(self.create_tempdir().full_path) / "pets"
-    for split, count in (("train", 3), ("test", 2)):
-      for name, level in (("cat", 50), ("dog", 200)):
-        place = self.folder / split / name
-        place.mkdir(parents=True)
-        for number in range(count):
-          pixels = np.full((12, 10, 3), level + number, np.uint8)
-          Image.fromarray(pixels).save(place / f"{number}.png")
-
-  def load(self, **settings):
-    return load_lib.load(
-      settings_lib.DataConfig(dataset=f"folder:{self.folder}", **settings)
-    )
-
-  def test_a_folder_for_each_class(self):
-    data = self.load()
-
-    self.assertEqual(data.class_names, ("cat", "dog"))
-    self.assertEqual(data.train_images.shape, (6, 12, 10, 3))
-    self.assertLen(data.test_labels, 4)
-    np.testing.assert_array_equal(
-      data.train_images[:, 0, 0, 0] > 100, data.train_labels == 1
-    )
-    self.assertEqual(data.name, "pets")
-
-  def test_images_of_differing_sizes_need_a_size(self):
-    Image.new("RGB", (30, 20)).save(self.folder / "train/cat/large.png")
-
-    with self.assertRaisesRegex(errors.UsageError, "12x10 to 20x30"):
-      self.load()
-
-    self.assertEqual(self.load(image_size=9).train_images.shape, (7, 9, 9, 3))
-
-  def test_a_broken_image_is_one_clear_line(self):
-    (self.folder / "train/cat/9.png").write_bytes(b"no image")
-
-    with self.assertRaisesRegex(errors.UsageError, "pets, split train"):
-      self.load()
-
-  def test_what_is_no_such_folder_is_one_clear_line(self):
-    (self.folder / "train/empty").mkdir()
-    with self.assertRaisesRegex(errors.UsageError, "train/empty"):
-      self.load()
-    with self.assertRaisesRegex(errors.UsageError, "train/CLASS/IMAGE"):
-      self.folder = self.folder / "train/cat"
-      self.load()
-    with self.assertRaisesRegex(errors.UsageError, "name a folder"):
-      self.folder = self.folder / "none"
-      self.load()
-
-
-class LabelsFileTest(parameterized.TestCase):
-  def write(self, name: str, labels) -> str:
-    path = os.path.join(self.create_tempdir().full_path, name)
-    if name.endswith(".npy"):
-      np.save(path, labels)
-    else:
-      np.savetxt(path, labels, fmt="%s")
-    return path
-
-  @parameterized.parameters("human.npy", "human.txt")
-  def test_noisy_labels_are_trained_with_and_clean_ones_kept(self, name):
-    clean = load_lib.load(settings_lib.DataConfig())
-    human = clean.train_labels.copy()
-    human[[3, 1499]] = (human[[3, 1499]] + 1) % 10
-    settings = settings_lib.DataConfig(labels_file=self.write(name, human))
-
-    data = load_lib.load(settings)
-    directory = directory_lib.StudyDirectory(
-      pathlib.Path(self.create_tempdir().full_path)
-    )
-    config = config_lib.StudyConfig(data=settings)
-    writer.write_dataset(data, config, directory)
-
-    table = pd.read_parquet(directory.dataset_dir / "examples.parquet")
-    train = table[table["split"] == "train"]
-    np.testing.assert_array_equal(train["label"], human)
-    np.testing.assert_array_equal(train["clean_label"], clean.train_labels)
-    self.assertEqual(np.flatnonzero(train["is_noisy"]).tolist(), [3, 1499])
-    self.assertEqual(set(train["plant"][train["is_noisy"]]), {"labels_file"})
-
-  @parameterized.parameters(
-    (np.zeros(1499, int), "each of the 1500"),
-    (np.full(1500, 10), r"--labels_file=.*10 for training example 0"),
-    (np.zeros((1500, 1), int), r"\[1500, 1\]"),
-    (np.full(1500, np.nan), "whole numbers"),
-  )
-  def test_bad_files_are_one_clear_line(self, labels, words):
-    path = self.write("human.npy", labels)
-
-    with self.assertRaisesRegex(errors.UsageError, words):
-      load_lib.load(settings_lib.DataConfig(labels_file=path))
-
-  def test_text_that_is_no_labels(self):
-    path = self.write("human.txt", np.full(1500, "cat"))
-
-    with self.assertRaisesRegex(errors.UsageError, "one label a line"):
-      load_lib.load(settings_lib.DataConfig(labels_file=path))
-
-
-class ResizingTest(absltest.TestCase):
-  def test_the_shorter_side_then_the_centre(self):
-    image = np.zeros((20, 40, 3), np.uint8)
-    image[:, 10:30] = 200  # the middle half
-
-    found = resizing.resize(image, 10)
-
-    self.assertEqual(found.shape, (10, 10, 3))
-    self.assertEqual(found.dtype, np.uint8)
-    self.assertTrue((found[:, 1:-1] == 200).all())
-
-  def test_constant_images_stay_constant_in_16_bit(self):
-    image = np.full((9, 7, 1), 60_000, np.uint16)
-
-    for size in (8, 7, 5, 30):
-      found = resizing.resize(image, size)
-      self.assertEqual(found.shape, (size, size, 1))
-      self.assertTrue((found == 60_000).all())
-
-  def test_bundled_mnist(self):
-    data = load_lib.load(settings_lib.DataConfig(dataset="mnist5k"))
-
-    self.assertEqual(data.train_images.shape, (4000, 28, 28, 1))
-    self.assertEqual(np.bincount(data.train_labels).tolist(), [400] * 10)
-    self.assertEqual(np.bincount(data.test_labels).tolist(), [100] * 10)
-    self.assertGreater(data.train_images.max(), 250)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,69 @@
+"""A user's folder of images: what is taken, and what is refused."""
+
+import pathlib
+
+from absl.testing import absltest
+import numpy as np
+from PIL import Image
+
+from memo_tf.data.sources import load as load_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import settings as settings_lib
+
+
+class FolderTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.folder = pathlib.Path(self.create_tempdir().full_path) / "pets"
+    for split, count in (("train", 3), ("test", 2)):
+      for name, level in (("cat", 50), ("dog", 200)):
+        place = self.folder / split / name
+        place.mkdir(parents=True)
+        for number in range(count):
+          pixels = np.full((12, 10, 3), level + number, np.uint8)
+          Image.fromarray(pixels).save(place / f"{number}.png")
+
+  def load(self, **settings):
+    return load_lib.load(
+      settings_lib.DataConfig(dataset=f"folder:{self.folder}", **settings)
+    )
+
+  def test_a_folder_for_each_class(self):
+    data = self.load()
+
+    self.assertEqual(data.class_names, ("cat", "dog"))
+    self.assertEqual(data.train_images.shape, (6, 12, 10, 3))
+    self.assertLen(data.test_labels, 4)
+    np.testing.assert_array_equal(
+      data.train_images[:, 0, 0, 0] > 100, data.train_labels == 1
+    )
+    self.assertEqual(data.name, "pets")
+
+  def test_images_of_differing_sizes_need_a_size(self):
+    Image.new("RGB", (30, 20)).save(self.folder / "train/cat/large.png")
+
+    with self.assertRaisesRegex(errors.UsageError, "12x10 to 20x30"):
+      self.load()
+
+    self.assertEqual(self.load(image_size=9).train_images.shape, (7, 9, 9, 3))
+
+  def test_a_broken_image_is_one_clear_line(self):
+    (self.folder / "train/cat/9.png").write_bytes(b"no image")
+
+    with self.assertRaisesRegex(errors.UsageError, "pets, split train"):
+      self.load()
+
+  def test_what_is_no_such_folder_is_one_clear_line(self):
+    (self.folder / "train/empty").mkdir()
+    with self.assertRaisesRegex(errors.UsageError, "train/empty"):
+      self.load()
+    with self.assertRaisesRegex(errors.UsageError, "train/CLASS/IMAGE"):
+      self.folder = self.folder / "train/cat"
+      self.load()
+    with self.assertRaisesRegex(errors.UsageError, "name a folder"):
+      self.folder = self.folder / "none"
+      self.load()
+
+
+if __name__ == "__main__":
+  absltest.main()
