@@ -109,7 +109,7 @@ class TfdsSourceTest(parameterized.TestCase):
 
   @parameterized.named_parameters(
     ("misspelt", "cifra10", {}, "did you mean cifar10"),
-    ("unknown", "zzzz", {}, "knows no such"),
+    ("unknown", "zzzz", {}, "unknown name"),
     ("config", "mnist/nope", {}, "nope"),
     ("no image", "iris", {}, "--image_key"),
     ("no class", "celeb_a", {"image_size": 8}, "--label_key"),
