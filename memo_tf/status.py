@@ -74,7 +74,7 @@ def status(
   for group in total:
     seconds = f"{known[group]:8.2f}" if group in known else ""
     print(
-      f"{'/'.join(group):44} {total[group]:6} {done[group]:6} "
+      f"{group.name:44} {total[group]:6} {done[group]:6} "
       f"{pending[group]:8} {damaged[group]:8} {broken[group]:7} {seconds}"
     )
   more = time_left.seconds_beside(

@@ -113,11 +113,11 @@ def _classifier(outputs: settings_lib.OutputsConfig):
 
 def _compare(ladder, recipe, groups, classify) -> RecipeFindings:
   """Compares a few proxies at a time: all their replicates would be large."""
-  memorization = {g.result.group[0]: _memorization(g.result) for g in groups}
+  memorization = {g.result.group.model: _memorization(g.result) for g in groups}
   found: dict[str, dict[str, proxy_values.ProxyGroup]] = {}
   for group in groups:
     for proxy in group.found:
-      found.setdefault(proxy.name, {})[group.result.group[0]] = group
+      found.setdefault(proxy.name, {})[group.result.group.model] = group
   kind, _ = groups[0].result.kinds()
   wrong = kind == groups_lib.planted_truth.WRONG
   classes = None
@@ -182,7 +182,7 @@ def _joined(tables) -> tables_lib.ProxyFindings:
 def _memorization(result: groups_lib.GroupScores) -> measured.Measured:
   """The scores of a group with blocks of its runs drawn again."""
   values = result.scores.memorization
-  block = subsets_lib.parse_family(result.group[2]).block
+  block = subsets_lib.parse_family(result.group.subsets).block
   stack = result.stack
   bootstrap = _bootstrap(len(stack.units), block)
   if bootstrap is None:
@@ -216,7 +216,7 @@ def _measured(
     return dataclasses.replace(found, values=proxy.ranked())
   if proxy.name in _HELD_OUT:
     stack = result.stack
-    block = subsets_lib.parse_family(result.group[2]).block
+    block = subsets_lib.parse_family(result.group.subsets).block
     bootstrap = _bootstrap(len(stack.units), block)
     if bootstrap is not None:
       outcome = getattr(stack, _HELD_OUT[proxy.name])

@@ -119,7 +119,9 @@ def proxies_of_study(
       or recipe not in config.models.recipes
     ):
       continue
-    siblings = [r for r in results if r.group[:2] == (model, recipe)]
+    siblings = [
+      r for r in results if (r.group.model, r.group.recipe) == (model, recipe)
+    ]
     units = [
       u for u in result.stack.units if run_outputs.does_record(config, u)
     ]
@@ -227,8 +229,8 @@ def _records_of_many_runs(result, siblings, probabilities) -> Mapping:
     "labels": stack.labels,
   }
   families = sorted(
-    (s for s in siblings if s.group[2] != "full"),
-    key=lambda s: subsets_lib.parse_family(s.group[2]).ratio,
+    (s for s in siblings if s.group.subsets != "full"),
+    key=lambda s: subsets_lib.parse_family(s.group.subsets).ratio,
   )
   if len(families) > 1:
     found["family_correct"] = [s.stack.correct for s in families]
@@ -254,9 +256,9 @@ def _write(directory, config, group: ProxyGroup) -> None:
   settings = dataclasses.asdict(config.proxies)
   del settings["proxy_files"]  # folders of this machine
   about = {
-    "model": group.result.group[0],
-    "recipe": group.result.group[1],
-    "subsets": group.result.group[2],
+    "model": group.result.group.model,
+    "recipe": group.result.group.recipe,
+    "subsets": group.result.group.subsets,
     "num_runs": str(group.num_runs),
     "signs": json.dumps({p.name: p.sign for p in group.found}),
     "papers": json.dumps({p.name: p.paper for p in group.found}),

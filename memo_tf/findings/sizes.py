@@ -9,6 +9,7 @@ tidy, a row an observation: see `SizeStudy.tables`. Imports no TensorFlow.
 
 import dataclasses
 import functools
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,14 @@ from memo_tf.store import files
 
 # Families of subsets whose runs give no score for the same subsets by size.
 _WITHOUT_TRAJECTORIES = ("full", "two_sizes")
+
+
+class LadderName(NamedTuple):
+  """What the sizes of one study share: model family, recipe, subsets."""
+
+  family: str
+  recipe: str
+  subsets: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -248,10 +257,10 @@ def study_sizes(
     One study for each model family, recipe and subset family that has two sizes
     with at least two blocks of runs in common.
   """
-  families: dict[tuple[str, str, str], list[groups.GroupScores]] = {}
+  families: dict[LadderName, list[groups.GroupScores]] = {}
   for result in results:
     model, recipe, subsets = result.group
-    key = (model_names.parse(model).ladder, recipe, subsets)
+    key = LadderName(model_names.parse(model).ladder, recipe, subsets)
     families.setdefault(key, []).append(result)
   studies = []
   for key, members in families.items():
@@ -263,18 +272,18 @@ def study_sizes(
 
 
 def gather(
-  key: tuple[str, str, str],
+  key: LadderName,
   members: list[groups.GroupScores],
   outputs: settings_lib.OutputsConfig,
 ) -> SizeStudy | None:
   """The runs that all sizes have in common; None if there is no study in them.
 
   Args:
-    key: model family, recipe and subset family.
+    key: of which ladder.
     members: a group a size.
     outputs: how shapes are named.
   """
-  family = subsets_lib.parse_family(key[2])
+  family = subsets_lib.parse_family(key.subsets)
   if len(members) < 2 or family.scheme in _WITHOUT_TRAJECTORIES:
     return None
   members = sorted(members, key=lambda m: (m.parameters, m.group))
@@ -285,10 +294,8 @@ def gather(
     return None
   rows = [[own.index(m) for m in shared] for own in indices]
   return SizeStudy(
-    family=key[0],
-    recipe=key[1],
-    subsets=key[2],
-    models=tuple(m.group[0] for m in members),
+    **key._asdict(),
+    models=tuple(m.group.model for m in members),
     parameters=tuple(m.parameters for m in members),
     examples=members[0].examples,
     in_mask=members[0].stack.in_mask[rows[0]],

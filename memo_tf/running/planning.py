@@ -115,8 +115,7 @@ def dry_run(
     seconds = f"{known[group]:8.2f}" if group in known else f"{'':8}"
     source = "measured steps" if group in missing else "finished runs"
     print(
-      f"{'/'.join(group):44} {counts[group]:6} {done[group]:6} {seconds}  "
-      f"{source}"
+      f"{group.name:44} {counts[group]:6} {done[group]:6} {seconds}  {source}"
     )
   if more:
     print(
@@ -139,7 +138,7 @@ def dry_run(
 
 def _measure(config, groups, workers):
   """Start-up seconds, (N, T, C), seconds a run and of recording, by group."""
-  distinct = list(dict.fromkeys((model, recipe) for model, recipe, _ in groups))
+  distinct = list(dict.fromkeys((g.model, g.recipe) for g in groups))
   tasks = [
     {"task": "measure", "model": model, "recipe": recipe, "copy": copy}
     for model, recipe in distinct
@@ -171,15 +170,15 @@ def _measure(config, groups, workers):
   start_up += sum(mean(key, "trace") for key in distinct)
   seconds = {}
   for group in groups:
-    key = group[:2]
+    key = (group.model, group.recipe)
     steps = config.training.epochs * (
-      round(sample["num_train"] * _ratio(group[2]))
+      round(sample["num_train"] * _ratio(group.subsets))
       // config.training.batch_size
     )
     seconds[group] = steps * mean(key, "step") + mean(key, "fixed")
   recording = {}
   if "recording" in sample:
-    recording = {group: mean(group[:2], "recording") for group in groups}
+    recording = {g: mean((g.model, g.recipe), "recording") for g in groups}
   sizes = sample["num_train"], sample["num_test"], sample["num_classes"]
   return start_up, sizes, seconds, recording
 

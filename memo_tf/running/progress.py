@@ -9,7 +9,6 @@ import time
 import tqdm
 
 from memo_tf.experiment import work_units
-from memo_tf.store import survey
 from memo_tf.store import time_left
 
 LINE_EVERY_SECONDS = 10.0
@@ -48,13 +47,13 @@ class Progress:
   def __init__(
     self,
     pending: list[work_units.WorkUnit],
-    known: dict[survey.Group, float],
+    known: dict[work_units.Group, float],
     workers: int,
   ):
     # Counts: an update must not cost more where more units are pending.
     self._left = collections.Counter(unit.group for unit in pending)
     self._known = dict(known)
-    self._seconds: dict[survey.Group, tuple[float, int]] = {}
+    self._seconds: dict[work_units.Group, tuple[float, int]] = {}
     self._running: dict[work_units.WorkUnit, float] = {}
     self.workers = workers
     self._count = len(pending)

@@ -45,7 +45,7 @@ class GroupScores:
       no example has one.
   """
 
-  group: tuple[str, str, str]
+  group: work_units.Group
   parameters: int
   scores: memorization.MemorizationScores
   stack: predictions.RunStack
@@ -111,7 +111,7 @@ class GroupScores:
       kind,
       copies,
       self.examples.get("origin_id", pd.Series(ids)).to_numpy(),
-      ratio=subsets_lib.parse_family(self.group[2]).ratio,
+      ratio=subsets_lib.parse_family(self.group.subsets).ratio,
       num_classes=self.examples["clean_label"].nunique(),
     )
 

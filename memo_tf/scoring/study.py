@@ -41,11 +41,11 @@ def score_study(
   Also writes `scores/summary.json`, the figures of `GroupScores.summary` and,
   if something was planted, of `GroupScores.planted_summary`.
   """
-  units: dict[tuple[str, str, str], list[work_units.WorkUnit]] = {}
+  units: dict[work_units.Group, list[work_units.WorkUnit]] = {}
   for unit in plan.plan(config):
     units.setdefault(unit.group, []).append(unit)
   order = sorted(
-    units, key=lambda g: (model_names.parse(g[0]).relative_cost, g)
+    units, key=lambda g: (model_names.parse(g.model).relative_cost, g)
   )
   examples = predictions.read_examples(directory)
   results = []
@@ -63,9 +63,8 @@ def score_study(
   files.write_consistency(
     directory, {r.group: r.stack for r in results}, config
   )
-  names = ("model", "recipe", "subsets")
   summary = [
-    dict(zip(names, r.group))
+    r.group._asdict()
     | _without_nan(r.summary())
     | {"certainty": r.certainty(config.outputs.interval_width)}
     | {

@@ -78,7 +78,7 @@ class StudyDirectory:
   def work_dir(self, unit: work_units.WorkUnit) -> pathlib.Path:
     return self.root / "work" / unit.name
 
-  def scores_dir(self, group: tuple[str, str, str]) -> pathlib.Path:
+  def scores_dir(self, group: work_units.Group) -> pathlib.Path:
     return self.root.joinpath("scores", *group)
 
   @property

@@ -11,8 +11,6 @@ from memo_tf.experiment import run_outputs
 from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 
-Group = tuple[str, str, str]
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FinishedRun:
@@ -63,7 +61,7 @@ def survey(
   run costs no look at the disk of its own.
   """
   done, pending, damaged, lost = {}, [], {}, {}
-  present: dict[Group, set[str]] = {}
+  present: dict[work_units.Group, set[str]] = {}
   for unit, outputs in wanted.items():
     if unit.group not in present:
       present[unit.group] = _entries(directory.run_dir(unit).parent)

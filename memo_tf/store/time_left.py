@@ -14,7 +14,7 @@ from memo_tf.store import survey
 def seconds_beside(
   config: config_lib.StudyConfig,
   units: Iterable[work_units.WorkUnit],
-  known: dict[tuple[str, str, str], float],
+  known: dict[work_units.Group, float],
 ) -> dict[work_units.WorkUnit, float]:
   """What recording adds to each unit that records.
 
@@ -27,7 +27,7 @@ def seconds_beside(
   if not run_outputs.outputs(config) or not known:
     return {}
   rates = [
-    seconds / model_names.parse(group[0]).relative_cost
+    seconds / model_names.parse(group.model).relative_cost
     for group, seconds in known.items()
   ]
   rate = statistics.median(rates)
@@ -42,20 +42,20 @@ def seconds_beside(
 
 def seconds_a_run(
   done: dict[work_units.WorkUnit, survey.FinishedRun],
-) -> dict[survey.Group, float]:
+) -> dict[work_units.Group, float]:
   """Median seconds of the finished runs of each group, without recording."""
   return _medians(done, lambda finished: finished.seconds)
 
 
 def seconds_of_recording(
   done: dict[work_units.WorkUnit, survey.FinishedRun],
-) -> dict[survey.Group, float]:
+) -> dict[work_units.Group, float]:
   """Median seconds that recording took in the runs of each group that do."""
   return _medians(done, lambda finished: finished.recording)
 
 
-def _medians(done, part) -> dict[survey.Group, float]:
-  found: dict[survey.Group, list[float]] = {}
+def _medians(done, part) -> dict[work_units.Group, float]:
+  found: dict[work_units.Group, list[float]] = {}
   for unit, finished in done.items():
     value = part(finished)
     if value is not None:
@@ -65,7 +65,7 @@ def _medians(done, part) -> dict[survey.Group, float]:
 
 def remaining_seconds(
   pending: Iterable[work_units.WorkUnit] | collections.Counter,
-  known: dict[survey.Group, float],
+  known: dict[work_units.Group, float],
   workers: int,
   more: dict[work_units.WorkUnit, float] | None = None,
 ) -> float | None:
@@ -86,12 +86,12 @@ def remaining_seconds(
   if not isinstance(pending, collections.Counter):
     counts = collections.Counter(unit.group for unit in pending)
   rate = statistics.median(
-    seconds / model_names.parse(group[0]).relative_cost
+    seconds / model_names.parse(group.model).relative_cost
     for group, seconds in known.items()
   )
   total, longest = 0.0, 0.0
   for group, count in counts.items():
-    cost = rate * model_names.parse(group[0]).relative_cost
+    cost = rate * model_names.parse(group.model).relative_cost
     total += count * known.get(group, cost)
     longest = max(longest, known.get(group, 0.0) if count else 0.0)
   beside = (more or {}).values()

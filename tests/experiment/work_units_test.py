@@ -54,6 +54,7 @@ class NameTest(parameterized.TestCase):
 
     self.assertEqual(unit.name, "cifar_resnet-20/one_hot/r0.70/00007")
     self.assertEqual(unit.group, ("cifar_resnet-20", "one_hot", "r0.70"))
+    self.assertEqual(unit.group.name, "cifar_resnet-20/one_hot/r0.70")
 
   @parameterized.parameters(
     "cifar_resnet-20/one_hot/r0.70/00007",

@@ -58,7 +58,7 @@ def make_groups(
     )
     groups.append(
       groups_lib.GroupScores(
-        group=(model, "one_hot", subsets),
+        group=work_units.Group(model, "one_hot", subsets),
         parameters=parameters,
         scores=memorization.memorization_scores(stack.correct, study.in_mask),
         stack=stack,
@@ -102,7 +102,7 @@ def without_runs(group, lost):
 
 class GatherTest(absltest.TestCase):
   def gather(self, groups, subsets="r0.70"):
-    key = ("cifar_resnet", "one_hot", subsets)
+    key = sizes.LadderName("cifar_resnet", "one_hot", subsets)
     return sizes.gather(key, groups, settings_lib.OutputsConfig())
 
   def test_sizes_are_ordered_by_parameters(self):
@@ -165,7 +165,7 @@ class WrittenStudyTest(absltest.TestCase):
   def setUpClass(cls):
     super().setUpClass()
     cls.groups, cls.truth = make_groups()
-    key = ("cifar_resnet", "one_hot", "r0.70")
+    key = sizes.LadderName("cifar_resnet", "one_hot", "r0.70")
     cls.study = sizes.gather(key, cls.groups, settings_lib.OutputsConfig())
 
   def test_tables_are_tidy_and_the_same_in_both_formats(self):
@@ -192,7 +192,7 @@ class WrittenStudyTest(absltest.TestCase):
     table = self.study.tables()["trajectories"]
 
     for group in self.groups:
-      rows = table[table["model"] == group.group[0]]
+      rows = table[table["model"] == group.group.model]
       scores = group.scores
       np.testing.assert_allclose(
         rows["memorization"], scores.memorization, atol=1e-12

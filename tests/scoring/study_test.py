@@ -164,7 +164,9 @@ class StudyTestCase(parameterized.TestCase):
     (folder / "run.json").write_text(json.dumps(record))
 
   def scores_path(self, model=SMALL):
-    folder = self.directory.scores_dir((model, "one_hot", FAMILY))
+    folder = self.directory.scores_dir(
+      work_units.Group(model, "one_hot", FAMILY)
+    )
     return folder / "memorization.parquet"
 
 
@@ -271,7 +273,7 @@ class ScoreStudyTest(StudyTestCase):
 
     results = study.score_study(self.directory, config_of(LARGE, SMALL))
 
-    self.assertEqual([result.group[0] for result in results], [SMALL, LARGE])
+    self.assertEqual([result.group.model for result in results], [SMALL, LARGE])
     np.testing.assert_array_equal(results[1].scores.memorization, [0] * 6)
     self.assertEqual(
       pd.read_parquet(self.scores_path(LARGE))["memorization"].tolist(),

@@ -18,7 +18,7 @@ from memo_tf.store import predictions
 NUM_TRAIN, NUM_TEST, CLASSES = 20, 5, 3
 LABELS = np.arange(NUM_TRAIN) % CLASSES
 TEST_LABELS = np.arange(NUM_TEST) % CLASSES
-GROUP = ("cifar_resnet-8", "one_hot", "r0.70")
+GROUP = work_units.Group("cifar_resnet-8", "one_hot", "r0.70")
 
 
 def config(num_subsets: int = 4, seed: int = 0, **recipe):
@@ -64,7 +64,7 @@ def make(
   }
   (directory.dataset_dir / "info.json").write_text(json.dumps(info))
   masks = masks_of(settings)
-  path = directory.in_mask_path(GROUP[2])
+  path = directory.in_mask_path(GROUP.subsets)
   path.parent.mkdir()
   np.save(path, masks)
   for index in runs:
@@ -74,7 +74,7 @@ def make(
 
 
 def masks_of(settings) -> np.ndarray:
-  return subsets_lib.parse_family(GROUP[2]).in_mask(
+  return subsets_lib.parse_family(GROUP.subsets).in_mask(
     NUM_TRAIN, settings.subsets.num_subsets, settings.running.seed
   )
 
