@@ -21,6 +21,7 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import flagfile
 from memo_tf.experiment import model_names
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import recipes
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets
@@ -150,7 +151,7 @@ class RecordsTest(parameterized.TestCase):
 
     digests = {"format_version": 1, "files": {name: entry}}
     (self.directory.root / checkup.DIGESTS).write_text(json.dumps(digests))
-    found = checkup.findings(self.directory, self.config)
+    found = checkup.findings(self.directory, plan_lib.Plan.of(self.config))
     self.assertIn(checkup.DIGESTS, [finding.path for finding in found])
 
   def test_a_table_with_other_columns_is_a_damaged_run(self):
@@ -209,7 +210,10 @@ class PickleTest(parameterized.TestCase):
 
     with self.assertRaises(errors.StudyError):
       predictions.stack_runs(directory, [made_up.unit(0)])
-    found = [f.path for f in checkup.findings(directory, made_up.config())]
+    found = [
+      f.path
+      for f in checkup.findings(directory, plan_lib.Plan.of(made_up.config()))
+    ]
     self.assertEqual(found, ["subsets/r0.70.npy"])
 
 

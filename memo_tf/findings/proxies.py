@@ -22,8 +22,7 @@ from memo_tf.analysis.proxies import tables as tables_lib
 from memo_tf.analysis.trajectories import classify as classify_lib
 from memo_tf.estimators import in_out
 from memo_tf.estimators import resampling
-from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import model_names
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.findings import proxy_values
@@ -63,7 +62,7 @@ class RecipeFindings:
 
 def compare_study(
   directory: directory_lib.StudyDirectory,
-  config: config_lib.StudyConfig,
+  plan: plan_lib.Plan,
   results: list[groups_lib.GroupScores],
   *,
   classify: Callable[[np.ndarray], np.ndarray] | None = None,
@@ -72,7 +71,7 @@ def compare_study(
 
   Args:
     directory: of the study.
-    config: of the study.
+    plan: of the study.
     results: `scoring.score_study`, smallest model first.
     classify: from trajectories `[S, N]` to shape classes `[N]`; None: by
       `--trajectory_rule` and `--min_change`.
@@ -84,15 +83,16 @@ def compare_study(
     StudyError: if a run's records are damaged.
     UsageError: if a file of one's own proxies is wrong.
   """
-  groups = proxy_values.proxies_of_study(directory, config, results)
+  groups = proxy_values.proxies_of_study(directory, plan, results)
   ladders: dict[tuple[str, str], list[proxy_values.ProxyGroup]] = {}
   for group in groups:
     model, recipe, _ = group.result.group
-    key = (model_names.parse(model).ladder, recipe)
+    key = (plan.models[model].ladder, recipe)
     ladders.setdefault(key, []).append(group)
   found = []
   for key, members in ladders.items():
-    result = _compare(*key, members, classify or _classifier(config.outputs))
+    rule = classify or _classifier(plan.config.outputs)
+    result = _compare(*key, members, rule)
     _write(directory, result)
     found.append(result)
   return found

@@ -22,8 +22,7 @@ from memo_tf.analysis.trajectories import planted as planted_lib
 from memo_tf.analysis.trajectories import shares as shares_lib
 from memo_tf.estimators import in_out
 from memo_tf.estimators import resampling
-from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import model_names
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.scoring import groups
@@ -243,14 +242,14 @@ class SizeStudy:
 
 def study_sizes(
   directory: directory_lib.StudyDirectory,
-  config: config_lib.StudyConfig,
+  plan: plan_lib.Plan,
   results: list[groups.GroupScores],
 ) -> list[SizeStudy]:
   """Studies every model family with two sizes or more, and writes its tables.
 
   Args:
     directory: of the study.
-    config: of the study.
+    plan: of the study.
     results: `scoring.score_study`.
 
   Returns:
@@ -260,11 +259,11 @@ def study_sizes(
   families: dict[LadderName, list[groups.GroupScores]] = {}
   for result in results:
     model, recipe, subsets = result.group
-    key = LadderName(model_names.parse(model).ladder, recipe, subsets)
+    key = LadderName(plan.models[model].ladder, recipe, subsets)
     families.setdefault(key, []).append(result)
   studies = []
   for key, members in families.items():
-    study = gather(key, members, config.outputs)
+    study = gather(key, members, plan.config.outputs)
     if study is not None:
       write_study(directory, study)
       studies.append(study)

@@ -18,11 +18,10 @@ import time
 
 import numpy as np
 
-from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import flagfile
 from memo_tf.experiment import model_names
-from memo_tf.experiment import recipes
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import run_outputs
 from memo_tf.experiment import storage
 from memo_tf.experiment import subsets as subsets_lib
@@ -36,7 +35,7 @@ from memo_tf.store import opening
 
 def prepare(
   directory: directory_lib.StudyDirectory,
-  config: config_lib.StudyConfig,
+  plan: plan_lib.Plan,
   pool: worker_pool.WorkerPool,
   on_wait: Callable[[float], None] = lambda seconds: None,
   *,
@@ -46,7 +45,7 @@ def prepare(
 
   Args:
     directory: open.
-    config: validated.
+    plan: of the round.
     pool: whose workers do it.
     on_wait: told, about each second, how long it has been at work.
     record: write down the settings, and on what machine.
@@ -55,6 +54,7 @@ def prepare(
     UsageError: if models or batch size do not fit the data.
     StudyError: if something there is damaged.
   """
+  config = plan.config
   is_new = not directory.config_path.exists()
   try:
     _prepare_dataset(directory, config, pool, is_new, on_wait)
@@ -65,16 +65,14 @@ def prepare(
       for family in config.family_names()
     ]
     smallest = int(min(s.min() for s in sizes))
-    for name in config.models.models:
-      model = model_names.parse(name)
+    for model in plan.models.values():
       model_names.check_image(model, info["image_shape"])
-    for name in config.models.recipes:
-      recipe = recipes.parse(name, config.training)
+    for recipe in plan.recipes.values():
       recipe.check_subset_size(smallest)
-      for teacher, _ in recipe.required:
-        model_names.check_image(model_names.parse(teacher), info["image_shape"])
     held_out = info["num_train"] - int(sizes[0].max())
-    run_outputs.check_subset_sizes(config, smallest, held_out)
+    run_outputs.check_subset_sizes(
+      config, plan.proxies.values(), smallest, held_out
+    )
     proxy_files.read(
       config.proxies.proxy_files, info["num_train"], config.models.models
     )

@@ -19,8 +19,7 @@ import numpy as np
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import flagfile
-from memo_tf.experiment import plan
-from memo_tf.experiment import recipes
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
@@ -75,10 +74,11 @@ def merge(
     )
   studies = sources if is_new else [into, *sources]
   config = _united_config(studies)
+  plan = plan_lib.Plan.of(config)
   info = _same_dataset(studies)
   masks = _same_subsets(studies, config, info["num_train"])
   say(f"Comparing the runs of {len(studies)} folders …")
-  chosen, there, damaged = _compare_runs(into, sources, config, info, masks)
+  chosen, there, damaged = _compare_runs(into, sources, plan, info, masks)
   _set_up(into, sources[0], config, info, masks)
   say(f"Copying {len(chosen)} runs …")
   for unit, source in chosen:
@@ -166,11 +166,10 @@ def _same_subsets(studies, config, num_examples) -> dict[str, np.ndarray]:
   return masks
 
 
-def _compare_runs(into, sources, config, info, masks):
+def _compare_runs(into, sources, plan, info, masks):
   """Which runs to copy from where, how many are there, which are damaged."""
-  units = plan.plan(config)
   chosen, there, damaged = [], 0, {}
-  for unit in units:
+  for unit in plan.units:
     first, record = None, None
     outputs: set[str] = set()
     state = into.run_state(unit, check_digests=False)
@@ -185,7 +184,7 @@ def _compare_runs(into, sources, config, info, masks):
         damaged[f"{source.root}: {unit.name}"] = state.problem
       if not state.record:
         continue
-      _check_origin(source, unit, state.record, config, info, masks)
+      _check_origin(source, unit, state.record, plan, info, masks)
       if first:
         _check_same_run(unit, first, record, source, state.record)
       else:
@@ -198,13 +197,13 @@ def _compare_runs(into, sources, config, info, masks):
   return chosen, there, damaged
 
 
-def _check_origin(source, unit, record, config, info, masks) -> None:
+def _check_origin(source, unit, record, plan, info, masks) -> None:
   """Refuses a run of another data set, subset or recipe."""
   mask = masks[unit.subsets][unit.index]
   expected = {
     "dataset_digest": info["digest"],
     "subset_digest": files.digest_bytes(np.packbits(mask)),
-    "recipe_digest": recipes.parse(unit.recipe, config.training).digest(),
+    "recipe_digest": plan.recipes[unit.recipe].digest(),
   }
   for name, digest in expected.items():
     if record.get(name) != digest:

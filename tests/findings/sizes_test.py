@@ -9,6 +9,7 @@ import pandas as pd
 
 from memo_tf.estimators import memorization
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.findings import sizes
@@ -152,7 +153,14 @@ class GatherTest(absltest.TestCase):
     )
     directory = directory_lib.StudyDirectory(self.create_tempdir().full_path)
 
-    studies = sizes.study_sizes(directory, config_lib.StudyConfig(), groups)
+    config = config_lib.StudyConfig(
+      models=settings_lib.ModelsConfig(
+        models=tuple(group.group.model for group in groups)
+      )
+    )
+    plan = plan_lib.Plan.of(config)
+
+    studies = sizes.study_sizes(directory, plan, groups)
 
     self.assertEqual(
       [s.name for s in studies],

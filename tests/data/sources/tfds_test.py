@@ -18,7 +18,7 @@ from memo_tf.data.stored import reader
 from memo_tf.data.stored import writer
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
-from memo_tf.experiment import plan
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets
 from memo_tf.running.unit import run
@@ -250,9 +250,10 @@ def small_study(
   directory.in_mask_path("r0.50").parent.mkdir()
   np.save(directory.in_mask_path("r0.50"), masks)
   session = run.Session(config, directory)
-  for unit in plan.plan(config):
+  plan = plan_lib.Plan.of(config)
+  for unit in plan.units:
     run.run_unit(session, unit, frozenset({"predictions.parquet"}))
-  return study.score_study(directory, config)[0]
+  return study.score_study(directory, plan)[0]
 
 
 def cifar_archive(

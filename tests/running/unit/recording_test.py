@@ -13,7 +13,7 @@ from memo_tf import proxies
 from memo_tf.data.sources import load
 from memo_tf.data.stored import writer
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import plan
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import run_outputs
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets
@@ -217,7 +217,7 @@ class WantedTest(absltest.TestCase):
   def test_the_first_runs_of_what_is_asked_for_record(self):
     config = self.config(proxies=("el2n", "forgetting_events"), proxy_runs=2)
 
-    wanted = plan.wanted_outputs(config, plan.plan(config))
+    wanted = plan_lib.Plan.of(config).wanted
 
     recording = {
       u.name for u, names in wanted.items() if "dynamics.npz" in names
@@ -232,7 +232,7 @@ class WantedTest(absltest.TestCase):
   def test_without_a_proxy_nothing_is_recorded(self):
     config = self.config()
 
-    wanted = plan.wanted_outputs(config, plan.plan(config))
+    wanted = plan_lib.Plan.of(config).wanted
 
     self.assertFalse(
       any(map(run_outputs.is_recorded, set().union(*wanted.values())))
@@ -262,14 +262,16 @@ class WantedTest(absltest.TestCase):
 
   def test_a_second_training_takes_a_batch_that_was_held_out(self):
     config = self.config(proxies=("second_split_forgetting",))
+    asked = run_outputs.chosen(config).values()
     batch = config.training.batch_size
 
-    run_outputs.check_subset_sizes(config, 1000, batch)
+    run_outputs.check_subset_sizes(config, asked, 1000, batch)
     with self.assertRaisesRegex(
       ValueError, f"here there are {batch - 1}. Name"
     ):
-      run_outputs.check_subset_sizes(config, 1000, batch - 1)
-    run_outputs.check_subset_sizes(self.config(proxies=("el2n",)), 1000, 0)
+      run_outputs.check_subset_sizes(config, asked, 1000, batch - 1)
+    other = run_outputs.chosen(self.config(proxies=("el2n",))).values()
+    run_outputs.check_subset_sizes(config, other, 1000, 0)
 
   def test_dynamics_from_another_source(self):
     clean = self.config(proxies=("forgetting_events",), proxy_dynamics="clean")
