@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.store import files
@@ -57,12 +58,14 @@ def make_study(folder: pathlib.Path, count: int) -> int:
   from memo_tf.store import directory as directory_lib
 
   kinds = len(MODELS.split(",")) * len(RECIPES.split(","))
-  config = config_lib.StudyConfig(
-    subsets=settings_lib.SubsetsConfig(num_subsets=max(2, count // kinds)),
-    models=settings_lib.ModelsConfig(
-      models=tuple(MODELS.split(",")), recipes=tuple(RECIPES.split(","))
-    ),
-  ).validate()
+  config = config_rules.validated(
+    config_lib.StudyConfig(
+      subsets=settings_lib.SubsetsConfig(num_subsets=max(2, count // kinds)),
+      models=settings_lib.ModelsConfig(
+        models=tuple(MODELS.split(",")), recipes=tuple(RECIPES.split(","))
+      ),
+    )
+  )
   directory = directory_lib.StudyDirectory(folder)
   folder.mkdir()
   directory.config_path.write_text(config.to_json())

@@ -17,7 +17,6 @@ import numpy as np
 from memo_tf.cli import flags
 from memo_tf.data.sources import labels
 from memo_tf.data.sources import npz
-from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import flagfile
 from memo_tf.experiment import model_names
@@ -86,7 +85,7 @@ class NamesTest(parameterized.TestCase):
     ("eurosat/rgb:2.0.0", True),
   )
   def test_data_set_names(self, name, is_name):
-    self.assertEqual(config_lib.is_dataset_name(name), is_name)
+    self.assertEqual(settings_lib.is_dataset_name(name), is_name)
 
 
 class RecordsTest(parameterized.TestCase):

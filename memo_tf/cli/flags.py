@@ -17,6 +17,7 @@ from absl import app
 from absl import flags
 
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import errors
 from memo_tf.experiment import flagfile
 
@@ -97,7 +98,7 @@ def study_config(values: flags.FlagValues) -> config_lib.StudyConfig:
       if isinstance(value, list):
         content[name] = _tuple(name, value, types_of[name])
     parts[group] = kind(**content)
-  return config_lib.StudyConfig(**parts).validate()
+  return config_rules.validated(config_lib.StudyConfig(**parts))
 
 
 def resolve_flagfiles(arguments: list[str]) -> list[str]:

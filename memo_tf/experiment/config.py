@@ -13,7 +13,6 @@ a directory is opened again:
 import dataclasses
 import json
 import pathlib
-import re
 import typing
 from typing import Any
 
@@ -21,14 +20,11 @@ from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 
 FORMAT_VERSION = 1
-BUNDLED_DATASETS = ("digits", "mnist5k")
-# A name as TensorFlow Datasets writes it: name/config:version.
-_DATASET = re.compile(r"[A-Za-z]\w*(/\w[\w.\-]*)?(:[\d.*]+)?|(npz|folder):.+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StudyConfig:
-  """A whole study. Construct, then `validate()`."""
+  """What a whole study is asked to be; `config_rules.validated` checks it."""
 
   data: settings_lib.DataConfig = settings_lib.DataConfig()
   subsets: settings_lib.SubsetsConfig = settings_lib.SubsetsConfig()
@@ -49,13 +45,6 @@ class StudyConfig:
   def to_json(self) -> str:
     content = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
     return json.dumps(content, indent=2) + "\n"
-
-  def validate(self) -> "StudyConfig":
-    """Returns itself, or raises a `ValueError` that names flag and value."""
-    from memo_tf.experiment import config_rules  # which imports this module
-
-    config_rules.check(self)
-    return self
 
 
 def groups() -> dict[str, type]:
@@ -133,11 +122,6 @@ def merge(recorded: StudyConfig, given: StudyConfig) -> StudyConfig:
       + ". Give those values, or another --experiment_dir."
     )
   return StudyConfig(**parts)
-
-
-def is_dataset_name(name: str) -> bool:
-  """Whether `--dataset` could be this: known, one's own, or TFDS's."""
-  return bool(_DATASET.fullmatch(name))
 
 
 def portable(field: dataclasses.Field, value):

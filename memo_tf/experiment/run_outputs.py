@@ -19,8 +19,8 @@ from collections.abc import Iterable
 
 from memo_tf import proxies
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import settings as settings_lib
 
-ALL = "all"
 _DYNAMICS = (
   "label_prob",
   "max_prob",
@@ -56,11 +56,6 @@ FROM_PREDICTIONS = frozenset(
 )
 
 
-def known_names() -> list[str]:
-  """What `--proxies` may name."""
-  return [ALL, *proxies.PROXIES]
-
-
 def chosen(config: config_lib.StudyConfig) -> dict[str, proxies.Proxy]:
   """The proxies that a study asks for, by name, in the table's order.
 
@@ -72,7 +67,9 @@ def chosen(config: config_lib.StudyConfig) -> dict[str, proxies.Proxy]:
   formulas = proxies.settings.parse(settings.proxy_settings)
   found = {}
   for name, proxy in proxies.PROXIES.items():
-    if name not in asked and not (ALL in asked and _can_have(config, proxy)):
+    if name not in asked and not (
+      settings_lib.ALL in asked and _can_have(config, proxy)
+    ):
       continue
     if settings.proxy_dynamics != "paper" and _has_dynamics(proxy):
       proxy = proxy.from_source(settings.proxy_dynamics)

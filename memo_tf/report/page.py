@@ -120,7 +120,9 @@ def _sizes(results: list[groups.GroupScores]) -> list[dict]:
   """Two charts over sizes for each recipe and family with several models."""
   families: dict[tuple[str, str], list[groups.GroupScores]] = {}
   for result in results:
-    families.setdefault((result.group.recipe, result.group.subsets), []).append(result)
+    families.setdefault((result.group.recipe, result.group.subsets), []).append(
+      result
+    )
   charts = []
   for (recipe, family), members in families.items():
     if len(members) < 2:

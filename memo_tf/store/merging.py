@@ -17,6 +17,7 @@ import shutil
 import numpy as np
 
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import errors
 from memo_tf.experiment import flagfile
 from memo_tf.experiment import plan as plan_lib
@@ -101,7 +102,9 @@ def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
   united = None
   for study in studies:
     try:
-      config = config_lib.from_json(study.config_path.read_text()).validate()
+      config = config_rules.validated(
+        config_lib.from_json(study.config_path.read_text())
+      )
     except OSError as error:
       raise errors.UsageError(
         f"{study.root} holds no study: config.json cannot be read "

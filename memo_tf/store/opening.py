@@ -5,6 +5,7 @@ import pathlib
 
 from memo_tf.cli import flags
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import errors
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
@@ -77,7 +78,7 @@ def recorded_config(
   except UnicodeDecodeError:
     text = ""
   try:
-    recorded = config_lib.from_json(text).validate()
+    recorded = config_rules.validated(config_lib.from_json(text))
   except (ValueError, TypeError, AttributeError, RecursionError) as error:
     raise errors.StudyError(
       f"{directory.config_path} cannot be read ({error}). The settings also "

@@ -9,6 +9,7 @@ from launchers import contract
 from launchers import ledger
 from launchers import tasks
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.store import directory as directory_lib
@@ -22,12 +23,14 @@ class LedgerTest(absltest.TestCase):
     super().setUp()
     root = pathlib.Path(self.create_tempdir().full_path)
     self.directory = directory_lib.StudyDirectory(root)
-    config = config_lib.StudyConfig(
-      models=settings_lib.ModelsConfig(
-        models=("cifar_resnet-8",), recipes=("one_hot", STUDENT)
-      ),
-      subsets=settings_lib.SubsetsConfig(num_subsets=4),
-    ).validate()
+    config = config_rules.validated(
+      config_lib.StudyConfig(
+        models=settings_lib.ModelsConfig(
+          models=("cifar_resnet-8",), recipes=("one_hot", STUDENT)
+        ),
+        subsets=settings_lib.SubsetsConfig(num_subsets=4),
+      )
+    )
     plan = plan_lib.Plan.of(config)
     self.study = contract.OpenStudy(
       plan=plan,

@@ -8,6 +8,7 @@ from absl.testing import parameterized
 
 from launchers import tasks
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 
@@ -15,10 +16,12 @@ RECIPES = ("one_hot", "distilled-cifar_resnet-14-t3")
 
 
 def plan_of(**models):
-  config = config_lib.StudyConfig(
-    models=settings_lib.ModelsConfig(**models),
-    subsets=settings_lib.SubsetsConfig(num_subsets=10),
-  ).validate()
+  config = config_rules.validated(
+    config_lib.StudyConfig(
+      models=settings_lib.ModelsConfig(**models),
+      subsets=settings_lib.SubsetsConfig(num_subsets=10),
+    )
+  )
   return plan_lib.Plan.of(config)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import recipes
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
@@ -22,11 +23,13 @@ GROUP = work_units.Group("cifar_resnet-8", "one_hot", "r0.70")
 
 
 def config(num_subsets: int = 4, seed: int = 0, **recipe):
-  return config_lib.StudyConfig(
-    subsets=settings_lib.SubsetsConfig(num_subsets=num_subsets),
-    training=settings_lib.TrainingConfig(**recipe),
-    running=settings_lib.RunningConfig(seed=seed, workers=1),
-  ).validate()
+  return config_rules.validated(
+    config_lib.StudyConfig(
+      subsets=settings_lib.SubsetsConfig(num_subsets=num_subsets),
+      training=settings_lib.TrainingConfig(**recipe),
+      running=settings_lib.RunningConfig(seed=seed, workers=1),
+    )
+  )
 
 
 def unit(index: int) -> work_units.WorkUnit:

@@ -9,6 +9,7 @@ from absl.testing import absltest
 import numpy as np
 
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
@@ -142,13 +143,15 @@ class RequirementTest(absltest.TestCase):
         )
 
   def test_teachers_are_planned_and_first(self):
-    config = config_lib.StudyConfig(
-      models=settings_lib.ModelsConfig(
-        models=("cifar_resnet-8",),
-        recipes=("distilled-cifar_resnet-14-t3",),
-      ),
-      subsets=settings_lib.SubsetsConfig(num_subsets=2),
-    ).validate()
+    config = config_rules.validated(
+      config_lib.StudyConfig(
+        models=settings_lib.ModelsConfig(
+          models=("cifar_resnet-8",),
+          recipes=("distilled-cifar_resnet-14-t3",),
+        ),
+        subsets=settings_lib.SubsetsConfig(num_subsets=2),
+      )
+    )
 
     plan = plan_lib.Plan.of(config)
     first, second = plan.waves(plan.units)
