@@ -111,6 +111,9 @@ def open_study(
   config = opening.recorded_config(directory, config)
   plan = plan_lib.Plan.of(config).selected(only)
   opening.open_directory(directory)
+  if opening.is_old(directory):
+    pending = survey_lib.survey(directory, plan.wanted).pending
+    opening.check_extensible(directory, pending)
   # Data are prepared by one process, whatever a run's steps are spread over.
   alone = dataclasses.replace(
     config,

@@ -112,6 +112,7 @@ def _train_again(directory, plan, unit) -> None:
       frozenset({_WEIGHTS})
     ):
       missing.append(needed)
+  opening.check_extensible(directory, missing)
   planning.check_requirements(directory, plan, missing)
   config = plan.config
   setup = {"config": config.to_json(), "experiment_dir": str(directory.root)}

@@ -19,7 +19,8 @@ from typing import Any
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 
-FORMAT_VERSION = 1
+# Of a study's directory. 1: the group of training settings was named `recipe`.
+FORMAT_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,16 +53,19 @@ def groups() -> dict[str, type]:
   return typing.get_type_hints(StudyConfig)
 
 
+def format_version(text: str) -> int:
+  """The format of a recorded config that `from_json` reads."""
+  return json.loads(text)["format_version"]
+
+
 def from_json(text: str) -> StudyConfig:
-  """Reads a recorded config; refuses one of a newer format.
+  """Reads a recorded config, of this format or an older one.
 
   Raises:
-    ValueError: if it is not a config of this format.
+    ValueError: if it is not a config, or of a newer format.
   """
   content = json.loads(text)
-  if not isinstance(content, dict) or not all(
-    isinstance(content.get(group, {}), dict) for group in groups()
-  ):
+  if not isinstance(content, dict):
     raise ValueError("it is not a config")
   version = content.pop("format_version", None)
   if not isinstance(version, int) or version > FORMAT_VERSION:
@@ -69,9 +73,13 @@ def from_json(text: str) -> StudyConfig:
       f"config.json has format_version {version}; this memo_tf reads up to "
       f"{FORMAT_VERSION}: use a newer one."
     )
+  if version < 2:
+    content["training"] = content.pop("recipe", {})
   parts = {}
   for group, kind in groups().items():
     values = content.pop(group, {})
+    if not isinstance(values, dict):
+      raise ValueError(f"config.json has no settings in {group!r}")
     known = {f.name for f in dataclasses.fields(kind)}
     if set(values) - known:
       raise ValueError(

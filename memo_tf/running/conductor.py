@@ -86,6 +86,10 @@ def launch(
   if is_first:
     # Array tasks skip global cleanup.
     opening.open_directory(directory, tidy=plan.is_whole)
+  if opening.is_old(directory):
+    # Before anything is written: the subsets, for example, may grow.
+    pending = survey_lib.survey(directory, plan.wanted).pending
+    opening.check_extensible(directory, pending)
   workers = worker_pool.number_of_workers(config.running)
   setup = {"config": config.to_json(), "experiment_dir": str(directory.root)}
   log = directory.root / "work" / "workers.log"
@@ -179,6 +183,7 @@ def _run_rounds(
   is_alone = plan.config.running.strategy != "multi_worker"
   for rounds_left in reversed(range(MAX_ROUNDS)):
     finished = _run_round(started, plan)
+    opening.check_extensible(started.directory, finished.damaged)
     if started.is_first:
       dispatch.move_damaged_aside(
         started.directory, finished.damaged, program.say

@@ -64,6 +64,7 @@ def dry_run(
   plan = plan_lib.Plan.of(config).selected(only)
   if directory:
     found = survey_lib.survey(directory, plan.wanted)
+    opening.check_extensible(directory, found.pending)
   else:
     found = survey_lib.Survey(done={}, pending=plan.units, damaged={})
   workers = worker_pool.number_of_workers(config.running)

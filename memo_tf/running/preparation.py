@@ -48,7 +48,8 @@ def prepare(
     plan: of the round.
     pool: whose workers do it.
     on_wait: told, about each second, how long it has been at work.
-    record: write down the settings, and on what machine.
+    record: write the settings and the machine; a study of an older format
+      keeps its own.
 
   Raises:
     UsageError: if models or batch size do not fit the data.
@@ -87,13 +88,13 @@ def prepare(
     if is_new and not _holds_more(directory):
       _remove_setup(directory)
     raise errors.UsageError(str(error)) from error
-  if not record:
+  if not record or opening.is_old(directory):
     return
   _write_if_new(directory.root / "environment.json", _environment())
   if is_new and directory.config_path.exists():
     # Another launch was faster: this one must fit to what it recorded.
     config = opening.recorded_config(directory, config)
-  _write_if_new(opening._flagfile(directory), flagfile.resolved_flags(config))
+  _write_if_new(directory.flags_path, flagfile.resolved_flags(config))
   _write_if_new(directory.config_path, config.to_json())
 
 
@@ -134,7 +135,7 @@ def _prepare_dataset(directory, config, pool, is_new, on_wait) -> None:
 def _check_same_as_runs(directory) -> None:
   """A data set written anew must be the one that finished runs saw."""
   digest = dataset_info.read_info(directory)["digest"]
-  for path in (directory.root / "runs").glob("*/*/*/*/run.json"):
+  for path in directory.run_paths():
     try:
       seen = json.loads(path.read_text())["dataset_digest"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -188,7 +189,7 @@ def _run_tasks(pool, tasks: list[dict], on_wait) -> None:
 
 
 def _remove_setup(directory: directory_lib.StudyDirectory) -> None:
-  for name in opening._OWN:
+  for name in opening.SET_UP:
     if name == "dataset" and _is_worth_keeping(directory):
       continue
     path = directory.root / name

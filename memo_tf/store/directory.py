@@ -14,6 +14,7 @@ Rules that hold everything together and may not be changed:
   then only adds to them.
 """
 
+from collections.abc import Iterator
 import contextlib
 import dataclasses
 import json
@@ -63,6 +64,10 @@ class StudyDirectory:
     return self.root / "config.json"
 
   @property
+  def flags_path(self) -> pathlib.Path:
+    return self.root / "resolved.flags"
+
+  @property
   def dataset_dir(self) -> pathlib.Path:
     return self.root / "dataset"
 
@@ -84,6 +89,10 @@ class StudyDirectory:
   @property
   def report_path(self) -> pathlib.Path:
     return self.root / "report" / "index.html"
+
+  def run_paths(self) -> Iterator[pathlib.Path]:
+    """Every `run.json` that is there, whatever is planned."""
+    return self.root.glob("runs/*/*/*/*/run.json")
 
   def run_state(
     self, unit: work_units.WorkUnit, *, check_digests: bool

@@ -25,6 +25,7 @@ from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
+from memo_tf.store import opening
 from memo_tf.store import predictions
 
 Directory = directory_lib.StudyDirectory
@@ -94,7 +95,7 @@ def merge(
 
 
 # What a merge that broke off may have left of a new folder.
-_SET_UP = {"dataset", "subsets", "resolved.flags", "environment.json"}
+_SET_UP = opening.SET_UP - {"work"}
 
 
 def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
@@ -114,6 +115,11 @@ def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
       raise errors.StudyError(
         f"{study.config_path} cannot be read ({error})"
       ) from error
+    if opening.is_old(study):
+      raise errors.UsageError(
+        f"{study.root} was made by an older memo_tf: it can be read and scored, "
+        "but not merged or extended"
+      )
     if united is None:
       united = config
       continue
@@ -249,9 +255,7 @@ def _set_up(into, source, config, info, masks) -> None:
   environment = source.root / "environment.json"
   if environment.exists() and not (into.root / environment.name).exists():
     files.write_atomic(into.root / environment.name, environment.read_bytes())
-  files.write_atomic(
-    into.root / "resolved.flags", flagfile.resolved_flags(config)
-  )
+  files.write_atomic(into.flags_path, flagfile.resolved_flags(config))
   files.write_atomic(into.config_path, config.to_json())
 
 

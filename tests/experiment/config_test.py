@@ -66,8 +66,8 @@ class JsonTest(parameterized.TestCase):
   def test_names_groups_and_version(self):
     content = json.loads(config_of(epochs=3, seed=5).to_json())
 
-    self.assertEqual(content["format_version"], 1)
-    self.assertEqual(content["recipe"]["epochs"], 3)
+    self.assertEqual(content["format_version"], 2)
+    self.assertEqual(content["training"]["epochs"], 3)
     self.assertEqual(content["running"]["seed"], 5)
     self.assertEqual(
       set(content),
@@ -76,7 +76,7 @@ class JsonTest(parameterized.TestCase):
         "data",
         "subsets",
         "models",
-        "recipe",
+        "training",
         "running",
         "outputs",
         "proxies",
@@ -84,17 +84,25 @@ class JsonTest(parameterized.TestCase):
     )
 
   def test_field_that_is_not_recorded_has_its_default(self):
-    text = json.dumps({"format_version": 1, "recipe": {"epochs": 3}})
+    text = json.dumps({"format_version": 2, "training": {"epochs": 3}})
 
     self.assertEqual(config_lib.from_json(text), config_of(epochs=3))
 
-  @parameterized.parameters(2, 99, None, "1", 1.5)
+  @parameterized.parameters(3, 99, None, "1", 1.5)
   def test_other_format_is_refused(self, version):
     content = json.loads(config_lib.StudyConfig().to_json())
     content["format_version"] = version
 
     with self.assertRaisesRegex(ValueError, f"format_version {version};"):
       config_lib.from_json(json.dumps(content))
+
+  def test_format_1_named_the_group_of_training_settings_recipe(self):
+    text = json.dumps({"format_version": 1, "recipe": {"epochs": 3}})
+
+    self.assertEqual(config_lib.from_json(text), config_of(epochs=3))
+    self.assertEqual(config_lib.format_version(text), 1)
+    with self.assertRaisesRegex(ValueError, "unknown groups: .*recipe"):
+      config_lib.from_json(text.replace("1,", "2,", 1))
 
   def test_missing_format_is_refused(self):
     with self.assertRaisesRegex(ValueError, "format_version None"):
@@ -106,10 +114,10 @@ class JsonTest(parameterized.TestCase):
       config_lib.from_json(text)
 
   def test_unknown_field_is_refused(self):
-    text = json.dumps({"format_version": 1, "recipe": {"epoch": 3}})
+    text = json.dumps({"format_version": 2, "training": {"epoch": 3}})
 
     with self.assertRaisesRegex(
-      ValueError, "unknown fields in 'recipe': epoch"
+      ValueError, "unknown fields in 'training': epoch"
     ):
       config_lib.from_json(text)
 

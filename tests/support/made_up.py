@@ -1,5 +1,6 @@
 """Studies with made-up runs: no model is trained, all files are as recorded."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -12,6 +13,7 @@ from memo_tf.experiment import recipes
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
+from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import predictions
@@ -57,9 +59,10 @@ def make(
     }
   ).to_parquet(directory.dataset_dir / "examples.parquet")
   info = {
-    "format_version": 1,
+    "format_version": config_lib.FORMAT_VERSION,
     "num_train": NUM_TRAIN,
     "digest": dataset_digest,
+    "made_from": dataset_info.made_from(settings),
     "files": {
       name: files.file_entry(directory.dataset_dir / name)
       for name in ("shard", "examples.parquet")
@@ -108,9 +111,12 @@ def write_run(
     entries[name] = files.file_entry(folder / name)
   recipe = recipes.parse("one_hot", settings.training)
   about = {
-    "format_version": 1,
+    "format_version": config_lib.FORMAT_VERSION,
     "unit": unit(index).name,
     "recipe_digest": recipe.digest(),
+    "recipe": dataclasses.asdict(recipe),
+    "seed": settings.running.seed,
+    "threads": settings.running.threads_per_unit,
     "dataset_digest": "d" * 32,
     "subset_digest": files.digest_bytes(np.packbits(mask)),
     "parameters": 10,
