@@ -34,7 +34,7 @@ NUM_RESAMPLES = 200
 # Each holds the replicates of a proxy: 80 MB a size for 50,000 images.
 MAX_THREADS = 4
 # Proxies that are means of an outcome over the runs that held an example out.
-_HELD_OUT = {"cscore": "correct", "self_confidence": "label_prob"}
+_HELD_OUT = {"cscore": "correctness", "self_confidence": "label_probability"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -219,7 +219,7 @@ def _measured(
     block = subsets_lib.parse_family(result.group.subsets).block
     bootstrap = _bootstrap(len(stack.units), block)
     if bootstrap is not None:
-      outcome = getattr(stack, _HELD_OUT[proxy.name])
+      outcome = stack.outcome(_HELD_OUT[proxy.name])
       return measured.from_subset_runs(
         proxy.values,
         in_out.held_out_mean(outcome, stack.in_mask, _drawn(bootstrap)),

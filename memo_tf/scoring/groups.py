@@ -239,7 +239,7 @@ def _scores(stack, family, outcome) -> memorization.MemorizationScores:
     if sizes.min() == sizes.max():  # so far only runs of one size are there
       estimand = "conditional"
   return memorization.memorization_scores(
-    predictions.outcome_of(stack, outcome),
+    stack.outcome(outcome),
     stack.in_mask,
     outcome_kind=outcome,
     estimand=estimand,

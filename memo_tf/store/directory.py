@@ -1,4 +1,4 @@
-"""The experiment directory: paths, atomic writes, digests, what is pending.
+"""The directory of a study: paths, atomic writes, digests, what is pending.
 
     config.json  resolved.flags  environment.json  digests.json
     dataset/  subsets/  runs/<unit>/  work/<unit>/  scores/  report/

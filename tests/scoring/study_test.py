@@ -263,7 +263,7 @@ class ScoreStudyTest(StudyTestCase):
       "ratio": "0.5",
       "M": "4",
       "dataset": "digits",
-      "format_version": "1",
+      "format_version": "2",
     }
     for key, value in expected.items():
       self.assertEqual(metadata[key.encode()], value.encode(), key)
