@@ -43,7 +43,7 @@ class Watch:
         if unit not in self._left:
           continue
         state = self._study.directory.run_state(unit, check_digests=False)
-        if state.has(self._study.plan.wanted[unit]):
+        if state.record and state.has(self._study.plan.wanted[unit]):
           self._left.discard(unit)
           self._progress.done(unit, state.record["seconds"]["total"])
         else:

@@ -6,7 +6,9 @@ from memo_tf.experiment import run_outputs
 from memo_tf.experiment import settings as settings_lib
 
 
-def is_streamed(config: settings_lib.RunningConfig, decoded_bytes: int) -> bool:
+def is_streamed(
+  config: settings_lib.RunningConfig, decoded_bytes: float
+) -> bool:
   """Whether images that would take so many bytes stay on disk."""
   if config.storage == "auto":
     return decoded_bytes > config.memory_budget_gb * 1e9

@@ -53,7 +53,9 @@ class WorkUnit:
 def parse_unit(name: str) -> WorkUnit:
   """The unit of a name, or a `ValueError` that says the form."""
   match = re.fullmatch(rf"({_PART})/({_PART})/({_PART})/([0-9]{{5,9}})", name)
-  unit = WorkUnit(*match.groups()[:3], int(match[4])) if match else None
+  unit = (
+    WorkUnit(match[1], match[2], match[3], int(match[4])) if match else None
+  )
   if unit is None or unit.name != name:
     raise ValueError(
       "A unit of work is named MODEL/RECIPE/SUBSETS/INDEX with five digits, as "

@@ -94,7 +94,7 @@ def _read_file(path: str, num_train: int, models) -> list[OwnProxy]:
   parts: dict[str | None, pd.DataFrame] = {None: frame}
   if "model" in frame:
     parts = {str(key): part for key, part in frame.groupby("model")}
-    unknown = sorted(set(parts) - set(models))
+    unknown = sorted({str(key) for key in parts} - set(models))
     if unknown:
       refuse(
         f"has values of a model that is not of this study: {unknown[0]!r}. Its "

@@ -99,8 +99,14 @@ class SizeStudy:
     )
 
   @functools.cached_property
-  def bootstrap(self) -> resampling.PairedBootstrap | None:
-    return resampling.paired_bootstrap(len(self.in_mask), block=self.block)
+  def bootstrap(self) -> resampling.PairedBootstrap:
+    found = resampling.paired_bootstrap(len(self.in_mask), block=self.block)
+    if found is None:  # `gather` makes no study of fewer
+      raise ValueError(
+        "A study over sizes takes two blocks of runs or more. Received: "
+        f"block={np.unique(self.block).tolist()}"
+      )
+    return found
 
   @functools.cached_property
   def trends(self) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -187,7 +193,7 @@ class SizeStudy:
     changes = self.trends[1].copy()
     for column in ("from_size", "to_size"):
       changes.insert(
-        changes.columns.get_loc(column) + 1,
+        list(changes.columns).index(column) + 1,
         column.replace("size", "model"),
         [self.models[s] for s in changes[column]],
       )
@@ -232,7 +238,7 @@ class SizeStudy:
     if "size" not in frame:
       return frame
     frame = frame.copy()
-    place = frame.columns.get_loc("size") + 1
+    place = list(frame.columns).index("size") + 1
     frame.insert(place, "model", [self.models[s] for s in frame["size"]])
     frame.insert(
       place + 1, "parameters", [self.parameters[s] for s in frame["size"]]

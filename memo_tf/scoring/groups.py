@@ -182,7 +182,8 @@ def score_group(
   outputs = outputs or settings_lib.OutputsConfig()
   family = subsets_lib.parse_family(units[0].subsets)
   scores = _scores(stack, family, "correctness")
-  pairs, curve = None, ()
+  pairs: influence_lib.InfluencePairs | None = None
+  curve: tuple[reliability_lib.SplitHalfReliability, ...] = ()
   if family.scheme != "full":
     pairs = _pairs(stack, scores, outputs)
     if family.scheme != "two_sizes" and len(used) >= 2 * family.block:

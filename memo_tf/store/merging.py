@@ -100,7 +100,7 @@ _SET_UP = opening.SET_UP - {"work"}
 
 def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
   """The settings that all have, with the most subsets and all the names."""
-  united = None
+  united: config_lib.StudyConfig | None = None
   for study in studies:
     try:
       config = config_rules.validated(
@@ -137,6 +137,8 @@ def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
     united = dataclasses.replace(
       united, subsets=both.subsets, models=both.models
     )
+  if united is None:
+    raise ValueError("`studies` must name at least one. Received none")
   return united
 
 

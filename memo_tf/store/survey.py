@@ -3,6 +3,7 @@
 Read from the directory alone: there is no index file that could be wrong.
 """
 
+from collections.abc import Mapping
 import dataclasses
 import os
 import pathlib
@@ -51,7 +52,7 @@ class Survey:
 
 def survey(
   directory: directory_lib.StudyDirectory,
-  wanted: dict[work_units.WorkUnit, frozenset[str]],
+  wanted: Mapping[work_units.WorkUnit, frozenset[str]],
   *,
   check_digests: bool = False,
 ) -> Survey:
@@ -60,7 +61,10 @@ def survey(
   The cost of a unit does not depend on how many there are; one that was never
   run costs no look at the disk of its own.
   """
-  done, pending, damaged, lost = {}, [], {}, {}
+  done: dict[work_units.WorkUnit, FinishedRun] = {}
+  pending: list[work_units.WorkUnit] = []
+  damaged: dict[work_units.WorkUnit, str] = {}
+  lost: dict[work_units.WorkUnit, tuple[str, ...]] = {}
   present: dict[work_units.Group, set[str]] = {}
   for unit, outputs in wanted.items():
     if unit.group not in present:
@@ -71,7 +75,7 @@ def survey(
     state = directory.run_state(unit, check_digests=check_digests)
     if state.problem:
       damaged[unit] = state.problem
-    if state.has(outputs):
+    if state.record and state.has(outputs):
       done[unit] = _finished(state.record)
     else:
       pending.append(unit)

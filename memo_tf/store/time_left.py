@@ -80,8 +80,9 @@ def remaining_seconds(
   """
   if not known:
     return None
-  counts = pending
-  if not isinstance(pending, collections.Counter):
+  if isinstance(pending, collections.Counter):
+    counts = pending
+  else:
     counts = collections.Counter(unit.group for unit in pending)
   rate = statistics.median(
     seconds / plan.models[group.model].relative_cost
