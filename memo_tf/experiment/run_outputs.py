@@ -119,9 +119,9 @@ def check_subset_sizes(
   if held_out < batch and "second_split.npz" in outputs_of_all(asked):
     raise ValueError(
       "second_split_forgetting trains on the examples held out of a subset, of "
-      f"which there must be a batch or more, {batch}; here there are {held_out}."
-      " Name other --proxies, or give a smaller --batch_size. Received: "
-      f"--batch_size={batch}"
+      f"which there must be a batch or more, {batch}; here there are "
+      f"{held_out}. Name other --proxies, or give a smaller --batch_size. "
+      f"Received: --batch_size={batch}"
     )
   neighbours = config.proxies.probe_neighbours
   if neighbours >= size and any(is_computed_in_run(proxy) for proxy in asked):

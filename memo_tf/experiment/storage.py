@@ -32,7 +32,7 @@ def check_storage(config: config_lib.StudyConfig, size: int) -> None:
     )
   if config.outputs.materialize_subsets and is_streamed(config.running, size):
     raise errors.UsageError(
-      "--materialize_subsets is for data in memory: of those that are streamed a "
+      "--materialize_subsets is for data in memory: of streamed data, a "
       f"subset is read without the rest. These take {size / 1e9:.1f} GB "
       f"(--memory_budget_gb={config.running.memory_budget_gb:g}). Received: "
       "--materialize_subsets"

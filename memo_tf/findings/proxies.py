@@ -4,8 +4,9 @@
                                   shape_agreement,verdicts}.{parquet,csv}
 
 One comparison a ladder of sizes (`ModelName.ladder`) and recipe, from small to
-large. What is drawn again, for intervals: blocks of subset runs for memorization,
-the same draws at every size, and recording runs for proxies. Imports no TensorFlow.
+large. For intervals, blocks of subset runs are resampled for memorization, with
+the same draws at every size, and recording runs for proxies. Imports no
+TensorFlow.
 """
 
 from collections.abc import Callable
@@ -81,7 +82,7 @@ def compare_study(
 
   Raises:
     StudyError: if a run's records are damaged.
-    UsageError: if a file of one's own proxies is wrong.
+    UsageError: if a file of custom proxies is wrong.
   """
   groups = proxy_values.proxies_of_study(directory, plan, results)
   ladders: dict[tuple[str, str], list[proxy_values.ProxyGroup]] = {}
@@ -250,7 +251,7 @@ def _drawn(bootstrap: resampling.PairedBootstrap) -> np.ndarray:
 
 
 def summary_lines(findings: list[RecipeFindings]) -> list[str]:
-  """The verdicts as text, a line a proxy."""
+  """The verdicts as text, one line per proxy."""
   lines = []
   for found in findings:
     lines += ["", f"proxies of memorization: {found.ladder}, {found.recipe}"]

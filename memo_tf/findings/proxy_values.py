@@ -36,14 +36,14 @@ class ProxyValues:
   """One proxy of the examples of one model and recipe.
 
   Attributes:
-    name, sign, paper: of the table; a proxy of one's own has its file's sign.
+    name, sign, paper: of the table; a custom proxy has its file's sign.
     values: float64 `[N]`, raw; NaN where it has no value.
     never: float64 `[N]`, the share of runs in which what it waits for (being
       learned, being forgotten) never came.
     per_run: (values `[N]`, never `[N]`) of each recording run, NaN where the
       run does not count; of agreement among runs what each adds
       (`_pseudo_values`); empty if it does not come from recording runs.
-    is_own: whether it comes from a file of one's own.
+    is_own: whether it comes from a file of custom proxies.
   """
 
   name: str
@@ -98,7 +98,7 @@ def proxies_of_study(
 
   Raises:
     StudyError: if a run's records are damaged.
-    UsageError: if a file of one's own proxies is wrong.
+    UsageError: if a file of custom proxies is wrong.
   """
   config = plan.config
   if not plan.proxies and not config.proxies.proxy_files or not results:

@@ -49,7 +49,7 @@ class SizeStudy:
     family, recipe, subsets: what it is of.
     models: S names, ascending by number of parameters.
     parameters: of each.
-    examples: a row a training example.
+    examples: one row per training example.
     in_mask: `[M, N]` bool, of the M subsets that all sizes have.
     correct: `[S, M, N]` bool.
     test_correct: `[S, M, T]` bool.
@@ -171,11 +171,10 @@ class SizeStudy:
   def tables(self) -> dict[str, pd.DataFrame]:
     """Every table by its file's name.
 
-    trajectories: a row an example and size; classes: a row an example;
-    sizes: a row a size (means, accuracies, bi-modality); changes: a row a pair
-    of sizes; histograms: a row a size and bin; shares: a row a class;
-    class_means: a row a class and size; sensitivity: a row a rule and threshold;
-    planted: a row a class; findings: a row a sentence.
+    One row per: example and size (trajectories); example (classes); size, with
+    means, accuracies and bi-modality (sizes); pair of sizes (changes); size
+    and bin (histograms); class (shares, planted); class and size
+    (class_means); rule and threshold (sensitivity); sentence (findings).
     """
     label = self.examples["label"].to_numpy()
     classes = self.classes.to_dataframe()

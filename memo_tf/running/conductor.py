@@ -142,8 +142,8 @@ def _say_failures(directory, outcome, total: int) -> None:
       program.say(line)
     program.say(
       f"{len(outcome.failures)} of {total} runs failed; their logs and "
-      f"tracebacks are under {directory.root / 'work'}. The same command tries "
-      "them again."
+      f"tracebacks are under {directory.root / 'work'}. Rerun the same command "
+      "to retry them."
     )
 
 

@@ -1,4 +1,4 @@
-"""Gives pending units to the workers, and keeps account of what becomes of them.
+"""Gives pending units to the workers, and records what becomes of them.
 
 Wave by wave: what a unit requires is finished before. A unit that fails is
 tried again and never stops the others. Units that another launch on the same

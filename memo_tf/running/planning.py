@@ -182,10 +182,11 @@ def _precision(config: config_lib.StudyConfig) -> str:
     )
     widths.append(float(high[0] - low[0]))
   return (
-    f"Certainty: with {num_in} runs that saw an example and {count - num_in} that "
-    f"did not, a score's 95 % interval is {widths[1]:.2f} wide for an example "
-    "that is always right when seen and half the time when not, and "
-    f"{widths[0]:.2f} for one that is never right when not seen."
+    f"Certainty: with {num_in} runs that saw an example and "
+    f"{count - num_in} that did not, a score's 95 % interval is "
+    f"{widths[1]:.2f} wide for an example that is always right when seen and "
+    f"half the time when not, and {widths[0]:.2f} for one that is never right "
+    "when not seen."
   )
 
 

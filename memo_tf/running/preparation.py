@@ -1,6 +1,7 @@
 """Everything that a study needs on disk before its first run.
 
-    config.json  resolved.flags  environment.json  dataset/  subsets/<family>.npy
+    config.json  resolved.flags  environment.json
+    dataset/  subsets/<family>.npy
 
 `config.json` is written last: a directory without it was never set up, and
 whatever a broken set-up left there is made anew.
@@ -84,7 +85,7 @@ def prepare(
       ]
       _run_tasks(pool, tasks, on_wait)
   except ValueError as error:
-    # Nothing may stay behind that would contradict a mended command.
+    # Nothing may stay behind that would contradict a corrected command.
     if is_new and not _holds_more(directory):
       _remove_setup(directory)
     raise errors.UsageError(str(error)) from error
@@ -144,9 +145,9 @@ def _check_same_as_runs(directory) -> None:
       return  # all runs of a study saw the same
     place = directory.move_to_damaged(directory.dataset_dir, "dataset")
     raise errors.StudyError(
-      f"the data set that {path.parent} was trained on is not to be had again: "
-      f"its source gives another one now, which was moved to {place}. Nothing "
-      "else was changed."
+      f"the data set that {path.parent} was trained on can no longer be "
+      "reproduced from its source, which gives another one now; that was "
+      f"moved to {place}. Nothing else was changed."
     )
 
 
@@ -168,8 +169,8 @@ def _prepare_subsets(directory, config, family_name, num_examples):
         found = None  # a study that grows
     if found is not None:
       raise errors.StudyError(
-        f"{path} does not hold the subsets that the seed gives: it was changed, "
-        "or written by another memo_tf. Move it away to have it anew."
+        f"{path} does not hold the subsets that the seed gives: it was "
+        "changed, or written by another memo_tf. Move it away to have it anew."
       )
   sink = io.BytesIO()
   np.save(sink, masks, allow_pickle=False)
@@ -206,7 +207,7 @@ def _remove_setup(directory: directory_lib.StudyDirectory) -> None:
 def _is_worth_keeping(directory: directory_lib.StudyDirectory) -> bool:
   """Whether preparing the data anew could take hours.
 
-  They say themselves what they were made from: a mended command that wants
+  They say themselves what they were made from: a corrected command that wants
   others makes them anew.
   """
   try:

@@ -1,4 +1,4 @@
-"""What follows the runs: scores, sizes and proxies compared, the page, a summary.
+"""What follows the runs: scores, findings, the page, and a summary.
 
 Imported only where runs are scored: with pandas, SciPy and Matplotlib it takes
 longer to import than all the rest, which no task of a cluster needs.

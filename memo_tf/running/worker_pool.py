@@ -81,8 +81,8 @@ def number_of_workers(running) -> int:
   """How many processes a `config.RunningConfig` asks for.
 
   By default one for each GPU, or without any one for each `threads_per_unit`
-  cores that this process may use; one where a run's steps are spread over devices
-  or processes themselves.
+  cores that this process may use; one where a run's steps are spread over
+  devices or processes themselves.
   """
   if running.strategy == "multi_worker":
     return 1

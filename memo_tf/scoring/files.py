@@ -97,7 +97,8 @@ def write_influence(
       "estimand": pairs.estimand,
       "interval": "none",
       "null": "outcomes do not depend on which runs saw the training example; "
-      "one-sided Fisher's exact test, Benjamini & Hochberg over num_tested pairs",
+      "one-sided Fisher's exact test, Benjamini & Hochberg over num_tested "
+      "pairs",
       "num_tested": pairs.num_tested,
     }
     | limits,

@@ -1,6 +1,6 @@
 """From finished runs to scores, for each model, recipe and subset family.
 
-Which files, and what is in them: score_files.py.
+Which files, and what is in them: scoring/files.py.
 
 Imports no TensorFlow: whoever has the predictions can score them.
 """
@@ -34,7 +34,7 @@ class GroupScores:
     scores: over the N training examples, of correctness.
     further_scores: of each further outcome that was asked for.
     stack: the runs behind them.
-    examples: a row a training example: label, clean_label, is_noisy, ….
+    examples: one row per training example: label, clean_label, is_noisy, ….
     flagged: units that got stuck, with why.
     num_missing: runs that are not finished.
     seconds: of all the runs together.

@@ -5,7 +5,7 @@ from memo_tf.scoring import groups
 
 
 def summary_lines(results: list[groups.GroupScores]) -> list[str]:
-  """The study's figures as a small text table, a line a group.
+  """The study's figures as a small text table, one line per group.
 
   Under it, where copies or noise images were planted, a table of expected and
   measured scores for each group.

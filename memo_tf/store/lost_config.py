@@ -1,7 +1,8 @@
 """Checks a study that has lost its config.json against the flags given.
 
 The runs say themselves what they were made with: seed, threads, and digests of
-recipe, data set and subset. If the flags agree, config.json may be written anew.
+recipe, data set and subset. If the flags agree, config.json may be written
+anew.
 """
 
 import dataclasses

@@ -3,7 +3,7 @@
 Everything is compared before anything is copied: settings, data set, subsets,
 recipes, and the predictions of units that were run in more than one place. A
 run is copied to a private folder, checked against its digests on the way, and
-renamed into place, so that a merge that breaks off goes on where it stopped.
+renamed into place, so that an interrupted merge resumes where it stopped.
 """
 
 from collections.abc import Callable
@@ -117,8 +117,8 @@ def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
       ) from error
     if opening.is_old(study):
       raise errors.UsageError(
-        f"{study.root} was made by an older memo_tf: it can be read and scored, "
-        "but not merged or extended"
+        f"{study.root} was made by an older memo_tf: it can be read and "
+        "scored, but not merged or extended"
       )
     if united is None:
       united = config

@@ -206,7 +206,7 @@ def stack_runs(
   except (OSError, ValueError, EOFError, IndexError) as error:
     raise errors.StudyError(
       f"{path} does not hold the subsets of these runs ({error}); move it away "
-      "and give the launch command again: the seed gives them anew."
+      "and rerun the launch command: the seed gives them anew."
     ) from error
   first = read_run(directory, units[0])
   is_test, labels = _is_test(first), _column(first, "label")

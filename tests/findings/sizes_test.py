@@ -1,4 +1,4 @@
-"""From groups of runs to the study over sizes: what is gathered, and written."""
+"""From groups of runs to the study over sizes, and its files."""
 
 import json
 import pathlib

@@ -89,7 +89,8 @@ class DispatchTest(absltest.TestCase):
     ).read_text()
     self.assertEqual(
       kept,
-      "Attempt 1 of 2:\nTraceback\nfirst\n\nAttempt 2 of 2:\nTraceback\nsecond\n",
+      "Attempt 1 of 2:\nTraceback\nfirst\n\n"
+      "Attempt 2 of 2:\nTraceback\nsecond\n",
     )
 
   def test_a_failure_that_passes_is_none(self):

@@ -19,7 +19,9 @@ class SameDataTest(absltest.TestCase):
     path = directory.dataset_dir / "info.json"
     path.write_text(path.read_text().replace("d" * 32, "e" * 32))
 
-    with self.assertRaisesRegex(errors.StudyError, "is not to be had again"):
+    with self.assertRaisesRegex(
+      errors.StudyError, "can no longer be reproduced"
+    ):
       preparation._check_same_as_runs(directory)
     # Moved, not deleted.
     self.assertFalse(directory.dataset_dir.exists())

@@ -382,7 +382,7 @@ class ScoreStudyTest(StudyTestCase):
 
     path = self.scores_path().parent / "influence.parquet"
     frame = pd.read_parquet(path).sort_values("test_id")
-    # Of test example 0: influence 1/2 of examples 0 and 3, the lower id; of test
+    # Test example 0: influence 1/2 of examples 0 and 3, the lower id; test
     # example 1, right in runs 0 and 1: example 2 was in these and no others.
     inside = MASKS.astype(float)
     best = []

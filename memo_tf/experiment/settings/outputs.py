@@ -76,14 +76,14 @@ class OutputsConfig:
   )
   min_change: float = _field(
     0.2,
-    "Least change of memorization over sizes that counts for its shape class; in "
-    "(0, 1].",
+    "Smallest change of memorization over sizes that counts for its shape "
+    "class; in (0, 1].",
     "free",
     rule=(lambda x: 0 < x <= 1, "must be in (0, 1]"),
   )
   interval_width: float = _field(
     0.2,
-    "Width of a score's 95 % interval that one would like; page and status say "
+    "Target width of a score's 95 % interval; the page and memo_tf.status say "
     "how many more runs it takes. Above 0.",
     "free",
     rule=(lambda x: 0 < x <= 2, "must be in (0, 2]"),

@@ -16,12 +16,12 @@ PROXY_NAMES = (ALL, *proxies_lib.PROXIES)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProxiesConfig:
-  """Cheap scores to compare with memorization, and what is recorded for them."""
+  """Cheap scores to compare with memorization, and what they record."""
 
   proxies: tuple[str, ...] = _field(
     (),
     "Proxies to compare with memorization, by name, or all; docs/method.md "
-    "lists them. Each asks the first --proxy_runs runs to record what it needs.",
+    "lists them. Each has the first --proxy_runs runs record what it needs.",
     "union",
     rule=[
       field.NAMED_ONCE,
@@ -40,7 +40,7 @@ class ProxiesConfig:
   )
   proxy_files: tuple[str, ...] = _field(
     (),
-    "Proxies of one's own: Parquet files with example_id and a column a proxy; "
+    "Custom proxies: Parquet files with example_id and one column per proxy; "
     "with a column model as well, values for each model.",
     "free",
     rule=field.NAMED_ONCE,

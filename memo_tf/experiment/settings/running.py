@@ -25,8 +25,8 @@ class RunningConfig:
   )
   jit_compile: str = _field(
     "auto",
-    "Compile with XLA: on, off, or auto: on an accelerator, not on a CPU, where "
-    "it loses. Part of what fixes the results.",
+    "Compile with XLA: on, off, or auto: on an accelerator but not on a CPU, "
+    "where it is slower. Part of what fixes the results.",
     choices=("auto", "on", "off"),
   )
   strategy: str = _field(
@@ -52,8 +52,8 @@ class RunningConfig:
   storage: str = _field(
     "auto",
     "memory: all images are held in memory, decoded; stream: they are read and "
-    "decoded from disk as a run needs them; auto: stream if they would take more "
-    "than --memory_budget_gb. Batches and results are the same.",
+    "decoded from disk as a run needs them; auto: stream if they would take "
+    "more than --memory_budget_gb. Batches and results are the same.",
     "free",
     choices=("auto", "memory", "stream"),
   )
@@ -73,8 +73,8 @@ class RunningConfig:
   )
   max_retries: int = _field(
     1,
-    "How often a launch tries a run again that failed or whose worker died; the "
-    "others go on meanwhile.",
+    "How often a launch retries a run that failed or whose worker died; the "
+    "others continue meanwhile.",
     "free",
     rule=field.at_least(0),
   )

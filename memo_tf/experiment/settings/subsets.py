@@ -19,7 +19,8 @@ class SubsetsConfig:
     "grows",
     rule=(
       lambda x: x >= 2,
-      "must be at least 2: memorization compares runs that saw an example with runs that did not",
+      "must be at least 2: memorization compares runs that saw an example "
+      "with runs that did not",
     ),
     short=True,
   )

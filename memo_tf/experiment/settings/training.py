@@ -94,6 +94,6 @@ class TrainingConfig:
   )
   synchronized_batch_norm: bool = _field(
     False,
-    "Batch normalization over all replicas of a step, not over each one's share "
+    "Batch normalization over all replicas of a step, not over each share "
     "(--strategy=mirrored, multi_worker).",
   )
