@@ -21,7 +21,8 @@ import sys
 import tempfile
 import time
 
-from memo_tf.experiment import plan
+from memo_tf.experiment import config_rules
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.store import files
 
@@ -34,16 +35,16 @@ RECIPES = "one_hot,distilled-cifar_resnet-44-t3"
 # What a launch does before it starts the first unit.
 PENDING = """
 import sys
-from memo_tf.experiment import work_units
-from memo_tf.store import directory, survey
-from memo_tf.running import planning, preparation, progress
+from memo_tf.experiment import plan as plan_lib
+from memo_tf.store import directory, opening, survey, time_left
+from memo_tf.running import planning, progress
 study = directory.StudyDirectory(sys.argv[1])
-config = preparation.recorded_config(study)
-wanted = work_units.wanted_outputs(config, work_units.plan(config))
-found = survey.survey(study, wanted)
-planning.check_requirements(study, found.pending, config)
-waves = work_units.waves(found.pending, config.training)
-shown = progress.Progress(found.pending, survey.seconds_a_run(found.done), 2)
+plan = plan_lib.Plan.of(opening.recorded_config(study))
+found = survey.survey(study, plan.wanted)
+planning.check_requirements(study, plan, found.pending)
+waves = plan.waves(found.pending)
+known = time_left.seconds_a_run(found.done)
+shown = progress.Progress(plan, found.pending, known, 2)
 for unit in found.pending[:1000]:
   shown.done(unit, 1.0)
 print(len(found.done), len(found.pending), [len(wave) for wave in waves])
@@ -57,20 +58,21 @@ def make_study(folder: pathlib.Path, count: int) -> int:
   from memo_tf.store import directory as directory_lib
 
   kinds = len(MODELS.split(",")) * len(RECIPES.split(","))
-  config = config_lib.StudyConfig(
-    subsets=settings_lib.SubsetsConfig(num_subsets=max(2, count // kinds)),
-    models=settings_lib.ModelsConfig(
-      models=tuple(MODELS.split(",")), recipes=tuple(RECIPES.split(","))
-    ),
-  ).validate()
+  config = config_rules.validated(
+    config_lib.StudyConfig(
+      subsets=settings_lib.SubsetsConfig(num_subsets=max(2, count // kinds)),
+      models=settings_lib.ModelsConfig(
+        models=tuple(MODELS.split(",")), recipes=tuple(RECIPES.split(","))
+      ),
+    )
+  )
   directory = directory_lib.StudyDirectory(folder)
   folder.mkdir()
   directory.config_path.write_text(config.to_json())
   directory.dataset_dir.mkdir()
   info = {"format_version": 1, "num_train": 1500, "files": {}}
   (directory.dataset_dir / "info.json").write_text(json.dumps(info))
-  units = plan.plan(config)
-  wanted = plan.wanted_outputs(config, units)
+  wanted = plan_lib.Plan.of(config).wanted
   content = b"x" * 512  # never read
   digest = files.digest_bytes(content)
   record = {
@@ -85,7 +87,7 @@ def make_study(folder: pathlib.Path, count: int) -> int:
     "resumed_after_epoch": 0,
     "seconds": {"training": 10.0, "evaluation": 1.0, "total": 12.0},
   }
-  for index, unit in enumerate(units):
+  for index, unit in enumerate(wanted):
     if index % 10 == 9:
       continue
     run = directory.run_dir(unit)
@@ -100,7 +102,7 @@ def make_study(folder: pathlib.Path, count: int) -> int:
       }
     text = json.dumps(record | {"unit": unit.name, "outputs": outputs})
     (run / "run.json").write_text(text)
-  return len(units)
+  return len(wanted)
 
 
 def measure(arguments: list[str]) -> tuple[float, float, str]:

@@ -21,6 +21,7 @@ import time
 
 import pairing
 
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import settings as settings_lib
 
 FOLDER = pathlib.Path(__file__).resolve().parent
@@ -65,12 +66,14 @@ def contend(arguments: argparse.Namespace) -> None:
       np.savez(pathlib.Path(folder, "random.npz"), **parts)
       dataset = f"npz:{folder}/random.npz"
     proxies = (arguments.proxy,) if arguments.proxy else ()
-    config = config_lib.StudyConfig(
-      data=settings_lib.DataConfig(dataset=dataset, find_duplicates="off"),
-      training=settings_lib.TrainingConfig(epochs=arguments.epochs),
-      subsets=settings_lib.SubsetsConfig(num_subsets=10_000),
-      proxies=settings_lib.ProxiesConfig(proxies=proxies, proxy_runs=10_000),
-    ).validate()
+    config = config_rules.validated(
+      config_lib.StudyConfig(
+        data=settings_lib.DataConfig(dataset=dataset, find_duplicates="off"),
+        training=settings_lib.TrainingConfig(epochs=arguments.epochs),
+        subsets=settings_lib.SubsetsConfig(num_subsets=10_000),
+        proxies=settings_lib.ProxiesConfig(proxies=proxies, proxy_runs=10_000),
+      )
+    )
     directory = directory_lib.StudyDirectory(f"{folder}/study")
     data = load.load(config.data, 0)
     writer.write_dataset(data, config, directory)

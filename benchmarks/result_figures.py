@@ -19,6 +19,7 @@ import numpy as np
 
 from memo_tf.estimators import reliability
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import subsets
 from memo_tf.scoring import groups
 from memo_tf.scoring import study
@@ -103,7 +104,7 @@ def main() -> None:
   arguments = parser.parse_args()
   directory = directory_lib.StudyDirectory(arguments.experiment_dir)
   config = config_lib.from_json(directory.config_path.read_text())
-  results = study.score_study(directory, config)
+  results = study.score_study(directory, plan_lib.Plan.of(config))
   images = np.load(directory.dataset_dir / "images.npy", allow_pickle=False)
   folder = pathlib.Path(arguments.output_dir)
   folder.mkdir(parents=True, exist_ok=True)

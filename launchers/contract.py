@@ -26,7 +26,7 @@ from memo_tf.cli import flags as flags_lib
 from memo_tf.cli import program as program_lib
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
-from memo_tf.experiment import plan
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import conductor
 from memo_tf.running import planning
@@ -41,31 +41,27 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Study:
+class OpenStudy:
   """A study as a launcher finds it.
 
   Attributes:
-    config: of the directory.
+    plan: of this launch; scores and page follow if it is of the whole study.
     directory: where it lies, by an absolute path.
-    wanted: the outputs that are wanted of each unit.
-    found: what of them is done, pending, damaged.
-    is_whole: whether scores and page follow; not if `--work_units` chose some.
+    found: what of the plan is done, pending, damaged.
   """
 
-  config: config_lib.StudyConfig
+  plan: plan_lib.Plan
   directory: directory_lib.StudyDirectory
-  wanted: dict[work_units.WorkUnit, frozenset[str]]
   found: survey_lib.Survey
-  is_whole: bool
 
   def is_done(self, unit: work_units.WorkUnit) -> bool:
     """Whether the directory has all of a unit now."""
     state = self.directory.run_state(unit, check_digests=False)
-    return not state.problem and state.has(self.wanted[unit])
+    return not state.problem and state.has(self.plan.wanted[unit])
 
   def pending(self) -> list[work_units.WorkUnit]:
     """What is not done now, in the order of the plan."""
-    return [unit for unit in self.wanted if not self.is_done(unit)]
+    return [unit for unit in self.plan.wanted if not self.is_done(unit)]
 
 
 def define_flags(values: flags.FlagValues, program: str) -> None:
@@ -105,7 +101,7 @@ def open_study(
   config: config_lib.StudyConfig,
   directory: directory_lib.StudyDirectory,
   only: list[work_units.WorkUnit],
-) -> Study:
+) -> OpenStudy:
   """Prepares a study's directory, moves damaged runs aside, looks what is done.
 
   Raises:
@@ -113,8 +109,11 @@ def open_study(
     StudyError, OSError: if the directory cannot be used.
   """
   config = opening.recorded_config(directory, config)
-  wanted = _wanted(config, only)
+  plan = plan_lib.Plan.of(config).selected(only)
   opening.open_directory(directory)
+  if opening.is_old(directory):
+    pending = survey_lib.survey(directory, plan.wanted).pending
+    opening.check_extensible(directory, pending)
   # Data are prepared by one process, whatever a run's steps are spread over.
   alone = dataclasses.replace(
     config,
@@ -128,46 +127,38 @@ def open_study(
   with worker_pool.WorkerPool(1, setup, threads=threads, log_path=log) as pool:
     what = f"Preparing the data set {config.data.dataset}"
     waited = progress_lib.Waiting(what, log, say)
-    preparation.prepare(directory, config, pool, waited)
-  found = survey_lib.survey(directory, wanted)
+    preparation.prepare(directory, plan, pool, waited)
+  found = survey_lib.survey(directory, plan.wanted)
   for unit, problem in found.damaged.items():
     place = directory.move_aside(unit)
     say(f"{unit.name} is damaged: {problem}. Moved to {place}; run again.")
-  planning.check_requirements(directory, found.pending, config)
-  return Study(
-    config=config,
-    directory=directory,
-    wanted=wanted,
-    found=found,
-    is_whole=not only,
-  )
+  planning.check_requirements(directory, plan, found.pending)
+  return OpenStudy(plan=plan, directory=directory, found=found)
 
 
 def look_at_study(
   config: config_lib.StudyConfig,
   directory: directory_lib.StudyDirectory,
   only: list[work_units.WorkUnit],
-) -> Study:
+) -> OpenStudy:
   """What `open_study` would find; writes nothing. For `--dry_run`."""
   config = opening.recorded_config(directory, config)
-  wanted = _wanted(config, only)
-  return Study(
-    config=config,
+  plan = plan_lib.Plan.of(config).selected(only)
+  return OpenStudy(
+    plan=plan,
     directory=directory,
-    wanted=wanted,
-    found=survey_lib.survey(directory, wanted),
-    is_whole=not only,
+    found=survey_lib.survey(directory, plan.wanted),
   )
 
 
-def finish(study: Study, failures: dict[str, str]) -> int:
+def finish(study: OpenStudy, failures: dict[str, str]) -> int:
   """Scores and writes the page, if the study is whole; returns the exit code."""
-  if study.is_whole:
-    conductor.score_and_show(study.directory, study.config, failures)
+  if study.plan.is_whole:
+    conductor.score_and_show(study.directory, study.plan, failures)
   if failures:
     say(failure_table(failures))
     say(
-      f"{len(failures)} of {len(study.wanted)} runs failed; logs and tracebacks "
+      f"{len(failures)} of {len(study.plan.wanted)} runs failed; logs and tracebacks "
       f"are under {study.directory.root / 'work'}. The same command tries them "
       "again."
     )
@@ -183,7 +174,7 @@ def failure_table(failures: dict[str, str]) -> str:
 
 
 def print_waves(
-  study: Study, waves: list[list[tasks_lib.Task]], workers: int
+  study: OpenStudy, waves: list[list[tasks_lib.Task]], workers: int
 ) -> None:
   """Prints the tasks of a dry run, and the command of the first."""
   for number, wave in enumerate(waves):
@@ -252,7 +243,7 @@ def answer(program: str, body: Callable, values: flags.FlagValues) -> int:
     return body(values, config, directory_lib.StudyDirectory(root), only)
   except ValueError as error:  # UsageError is one
     say(f"{program}: {error}")
-    return program.WRONG_USE
+    return program_lib.WRONG_USE
   except errors.StudyError as error:
     say(f"{program}: {error}")
     return program_lib.FAILED
@@ -270,7 +261,7 @@ def answer(program: str, body: Callable, values: flags.FlagValues) -> int:
       "goes on."
     )
     interrupted = signalled.args[0] == signal.SIGINT
-    return program.INTERRUPTED if interrupted else program.TERMINATED
+    return program_lib.INTERRUPTED if interrupted else program_lib.TERMINATED
 
 
 class _Signalled(BaseException):
@@ -282,11 +273,3 @@ def _on_signal(number, frame):
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   signal.signal(signal.SIGTERM, signal.SIG_IGN)
   raise _Signalled(number)
-
-
-def _wanted(config, only):
-  planned = plan.plan(config)
-  wanted = plan.wanted_outputs(config, planned)
-  if only:
-    wanted = {unit: wanted[unit] for unit in planning.selected(only, planned)}
-  return wanted

@@ -8,8 +8,7 @@ import re
 
 from launchers import contract
 from launchers import tasks as tasks_lib
-from memo_tf.experiment import plan
-from memo_tf.experiment import settings as settings_lib
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 
@@ -25,7 +24,7 @@ class Ledger:
     retries: how often what a dead task left is sent again.
   """
 
-  def __init__(self, study: contract.Study, retries: int):
+  def __init__(self, study: contract.OpenStudy, retries: int):
     self.failures: dict[str, str] = {}
     self._study, self._retries = study, retries
     self._before: dict[str, int] = {}
@@ -37,8 +36,7 @@ class Ledger:
 
   def runnable(self, task: tasks_lib.Task) -> tasks_lib.Task | None:
     """The task without units whose teachers failed; None if none is left."""
-    training = self._study.config.training
-    units = without_broken(task.units, training, self.failures)
+    units = without_broken(task.units, self._study.plan, self.failures)
     return dataclasses.replace(task, units=tuple(units)) if units else None
 
   def sent(self, task: tasks_lib.Task) -> None:
@@ -128,19 +126,19 @@ def own_failures(
 
 def without_broken(
   units: Iterable[work_units.WorkUnit],
-  training: settings_lib.TrainingConfig,
+  plan: plan_lib.Plan,
   failures: dict[str, str],
 ) -> list[work_units.WorkUnit]:
   """The units of which nothing that they require failed.
 
   Args:
     units: to choose from.
-    training: says what requires what.
+    plan: of the study.
     failures: by unit name; is given the others too, with why.
   """
   found = []
   for unit in units:
-    needed = plan.requires(unit, training)
+    needed = plan.requires(unit)
     broken = [n.name for n in needed if n.name in failures]
     if broken:
       failures[unit.name] = f"what it requires failed: {broken[0]}"

@@ -77,15 +77,15 @@ def _run(values, study, asked, processes, slots) -> dict[str, str]:
   """Runs the pending units, wave by wave; returns {unit name: error}."""
   waves = tasks_lib.split(
     study.found.pending,
-    study.config.training,
+    study.plan,
     units_per_task=values.units_per_task,
     slots=slots,
   )
   ledger = ledger_lib.Ledger(study, values.task_retries)
-  workers = tasks_lib.workers_of(asked, study.config.running)
+  workers = tasks_lib.workers_of(asked, study.plan.config.running)
   watch = watch_lib.Watch(study, slots * workers)
   contract.say(
-    f"{len(study.wanted)} runs: {len(study.found.done)} done, "
+    f"{len(study.plan.wanted)} runs: {len(study.found.done)} done, "
     f"{len(study.found.pending)} to run in {sum(map(len, waves))} tasks, "
     f"{slots} at a time."
   )
@@ -163,23 +163,23 @@ def _dry_run(values, config, directory, only, asked, processes) -> int:
       ray.shutdown()
   waves = tasks_lib.split(
     study.found.pending,
-    study.config.training,
+    study.plan,
     units_per_task=values.units_per_task,
     slots=slots,
   )
-  workers = tasks_lib.workers_of(asked, study.config.running)
+  workers = tasks_lib.workers_of(asked, study.plan.config.running)
   each = f"{asked.cpus} CPU, {asked.gpus:g} GPU"
   if processes > 1:
     each = f"{processes} processes of {each}"
   print(
     f"Ray at {values.ray_address}: {len(study.found.pending)} of "
-    f"{len(study.wanted)} runs in {sum(map(len, waves))} tasks; each {each}"
+    f"{len(study.plan.wanted)} runs in {sum(map(len, waves))} tasks; each {each}"
     + (f"; {slots} fit at a time." if slots else ".")
   )
   contract.print_waves(study, waves, workers)
   known = time_left.seconds_a_run(study.found.done)
   left = time_left.remaining_seconds(
-    study.found.pending, known, max(slots * workers, 1)
+    study.plan, study.found.pending, known, max(slots * workers, 1)
   )
   if left is not None and slots:
     print(f"About {time_left.duration(left)}, from finished runs.")

@@ -142,7 +142,7 @@ def _send(values, study, pending, asked, *, sent_before: int) -> None:
       subprocess.run(["scancel", *jobs], check=False)
     raise
   contract.say(
-    f"{len(study.wanted)} runs: {len(pending)} sent in "
+    f"{len(study.plan.wanted)} runs: {len(pending)} sent in "
     f"{sum(array.tasks for array in arrays)} tasks (jobs "
     f"{' '.join(jobs[:-1])}), and job {jobs[-1]}, which scores. Logs and "
     f"scripts: {folder}"
@@ -160,7 +160,7 @@ def _last_job(values, config, directory, only, asked) -> int:
   )
   rest = ledger_lib.without_broken(
     [unit for unit in study.found.pending if unit.name not in failures],
-    study.config.training,
+    study.plan,
     failures,
   )
   sent_before = values.sent_before
@@ -216,7 +216,7 @@ def _dry_run(values, study, asked) -> int:
     values, study, study.found.pending, asked, folder
   )
   print(
-    f"Slurm: {len(study.found.pending)} of {len(study.wanted)} runs in "
+    f"Slurm: {len(study.found.pending)} of {len(study.plan.wanted)} runs in "
     f"{sum(array.tasks for array in arrays)} tasks of {asked.cpus} CPU, "
     f"{asked.gpus:g} GPU."
   )

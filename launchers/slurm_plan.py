@@ -55,10 +55,10 @@ def arrays_of(values, study, pending, asked, folder) -> list[Array]:
   """The arrays of pending units, in the order in which they are sent."""
   waves = tasks_lib.split(
     pending,
-    study.config.training,
+    study.plan,
     units_per_task=values.units_per_task or UNITS_PER_TASK,
   )
-  workers = tasks_lib.workers_of(asked, study.config.running)
+  workers = tasks_lib.workers_of(asked, study.plan.config.running)
   root = str(study.directory.root)
   found = []
   for wave, tasks in enumerate(waves):
@@ -123,7 +123,9 @@ def commands(values, study, arrays, asked, last_script, jobs):
 def last_script(values, study, folder, sent_before):
   """Path and text of the last job's script."""
   root = str(study.directory.root)
-  only = [] if study.is_whole else [unit.name for unit in study.wanted]
+  only = (
+    [] if study.plan.is_whole else [unit.name for unit in study.plan.wanted]
+  )
   arguments = [
     "-m",
     PROGRAM,

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import dataclasses
 import math
 
-from memo_tf.experiment import plan
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 
@@ -113,7 +113,7 @@ def fitting(asked: Resources, cpus: float, gpus: float) -> int:
 
 def split(
   pending: list[work_units.WorkUnit],
-  training: settings_lib.TrainingConfig,
+  plan: plan_lib.Plan,
   *,
   units_per_task: int,
   slots: int = 0,
@@ -122,7 +122,7 @@ def split(
 
   Args:
     pending: in the order of the plan, costliest first.
-    training: says what requires what.
+    plan: of the study.
     units_per_task: at most so many; 0: so that each group of a wave gives each
       of the slots one task, which starts as seldom as it can and ends together.
     slots: tasks that run at a time; used where `units_per_task` is 0.
@@ -135,7 +135,7 @@ def split(
   """
   check_units_per_task(units_per_task)
   found, waves = 0, []
-  for wave in plan.waves(pending, training):
+  for wave in plan.waves(pending):
     groups: dict[tuple[str, str], list[work_units.WorkUnit]] = {}
     for unit in wave:
       groups.setdefault((unit.model, unit.recipe), []).append(unit)

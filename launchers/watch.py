@@ -19,11 +19,11 @@ class Watch:
     slots: runs at a time.
   """
 
-  def __init__(self, study: contract.Study, slots: int):
+  def __init__(self, study: contract.OpenStudy, slots: int):
     known = time_left.seconds_a_run(study.found.done)
     self._study = study
     self._progress = progress_lib.Progress(
-      study.found.pending, known, max(slots, 1)
+      study.plan, study.found.pending, known, max(slots, 1)
     )
     self._left = set(study.found.pending)
     self._next = 0.0
@@ -43,7 +43,7 @@ class Watch:
         if unit not in self._left:
           continue
         state = self._study.directory.run_state(unit, check_digests=False)
-        if state.has(self._study.wanted[unit]):
+        if state.record and state.has(self._study.plan.wanted[unit]):
           self._left.discard(unit)
           self._progress.done(unit, state.record["seconds"]["total"])
         else:

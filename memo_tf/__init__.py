@@ -17,18 +17,20 @@ if sys.version_info < (3, 11):  # noqa: UP036 (one clear line for old ones)
 
 _SUBMODULES = (
   "analysis",
+  "cli",
   "data",
   "distillation",
   "estimators",
   "experiment",
   "exporting",
+  "findings",
   "interchange",
   "models",
   "proxies",
   "report",
   "running",
   "scoring",
-  "size_study",
+  "store",
   "training",
 )
 

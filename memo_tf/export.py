@@ -19,7 +19,7 @@ from absl import logging
 
 from memo_tf.cli import flags as flags_lib
 from memo_tf.experiment import errors
-from memo_tf.experiment import plan
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import planning
 from memo_tf.running import worker_pool
@@ -64,7 +64,8 @@ def export(
     OSError: if something cannot be written.
   """
   config = opening.recorded_config(directory)
-  if unit not in set(plan.plan(config)):
+  plan = plan_lib.Plan.of(config)
+  if unit not in plan.wanted:
     raise errors.UsageError(
       "--unit takes a unit of this study: its models, recipes, subset families, "
       f"and an index below --num_subsets. Received: {unit.name}"
@@ -84,7 +85,7 @@ def export(
     )
   if not state.has(frozenset({_WEIGHTS})):
     print(f"The weights of {unit.name} were not kept: training it again.")
-    _train_again(directory, config, unit)
+    _train_again(directory, plan, unit)
     state = directory.run_state(unit, check_digests=True)
   # Only now, so that --help and wrong use are answered at once.
   from memo_tf.exporting import export_run
@@ -103,15 +104,17 @@ def export(
   )
 
 
-def _train_again(directory, config, unit) -> None:
+def _train_again(directory, plan, unit) -> None:
   """Has a worker repeat the run, and what it requires, to keep the weights."""
   missing = [unit]
-  for needed in plan.requires(unit, config.training):
+  for needed in plan.requires(unit):
     if not directory.run_state(needed, check_digests=True).has(
       frozenset({_WEIGHTS})
     ):
       missing.append(needed)
-  planning.check_requirements(directory, missing, config)
+  opening.check_extensible(directory, missing)
+  planning.check_requirements(directory, plan, missing)
+  config = plan.config
   setup = {"config": config.to_json(), "experiment_dir": str(directory.root)}
   with worker_pool.WorkerPool(
     1,
@@ -119,7 +122,7 @@ def _train_again(directory, config, unit) -> None:
     threads=config.running.threads_per_unit,
     log_path=directory.root / "work" / "workers.log",
   ) as pool:
-    for wave in plan.waves(missing, config.training):
+    for wave in plan.waves(missing):
       tasks = [
         {
           "task": "run",

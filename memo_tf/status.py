@@ -18,7 +18,7 @@ from absl import flags
 
 from memo_tf.cli import flags as flags_lib
 from memo_tf.experiment import errors
-from memo_tf.experiment import plan
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import worker_pool
 from memo_tf.store import checkup
@@ -49,15 +49,14 @@ def status(
     StudyError: if there is no study, or its config cannot be read.
   """
   config = opening.recorded_config(directory)
+  plan = plan_lib.Plan.of(config)
   found_wrong: list[checkup.Finding] = []
   moved = []
   if check:
-    found_wrong = list(checkup.findings(directory, config))
+    found_wrong = list(checkup.findings(directory, plan))
     if repair:
       moved = checkup.repair(directory, found_wrong)
-  units = plan.plan(config)
-  wanted = plan.wanted_outputs(config, units)
-  found = survey_lib.survey(directory, wanted)
+  found = survey_lib.survey(directory, plan.wanted)
   workers = worker_pool.number_of_workers(config.running)
   known = time_left.seconds_a_run(found.done)
   failed = _failed(directory, found.pending)
@@ -69,18 +68,18 @@ def status(
   )
   total, done, pending, damaged, broken = (
     collections.Counter(unit.group for unit in part)
-    for part in (units, found.done, found.pending, found.damaged, failed)
+    for part in (plan.wanted, found.done, found.pending, found.damaged, failed)
   )
   for group in total:
     seconds = f"{known[group]:8.2f}" if group in known else ""
     print(
-      f"{'/'.join(group):44} {total[group]:6} {done[group]:6} "
+      f"{group.name:44} {total[group]:6} {done[group]:6} "
       f"{pending[group]:8} {damaged[group]:8} {broken[group]:7} {seconds}"
     )
   more = time_left.seconds_beside(
-    config, found.pending, time_left.seconds_of_recording(found.done)
+    plan, found.pending, time_left.seconds_of_recording(found.done)
   )
-  left = time_left.remaining_seconds(pending, known, workers, more)
+  left = time_left.remaining_seconds(plan, pending, known, workers, more)
   if not found.pending:
     print("All done.")
   elif left is None:

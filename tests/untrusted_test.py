@@ -14,13 +14,11 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from memo_tf.cli import flags
 from memo_tf.data.sources import labels
 from memo_tf.data.sources import npz
-from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
-from memo_tf.experiment import flagfile
 from memo_tf.experiment import model_names
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import recipes
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets
@@ -85,7 +83,7 @@ class NamesTest(parameterized.TestCase):
     ("eurosat/rgb:2.0.0", True),
   )
   def test_data_set_names(self, name, is_name):
-    self.assertEqual(config_lib.is_dataset_name(name), is_name)
+    self.assertEqual(settings_lib.is_dataset_name(name), is_name)
 
 
 class RecordsTest(parameterized.TestCase):
@@ -111,6 +109,8 @@ class RecordsTest(parameterized.TestCase):
 
   @parameterized.parameters(
     '{"format_version": 1, "recipe": {"epochs": "many"}}',
+    '{"format_version": 2, "training": {"epochs": "many"}}',
+    '{"format_version": 2, "training": 3}',
     '{"format_version": 1, "models": {"models": 3}}',
     '{"format_version": 1, "models": {"models": [["a"]]}}',
     '{"format_version": 1, "running": {"seed": null}}',
@@ -150,7 +150,7 @@ class RecordsTest(parameterized.TestCase):
 
     digests = {"format_version": 1, "files": {name: entry}}
     (self.directory.root / checkup.DIGESTS).write_text(json.dumps(digests))
-    found = checkup.findings(self.directory, self.config)
+    found = checkup.findings(self.directory, plan_lib.Plan.of(self.config))
     self.assertIn(checkup.DIGESTS, [finding.path for finding in found])
 
   def test_a_table_with_other_columns_is_a_damaged_run(self):
@@ -209,7 +209,10 @@ class PickleTest(parameterized.TestCase):
 
     with self.assertRaises(errors.StudyError):
       predictions.stack_runs(directory, [made_up.unit(0)])
-    found = [f.path for f in checkup.findings(directory, made_up.config())]
+    found = [
+      f.path
+      for f in checkup.findings(directory, plan_lib.Plan.of(made_up.config()))
+    ]
     self.assertEqual(found, ["subsets/r0.70.npy"])
 
 
@@ -250,28 +253,6 @@ class PageTest(absltest.TestCase):
     texts = "".join(tree.itertext())
     self.assertIn(name, texts)
     self.assertEmpty([e for e in tree.iter() if e.tag.endswith("script")])
-
-
-class FlagfileTest(parameterized.TestCase):
-  def test_a_study_s_flags_name_no_other_file(self):
-    path = pathlib.Path(self.create_tempdir().full_path) / "resolved.flags"
-    text = flagfile.resolved_flags(made_up.config())
-    path.write_text(text)
-    self.assertEqual(
-      flags.config_from_flagfile(path).recipe, made_up.config().recipe
-    )
-
-    path.write_text(text + "--flagfile=/etc/passwd\n")
-    with self.assertRaisesRegex(errors.UsageError, "another flagfile"):
-      flags.config_from_flagfile(path)
-
-  @parameterized.parameters("--no_such_flag=1", "--models=../x", "word", "\0")
-  def test_nonsense_is_refused(self, line):
-    path = pathlib.Path(self.create_tempdir().full_path) / "resolved.flags"
-    path.write_text(line + "\n")
-
-    with self.assertRaises(errors.UsageError):
-      flags.config_from_flagfile(path)
 
 
 if __name__ == "__main__":

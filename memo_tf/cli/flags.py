@@ -17,7 +17,7 @@ from absl import app
 from absl import flags
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import errors
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import flagfile
 
 FLAGFILE_DIR = pathlib.Path(__file__).resolve().parents[1] / "flags"
@@ -97,7 +97,7 @@ def study_config(values: flags.FlagValues) -> config_lib.StudyConfig:
       if isinstance(value, list):
         content[name] = _tuple(name, value, types_of[name])
     parts[group] = kind(**content)
-  return config_lib.StudyConfig(**parts).validate()
+  return config_rules.validated(config_lib.StudyConfig(**parts))
 
 
 def resolve_flagfiles(arguments: list[str]) -> list[str]:
@@ -127,27 +127,6 @@ def resolve_flagfiles(arguments: list[str]) -> list[str]:
     expects_name = False
     resolved.append(prefix + str(_find_flagfile(name)))
   return resolved
-
-
-def config_from_flagfile(path: pathlib.Path) -> config_lib.StudyConfig:
-  """The config of a `resolved.flags`.
-
-  Raises:
-    UsageError: if it is not one.
-  """
-  values = flags.FlagValues()
-  define_flags(values, "memo_tf.launch")
-  try:
-    # Lines only: a flagfile in a flagfile could be any file of this machine.
-    lines = [line.strip() for line in path.read_text().splitlines()]
-    lines = [line for line in lines if line and not line.startswith("#")]
-    if any(line.lstrip("-").startswith("flagfile") for line in lines):
-      raise ValueError("it names another flagfile")
-    if len(rest := values(["memo_tf.launch", *lines])) > 1:
-      raise ValueError(f"flags start with --. Received: {rest[1]!r}")
-    return study_config(values)
-  except (OSError, ValueError, flags.Error) as error:
-    raise errors.UsageError(f"{path} cannot be used: {error}") from error
 
 
 def _find_flagfile(name: str) -> pathlib.Path:

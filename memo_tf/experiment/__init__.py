@@ -1,4 +1,4 @@
-"""The record of a study: what is to be done, what is done, where it lies."""
+"""What is asked for: settings, units of work, and the plan of a study."""
 
 from memo_tf.experiment import subsets
 

@@ -13,22 +13,19 @@ a directory is opened again:
 import dataclasses
 import json
 import pathlib
-import re
 import typing
 from typing import Any
 
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 
-FORMAT_VERSION = 1
-BUNDLED_DATASETS = ("digits", "mnist5k")
-# A name as TensorFlow Datasets writes it: name/config:version.
-_DATASET = re.compile(r"[A-Za-z]\w*(/\w[\w.\-]*)?(:[\d.*]+)?|(npz|folder):.+")
+# Of a study's directory. 1: the group of training settings was named `recipe`.
+FORMAT_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StudyConfig:
-  """A whole study. Construct, then `validate()`."""
+  """What a whole study is asked to be; `config_rules.validated` checks it."""
 
   data: settings_lib.DataConfig = settings_lib.DataConfig()
   subsets: settings_lib.SubsetsConfig = settings_lib.SubsetsConfig()
@@ -50,29 +47,25 @@ class StudyConfig:
     content = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
     return json.dumps(content, indent=2) + "\n"
 
-  def validate(self) -> "StudyConfig":
-    """Returns itself, or raises a `ValueError` that names flag and value."""
-    from memo_tf.experiment import config_rules  # which imports this module
-
-    config_rules.check(self)
-    return self
-
 
 def groups() -> dict[str, type]:
   """The groups of fields: name in `StudyConfig` to dataclass."""
   return typing.get_type_hints(StudyConfig)
 
 
+def format_version(text: str) -> int:
+  """The format of a recorded config that `from_json` reads."""
+  return json.loads(text)["format_version"]
+
+
 def from_json(text: str) -> StudyConfig:
-  """Reads a recorded config; refuses one of a newer format.
+  """Reads a recorded config, of this format or an older one.
 
   Raises:
-    ValueError: if it is not a config of this format.
+    ValueError: if it is not a config, or of a newer format.
   """
   content = json.loads(text)
-  if not isinstance(content, dict) or not all(
-    isinstance(content.get(group, {}), dict) for group in groups()
-  ):
+  if not isinstance(content, dict):
     raise ValueError("it is not a config")
   version = content.pop("format_version", None)
   if not isinstance(version, int) or version > FORMAT_VERSION:
@@ -80,9 +73,13 @@ def from_json(text: str) -> StudyConfig:
       f"config.json has format_version {version}; this memo_tf reads up to "
       f"{FORMAT_VERSION}: use a newer one."
     )
+  if version < 2:
+    content["training"] = content.pop("recipe", {})
   parts = {}
   for group, kind in groups().items():
     values = content.pop(group, {})
+    if not isinstance(values, dict):
+      raise ValueError(f"config.json has no settings in {group!r}")
     known = {f.name for f in dataclasses.fields(kind)}
     if set(values) - known:
       raise ValueError(
@@ -133,11 +130,6 @@ def merge(recorded: StudyConfig, given: StudyConfig) -> StudyConfig:
       + ". Give those values, or another --experiment_dir."
     )
   return StudyConfig(**parts)
-
-
-def is_dataset_name(name: str) -> bool:
-  """Whether `--dataset` could be this: known, one's own, or TFDS's."""
-  return bool(_DATASET.fullmatch(name))
 
 
 def portable(field: dataclasses.Field, value):

@@ -1,4 +1,4 @@
-"""What can go wrong with a study, as exceptions whose message says what to do."""
+"""Exceptions of a study; their messages say what to do."""
 
 from memo_tf.experiment import work_units
 
@@ -25,8 +25,8 @@ class DamagedRunError(UnitError):
 
   def __init__(self, unit: work_units.WorkUnit, problem: str):
     super().__init__(
-      f"the run {unit.name} cannot be used: {problem}; give the launch command "
-      "again: it moves the run aside and repeats it."
+      f"the run {unit.name} cannot be used: {problem}; rerun the launch "
+      "command: it moves the run aside and repeats it."
     )
     self.unit, self.problem = unit, problem
 
@@ -37,5 +37,6 @@ def describe_os_error(error: OSError, default: str = "") -> str:
   return (
     f"{error.strerror or error}"
     + (f": {place}" if place else "")
-    + ". What is finished is kept; when this is mended, the same command goes on."
+    + ". What is finished is kept. Fix this, then rerun the same command to "
+    "resume."
   )

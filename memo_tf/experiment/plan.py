@@ -1,35 +1,156 @@
-"""Which units a study asks for, what each requires, and which outputs are wanted."""
+"""The plan of a round: which units a study asks for, and what each requires.
 
+A plan is made once per round, from the config, and handed down: what is parsed
+or derived here is derived nowhere else.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+import dataclasses
+import functools
+
+from memo_tf import proxies as proxies_lib
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import errors
 from memo_tf.experiment import model_names
-from memo_tf.experiment import recipes
-from memo_tf.experiment import settings as settings_lib
+from memo_tf.experiment import recipes as recipes_lib
+from memo_tf.experiment import run_outputs
 from memo_tf.experiment import work_units
 
+WEIGHTS = "weights.weights.h5"
 
-def plan(config: config_lib.StudyConfig) -> list[work_units.WorkUnit]:
-  """The units that a study asks for, costliest models first.
 
-  Costliest first, so that at the end no worker waits long for another's run;
-  and model by model, so that a worker traces a model once.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Plan:
+  """What a study asks for. Make it with `Plan.of`.
+
+  Attributes:
+    config: of the study, validated.
+    wanted: the planned units in order, each with the outputs that somebody
+      wants of it (done is per output). Costliest models first, so that at the
+      end no worker waits long for another's run; and model by model, so that a
+      worker traces a model once.
+    models: parsed, by name, with the models of what units require.
+    recipes: parsed, by name, with the recipes of what units require.
+    proxies: those that the study asks for, by name.
+    recorded_outputs: the output files that recording runs keep for them.
+    is_whole: whether it has all units of the study; not if some were selected.
   """
-  models = sorted(
-    config.models.models,
-    key=lambda name: (-model_names.parse(name).relative_cost, name),
-  )
-  asked = [
-    work_units.WorkUnit(model, recipe, family, index)
-    for model in models
-    for recipe in config.models.recipes
-    for family in config.family_names()
-    for index in range(config.subsets.num_subsets)
-  ]
-  units = dict.fromkeys(asked)
-  for unit in asked:
-    for needed in _closure(unit, config.training):
-      check_same_subset(unit, needed)
-      units.setdefault(needed)
-  return list(units)
+
+  config: config_lib.StudyConfig
+  wanted: Mapping[work_units.WorkUnit, frozenset[str]]
+  models: Mapping[str, model_names.ModelName]
+  recipes: Mapping[str, recipes_lib.Recipe]
+  proxies: Mapping[str, proxies_lib.Proxy]
+  recorded_outputs: frozenset[str]
+  is_whole: bool = True
+
+  @classmethod
+  def of(cls, config: config_lib.StudyConfig) -> "Plan":
+    """The plan of a whole study.
+
+    Args:
+      config: validated.
+
+    Raises:
+      ValueError: if a unit requires one that was trained on another subset.
+    """
+    recipes = _recipes(config)
+    names = {*config.models.models}
+    names |= {model for r in recipes.values() for model, _ in r.required}
+    proxies = run_outputs.chosen(config)
+    plan = cls(
+      config=config,
+      wanted={},
+      models={name: model_names.parse(name) for name in sorted(names)},
+      recipes=recipes,
+      proxies=proxies,
+      recorded_outputs=run_outputs.outputs_of_all(proxies.values()),
+    )
+    return dataclasses.replace(plan, wanted=_wanted(plan, _units(plan)))
+
+  @property
+  def units(self) -> list[work_units.WorkUnit]:
+    """The planned units, in order."""
+    return list(self.wanted)
+
+  def groups(self) -> dict[work_units.Group, list[work_units.WorkUnit]]:
+    """The planned units by group, in order."""
+    found: dict[work_units.Group, list[work_units.WorkUnit]] = {}
+    for unit in self.wanted:
+      found.setdefault(unit.group, []).append(unit)
+    return found
+
+  def selected(self, only: Iterable[work_units.WorkUnit]) -> "Plan":
+    """The plan of these units alone (`--work_units`); all of them if empty.
+
+    Raises:
+      UsageError: that names the first one that is not planned.
+    """
+    chosen = list(dict.fromkeys(only))
+    for unit in chosen:
+      if unit not in self.wanted:
+        raise errors.UsageError(
+          "--work_units takes units of this study: its models, recipes, subset "
+          f"families, and an index below --num_subsets. Received: {unit.name}"
+        )
+    if not chosen:
+      return self
+    wanted = {unit: self.wanted[unit] for unit in chosen}
+    return dataclasses.replace(self, wanted=wanted, is_whole=False)
+
+  def requires(
+    self, unit: work_units.WorkUnit
+  ) -> tuple[work_units.WorkUnit, ...]:
+    """The units that must be finished before this one, on the same subset.
+
+    Same family and same index: holding an example out of the unit then holds
+    it out of what the unit learns from as well (design rule 1).
+    """
+    return tuple(
+      work_units.WorkUnit(model, recipe, unit.subsets, unit.index)
+      for model, recipe in self.recipes[unit.recipe].required
+    )
+
+  def waves(
+    self, units: Iterable[work_units.WorkUnit]
+  ) -> list[list[work_units.WorkUnit]]:
+    """Splits units into waves: what a unit requires is in an earlier wave.
+
+    Requirements outside `units` count as met; the caller knows whether they
+    are.
+    """
+    units = list(units)
+    depth: dict[work_units.WorkUnit, int] = {}
+    members = set(units)
+
+    def level(unit: work_units.WorkUnit) -> int:
+      if unit not in depth:
+        needed = [u for u in self.requires(unit) if u in members]
+        depth[unit] = 1 + max((level(u) for u in needed), default=-1)
+      return depth[unit]
+
+    result: list[list[work_units.WorkUnit]] = []
+    for unit in units:
+      while len(result) <= level(unit):
+        result.append([])
+      result[level(unit)].append(unit)
+    return result
+
+  def does_record(self, unit: work_units.WorkUnit) -> bool:
+    """Whether a unit's run records: the first ones of each model and recipe."""
+    asked = self.config.models
+    return (
+      unit.index < self.config.proxies.proxy_runs
+      and unit.subsets == self.first_family
+      and unit.model in asked.models
+      and unit.recipe in asked.recipes
+    )
+
+  @functools.cached_property
+  def first_family(self) -> str:
+    """The subset family of `--subset_ratio`, the one whose runs record."""
+    return self.config.family_names()[0]
 
 
 def check_same_subset(
@@ -48,79 +169,73 @@ def check_same_subset(
     )
 
 
-def requires(
-  unit: work_units.WorkUnit, training: settings_lib.TrainingConfig
-) -> tuple[work_units.WorkUnit, ...]:
-  """The units that must be finished before this one, on the same subset.
+def _recipes(config: config_lib.StudyConfig) -> dict[str, recipes_lib.Recipe]:
+  """The recipes of a study and of whatever they require, by name."""
+  found: dict[str, recipes_lib.Recipe] = {}
+  names = list(config.models.recipes)
+  while names:
+    name = names.pop(0)
+    if name not in found:
+      found[name] = recipes_lib.parse(name, config.training)
+      names += [required for _, required in found[name].required]
+  return found
 
-  Same family and same index: holding an example out of the unit then holds it
-  out of what the unit learns from as well (design rule 1).
-  """
-  recipe = recipes.parse(unit.recipe, training)
-  return tuple(
-    work_units.WorkUnit(model, required, unit.subsets, unit.index)
-    for model, required in recipe.required
+
+def _units(plan: Plan) -> list[work_units.WorkUnit]:
+  """What is asked for, costliest model first, then what that requires."""
+  config = plan.config
+  models = sorted(
+    config.models.models,
+    key=lambda name: (-plan.models[name].relative_cost, name),
   )
+  asked = [
+    work_units.WorkUnit(model, recipe, family, index)
+    for model in models
+    for recipe in config.models.recipes
+    for family in config.family_names()
+    for index in range(config.subsets.num_subsets)
+  ]
+  units = dict.fromkeys(asked)
+  for unit in asked:
+    for needed in _closure(plan, unit):
+      check_same_subset(unit, needed)
+      units.setdefault(needed)
+  return list(units)
 
 
-def waves(
-  units: list[work_units.WorkUnit], training: settings_lib.TrainingConfig
-) -> list[list[work_units.WorkUnit]]:
-  """Splits units into waves: what a unit requires is in an earlier wave.
-
-  Requirements outside `units` count as met; who calls knows whether they are.
-  """
-  depth: dict[work_units.WorkUnit, int] = {}
-  members = set(units)
-
-  def level(unit: work_units.WorkUnit) -> int:
-    if unit not in depth:
-      needed = [u for u in requires(unit, training) if u in members]
-      depth[unit] = 1 + max((level(u) for u in needed), default=-1)
-    return depth[unit]
-
-  result: list[list[work_units.WorkUnit]] = []
-  for unit in units:
-    while len(result) <= level(unit):
-      result.append([])
-    result[level(unit)].append(unit)
-  return result
+def _closure(
+  plan: Plan, unit: work_units.WorkUnit
+) -> list[work_units.WorkUnit]:
+  """What a unit requires, and what that requires."""
+  found: list[work_units.WorkUnit] = []
+  for needed in plan.requires(unit):
+    found += [needed, *_closure(plan, needed)]
+  return found
 
 
-def wanted_outputs(
-  config: config_lib.StudyConfig, units: list[work_units.WorkUnit]
+def _wanted(
+  plan: Plan, units: list[work_units.WorkUnit]
 ) -> dict[work_units.WorkUnit, frozenset[str]]:
-  """Which outputs somebody wants of each unit (done is per output).
+  """Which outputs somebody wants of each unit.
 
   Predictions and history always; logits and weights if asked for; weights of
   whatever another unit requires; what proxies need of the runs that record.
   """
-  from memo_tf.experiment import run_outputs  # which imports this module
-
   always = {"predictions.parquet", "history.jsonl"}
-  if config.outputs.keep_logits:
+  if plan.config.outputs.keep_logits:
     always.add("logits.npy")
-  if config.outputs.keep_weights:
-    always.add("weights.weights.h5")
+  if plan.config.outputs.keep_weights:
+    always.add(WEIGHTS)
   # A few sets for all units: there may be many.
-  usual, weights = frozenset(always), frozenset({"weights.weights.h5"})
-  recorded = usual | run_outputs.outputs(config)
+  usual, weights = frozenset(always), frozenset({WEIGHTS})
+  recorded = usual | plan.recorded_outputs
   wanted = dict.fromkeys(units, usual)
   for unit in units if recorded != usual else ():
-    if run_outputs.does_record(config, unit):
+    if plan.does_record(unit):
       wanted[unit] = recorded
   with_weights = {usual: usual | weights, recorded: recorded | weights}
   for unit in units:
-    for needed in requires(unit, config.training):
+    for needed in plan.requires(unit):
       if needed in wanted:
         wanted[needed] = with_weights.get(wanted[needed], wanted[needed])
   return wanted
-
-
-def _closure(
-  unit: work_units.WorkUnit, training: settings_lib.TrainingConfig
-) -> list[work_units.WorkUnit]:
-  found: list[work_units.WorkUnit] = []
-  for needed in requires(unit, training):
-    found += [needed, *_closure(needed, training)]
-  return found

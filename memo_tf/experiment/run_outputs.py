@@ -15,11 +15,12 @@ values only: the representations of one run can be gigabytes. Records that are
 the predictions of a study's runs cost nothing more.
 """
 
+from collections.abc import Iterable
+
 from memo_tf import proxies
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import work_units
+from memo_tf.experiment import settings as settings_lib
 
-ALL = "all"
 _DYNAMICS = (
   "label_prob",
   "max_prob",
@@ -55,11 +56,6 @@ FROM_PREDICTIONS = frozenset(
 )
 
 
-def known_names() -> list[str]:
-  """What `--proxies` may name."""
-  return [ALL, *proxies.PROXIES]
-
-
 def chosen(config: config_lib.StudyConfig) -> dict[str, proxies.Proxy]:
   """The proxies that a study asks for, by name, in the table's order.
 
@@ -71,7 +67,9 @@ def chosen(config: config_lib.StudyConfig) -> dict[str, proxies.Proxy]:
   formulas = proxies.settings.parse(settings.proxy_settings)
   found = {}
   for name, proxy in proxies.PROXIES.items():
-    if name not in asked and not (ALL in asked and _can_have(config, proxy)):
+    if name not in asked and not (
+      settings_lib.ALL in asked and _can_have(config, proxy)
+    ):
       continue
     if settings.proxy_dynamics != "paper" and _has_dynamics(proxy):
       proxy = proxy.from_source(settings.proxy_dynamics)
@@ -86,7 +84,12 @@ def is_computed_in_run(proxy: proxies.Proxy) -> bool:
 
 def outputs(config: config_lib.StudyConfig) -> frozenset[str]:
   """The output files that the recording runs of a study keep."""
-  return frozenset().union(*map(outputs_of, chosen(config).values()))
+  return outputs_of_all(chosen(config).values())
+
+
+def outputs_of_all(asked: Iterable[proxies.Proxy]) -> frozenset[str]:
+  """The output files that some proxies are made from."""
+  return frozenset().union(*map(outputs_of, asked))
 
 
 def outputs_of(proxy: proxies.Proxy) -> frozenset[str]:
@@ -97,28 +100,31 @@ def outputs_of(proxy: proxies.Proxy) -> frozenset[str]:
 
 
 def check_subset_sizes(
-  config: config_lib.StudyConfig, size: int, held_out: int
+  config: config_lib.StudyConfig,
+  asked: Iterable[proxies.Proxy],
+  size: int,
+  held_out: int,
 ) -> None:
   """Raises a `ValueError` if subsets do not fit the proxies.
 
   Args:
     config: of the study.
+    asked: the proxies that it asks for.
     size: of the smallest subset, whose neighbours are looked at.
     held_out: how many examples the largest subset of those that record holds
       out: a second training takes a batch of them.
   """
+  asked = list(asked)
   batch = config.training.batch_size
-  if held_out < batch and "second_split.npz" in outputs(config):
+  if held_out < batch and "second_split.npz" in outputs_of_all(asked):
     raise ValueError(
       "second_split_forgetting trains on the examples held out of a subset, of "
-      f"which there must be a batch or more, {batch}; here there are {held_out}."
-      " Name other --proxies, or give a smaller --batch_size. Received: "
-      f"--batch_size={batch}"
+      f"which there must be a batch or more, {batch}; here there are "
+      f"{held_out}. Name other --proxies, or give a smaller --batch_size. "
+      f"Received: --batch_size={batch}"
     )
   neighbours = config.proxies.probe_neighbours
-  if neighbours >= size and any(
-    is_computed_in_run(proxy) for proxy in chosen(config).values()
-  ):
+  if neighbours >= size and any(is_computed_in_run(proxy) for proxy in asked):
     raise ValueError(
       f"--probe_neighbours must be below the size of a subset, {size}. "
       f"Received: --probe_neighbours={neighbours}"
@@ -133,27 +139,18 @@ def is_recorded(output: str) -> bool:
   )
 
 
-def does_record(
-  config: config_lib.StudyConfig, unit: work_units.WorkUnit
-) -> bool:
-  """Whether a unit's run records: the first ones of each model and recipe."""
-  return (
-    unit.index < config.proxies.proxy_runs
-    and unit.subsets == config.family_names()[0]
-    and unit.model in config.models.models
-    and unit.recipe in config.models.recipes
-  )
-
-
 def estimated_bytes(
-  config: config_lib.StudyConfig, num_train: int, num_classes: int
+  config: config_lib.StudyConfig,
+  recorded: frozenset[str],
+  num_train: int,
+  num_classes: int,
 ) -> int:
-  """What the records of one run take on disk."""
+  """The bytes that the output files `recorded` of one run take on disk."""
   epochs = config.training.epochs
   count = len(recorded_epochs(epochs, config.proxies.record_epochs))
   checkpoints = min(epochs, config.proxies.record_checkpoints)
   total = 0
-  for output in outputs(config):
+  for output in recorded:
     if output.endswith("dynamics.npz"):
       total += 4 * len(_DYNAMICS) * count * num_train
     elif output == "probabilities.npz":

@@ -6,7 +6,9 @@ from memo_tf.experiment import run_outputs
 from memo_tf.experiment import settings as settings_lib
 
 
-def is_streamed(config: settings_lib.RunningConfig, decoded_bytes: int) -> bool:
+def is_streamed(
+  config: settings_lib.RunningConfig, decoded_bytes: float
+) -> bool:
   """Whether images that would take so many bytes stay on disk."""
   if config.storage == "auto":
     return decoded_bytes > config.memory_budget_gb * 1e9
@@ -30,7 +32,7 @@ def check_storage(config: config_lib.StudyConfig, size: int) -> None:
     )
   if config.outputs.materialize_subsets and is_streamed(config.running, size):
     raise errors.UsageError(
-      "--materialize_subsets is for data in memory: of those that are streamed a "
+      "--materialize_subsets is for data in memory: of streamed data, a "
       f"subset is read without the rest. These take {size / 1e9:.1f} GB "
       f"(--memory_budget_gb={config.running.memory_budget_gb:g}). Received: "
       "--materialize_subsets"

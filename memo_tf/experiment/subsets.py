@@ -176,7 +176,8 @@ def in_masks(
     )
   if scheme not in SCHEMES:
     raise ValueError(
-      f"`subset_scheme` must be one of {', '.join(SCHEMES)}. Received: {scheme!r}"
+      f"`subset_scheme` must be one of {', '.join(SCHEMES)}. "
+      f"Received: {scheme!r}"
     )
   if num_subsets < 1:
     raise ValueError(

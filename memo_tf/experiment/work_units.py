@@ -3,14 +3,27 @@
     cifar_resnet-20 / one_hot / r0.70 / 00007
     model             recipe    subsets index
 
-The name is the unit's folder. `plan` lists the units of a study and `waves`
-puts those that others require first.
+The name is the unit's folder. `experiment.plan` lists the units of a study.
 """
 
 import dataclasses
 import re
+from typing import NamedTuple
 
 _PART = r"[A-Za-z0-9][A-Za-z0-9_.\-]*"
+
+
+class Group(NamedTuple):
+  """The runs of one score: those that differ in the index m only."""
+
+  model: str
+  recipe: str
+  subsets: str
+
+  @property
+  def name(self) -> str:
+    """As in `cifar_resnet-20/one_hot/r0.70`."""
+    return "/".join(self)
 
 
 @dataclasses.dataclass(frozen=True, order=True, slots=True)
@@ -32,15 +45,17 @@ class WorkUnit:
     return f"{self.index:05d}"
 
   @property
-  def group(self) -> tuple[str, str, str]:
-    """(model, recipe, subsets): what the runs of one score share."""
-    return (self.model, self.recipe, self.subsets)
+  def group(self) -> Group:
+    """What the unit's run is scored with."""
+    return Group(self.model, self.recipe, self.subsets)
 
 
 def parse_unit(name: str) -> WorkUnit:
   """The unit of a name, or a `ValueError` that says the form."""
   match = re.fullmatch(rf"({_PART})/({_PART})/({_PART})/([0-9]{{5,9}})", name)
-  unit = WorkUnit(*match.groups()[:3], int(match[4])) if match else None
+  unit = (
+    WorkUnit(match[1], match[2], match[3], int(match[4])) if match else None
+  )
   if unit is None or unit.name != name:
     raise ValueError(
       "A unit of work is named MODEL/RECIPE/SUBSETS/INDEX with five digits, as "

@@ -1,1 +1,11 @@
-"""TODO."""
+"""What the scores of a study say: over sizes, and of proxies.
+
+One module per question. Imports no TensorFlow.
+"""
+
+from memo_tf.findings.proxies import compare_study
+from memo_tf.findings.proxies import RecipeFindings
+from memo_tf.findings.sizes import SizeStudy
+from memo_tf.findings.sizes import study_sizes
+
+__all__ = ["RecipeFindings", "SizeStudy", "compare_study", "study_sizes"]

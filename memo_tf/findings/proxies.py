@@ -4,8 +4,9 @@
                                   shape_agreement,verdicts}.{parquet,csv}
 
 One comparison a ladder of sizes (`ModelName.ladder`) and recipe, from small to
-large. What is drawn again, for intervals: blocks of subset runs for memorization,
-the same draws at every size, and recording runs for proxies. Imports no TensorFlow.
+large. For intervals, blocks of subset runs are resampled for memorization, with
+the same draws at every size, and recording runs for proxies. Imports no
+TensorFlow.
 """
 
 from collections.abc import Callable
@@ -22,8 +23,7 @@ from memo_tf.analysis.proxies import tables as tables_lib
 from memo_tf.analysis.trajectories import classify as classify_lib
 from memo_tf.estimators import in_out
 from memo_tf.estimators import resampling
-from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import model_names
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.findings import proxy_values
@@ -35,7 +35,7 @@ NUM_RESAMPLES = 200
 # Each holds the replicates of a proxy: 80 MB a size for 50,000 images.
 MAX_THREADS = 4
 # Proxies that are means of an outcome over the runs that held an example out.
-_HELD_OUT = {"cscore": "correct", "self_confidence": "label_prob"}
+_HELD_OUT = {"cscore": "correctness", "self_confidence": "label_probability"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class RecipeFindings:
 
 def compare_study(
   directory: directory_lib.StudyDirectory,
-  config: config_lib.StudyConfig,
+  plan: plan_lib.Plan,
   results: list[groups_lib.GroupScores],
   *,
   classify: Callable[[np.ndarray], np.ndarray] | None = None,
@@ -72,7 +72,7 @@ def compare_study(
 
   Args:
     directory: of the study.
-    config: of the study.
+    plan: of the study.
     results: `scoring.score_study`, smallest model first.
     classify: from trajectories `[S, N]` to shape classes `[N]`; None: by
       `--trajectory_rule` and `--min_change`.
@@ -82,17 +82,18 @@ def compare_study(
 
   Raises:
     StudyError: if a run's records are damaged.
-    UsageError: if a file of one's own proxies is wrong.
+    UsageError: if a file of custom proxies is wrong.
   """
-  groups = proxy_values.proxies_of_study(directory, config, results)
+  groups = proxy_values.proxies_of_study(directory, plan, results)
   ladders: dict[tuple[str, str], list[proxy_values.ProxyGroup]] = {}
   for group in groups:
     model, recipe, _ = group.result.group
-    key = (model_names.parse(model).ladder, recipe)
+    key = (plan.models[model].ladder, recipe)
     ladders.setdefault(key, []).append(group)
   found = []
   for key, members in ladders.items():
-    result = _compare(*key, members, classify or _classifier(config.outputs))
+    rule = classify or _classifier(plan.config.outputs)
+    result = _compare(*key, members, rule)
     _write(directory, result)
     found.append(result)
   return found
@@ -113,11 +114,11 @@ def _classifier(outputs: settings_lib.OutputsConfig):
 
 def _compare(ladder, recipe, groups, classify) -> RecipeFindings:
   """Compares a few proxies at a time: all their replicates would be large."""
-  memorization = {g.result.group[0]: _memorization(g.result) for g in groups}
+  memorization = {g.result.group.model: _memorization(g.result) for g in groups}
   found: dict[str, dict[str, proxy_values.ProxyGroup]] = {}
   for group in groups:
     for proxy in group.found:
-      found.setdefault(proxy.name, {})[group.result.group[0]] = group
+      found.setdefault(proxy.name, {})[group.result.group.model] = group
   kind, _ = groups[0].result.kinds()
   wrong = kind == groups_lib.planted_truth.WRONG
   classes = None
@@ -182,7 +183,7 @@ def _joined(tables) -> tables_lib.ProxyFindings:
 def _memorization(result: groups_lib.GroupScores) -> measured.Measured:
   """The scores of a group with blocks of its runs drawn again."""
   values = result.scores.memorization
-  block = subsets_lib.parse_family(result.group[2]).block
+  block = subsets_lib.parse_family(result.group.subsets).block
   stack = result.stack
   bootstrap = _bootstrap(len(stack.units), block)
   if bootstrap is None:
@@ -216,10 +217,10 @@ def _measured(
     return dataclasses.replace(found, values=proxy.ranked())
   if proxy.name in _HELD_OUT:
     stack = result.stack
-    block = subsets_lib.parse_family(result.group[2]).block
+    block = subsets_lib.parse_family(result.group.subsets).block
     bootstrap = _bootstrap(len(stack.units), block)
     if bootstrap is not None:
-      outcome = getattr(stack, _HELD_OUT[proxy.name])
+      outcome = stack.outcome(_HELD_OUT[proxy.name])
       return measured.from_subset_runs(
         proxy.values,
         in_out.held_out_mean(outcome, stack.in_mask, _drawn(bootstrap)),
@@ -250,7 +251,7 @@ def _drawn(bootstrap: resampling.PairedBootstrap) -> np.ndarray:
 
 
 def summary_lines(findings: list[RecipeFindings]) -> list[str]:
-  """The verdicts as text, a line a proxy."""
+  """The verdicts as text, one line per proxy."""
   lines = []
   for found in findings:
     lines += ["", f"proxies of memorization: {found.ladder}, {found.recipe}"]

@@ -1,4 +1,4 @@
-"""Proxies of one's own, from Parquet files (`--proxy_files`).
+"""Custom proxies, from Parquet files (`--proxy_files`).
 
     example_id   0 … N - 1, each once (or once a model)
     model        optional: values are those of this model; else of every model
@@ -94,7 +94,7 @@ def _read_file(path: str, num_train: int, models) -> list[OwnProxy]:
   parts: dict[str | None, pd.DataFrame] = {None: frame}
   if "model" in frame:
     parts = {str(key): part for key, part in frame.groupby("model")}
-    unknown = sorted(set(parts) - set(models))
+    unknown = sorted({str(key) for key in parts} - set(models))
     if unknown:
       refuse(
         f"has values of a model that is not of this study: {unknown[0]!r}. Its "
@@ -116,7 +116,7 @@ def _read_file(path: str, num_train: int, models) -> list[OwnProxy]:
     if not _NAME.fullmatch(name) or name in proxies.PROXIES:
       refuse(
         f"has a column {name!r}: a proxy's name is letters, digits and _, and "
-        "not that of a proxy of ours"
+        "not that of a built-in proxy"
       )
     sign = signs.get(name)
     if sign not in (1, -1, None):

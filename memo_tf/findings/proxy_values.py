@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from memo_tf import proxies
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import run_outputs
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.findings import proxy_files
@@ -35,14 +36,14 @@ class ProxyValues:
   """One proxy of the examples of one model and recipe.
 
   Attributes:
-    name, sign, paper: of the table; a proxy of one's own has its file's sign.
+    name, sign, paper: of the table; a custom proxy has its file's sign.
     values: float64 `[N]`, raw; NaN where it has no value.
     never: float64 `[N]`, the share of runs in which what it waits for (being
       learned, being forgotten) never came.
     per_run: (values `[N]`, never `[N]`) of each recording run, NaN where the
       run does not count; of agreement among runs what each adds
       (`_pseudo_values`); empty if it does not come from recording runs.
-    is_own: whether it comes from a file of one's own.
+    is_own: whether it comes from a file of custom proxies.
   """
 
   name: str
@@ -80,14 +81,14 @@ class ProxyGroup:
 
 def proxies_of_study(
   directory: directory_lib.StudyDirectory,
-  config: config_lib.StudyConfig,
+  plan: plan_lib.Plan,
   results: list[groups_lib.GroupScores],
 ) -> list[ProxyGroup]:
   """Computes and writes the proxies of every model and recipe.
 
   Args:
     directory: of the study.
-    config: of the study.
+    plan: of the study.
     results: `scoring.score_study`, smallest model first.
 
   Returns:
@@ -97,10 +98,10 @@ def proxies_of_study(
 
   Raises:
     StudyError: if a run's records are damaged.
-    UsageError: if a file of one's own proxies is wrong.
+    UsageError: if a file of custom proxies is wrong.
   """
-  chosen = run_outputs.chosen(config)
-  if not chosen and not config.proxies.proxy_files or not results:
+  config = plan.config
+  if not plan.proxies and not config.proxies.proxy_files or not results:
     return []
   try:
     own = proxy_files.read(
@@ -114,16 +115,16 @@ def proxies_of_study(
   for result in results:
     model, recipe, family = result.group
     if (
-      family != config.family_names()[0]
+      family != plan.first_family
       or model not in config.models.models
       or recipe not in config.models.recipes
     ):
       continue
-    siblings = [r for r in results if r.group[:2] == (model, recipe)]
-    units = [
-      u for u in result.stack.units if run_outputs.does_record(config, u)
+    siblings = [
+      r for r in results if (r.group.model, r.group.recipe) == (model, recipe)
     ]
-    found = _of_group(directory, config, chosen, units, result, siblings)
+    units = [u for u in result.stack.units if plan.does_record(u)]
+    found = _of_group(directory, plan, units, result, siblings)
     for mine in own:
       values = mine.of_model(model)
       if values is not None:
@@ -144,22 +145,20 @@ def proxies_of_study(
   return groups
 
 
-def _of_group(directory, config, chosen, units, result, siblings):
+def _of_group(directory, plan, units, result, siblings):
   """The chosen proxies of one group, those whose records are there."""
   per_run: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
   probabilities = []
   for unit in units:
-    given = run_records.read_records(
-      directory, unit, run_outputs.outputs(config)
-    )
+    given = run_records.read_records(directory, unit, plan.recorded_outputs)
     if "probabilities" in given:
       probabilities.append(given["probabilities"])
     given |= {"labels": result.stack.labels}
     row = list(result.stack.units).index(unit)
     counts = np.ones(len(result.stack.labels), bool)
-    if config.proxies.proxy_examples == "in":
+    if plan.config.proxies.proxy_examples == "in":
       counts = result.stack.in_mask[row]
-    for name, proxy in chosen.items():
+    for name, proxy in plan.proxies.items():
       if _is_of_many_runs(proxy):
         continue
       if run_outputs.is_computed_in_run(proxy):
@@ -175,7 +174,7 @@ def _of_group(directory, config, chosen, units, result, siblings):
       per_run.setdefault(name, []).append((values, never & counts))
   many = _records_of_many_runs(result, siblings, probabilities)
   found = []
-  for name, proxy in chosen.items():
+  for name, proxy in plan.proxies.items():
     about = {"name": name, "sign": proxy.sign, "paper": proxy.paper}
     if name in per_run:
       values, never = proxies.average(per_run[name])
@@ -227,8 +226,8 @@ def _records_of_many_runs(result, siblings, probabilities) -> Mapping:
     "labels": stack.labels,
   }
   families = sorted(
-    (s for s in siblings if s.group[2] != "full"),
-    key=lambda s: subsets_lib.parse_family(s.group[2]).ratio,
+    (s for s in siblings if s.group.subsets != "full"),
+    key=lambda s: subsets_lib.parse_family(s.group.subsets).ratio,
   )
   if len(families) > 1:
     found["family_correct"] = [s.stack.correct for s in families]
@@ -254,9 +253,9 @@ def _write(directory, config, group: ProxyGroup) -> None:
   settings = dataclasses.asdict(config.proxies)
   del settings["proxy_files"]  # folders of this machine
   about = {
-    "model": group.result.group[0],
-    "recipe": group.result.group[1],
-    "subsets": group.result.group[2],
+    "model": group.result.group.model,
+    "recipe": group.result.group.recipe,
+    "subsets": group.result.group.subsets,
     "num_runs": str(group.num_runs),
     "signs": json.dumps({p.name: p.sign for p in group.found}),
     "papers": json.dumps({p.name: p.paper for p in group.found}),

@@ -9,6 +9,7 @@ tidy, a row an observation: see `SizeStudy.tables`. Imports no TensorFlow.
 
 import dataclasses
 import functools
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,8 +22,7 @@ from memo_tf.analysis.trajectories import planted as planted_lib
 from memo_tf.analysis.trajectories import shares as shares_lib
 from memo_tf.estimators import in_out
 from memo_tf.estimators import resampling
-from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import model_names
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.scoring import groups
@@ -33,6 +33,14 @@ from memo_tf.store import files
 _WITHOUT_TRAJECTORIES = ("full", "two_sizes")
 
 
+class LadderName(NamedTuple):
+  """What the sizes of one study share: model family, recipe, subsets."""
+
+  family: str
+  recipe: str
+  subsets: str
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SizeStudy:
   """One model family, recipe and subset family over its sizes.
@@ -41,7 +49,7 @@ class SizeStudy:
     family, recipe, subsets: what it is of.
     models: S names, ascending by number of parameters.
     parameters: of each.
-    examples: a row a training example.
+    examples: one row per training example.
     in_mask: `[M, N]` bool, of the M subsets that all sizes have.
     correct: `[S, M, N]` bool.
     test_correct: `[S, M, T]` bool.
@@ -91,8 +99,14 @@ class SizeStudy:
     )
 
   @functools.cached_property
-  def bootstrap(self) -> resampling.PairedBootstrap | None:
-    return resampling.paired_bootstrap(len(self.in_mask), block=self.block)
+  def bootstrap(self) -> resampling.PairedBootstrap:
+    found = resampling.paired_bootstrap(len(self.in_mask), block=self.block)
+    if found is None:  # `gather` makes no study of fewer
+      raise ValueError(
+        "A study over sizes takes two blocks of runs or more. Received: "
+        f"block={np.unique(self.block).tolist()}"
+      )
+    return found
 
   @functools.cached_property
   def trends(self) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -157,11 +171,10 @@ class SizeStudy:
   def tables(self) -> dict[str, pd.DataFrame]:
     """Every table by its file's name.
 
-    trajectories: a row an example and size; classes: a row an example;
-    sizes: a row a size (means, accuracies, bi-modality); changes: a row a pair
-    of sizes; histograms: a row a size and bin; shares: a row a class;
-    class_means: a row a class and size; sensitivity: a row a rule and threshold;
-    planted: a row a class; findings: a row a sentence.
+    One row per: example and size (trajectories); example (classes); size, with
+    means, accuracies and bi-modality (sizes); pair of sizes (changes); size
+    and bin (histograms); class (shares, planted); class and size
+    (class_means); rule and threshold (sensitivity); sentence (findings).
     """
     label = self.examples["label"].to_numpy()
     classes = self.classes.to_dataframe()
@@ -179,7 +192,7 @@ class SizeStudy:
     changes = self.trends[1].copy()
     for column in ("from_size", "to_size"):
       changes.insert(
-        changes.columns.get_loc(column) + 1,
+        list(changes.columns).index(column) + 1,
         column.replace("size", "model"),
         [self.models[s] for s in changes[column]],
       )
@@ -224,7 +237,7 @@ class SizeStudy:
     if "size" not in frame:
       return frame
     frame = frame.copy()
-    place = frame.columns.get_loc("size") + 1
+    place = list(frame.columns).index("size") + 1
     frame.insert(place, "model", [self.models[s] for s in frame["size"]])
     frame.insert(
       place + 1, "parameters", [self.parameters[s] for s in frame["size"]]
@@ -234,28 +247,28 @@ class SizeStudy:
 
 def study_sizes(
   directory: directory_lib.StudyDirectory,
-  config: config_lib.StudyConfig,
+  plan: plan_lib.Plan,
   results: list[groups.GroupScores],
 ) -> list[SizeStudy]:
   """Studies every model family with two sizes or more, and writes its tables.
 
   Args:
     directory: of the study.
-    config: of the study.
+    plan: of the study.
     results: `scoring.score_study`.
 
   Returns:
     One study for each model family, recipe and subset family that has two sizes
     with at least two blocks of runs in common.
   """
-  families: dict[tuple[str, str, str], list[groups.GroupScores]] = {}
+  families: dict[LadderName, list[groups.GroupScores]] = {}
   for result in results:
     model, recipe, subsets = result.group
-    key = (model_names.parse(model).ladder, recipe, subsets)
+    key = LadderName(plan.models[model].ladder, recipe, subsets)
     families.setdefault(key, []).append(result)
   studies = []
   for key, members in families.items():
-    study = gather(key, members, config.outputs)
+    study = gather(key, members, plan.config.outputs)
     if study is not None:
       write_study(directory, study)
       studies.append(study)
@@ -263,18 +276,18 @@ def study_sizes(
 
 
 def gather(
-  key: tuple[str, str, str],
+  key: LadderName,
   members: list[groups.GroupScores],
   outputs: settings_lib.OutputsConfig,
 ) -> SizeStudy | None:
   """The runs that all sizes have in common; None if there is no study in them.
 
   Args:
-    key: model family, recipe and subset family.
+    key: of which ladder.
     members: a group a size.
     outputs: how shapes are named.
   """
-  family = subsets_lib.parse_family(key[2])
+  family = subsets_lib.parse_family(key.subsets)
   if len(members) < 2 or family.scheme in _WITHOUT_TRAJECTORIES:
     return None
   members = sorted(members, key=lambda m: (m.parameters, m.group))
@@ -285,10 +298,8 @@ def gather(
     return None
   rows = [[own.index(m) for m in shared] for own in indices]
   return SizeStudy(
-    family=key[0],
-    recipe=key[1],
-    subsets=key[2],
-    models=tuple(m.group[0] for m in members),
+    **key._asdict(),
+    models=tuple(m.group.model for m in members),
     parameters=tuple(m.parameters for m in members),
     examples=members[0].examples,
     in_mask=members[0].stack.in_mask[rows[0]],

@@ -91,8 +91,8 @@ def _group(
   noisy = result.examples["is_noisy"].to_numpy(dtype=bool)
   planted = noisy | (result.plant() != "")
   return {
-    "name": "/".join(result.group),
-    "model": result.group[0],
+    "name": result.group.name,
+    "model": result.group.model,
     "figures": result.summary(),
     "flagged": result.flagged,
     "num_missing": result.num_missing,
@@ -120,12 +120,14 @@ def _sizes(results: list[groups.GroupScores]) -> list[dict]:
   """Two charts over sizes for each recipe and family with several models."""
   families: dict[tuple[str, str], list[groups.GroupScores]] = {}
   for result in results:
-    families.setdefault(result.group[1:], []).append(result)
+    families.setdefault((result.group.recipe, result.group.subsets), []).append(
+      result
+    )
   charts = []
   for (recipe, family), members in families.items():
     if len(members) < 2:
       continue
-    labels = [member.group[0] for member in members]
+    labels = [member.group.model for member in members]
     rows = [member.summary() for member in members]
     accuracies = {
       "in the subset": [row["in_accuracy"] for row in rows],
@@ -155,7 +157,7 @@ def _sizes(results: list[groups.GroupScores]) -> list[dict]:
 def _reliability(results: list[groups.GroupScores]) -> str:
   """Reliability by number of runs, for every group with two or more points."""
   curves = {
-    "/".join(result.group): (
+    result.group.name: (
       [point.num_runs for point in result.reliability_curve],
       [point.reliability for point in result.reliability_curve],
     )

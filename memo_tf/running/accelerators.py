@@ -1,7 +1,7 @@
 """Which GPUs this machine lends to the workers, found without opening one.
 
-TensorFlow would say it too, but a process that asks it holds memory on every GPU
-until it ends, and the parent of the workers must hold none.
+TensorFlow would say it too, but a process that asks it holds memory on every
+GPU until it ends, and the parent of the workers must hold none.
 """
 
 import os

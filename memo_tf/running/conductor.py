@@ -1,9 +1,14 @@
-"""Conducts a study: plans, runs what is pending, scores, and writes the page."""
+"""Conducts a launch: plans, runs what is pending, scores, and writes the page.
+
+A launch is a sequence of rounds, each with one plan.
+"""
+
+import dataclasses
 
 from memo_tf.cli import program
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
-from memo_tf.experiment import plan
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import storage
 from memo_tf.experiment import work_units
 from memo_tf.running import dispatch
@@ -21,6 +26,39 @@ from memo_tf.store import time_left
 # So often runs may turn out to be damaged when they are read, moved aside and
 # run again; a disk that is worse should be seen to.
 MAX_ROUNDS = 4
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Launch:
+  """What the rounds of a launch share.
+
+  Attributes:
+    directory: of the study.
+    pool: whose workers run the units.
+    workers: how many they are.
+    is_first: whether this process writes what comes out (`peers`).
+  """
+
+  directory: directory_lib.StudyDirectory
+  pool: worker_pool.WorkerPool
+  workers: int
+  is_first: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Round:
+  """What came of a round.
+
+  Attributes:
+    outcome: of the units that were pending.
+    damaged: runs that were found damaged when they were read, with why.
+    scores: of every group; None if there are none, because runs are damaged or
+      because scoring is not this launch's task.
+  """
+
+  outcome: dispatch.Outcome
+  damaged: dict[work_units.WorkUnit, str]
+  scores: list | None = None
 
 
 def launch(
@@ -43,17 +81,18 @@ def launch(
     StudyError, OSError: if the directory cannot be used.
   """
   config = opening.recorded_config(directory, config)
-  planned = plan.plan(config)
-  wanted = plan.wanted_outputs(config, planned)
-  if only:
-    wanted = {unit: wanted[unit] for unit in planning.selected(only, planned)}
-  first = config.running.strategy != "multi_worker" or peers.is_first()
-  if first:
-    # One of thousands of tasks leaves what is not its own to the others.
-    opening.open_directory(directory, tidy=not only)
+  plan = plan_lib.Plan.of(config).selected(only or ())
+  is_first = config.running.strategy != "multi_worker" or peers.is_first()
+  if is_first:
+    # Array tasks skip global cleanup.
+    opening.open_directory(directory, tidy=plan.is_whole)
+  if opening.is_old(directory):
+    # Before anything is written: the subsets, for example, may grow.
+    pending = survey_lib.survey(directory, plan.wanted).pending
+    opening.check_extensible(directory, pending)
   workers = worker_pool.number_of_workers(config.running)
   setup = {"config": config.to_json(), "experiment_dir": str(directory.root)}
-  log, dataset = directory.root / "work" / "workers.log", config.data.dataset
+  log = directory.root / "work" / "workers.log"
   with worker_pool.WorkerPool(
     workers,
     setup,
@@ -61,33 +100,39 @@ def launch(
     log_path=log,
     strategy=config.running.strategy,
   ) as pool:
-    waited = progress_lib.Waiting(
-      f"Preparing the data set {dataset}", log, program.say
+    started = _Launch(
+      directory=directory, pool=pool, workers=workers, is_first=is_first
     )
-    if config.running.strategy == "multi_worker":
-      preparation.join_peers(pool)
-    if first:
-      # One of many tasks at the same time must not write down its own settings.
-      record = not only or not opening.is_recorded(directory, config)
-      preparation.prepare(directory, config, pool, waited, record=record)
-    else:
-      peers.wait_for_first(directory, config, waited)
-    size = dataset_info.decoded_bytes(dataset_info.read_info(directory))
-    if storage.is_streamed(config.running, size):
-      program.say(
-        f"Images are streamed from disk; decoded they take {size / 1e9:.3g} GB."
-      )
-    outcome, scores = _rounds(
-      directory, config, wanted, pool, workers, first, does_score=not only
-    )
-  if scores is not None:
+    _prepare(started, plan, log)
+    plan, last = _run_rounds(started, plan)
+  if last.scores is not None:
     from memo_tf.running import results
 
-    results.show(directory, config, scores, outcome.failures)
+    results.show(directory, plan, last.scores, last.outcome.failures)
     # What was killed right before this launch may have died during it.
     directory.clean_private()
-  _say_failures(directory, outcome, len(wanted))
-  return program.FAILED if outcome.failures else 0
+  _say_failures(directory, last.outcome, len(plan.wanted))
+  return program.FAILED if last.outcome.failures else 0
+
+
+def _prepare(started: _Launch, plan: plan_lib.Plan, log) -> None:
+  """Makes the data set and the subsets, or waits for the process that does."""
+  config, directory = plan.config, started.directory
+  what = f"Preparing the data set {config.data.dataset}"
+  waited = progress_lib.Waiting(what, log, program.say)
+  if config.running.strategy == "multi_worker":
+    preparation.join_peers(started.pool)
+  if started.is_first:
+    # One of many tasks at the same time must not write down its own settings.
+    record = plan.is_whole or not opening.is_recorded(directory, config)
+    preparation.prepare(directory, plan, started.pool, waited, record=record)
+  else:
+    peers.wait_for_first(directory, config, waited)
+  size = dataset_info.decoded_bytes(dataset_info.read_info(directory))
+  if storage.is_streamed(config.running, size):
+    program.say(
+      f"Images are streamed from disk; decoded they take {size / 1e9:.3g} GB."
+    )
 
 
 def _say_failures(directory, outcome, total: int) -> None:
@@ -97,21 +142,21 @@ def _say_failures(directory, outcome, total: int) -> None:
       program.say(line)
     program.say(
       f"{len(outcome.failures)} of {total} runs failed; their logs and "
-      f"tracebacks are under {directory.root / 'work'}. The same command tries "
-      "them again."
+      f"tracebacks are under {directory.root / 'work'}. Rerun the same command "
+      "to retry them."
     )
 
 
 def score_and_show(
   directory: directory_lib.StudyDirectory,
-  config: config_lib.StudyConfig,
+  plan: plan_lib.Plan,
   failures: dict[str, str],
 ) -> None:
   """What follows the runs where a launcher sent them: scores, page, a summary.
 
   Args:
     directory: of the study.
-    config: of the directory.
+    plan: of the study.
     failures: the names of units that failed, with why.
 
   Raises:
@@ -120,61 +165,90 @@ def score_and_show(
   from memo_tf.running import results
 
   program.say("Scoring …")
-  scores = results.score(directory, config)
-  results.show(directory, config, scores, failures)
+  scores = results.score(directory, plan)
+  results.show(directory, plan, scores, failures)
 
 
-def _rounds(directory, config, wanted, pool, workers, first, *, does_score):
-  """Runs and scores until no run is found damaged when it is read.
+def _run_rounds(
+  started: _Launch, plan: plan_lib.Plan
+) -> tuple[plan_lib.Plan, _Round]:
+  """Runs one round after another until no plan follows.
 
   Returns:
-    The outcome, and the scores (None if not wanted here).
+    The last plan, and what came of it.
+
+  Raises:
+    DamagedRunError: if runs are found damaged again and again.
   """
-  for is_last in (*[False] * (MAX_ROUNDS - 1), True):
-    found = survey_lib.survey(directory, wanted)
-    if first:
-      dispatch.move_damaged_aside(directory, found.damaged, program.say)
-    for unit, names in found.lost.items():
-      program.say(f"{unit.name} has lost {', '.join(names)}: run again for it.")
-    planning.check_requirements(directory, found.pending, config)
-    known = time_left.seconds_a_run(found.done)
-    more = time_left.seconds_beside(
-      config, found.pending, time_left.seconds_of_recording(found.done)
-    )
-    program.say(_opening(found, known, workers, more))
-    outcome = dispatch.run_units(
-      directory, config, found, wanted, pool, workers
-    )
-    damaged, scores = outcome.damaged, None
-    if outcome.num_elsewhere:
-      program.say(f"{outcome.num_elsewhere} runs were done by another launch.")
-    if not damaged and first and does_score:
-      from memo_tf.running import results
-
-      program.say("Scoring …")
-      try:
-        scores = results.score(directory, config)
-      except errors.DamagedRunError as error:
-        # Where one is, others may be: all are read before any is repeated.
-        thorough = survey_lib.survey(directory, wanted, check_digests=True)
-        damaged = {error.unit: error.problem, **thorough.damaged}
-      except errors.StudyError:
-        _say_failures(directory, outcome, len(wanted))
-        raise
-    if not damaged:
-      return outcome, scores
-    if first:
-      dispatch.move_damaged_aside(directory, damaged, program.say)
-    if is_last or config.running.strategy == "multi_worker":
-      raise errors.DamagedRunError(*next(iter(damaged.items())))
+  is_alone = plan.config.running.strategy != "multi_worker"
+  for rounds_left in reversed(range(MAX_ROUNDS)):
+    finished = _run_round(started, plan)
+    opening.check_extensible(started.directory, finished.damaged)
+    if started.is_first:
+      dispatch.move_damaged_aside(
+        started.directory, finished.damaged, program.say
+      )
+    following = _next_plan(plan, finished)
+    if following is None:
+      break
+    if not rounds_left or not is_alone:
+      raise errors.DamagedRunError(*next(iter(finished.damaged.items())))
+    plan = following
+  return plan, finished
 
 
-def _opening(found, known, workers, more) -> str:
+def _next_plan(plan: plan_lib.Plan, finished: _Round) -> plan_lib.Plan | None:
+  """The plan of the next round; None if the study has what it asks for."""
+  return plan if finished.damaged else None
+
+
+def _run_round(started: _Launch, plan: plan_lib.Plan) -> _Round:
+  """Runs what is pending of a plan and, if nothing is damaged, scores it."""
+  directory = started.directory
+  found = survey_lib.survey(directory, plan.wanted)
+  if started.is_first:
+    dispatch.move_damaged_aside(directory, found.damaged, program.say)
+  for unit, names in found.lost.items():
+    program.say(f"{unit.name} has lost {', '.join(names)}: run again for it.")
+  planning.check_requirements(directory, plan, found.pending)
+  program.say(_opening(plan, found, started.workers))
+  outcome = dispatch.run_units(
+    directory, plan, found, started.pool, started.workers
+  )
+  if outcome.num_elsewhere:
+    program.say(f"{outcome.num_elsewhere} runs were done by another launch.")
+  if outcome.damaged or not started.is_first or not plan.is_whole:
+    return _Round(outcome=outcome, damaged=outcome.damaged)
+  from memo_tf.running import results
+
+  program.say("Scoring …")
+  try:
+    scores = results.score(directory, plan)
+  except errors.DamagedRunError as error:
+    # Where one is, others may be: all are read before any is repeated.
+    thorough = survey_lib.survey(directory, plan.wanted, check_digests=True)
+    damaged = {error.unit: error.problem, **thorough.damaged}
+    return _Round(outcome=outcome, damaged=damaged)
+  except errors.StudyError:
+    _say_failures(directory, outcome, len(plan.wanted))
+    raise
+  return _Round(outcome=outcome, damaged={}, scores=scores)
+
+
+def _opening(plan, found, workers) -> str:
   """The first line: what there is to do."""
   total = len(found.done) + len(found.pending)
   text = f"{total} runs: {len(found.done)} done, {len(found.pending)} to run"
   text += f" on {workers} worker{'s' if workers > 1 else ''}"
-  left = time_left.remaining_seconds(found.pending, known, workers, more)
+  left = time_left.remaining_seconds(
+    plan,
+    found.pending,
+    time_left.seconds_a_run(found.done),
+    workers,
+    time_left.seconds_beside(
+      plan, found.pending, time_left.seconds_of_recording(found.done)
+    ),
+  )
   if found.pending and left is not None:
     text += f", about {time_left.duration(left)}"
   return text + "."

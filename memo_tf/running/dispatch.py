@@ -1,4 +1,4 @@
-"""Gives pending units to the workers, and keeps account of what becomes of them.
+"""Gives pending units to the workers, and records what becomes of them.
 
 Wave by wave: what a unit requires is finished before. A unit that fails is
 tried again and never stops the others. Units that another launch on the same
@@ -10,8 +10,7 @@ from collections.abc import Callable
 import contextlib
 import dataclasses
 
-from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import plan
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import claims as claims_lib
 from memo_tf.running import progress as progress_lib
@@ -20,8 +19,6 @@ from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import survey as survey_lib
 from memo_tf.store import time_left
-
-Wanted = dict[work_units.WorkUnit, frozenset[str]]
 
 
 @dataclasses.dataclass
@@ -101,9 +98,8 @@ class _UnitQueue:
 
 def run_units(
   directory: directory_lib.StudyDirectory,
-  config: config_lib.StudyConfig,
+  plan: plan_lib.Plan,
   found: survey_lib.Survey,
-  wanted: Wanted,
   pool: worker_pool.WorkerPool,
   workers: int,
 ) -> Outcome:
@@ -111,9 +107,8 @@ def run_units(
 
   Args:
     directory: of the study.
-    config: of the study.
-    found: what is done and what is pending.
-    wanted: outputs by unit.
+    plan: of the round.
+    found: what of it is done and what is pending.
     pool: whose workers do it.
     workers: how many they are.
 
@@ -122,10 +117,11 @@ def run_units(
   """
   outcome = Outcome()
   known = time_left.seconds_a_run(found.done)
-  progress = progress_lib.Progress(found.pending, known, workers)
-  alone = config.running.strategy == "multi_worker"
+  progress = progress_lib.Progress(plan, found.pending, known, workers)
+  running = plan.config.running
+  alone = running.strategy == "multi_worker"
   # Processes that train a run together go through the same units in step.
-  retries = 0 if alone else config.running.max_retries
+  retries = 0 if alone else running.max_retries
 
   def elsewhere(unit):
     outcome.num_elsewhere += 1
@@ -133,9 +129,11 @@ def run_units(
 
   try:
     with _claims(directory, alone) as claims:
-      for wave in plan.waves(found.pending, config.training):
-        ready = _ready(wave, config, outcome, progress)
-        queue = _UnitQueue(directory, ready, wanted, known, claims, elsewhere)
+      for wave in plan.waves(found.pending):
+        ready = _ready(wave, plan, outcome, progress)
+        queue = _UnitQueue(
+          directory, ready, plan.wanted, known, claims, elsewhere
+        )
         for event in pool.run(queue, retries=retries):
           if claims:
             claims.beat()
@@ -148,12 +146,12 @@ def run_units(
   return outcome
 
 
-def _ready(wave, config, outcome, progress) -> list[work_units.WorkUnit]:
+def _ready(wave, plan, outcome, progress) -> list[work_units.WorkUnit]:
   """The units of a wave without those whose requirements are not met."""
   ready = []
   damaged = {unit.name for unit in outcome.damaged}
   for unit in wave:
-    needed = [n.name for n in plan.requires(unit, config.training)]
+    needed = [n.name for n in plan.requires(unit)]
     broken = [n for n in needed if n in outcome.failures]
     if broken:
       error = f"what it requires failed: {broken[0]}"

@@ -3,6 +3,7 @@
 import dataclasses
 import tempfile
 import time
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +75,7 @@ def _stored_sample(
   data: image_source.ImageStream, config: config_lib.StudyConfig
 ) -> Sample:
   """The first images, written into a folder as they would be."""
-  plain = {
+  plain: dict[str, Any] = {
     field.name: 0
     for field in dataclasses.fields(config.data)
     if field.name.startswith("planted_") and field.type is int
@@ -124,8 +125,8 @@ def measure(
 
   def train(steps: int):
     order = np.arange(steps * size, dtype=np.int32) % len(data.train_labels)
+    order = np.reshape(order, (steps, size))
     rates = np.full(steps, 1e-6, np.float32)
-    order = order.reshape(steps, size)
     views = np.zeros((*order.shape, 3), np.int32)
     trainer.train_epoch(session.images, session.labels, order, rates, views)
 
@@ -167,7 +168,8 @@ def measure(
 
 def _median(action) -> float:
   """Median seconds of an action, repeated for `TOTAL_SECONDS`."""
-  times, started = [], time.perf_counter()
+  times: list[float] = []
+  started = time.perf_counter()
   while len(times) < 3 or time.perf_counter() - started < TOTAL_SECONDS:
     times.append(_seconds(action))
   return float(np.median(times))

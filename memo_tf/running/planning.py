@@ -1,14 +1,13 @@
 """What a launch would run and what it costs, before anything is run."""
 
 import collections
-from collections.abc import Iterable
 import tempfile
 
 import numpy as np
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
-from memo_tf.experiment import plan
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import run_outputs
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
@@ -22,28 +21,10 @@ from memo_tf.store import time_left
 BYTES_A_PREDICTION = 12
 
 
-def selected(
-  only: list[work_units.WorkUnit], planned: Iterable[work_units.WorkUnit]
-) -> list[work_units.WorkUnit]:
-  """The units of `--work_units`, if all of them are planned.
-
-  Raises:
-    UsageError: that names the first one that is not.
-  """
-  planned = set(planned)
-  for unit in only:
-    if unit not in planned:
-      raise errors.UsageError(
-        "--work_units takes units of this study: its models, recipes, subset "
-        f"families, and an index below --num_subsets. Received: {unit.name}"
-      )
-  return list(dict.fromkeys(only))
-
-
 def check_requirements(
   directory: directory_lib.StudyDirectory,
+  plan: plan_lib.Plan,
   pending: list[work_units.WorkUnit],
-  config: config_lib.StudyConfig,
 ) -> None:
   """Checks that what pending units require is done or pending too.
 
@@ -52,11 +33,11 @@ def check_requirements(
   """
   members = set(pending)
   for unit in pending:
-    for needed in plan.requires(unit, config.training):
+    for needed in plan.requires(unit):
       if needed in members:
         continue
       state = directory.run_state(needed, check_digests=False)
-      if not state.has(frozenset({"weights.weights.h5"})):
+      if not state.has(frozenset({plan_lib.WEIGHTS})):
         raise errors.UsageError(
           f"{unit.name} needs the weights of {needed.name}, which is not "
           f"finished. Received: --work_units without {needed.name}"
@@ -80,18 +61,16 @@ def dry_run(
   """
   if directory:
     config = opening.recorded_config(directory, config)
-  planned = plan.plan(config)
-  wanted = plan.wanted_outputs(config, planned)
-  if only:
-    wanted = {unit: wanted[unit] for unit in selected(only, planned)}
+  plan = plan_lib.Plan.of(config).selected(only)
   if directory:
-    found = survey_lib.survey(directory, wanted)
+    found = survey_lib.survey(directory, plan.wanted)
+    opening.check_extensible(directory, found.pending)
   else:
-    found = survey_lib.Survey(done={}, pending=list(wanted), damaged={})
+    found = survey_lib.Survey(done={}, pending=plan.units, damaged={})
   workers = worker_pool.number_of_workers(config.running)
   known = time_left.seconds_a_run(found.done)
   beside = time_left.seconds_of_recording(found.done)
-  groups = list(dict.fromkeys(unit.group for unit in wanted))
+  groups = list(plan.groups())
   pending_groups = {unit.group for unit in found.pending}
   missing = [g for g in groups if g not in known and g in pending_groups]
   start_up, sizes = 0.0, None
@@ -104,26 +83,25 @@ def dry_run(
     start_up, sizes, measured, recording = _measure(config, missing, workers)
     known |= measured
     beside |= recording
-  more = time_left.seconds_beside(config, found.pending, beside)
+  more = time_left.seconds_beside(plan, found.pending, beside)
 
   print(
     f"{'model/recipe/subsets':44} {'runs':>6} {'done':>6} {'s a run':>8}  from"
   )
-  counts = collections.Counter(unit.group for unit in wanted)
+  counts = collections.Counter(unit.group for unit in plan.wanted)
   done = collections.Counter(unit.group for unit in found.done)
   for group in groups:
     seconds = f"{known[group]:8.2f}" if group in known else f"{'':8}"
     source = "measured steps" if group in missing else "finished runs"
     print(
-      f"{'/'.join(group):44} {counts[group]:6} {done[group]:6} {seconds}  "
-      f"{source}"
+      f"{group.name:44} {counts[group]:6} {done[group]:6} {seconds}  {source}"
     )
   if more:
     print(
       f"{len(more)} of the pending runs record for proxies, which takes about "
       f"{time_left.duration(sum(more.values()))} of one worker's time."
     )
-  left = time_left.remaining_seconds(found.pending, known, workers, more)
+  left = time_left.remaining_seconds(plan, found.pending, known, workers, more)
   left = left or 0.0
   print(
     f"{len(found.pending)} runs pending on {workers} "
@@ -131,7 +109,7 @@ def dry_run(
     f"{time_left.duration(left + start_up)}"
     + (f", {time_left.duration(start_up)} of it to start" if missing else "")
   )
-  print(f"Disk: about {_disk(config, found, sizes)}.")
+  print(f"Disk: about {_disk(plan, found, sizes)}.")
   print(_precision(config))
   for unit, problem in found.damaged.items():
     print(f"{unit.name} is damaged ({problem}) and would be run again.")
@@ -139,7 +117,7 @@ def dry_run(
 
 def _measure(config, groups, workers):
   """Start-up seconds, (N, T, C), seconds a run and of recording, by group."""
-  distinct = list(dict.fromkeys((model, recipe) for model, recipe, _ in groups))
+  distinct = list(dict.fromkeys((g.model, g.recipe) for g in groups))
   tasks = [
     {"task": "measure", "model": model, "recipe": recipe, "copy": copy}
     for model, recipe in distinct
@@ -171,15 +149,15 @@ def _measure(config, groups, workers):
   start_up += sum(mean(key, "trace") for key in distinct)
   seconds = {}
   for group in groups:
-    key = group[:2]
+    key = (group.model, group.recipe)
     steps = config.training.epochs * (
-      round(sample["num_train"] * _ratio(group[2]))
+      round(sample["num_train"] * _ratio(group.subsets))
       // config.training.batch_size
     )
     seconds[group] = steps * mean(key, "step") + mean(key, "fixed")
   recording = {}
   if "recording" in sample:
-    recording = {group: mean(group[:2], "recording") for group in groups}
+    recording = {g: mean((g.model, g.recipe), "recording") for g in groups}
   sizes = sample["num_train"], sample["num_test"], sample["num_classes"]
   return start_up, sizes, seconds, recording
 
@@ -204,15 +182,16 @@ def _precision(config: config_lib.StudyConfig) -> str:
     )
     widths.append(float(high[0] - low[0]))
   return (
-    f"Certainty: with {num_in} runs that saw an example and {count - num_in} that "
-    f"did not, a score's 95 % interval is {widths[1]:.2f} wide for an example "
-    "that is always right when seen and half the time when not, and "
-    f"{widths[0]:.2f} for one that is never right when not seen."
+    f"Certainty: with {num_in} runs that saw an example and "
+    f"{count - num_in} that did not, a score's 95 % interval is "
+    f"{widths[1]:.2f} wide for an example that is always right when seen and "
+    f"half the time when not, and {widths[0]:.2f} for one that is never right "
+    "when not seen."
   )
 
 
 def _disk(
-  config: config_lib.StudyConfig,
+  plan: plan_lib.Plan,
   found: survey_lib.Survey,
   sizes: tuple[int, int, int] | None,
 ) -> str:
@@ -225,12 +204,14 @@ def _disk(
   else:
     one = 0.0
   recorded = 0
-  if sizes and run_outputs.outputs(config):
-    recorded = run_outputs.estimated_bytes(config, sizes[0], sizes[2])
+  if sizes and plan.recorded_outputs:
+    recorded = run_outputs.estimated_bytes(
+      plan.config, plan.recorded_outputs, sizes[0], sizes[2]
+    )
   else:  # what another run's records take
     recorded = max(
       (finished.recorded_bytes for finished in found.done.values()), default=0
     )
-  number = sum(run_outputs.does_record(config, unit) for unit in found.pending)
+  number = sum(map(plan.does_record, found.pending))
   megabytes = (one * len(found.pending) + recorded * number) / 1e6
   return f"{megabytes:.1f} MB for the pending runs"

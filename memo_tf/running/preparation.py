@@ -1,6 +1,7 @@
 """Everything that a study needs on disk before its first run.
 
-    config.json  resolved.flags  environment.json  dataset/  subsets/<family>.npy
+    config.json  resolved.flags  environment.json
+    dataset/  subsets/<family>.npy
 
 `config.json` is written last: a directory without it was never set up, and
 whatever a broken set-up left there is made anew.
@@ -18,11 +19,10 @@ import time
 
 import numpy as np
 
-from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import flagfile
 from memo_tf.experiment import model_names
-from memo_tf.experiment import recipes
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import run_outputs
 from memo_tf.experiment import storage
 from memo_tf.experiment import subsets as subsets_lib
@@ -36,7 +36,7 @@ from memo_tf.store import opening
 
 def prepare(
   directory: directory_lib.StudyDirectory,
-  config: config_lib.StudyConfig,
+  plan: plan_lib.Plan,
   pool: worker_pool.WorkerPool,
   on_wait: Callable[[float], None] = lambda seconds: None,
   *,
@@ -46,15 +46,17 @@ def prepare(
 
   Args:
     directory: open.
-    config: validated.
+    plan: of the round.
     pool: whose workers do it.
     on_wait: told, about each second, how long it has been at work.
-    record: write down the settings, and on what machine.
+    record: write the settings and the machine; a study of an older format
+      keeps its own.
 
   Raises:
     UsageError: if models or batch size do not fit the data.
     StudyError: if something there is damaged.
   """
+  config = plan.config
   is_new = not directory.config_path.exists()
   try:
     _prepare_dataset(directory, config, pool, is_new, on_wait)
@@ -65,16 +67,14 @@ def prepare(
       for family in config.family_names()
     ]
     smallest = int(min(s.min() for s in sizes))
-    for name in config.models.models:
-      model = model_names.parse(name)
+    for model in plan.models.values():
       model_names.check_image(model, info["image_shape"])
-    for name in config.models.recipes:
-      recipe = recipes.parse(name, config.training)
+    for recipe in plan.recipes.values():
       recipe.check_subset_size(smallest)
-      for teacher, _ in recipe.required:
-        model_names.check_image(model_names.parse(teacher), info["image_shape"])
     held_out = info["num_train"] - int(sizes[0].max())
-    run_outputs.check_subset_sizes(config, smallest, held_out)
+    run_outputs.check_subset_sizes(
+      config, plan.proxies.values(), smallest, held_out
+    )
     proxy_files.read(
       config.proxies.proxy_files, info["num_train"], config.models.models
     )
@@ -85,17 +85,17 @@ def prepare(
       ]
       _run_tasks(pool, tasks, on_wait)
   except ValueError as error:
-    # Nothing may stay behind that would contradict a mended command.
+    # Nothing may stay behind that would contradict a corrected command.
     if is_new and not _holds_more(directory):
       _remove_setup(directory)
     raise errors.UsageError(str(error)) from error
-  if not record:
+  if not record or opening.is_old(directory):
     return
   _write_if_new(directory.root / "environment.json", _environment())
   if is_new and directory.config_path.exists():
     # Another launch was faster: this one must fit to what it recorded.
     config = opening.recorded_config(directory, config)
-  _write_if_new(opening._flagfile(directory), flagfile.resolved_flags(config))
+  _write_if_new(directory.flags_path, flagfile.resolved_flags(config))
   _write_if_new(directory.config_path, config.to_json())
 
 
@@ -136,7 +136,7 @@ def _prepare_dataset(directory, config, pool, is_new, on_wait) -> None:
 def _check_same_as_runs(directory) -> None:
   """A data set written anew must be the one that finished runs saw."""
   digest = dataset_info.read_info(directory)["digest"]
-  for path in (directory.root / "runs").glob("*/*/*/*/run.json"):
+  for path in directory.run_paths():
     try:
       seen = json.loads(path.read_text())["dataset_digest"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -145,9 +145,9 @@ def _check_same_as_runs(directory) -> None:
       return  # all runs of a study saw the same
     place = directory.move_to_damaged(directory.dataset_dir, "dataset")
     raise errors.StudyError(
-      f"the data set that {path.parent} was trained on is not to be had again: "
-      f"its source gives another one now, which was moved to {place}. Nothing "
-      "else was changed."
+      f"the data set that {path.parent} was trained on can no longer be "
+      "reproduced from its source, which gives another one now; that was "
+      f"moved to {place}. Nothing else was changed."
     )
 
 
@@ -169,8 +169,8 @@ def _prepare_subsets(directory, config, family_name, num_examples):
         found = None  # a study that grows
     if found is not None:
       raise errors.StudyError(
-        f"{path} does not hold the subsets that the seed gives: it was changed, "
-        "or written by another memo_tf. Move it away to have it anew."
+        f"{path} does not hold the subsets that the seed gives: it was "
+        "changed, or written by another memo_tf. Move it away to have it anew."
       )
   sink = io.BytesIO()
   np.save(sink, masks, allow_pickle=False)
@@ -190,7 +190,7 @@ def _run_tasks(pool, tasks: list[dict], on_wait) -> None:
 
 
 def _remove_setup(directory: directory_lib.StudyDirectory) -> None:
-  for name in opening._OWN:
+  for name in opening.SET_UP:
     if name == "dataset" and _is_worth_keeping(directory):
       continue
     path = directory.root / name
@@ -207,7 +207,7 @@ def _remove_setup(directory: directory_lib.StudyDirectory) -> None:
 def _is_worth_keeping(directory: directory_lib.StudyDirectory) -> bool:
   """Whether preparing the data anew could take hours.
 
-  They say themselves what they were made from: a mended command that wants
+  They say themselves what they were made from: a corrected command that wants
   others makes them anew.
   """
   try:

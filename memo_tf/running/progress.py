@@ -8,8 +8,8 @@ import time
 
 import tqdm
 
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import work_units
-from memo_tf.store import survey
 from memo_tf.store import time_left
 
 LINE_EVERY_SECONDS = 10.0
@@ -40,6 +40,7 @@ class Progress:
   """Shows how many runs are done and how long the rest takes.
 
   Args:
+    plan: of the round.
     pending: the units to be run.
     known: seconds a run of groups that were run before.
     workers: how many run at a time; may be changed.
@@ -47,14 +48,16 @@ class Progress:
 
   def __init__(
     self,
+    plan: plan_lib.Plan,
     pending: list[work_units.WorkUnit],
-    known: dict[survey.Group, float],
+    known: dict[work_units.Group, float],
     workers: int,
   ):
+    self._plan = plan
     # Counts: an update must not cost more where more units are pending.
     self._left = collections.Counter(unit.group for unit in pending)
     self._known = dict(known)
-    self._seconds: dict[survey.Group, tuple[float, int]] = {}
+    self._seconds: dict[work_units.Group, tuple[float, int]] = {}
     self._running: dict[work_units.WorkUnit, float] = {}
     self.workers = workers
     self._count = len(pending)
@@ -124,7 +127,9 @@ class Progress:
     self.show()
 
   def _left_text(self) -> str:
-    seconds = time_left.remaining_seconds(self._left, self._known, self.workers)
+    seconds = time_left.remaining_seconds(
+      self._plan, self._left, self._known, self.workers
+    )
     if seconds is None:
       return "time left not known yet"
     for unit, fraction in self._running.items():

@@ -1,11 +1,11 @@
-"""What follows the runs: scores, sizes and proxies compared, the page, a summary.
+"""What follows the runs: scores, findings, the page, and a summary.
 
 Imported only where runs are scored: with pandas, SciPy and Matplotlib it takes
 longer to import than all the rest, which no task of a cluster needs.
 """
 
-from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import flagfile
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.findings import proxies
 from memo_tf.findings import sizes
 from memo_tf.report import page
@@ -20,7 +20,7 @@ score = study.score_study
 
 def show(
   directory: directory_lib.StudyDirectory,
-  config: config_lib.StudyConfig,
+  plan: plan_lib.Plan,
   results: list[groups.GroupScores],
   failures: dict[str, str],
 ) -> None:
@@ -28,18 +28,18 @@ def show(
 
   Args:
     directory: of the study.
-    config: of the directory.
+    plan: of the study.
     results: `scoring.score_study`, smallest model first.
     failures: the names of units that failed, with why.
 
   Raises:
     StudyError: if what runs recorded is damaged.
   """
-  studies = sizes.study_sizes(directory, config, results)
-  compared = proxies.compare_study(directory, config, results)
-  settings = flagfile.resolved_flags(config)
+  studies = sizes.study_sizes(directory, plan, results)
+  compared = proxies.compare_study(directory, plan, results)
+  settings = flagfile.resolved_flags(plan.config)
   path = page.write_page(
-    directory, config, results, failures, settings, studies, compared
+    directory, plan.config, results, failures, settings, studies, compared
   )
   checkup.record_digests(directory)
   for line in summary.summary_lines(results):

@@ -15,6 +15,9 @@ import pathlib
 import selectors
 import subprocess
 import sys
+from typing import cast
+from typing import IO
+from typing import Protocol
 
 from memo_tf.experiment import errors
 from memo_tf.running import accelerators
@@ -39,11 +42,24 @@ class Event:
   content: dict
 
 
-class TaskQueue:
-  """Tasks in order: what `WorkerPool.run` takes them from.
+class Tasks(Protocol):
+  """What `WorkerPool.run` takes tasks from; it may choose what comes next."""
 
-  Another one with these methods may choose what comes next.
-  """
+  def __len__(self) -> int:
+    """How many tasks were not given out, or were put back."""
+    ...
+
+  def next(self) -> dict | None:
+    """A task, or None if there is none at the moment."""
+    ...
+
+  def put_back(self, task: dict) -> None:
+    """Takes a task that failed, to be tried again after the others."""
+    ...
+
+
+class TaskQueue:
+  """Tasks in order."""
 
   def __init__(self, tasks: list[dict]):
     self._waiting = collections.deque(tasks)
@@ -65,8 +81,8 @@ def number_of_workers(running) -> int:
   """How many processes a `config.RunningConfig` asks for.
 
   By default one for each GPU, or without any one for each `threads_per_unit`
-  cores that this process may use; one where a run's steps are spread over devices
-  or processes themselves.
+  cores that this process may use; one where a run's steps are spread over
+  devices or processes themselves.
   """
   if running.strategy == "multi_worker":
     return 1
@@ -124,15 +140,15 @@ class WorkerPool:
 
   def run(
     self,
-    tasks: "list[dict] | TaskQueue",
+    tasks: list[dict] | Tasks,
     *,
     tick: float = 1.0,
     retries: int | None = None,
   ) -> Iterator[Event]:
     """Runs tasks until all are done or failed; yields what happens.
 
-    A worker that dies, or says that it should be, is replaced. A failure that the worker calls fatal
-    raises.
+    Dead workers, and workers that ask for a restart, are replaced. A failure
+    that the worker calls fatal raises.
 
     Args:
       tasks: in order, or a queue that chooses.
@@ -143,7 +159,7 @@ class WorkerPool:
     Raises:
       StudyError: if a task fails in a way that would fail them all.
     """
-    waiting = TaskQueue(tasks) if isinstance(tasks, list) else tasks
+    waiting: Tasks = TaskQueue(tasks) if isinstance(tasks, list) else tasks
     attempts: collections.Counter = collections.Counter()
 
     def failed(task: dict, content: dict, again: int) -> Event:
@@ -235,7 +251,7 @@ class _Process:
     self.setting_up = True
     self.ended = False
     self._buffer = b""
-    log: int | object = subprocess.DEVNULL
+    log = subprocess.DEVNULL
     if log_path:
       log_path.parent.mkdir(parents=True, exist_ok=True)
       log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -255,6 +271,7 @@ class _Process:
       # Ctrl-C in a terminal must reach the parent only, which ends the workers.
       start_new_session=True,
     )
+    self._stdin = cast(IO[bytes], self.process.stdin)  # a pipe, see above
     os.close(write_end)
     if log_path:
       os.close(log)
@@ -280,12 +297,12 @@ class _Process:
 
   def wait(self) -> int:
     os.close(self.results)
-    self.process.stdin.close()
+    self._stdin.close()
     return self.process.wait()
 
   def close(self) -> None:
     try:
-      self.process.stdin.close()
+      self._stdin.close()
     except OSError:
       pass
     self.process.kill()
@@ -294,8 +311,8 @@ class _Process:
 
   def _write(self, message: dict) -> None:
     try:
-      self.process.stdin.write((json.dumps(message) + "\n").encode())
-      self.process.stdin.flush()
+      self._stdin.write((json.dumps(message) + "\n").encode())
+      self._stdin.flush()
     except BrokenPipeError:
       pass  # it died; its end of the other pipe tells
 

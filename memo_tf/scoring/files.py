@@ -22,6 +22,7 @@ from memo_tf.estimators import memorization
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import predictions
@@ -44,7 +45,7 @@ def memorization_file(outcome: str) -> str:
 
 def write_memorization(
   directory: directory_lib.StudyDirectory,
-  group: tuple[str, str, str],
+  group: work_units.Group,
   scores: memorization.MemorizationScores,
   labels: np.ndarray,
   about: dict,
@@ -74,7 +75,7 @@ def write_memorization(
 
 def write_influence(
   directory: directory_lib.StudyDirectory,
-  group: tuple[str, str, str],
+  group: work_units.Group,
   pairs,
   outputs: settings_lib.OutputsConfig,
   about: dict,
@@ -96,7 +97,8 @@ def write_influence(
       "estimand": pairs.estimand,
       "interval": "none",
       "null": "outcomes do not depend on which runs saw the training example; "
-      "one-sided Fisher's exact test, Benjamini & Hochberg over num_tested pairs",
+      "one-sided Fisher's exact test, Benjamini & Hochberg over num_tested "
+      "pairs",
       "num_tested": pairs.num_tested,
     }
     | limits,
@@ -105,7 +107,7 @@ def write_influence(
 
 def write_consistency(
   directory: directory_lib.StudyDirectory,
-  stacks: dict[tuple[str, str, str], predictions.RunStack],
+  stacks: dict[work_units.Group, predictions.RunStack],
   config: config_lib.StudyConfig,
 ) -> None:
   """Writes C-scores of every model and recipe with two or more subset ratios.
@@ -157,21 +159,21 @@ def write_consistency(
       "dataset": config.data.dataset,
       "format_version": config_lib.FORMAT_VERSION,
     }
-    folder = directory.scores_dir((model, recipe, ""))
+    folder = directory.scores_dir(work_units.Group(model, recipe, ""))
     _write_table(folder / "consistency.parquet", frame, about)
 
 
 def describe(
-  group: tuple[str, str, str],
+  group: work_units.Group,
   num_runs: int,
   config: config_lib.StudyConfig,
 ) -> dict:
   """Metadata that every score file of a group has."""
-  family = subsets_lib.parse_family(group[2])
+  family = subsets_lib.parse_family(group.subsets)
   return {
     "estimator": "plain",
-    "model": group[0],
-    "recipe": group[1],
+    "model": group.model,
+    "recipe": group.recipe,
     "subsets": family.name,
     "scheme": family.scheme,
     "ratio": family.ratio,

@@ -1,6 +1,6 @@
 """From finished runs to scores, for each model, recipe and subset family.
 
-Which files, and what is in them: score_files.py.
+Which files, and what is in them: scoring/files.py.
 
 Imports no TensorFlow: whoever has the predictions can score them.
 """
@@ -34,7 +34,7 @@ class GroupScores:
     scores: over the N training examples, of correctness.
     further_scores: of each further outcome that was asked for.
     stack: the runs behind them.
-    examples: a row a training example: label, clean_label, is_noisy, ….
+    examples: one row per training example: label, clean_label, is_noisy, ….
     flagged: units that got stuck, with why.
     num_missing: runs that are not finished.
     seconds: of all the runs together.
@@ -45,7 +45,7 @@ class GroupScores:
       no example has one.
   """
 
-  group: tuple[str, str, str]
+  group: work_units.Group
   parameters: int
   scores: memorization.MemorizationScores
   stack: predictions.RunStack
@@ -111,7 +111,7 @@ class GroupScores:
       kind,
       copies,
       self.examples.get("origin_id", pd.Series(ids)).to_numpy(),
-      ratio=subsets_lib.parse_family(self.group[2]).ratio,
+      ratio=subsets_lib.parse_family(self.group.subsets).ratio,
       num_classes=self.examples["clean_label"].nunique(),
     )
 
@@ -182,7 +182,8 @@ def score_group(
   outputs = outputs or settings_lib.OutputsConfig()
   family = subsets_lib.parse_family(units[0].subsets)
   scores = _scores(stack, family, "correctness")
-  pairs, curve = None, ()
+  pairs: influence_lib.InfluencePairs | None = None
+  curve: tuple[reliability_lib.SplitHalfReliability, ...] = ()
   if family.scheme != "full":
     pairs = _pairs(stack, scores, outputs)
     if family.scheme != "two_sizes" and len(used) >= 2 * family.block:
@@ -239,7 +240,7 @@ def _scores(stack, family, outcome) -> memorization.MemorizationScores:
     if sizes.min() == sizes.max():  # so far only runs of one size are there
       estimand = "conditional"
   return memorization.memorization_scores(
-    predictions.outcome_of(stack, outcome),
+    stack.outcome(outcome),
     stack.in_mask,
     outcome_kind=outcome,
     estimand=estimand,

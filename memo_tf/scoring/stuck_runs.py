@@ -1,4 +1,4 @@
-"""Runs that got stuck: their in-accuracy is far below that of their siblings."""
+"""Stuck runs: their in-accuracy is far below that of their siblings."""
 
 import numpy as np
 

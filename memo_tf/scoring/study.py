@@ -6,9 +6,7 @@ import json
 import numpy as np
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import model_names
-from memo_tf.experiment import plan
-from memo_tf.experiment import work_units
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.scoring import files
 from memo_tf.scoring import groups
 from memo_tf.store import directory as directory_lib
@@ -34,19 +32,15 @@ def write_scores(
 
 def score_study(
   directory: directory_lib.StudyDirectory,
-  config: config_lib.StudyConfig,
+  plan: plan_lib.Plan,
 ) -> list[groups.GroupScores]:
   """Scores every group of a study and writes the files; smallest model first.
 
   Also writes `scores/summary.json`, the figures of `GroupScores.summary` and,
   if something was planted, of `GroupScores.planted_summary`.
   """
-  units: dict[tuple[str, str, str], list[work_units.WorkUnit]] = {}
-  for unit in plan.plan(config):
-    units.setdefault(unit.group, []).append(unit)
-  order = sorted(
-    units, key=lambda g: (model_names.parse(g[0]).relative_cost, g)
-  )
+  config, units = plan.config, plan.groups()
+  order = sorted(units, key=lambda g: (plan.models[g.model].relative_cost, g))
   examples = predictions.read_examples(directory)
   results = []
   for group in order:
@@ -63,9 +57,8 @@ def score_study(
   files.write_consistency(
     directory, {r.group: r.stack for r in results}, config
   )
-  names = ("model", "recipe", "subsets")
   summary = [
-    dict(zip(names, r.group))
+    r.group._asdict()
     | _without_nan(r.summary())
     | {"certainty": r.certainty(config.outputs.interval_width)}
     | {

@@ -5,7 +5,7 @@ from memo_tf.scoring import groups
 
 
 def summary_lines(results: list[groups.GroupScores]) -> list[str]:
-  """The study's figures as a small text table, a line a group.
+  """The study's figures as a small text table, one line per group.
 
   Under it, where copies or noise images were planted, a table of expected and
   measured scores for each group.
@@ -18,7 +18,7 @@ def summary_lines(results: list[groups.GroupScores]) -> list[str]:
     figures = result.summary()
     auroc = figures["planted_auroc"]
     lines.append(
-      f"{'/'.join(result.group):40} {figures['num_runs']:5d} "
+      f"{result.group.name:40} {figures['num_runs']:5d} "
       f"{figures['in_accuracy']:7.4f} {figures['out_accuracy']:7.4f} "
       f"{figures['test_accuracy']:7.4f} {figures['mean_memorization']:12.4f} "
       + (f"{auroc:13.4f}" if auroc == auroc else f"{'none':>13}")
@@ -32,7 +32,7 @@ def summary_lines(results: list[groups.GroupScores]) -> list[str]:
       continue
     lines += [
       "",
-      f"{'planted: ' + '/'.join(result.group):40} {'images':>6} {'in':>7} "
+      f"{'planted: ' + result.group.name:40} {'images':>6} {'in':>7} "
       f"{'out':>7} {'memorization':>12} {'95 % interval':>18} {'expected':>15}",
     ]
     for row in kinds:

@@ -15,8 +15,7 @@ import numpy as np
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
-from memo_tf.experiment import plan
-from memo_tf.experiment import recipes
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
 from memo_tf.store import dataset_info
@@ -63,13 +62,13 @@ def record_digests(directory: directory_lib.StudyDirectory) -> None:
 
 def findings(
   directory: directory_lib.StudyDirectory,
-  config: config_lib.StudyConfig,
+  plan: plan_lib.Plan,
 ) -> Iterator[Finding]:
   """Reads everything; yields what is wrong.
 
   Args:
     directory: of the study.
-    config: `preparation.recorded_config`.
+    plan: of the recorded config.
   """
   info, wrong = None, False
   for finding in _dataset(directory):
@@ -77,8 +76,8 @@ def findings(
     yield finding
   if not wrong:
     info = dataset_info.read_info(directory)
-  yield from _subsets(directory, config, info)
-  yield from _runs(directory, config, info)
+  yield from _subsets(directory, plan.config, info)
+  yield from _runs(directory, plan, info)
   yield from _derived_files(directory)
   yield from _leftovers(directory)
 
@@ -134,29 +133,27 @@ def _subsets(directory, config, info) -> Iterator[Finding]:
       yield Finding(name, "does not hold the subsets that the seed gives")
 
 
-def _runs(directory, config, info) -> Iterator[Finding]:
-  units = plan.plan(config)
-  wanted = plan.wanted_outputs(config, units)
-  for unit in units:
+def _runs(directory, plan, info) -> Iterator[Finding]:
+  digests = {name: r.digest() for name, r in plan.recipes.items()}
+  for unit, wanted in plan.wanted.items():
     state = directory.run_state(unit, check_digests=True)
     name = f"runs/{unit.name}"
     problem = state.problem
     if state.record:
-      problem = _foreign(state.record, unit, config, info)
+      problem = _foreign(state.record, digests[unit.recipe], info)
     if problem:
       yield Finding(name, problem, unit)
     for lost in state.missing if not problem else ():
       # Nothing to move away: the run is of use without it.
-      if lost in wanted[unit]:
+      if lost in wanted:
         yield Finding(f"{name}/{lost}", "is missing", unit)
 
 
-def _foreign(record, unit, config, info) -> str | None:
+def _foreign(record, recipe_digest, info) -> str | None:
   """Why a whole run is not one of this study, or None."""
   if info and record.get("dataset_digest") not in (None, info["digest"]):
     return "it saw another data set"
-  digest = recipes.parse(unit.recipe, config.training).digest()
-  if record.get("recipe_digest") not in (None, digest):
+  if record.get("recipe_digest") not in (None, recipe_digest):
     return "it was trained by another recipe of that name"
   return None
 

@@ -11,7 +11,7 @@ from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 
 ADVICE = (
-  "move the folder {folder} away and give the launch command again: it is "
+  "move the folder {folder} away and rerun the launch command: it is "
   "written anew from the same data"
 )
 

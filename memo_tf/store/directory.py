@@ -1,4 +1,4 @@
-"""The experiment directory: paths, atomic writes, digests, what is pending.
+"""The directory of a study: paths, atomic writes, digests, what is pending.
 
     config.json  resolved.flags  environment.json  digests.json
     dataset/  subsets/  runs/<unit>/  work/<unit>/  scores/  report/
@@ -14,6 +14,7 @@ Rules that hold everything together and may not be changed:
   then only adds to them.
 """
 
+from collections.abc import Iterator
 import contextlib
 import dataclasses
 import json
@@ -63,6 +64,10 @@ class StudyDirectory:
     return self.root / "config.json"
 
   @property
+  def flags_path(self) -> pathlib.Path:
+    return self.root / "resolved.flags"
+
+  @property
   def dataset_dir(self) -> pathlib.Path:
     return self.root / "dataset"
 
@@ -78,12 +83,16 @@ class StudyDirectory:
   def work_dir(self, unit: work_units.WorkUnit) -> pathlib.Path:
     return self.root / "work" / unit.name
 
-  def scores_dir(self, group: tuple[str, str, str]) -> pathlib.Path:
+  def scores_dir(self, group: work_units.Group) -> pathlib.Path:
     return self.root.joinpath("scores", *group)
 
   @property
   def report_path(self) -> pathlib.Path:
     return self.root / "report" / "index.html"
+
+  def run_paths(self) -> Iterator[pathlib.Path]:
+    """Every `run.json` that is there, whatever is planned."""
+    return self.root.glob("runs/*/*/*/*/run.json")
 
   def run_state(
     self, unit: work_units.WorkUnit, *, check_digests: bool

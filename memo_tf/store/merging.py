@@ -3,7 +3,7 @@
 Everything is compared before anything is copied: settings, data set, subsets,
 recipes, and the predictions of units that were run in more than one place. A
 run is copied to a private folder, checked against its digests on the way, and
-renamed into place, so that a merge that breaks off goes on where it stopped.
+renamed into place, so that an interrupted merge resumes where it stopped.
 """
 
 from collections.abc import Callable
@@ -17,14 +17,15 @@ import shutil
 import numpy as np
 
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import errors
 from memo_tf.experiment import flagfile
-from memo_tf.experiment import plan
-from memo_tf.experiment import recipes
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
+from memo_tf.store import opening
 from memo_tf.store import predictions
 
 Directory = directory_lib.StudyDirectory
@@ -75,10 +76,11 @@ def merge(
     )
   studies = sources if is_new else [into, *sources]
   config = _united_config(studies)
+  plan = plan_lib.Plan.of(config)
   info = _same_dataset(studies)
   masks = _same_subsets(studies, config, info["num_train"])
   say(f"Comparing the runs of {len(studies)} folders …")
-  chosen, there, damaged = _compare_runs(into, sources, config, info, masks)
+  chosen, there, damaged = _compare_runs(into, sources, plan, info, masks)
   _set_up(into, sources[0], config, info, masks)
   say(f"Copying {len(chosen)} runs …")
   for unit, source in chosen:
@@ -93,15 +95,17 @@ def merge(
 
 
 # What a merge that broke off may have left of a new folder.
-_SET_UP = {"dataset", "subsets", "resolved.flags", "environment.json"}
+_SET_UP = opening.SET_UP - {"work"}
 
 
 def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
   """The settings that all have, with the most subsets and all the names."""
-  united = None
+  united: config_lib.StudyConfig | None = None
   for study in studies:
     try:
-      config = config_lib.from_json(study.config_path.read_text()).validate()
+      config = config_rules.validated(
+        config_lib.from_json(study.config_path.read_text())
+      )
     except OSError as error:
       raise errors.UsageError(
         f"{study.root} holds no study: config.json cannot be read "
@@ -111,6 +115,11 @@ def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
       raise errors.StudyError(
         f"{study.config_path} cannot be read ({error})"
       ) from error
+    if opening.is_old(study):
+      raise errors.UsageError(
+        f"{study.root} was made by an older memo_tf: it can be read and "
+        "scored, but not merged or extended"
+      )
     if united is None:
       united = config
       continue
@@ -128,6 +137,8 @@ def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
     united = dataclasses.replace(
       united, subsets=both.subsets, models=both.models
     )
+  if united is None:
+    raise ValueError("`studies` must name at least one. Received none")
   return united
 
 
@@ -166,11 +177,10 @@ def _same_subsets(studies, config, num_examples) -> dict[str, np.ndarray]:
   return masks
 
 
-def _compare_runs(into, sources, config, info, masks):
+def _compare_runs(into, sources, plan, info, masks):
   """Which runs to copy from where, how many are there, which are damaged."""
-  units = plan.plan(config)
   chosen, there, damaged = [], 0, {}
-  for unit in units:
+  for unit in plan.units:
     first, record = None, None
     outputs: set[str] = set()
     state = into.run_state(unit, check_digests=False)
@@ -185,7 +195,7 @@ def _compare_runs(into, sources, config, info, masks):
         damaged[f"{source.root}: {unit.name}"] = state.problem
       if not state.record:
         continue
-      _check_origin(source, unit, state.record, config, info, masks)
+      _check_origin(source, unit, state.record, plan, info, masks)
       if first:
         _check_same_run(unit, first, record, source, state.record)
       else:
@@ -198,13 +208,13 @@ def _compare_runs(into, sources, config, info, masks):
   return chosen, there, damaged
 
 
-def _check_origin(source, unit, record, config, info, masks) -> None:
+def _check_origin(source, unit, record, plan, info, masks) -> None:
   """Refuses a run of another data set, subset or recipe."""
   mask = masks[unit.subsets][unit.index]
   expected = {
     "dataset_digest": info["digest"],
     "subset_digest": files.digest_bytes(np.packbits(mask)),
-    "recipe_digest": recipes.parse(unit.recipe, config.training).digest(),
+    "recipe_digest": plan.recipes[unit.recipe].digest(),
   }
   for name, digest in expected.items():
     if record.get(name) != digest:
@@ -247,9 +257,7 @@ def _set_up(into, source, config, info, masks) -> None:
   environment = source.root / "environment.json"
   if environment.exists() and not (into.root / environment.name).exists():
     files.write_atomic(into.root / environment.name, environment.read_bytes())
-  files.write_atomic(
-    into.root / "resolved.flags", flagfile.resolved_flags(config)
-  )
+  files.write_atomic(into.flags_path, flagfile.resolved_flags(config))
   files.write_atomic(into.config_path, config.to_json())
 
 

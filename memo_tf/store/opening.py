@@ -1,19 +1,35 @@
-"""Opens a study directory: its recorded config, and whether a given one fits."""
+"""Opens a study directory: its recorded config, and whether a new one fits."""
 
+from collections.abc import Collection
 import dataclasses
-import pathlib
 
-from memo_tf.cli import flags
+from absl import logging
+
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import errors
+from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
+from memo_tf.store import lost_config
 
-_OWN = {"dataset", "subsets", "work", "resolved.flags", "environment.json"}
-
-
-# What further lies in the folder of a study that has lost its config.json.
-_RESULTS = {"runs", "scores", "report", "damaged", "digests.json"}
+# What setting up a study writes before config.json.
+SET_UP = {"dataset", "subsets", "work", "resolved.flags", "environment.json"}
+# What else lies in the folder of a study that has lost its config.json.
+_RESULTS = {
+  "runs",
+  "scores",
+  "proxies",
+  "trajectories",
+  "comparison",
+  "report",
+  "damaged",
+  "digests.json",
+}
+_OLD_FORMAT = (
+  "was made by an older memo_tf (format_version {version}): it can be read and "
+  "scored, but not extended"
+)
 
 
 def open_directory(
@@ -30,8 +46,8 @@ def open_directory(
     OSError: if it cannot be written.
   """
   if not directory.config_path.exists() and directory.root.is_dir():
-    names = {p.name for p in directory.root.iterdir()} - _OWN
-    if _flagfile(directory).exists():
+    names = {p.name for p in directory.root.iterdir()} - SET_UP
+    if any(directory.run_paths()):
       names -= _RESULTS
     foreign = sorted(n for n in names if "~" not in n)
     if foreign:
@@ -58,8 +74,12 @@ def recorded_config(
 ) -> config_lib.StudyConfig:
   """The recorded config, united with `config`; `config` if none is recorded.
 
+  Logs a warning if the study is of an older format, which is not extended
+  (`check_extensible`).
+
   Raises:
-    UsageError: if they contradict each other.
+    UsageError: if they contradict each other, or `config` the runs of a study
+      that has lost its config.json.
     StudyError: if config.json is missing (without `config`) or damaged.
   """
   try:
@@ -69,21 +89,23 @@ def recorded_config(
       raise errors.StudyError(
         f"{directory.root} holds no study: it has no config.json."
       ) from None
-    if (directory.root / "runs").exists() and _flagfile(directory).exists():
-      # It was lost: the flags beside it say which study the runs are of.
-      recorded = flags.config_from_flagfile(_flagfile(directory))
-      return _united(recorded, config)
+    lost_config.check_runs(directory, config)
     return config
   except UnicodeDecodeError:
     text = ""
   try:
-    recorded = config_lib.from_json(text).validate()
+    recorded = config_rules.validated(config_lib.from_json(text))
   except (ValueError, TypeError, AttributeError, RecursionError) as error:
     raise errors.StudyError(
-      f"{directory.config_path} cannot be read ({error}). The settings also "
-      f"stand in {directory.root / 'resolved.flags'}: move config.json away and "
-      "give the command again."
+      f"{directory.config_path} cannot be read ({error}). The settings are "
+      f"also in {directory.flags_path}: move config.json away and rerun the "
+      "launch command with them; it is written anew if they fit the runs."
     ) from error
+  version = config_lib.format_version(text)
+  if version < config_lib.FORMAT_VERSION:
+    logging.warning(
+      "%s %s.", directory.root, _OLD_FORMAT.format(version=version)
+    )
   return recorded if config is None else _united(recorded, config)
 
 
@@ -92,6 +114,33 @@ def _united(recorded, config) -> config_lib.StudyConfig:
     return config_lib.merge(recorded, config)
   except ValueError as error:
     raise errors.UsageError(str(error)) from error
+
+
+def is_old(directory: directory_lib.StudyDirectory) -> bool:
+  """Whether the study's config.json is of an older format."""
+  try:
+    text = directory.config_path.read_text()
+    return config_lib.format_version(text) < config_lib.FORMAT_VERSION
+  except (OSError, ValueError):
+    return False  # new, or found damaged elsewhere
+
+
+def check_extensible(
+  directory: directory_lib.StudyDirectory,
+  pending: Collection[work_units.WorkUnit],
+) -> None:
+  """Refuses to train units in a study of an older format.
+
+  Raises:
+    UsageError: if there are any.
+  """
+  if pending and is_old(directory):
+    version = config_lib.format_version(directory.config_path.read_text())
+    raise errors.UsageError(
+      f"{directory.root} {_OLD_FORMAT.format(version=version)}, and "
+      f"{len(pending)} of its runs are pending, such as "
+      f"{next(iter(pending)).name}: start a new --experiment_dir."
+    )
 
 
 def is_recorded(
@@ -110,7 +159,3 @@ def is_recorded(
     for field in dataclasses.fields(kind)
     if field.metadata["policy"] != "free"
   )
-
-
-def _flagfile(directory) -> pathlib.Path:
-  return directory.root / "resolved.flags"

@@ -135,6 +135,27 @@ class RunStack:
   def test_correct(self) -> np.ndarray:
     return self.test_predicted == self.test_labels
 
+  def outcome(self, name: str) -> np.ndarray:
+    """`[M, N]`: what the runs achieved on the training examples.
+
+    Args:
+      name: `correctness` (bool), `label_probability` (float32 in [0, 1]) or
+        `margin` (float32).
+
+    Raises:
+      ValueError: for another name.
+    """
+    if name == "correctness":
+      return self.correct
+    if name == "label_probability":
+      return self.label_prob
+    if name == "margin":
+      return self.margin
+    raise ValueError(
+      "An outcome must be correctness, label_probability or margin. Received: "
+      f"{name!r}"
+    )
+
 
 def read_run(
   directory: directory_lib.StudyDirectory, unit: work_units.WorkUnit
@@ -185,7 +206,7 @@ def stack_runs(
   except (OSError, ValueError, EOFError, IndexError) as error:
     raise errors.StudyError(
       f"{path} does not hold the subsets of these runs ({error}); move it away "
-      "and give the launch command again: the seed gives them anew."
+      "and rerun the launch command: the seed gives them anew."
     ) from error
   first = read_run(directory, units[0])
   is_test, labels = _is_test(first), _column(first, "label")
@@ -264,12 +285,3 @@ def _is_test(table: pa.Table) -> np.ndarray:
   reading the file."""
   is_test = pc.equal(table.column("split"), "test")
   return is_test.to_numpy(zero_copy_only=False)
-
-
-def outcome_of(stack: RunStack, name: str) -> np.ndarray:
-  """What the runs achieved on the training examples: `[M, N]`."""
-  return {
-    "correctness": stack.correct,
-    "label_probability": stack.label_prob,
-    "margin": stack.margin,
-  }[name]

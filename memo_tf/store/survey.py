@@ -3,6 +3,7 @@
 Read from the directory alone: there is no index file that could be wrong.
 """
 
+from collections.abc import Mapping
 import dataclasses
 import os
 import pathlib
@@ -10,8 +11,6 @@ import pathlib
 from memo_tf.experiment import run_outputs
 from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
-
-Group = tuple[str, str, str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class Survey:
 
 def survey(
   directory: directory_lib.StudyDirectory,
-  wanted: dict[work_units.WorkUnit, frozenset[str]],
+  wanted: Mapping[work_units.WorkUnit, frozenset[str]],
   *,
   check_digests: bool = False,
 ) -> Survey:
@@ -62,8 +61,11 @@ def survey(
   The cost of a unit does not depend on how many there are; one that was never
   run costs no look at the disk of its own.
   """
-  done, pending, damaged, lost = {}, [], {}, {}
-  present: dict[Group, set[str]] = {}
+  done: dict[work_units.WorkUnit, FinishedRun] = {}
+  pending: list[work_units.WorkUnit] = []
+  damaged: dict[work_units.WorkUnit, str] = {}
+  lost: dict[work_units.WorkUnit, tuple[str, ...]] = {}
+  present: dict[work_units.Group, set[str]] = {}
   for unit, outputs in wanted.items():
     if unit.group not in present:
       present[unit.group] = _entries(directory.run_dir(unit).parent)
@@ -73,7 +75,7 @@ def survey(
     state = directory.run_state(unit, check_digests=check_digests)
     if state.problem:
       damaged[unit] = state.problem
-    if state.has(outputs):
+    if state.record and state.has(outputs):
       done[unit] = _finished(state.record)
     else:
       pending.append(unit)

@@ -4,58 +4,54 @@ import collections
 from collections.abc import Iterable
 import statistics
 
-from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import model_names
-from memo_tf.experiment import run_outputs
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import work_units
 from memo_tf.store import survey
 
 
 def seconds_beside(
-  config: config_lib.StudyConfig,
+  plan: plan_lib.Plan,
   units: Iterable[work_units.WorkUnit],
-  known: dict[tuple[str, str, str], float],
+  known: dict[work_units.Group, float],
 ) -> dict[work_units.WorkUnit, float]:
   """What recording adds to each unit that records.
 
   Args:
-    config: of the study.
+    plan: of the study.
     units: some of it.
     known: seconds of recording a run, by group. A group of which nothing is
       known is taken to cost what another does, by the models' relative cost.
   """
-  if not run_outputs.outputs(config) or not known:
+  if not plan.recorded_outputs or not known:
     return {}
   rates = [
-    seconds / model_names.parse(group[0]).relative_cost
+    seconds / plan.models[group.model].relative_cost
     for group, seconds in known.items()
   ]
   rate = statistics.median(rates)
   return {
-    unit: known.get(
-      unit.group, rate * model_names.parse(unit.model).relative_cost
-    )
+    unit: known.get(unit.group, rate * plan.models[unit.model].relative_cost)
     for unit in units
-    if run_outputs.does_record(config, unit)
+    if plan.does_record(unit)
   }
 
 
 def seconds_a_run(
   done: dict[work_units.WorkUnit, survey.FinishedRun],
-) -> dict[survey.Group, float]:
+) -> dict[work_units.Group, float]:
   """Median seconds of the finished runs of each group, without recording."""
   return _medians(done, lambda finished: finished.seconds)
 
 
 def seconds_of_recording(
   done: dict[work_units.WorkUnit, survey.FinishedRun],
-) -> dict[survey.Group, float]:
+) -> dict[work_units.Group, float]:
   """Median seconds that recording took in the runs of each group that do."""
   return _medians(done, lambda finished: finished.recording)
 
 
-def _medians(done, part) -> dict[survey.Group, float]:
-  found: dict[survey.Group, list[float]] = {}
+def _medians(done, part) -> dict[work_units.Group, float]:
+  found: dict[work_units.Group, list[float]] = {}
   for unit, finished in done.items():
     value = part(finished)
     if value is not None:
@@ -64,8 +60,9 @@ def _medians(done, part) -> dict[survey.Group, float]:
 
 
 def remaining_seconds(
+  plan: plan_lib.Plan,
   pending: Iterable[work_units.WorkUnit] | collections.Counter,
-  known: dict[survey.Group, float],
+  known: dict[work_units.Group, float],
   workers: int,
   more: dict[work_units.WorkUnit, float] | None = None,
 ) -> float | None:
@@ -75,6 +72,7 @@ def remaining_seconds(
   the models' relative cost.
 
   Args:
+    plan: of the study.
     pending: the units, or how many of each group.
     known: seconds of a run, by group.
     workers: how many run at a time.
@@ -82,16 +80,17 @@ def remaining_seconds(
   """
   if not known:
     return None
-  counts = pending
-  if not isinstance(pending, collections.Counter):
+  if isinstance(pending, collections.Counter):
+    counts = pending
+  else:
     counts = collections.Counter(unit.group for unit in pending)
   rate = statistics.median(
-    seconds / model_names.parse(group[0]).relative_cost
+    seconds / plan.models[group.model].relative_cost
     for group, seconds in known.items()
   )
   total, longest = 0.0, 0.0
   for group, count in counts.items():
-    cost = rate * model_names.parse(group[0]).relative_cost
+    cost = rate * plan.models[group.model].relative_cost
     total += count * known.get(group, cost)
     longest = max(longest, known.get(group, 0.0) if count else 0.0)
   beside = (more or {}).values()

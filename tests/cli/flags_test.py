@@ -13,6 +13,7 @@ from absl.testing import parameterized
 
 from memo_tf.cli import flags as flags_lib
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import flagfile
 
 FIELDS = [
@@ -87,7 +88,7 @@ def other_config():
     group: kind(**{f.name: other_value(f) for f in dataclasses.fields(kind)})
     for group, kind in config_lib.groups().items()
   }
-  return config_lib.StudyConfig(**parts).validate()
+  return config_rules.validated(config_lib.StudyConfig(**parts))
 
 
 class DefineFlagsTest(parameterized.TestCase):

@@ -9,6 +9,7 @@ import numpy as np
 from memo_tf.data import planted
 from memo_tf.data.sources import load
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import settings as settings_lib
 
 EVERY_KIND = {
@@ -23,10 +24,12 @@ EVERY_KIND = {
 
 
 def config_of(seed=0, **fields) -> config_lib.StudyConfig:
-  return config_lib.StudyConfig(
-    data=settings_lib.DataConfig(**fields),
-    running=settings_lib.RunningConfig(seed=seed),
-  ).validate()
+  return config_rules.validated(
+    config_lib.StudyConfig(
+      data=settings_lib.DataConfig(**fields),
+      running=settings_lib.RunningConfig(seed=seed),
+    )
+  )
 
 
 def digits(seed=0, **fields) -> planted.TrainingSet:

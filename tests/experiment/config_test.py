@@ -7,6 +7,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import settings as settings_lib
 
 FIELDS = [
@@ -65,8 +66,8 @@ class JsonTest(parameterized.TestCase):
   def test_names_groups_and_version(self):
     content = json.loads(config_of(epochs=3, seed=5).to_json())
 
-    self.assertEqual(content["format_version"], 1)
-    self.assertEqual(content["recipe"]["epochs"], 3)
+    self.assertEqual(content["format_version"], 2)
+    self.assertEqual(content["training"]["epochs"], 3)
     self.assertEqual(content["running"]["seed"], 5)
     self.assertEqual(
       set(content),
@@ -75,7 +76,7 @@ class JsonTest(parameterized.TestCase):
         "data",
         "subsets",
         "models",
-        "recipe",
+        "training",
         "running",
         "outputs",
         "proxies",
@@ -83,17 +84,25 @@ class JsonTest(parameterized.TestCase):
     )
 
   def test_field_that_is_not_recorded_has_its_default(self):
-    text = json.dumps({"format_version": 1, "recipe": {"epochs": 3}})
+    text = json.dumps({"format_version": 2, "training": {"epochs": 3}})
 
     self.assertEqual(config_lib.from_json(text), config_of(epochs=3))
 
-  @parameterized.parameters(2, 99, None, "1", 1.5)
+  @parameterized.parameters(3, 99, None, "1", 1.5)
   def test_other_format_is_refused(self, version):
     content = json.loads(config_lib.StudyConfig().to_json())
     content["format_version"] = version
 
     with self.assertRaisesRegex(ValueError, f"format_version {version};"):
       config_lib.from_json(json.dumps(content))
+
+  def test_format_1_named_the_group_of_training_settings_recipe(self):
+    text = json.dumps({"format_version": 1, "recipe": {"epochs": 3}})
+
+    self.assertEqual(config_lib.from_json(text), config_of(epochs=3))
+    self.assertEqual(config_lib.format_version(text), 1)
+    with self.assertRaisesRegex(ValueError, "unknown groups: .*recipe"):
+      config_lib.from_json(text.replace("1,", "2,", 1))
 
   def test_missing_format_is_refused(self):
     with self.assertRaisesRegex(ValueError, "format_version None"):
@@ -105,10 +114,10 @@ class JsonTest(parameterized.TestCase):
       config_lib.from_json(text)
 
   def test_unknown_field_is_refused(self):
-    text = json.dumps({"format_version": 1, "recipe": {"epoch": 3}})
+    text = json.dumps({"format_version": 2, "training": {"epoch": 3}})
 
     with self.assertRaisesRegex(
-      ValueError, "unknown fields in 'recipe': epoch"
+      ValueError, "unknown fields in 'training': epoch"
     ):
       config_lib.from_json(text)
 
@@ -250,7 +259,7 @@ class RulesTest(parameterized.TestCase):
   def test_default_is_valid(self):
     config = config_lib.StudyConfig()
 
-    self.assertIs(config.validate(), config)
+    self.assertIs(config_rules.validated(config), config)
 
   @parameterized.parameters(
     {"label_noise": 0.0},
@@ -270,7 +279,7 @@ class RulesTest(parameterized.TestCase):
   def test_accepts(self, **fields):
     config = config_of(**fields)
 
-    self.assertIs(config.validate(), config)
+    self.assertIs(config_rules.validated(config), config)
 
   @parameterized.parameters(
     "cifar10", "eurosat/rgb:2.0.0", "mnist:3.*.*", "npz:a/b.npz", "folder:/x"
@@ -278,7 +287,7 @@ class RulesTest(parameterized.TestCase):
   def test_data_sets_by_name_and_by_path(self, name):
     data = settings_lib.DataConfig(dataset=name)
 
-    config_lib.StudyConfig(data=data).validate()
+    config_rules.validated(config_lib.StudyConfig(data=data))
 
   @parameterized.parameters(
     ({"labels_file": "a.npy", "label_noise": 0.1}, "--label_noise exclude"),
@@ -288,7 +297,7 @@ class RulesTest(parameterized.TestCase):
     data = settings_lib.DataConfig(**settings)
 
     with self.assertRaisesRegex(ValueError, words):
-      config_lib.StudyConfig(data=data).validate()
+      config_rules.validated(config_lib.StudyConfig(data=data))
 
   def test_replicas_share_a_batch_evenly(self):
     def config(batch_size):
@@ -297,9 +306,9 @@ class RulesTest(parameterized.TestCase):
         running=settings_lib.RunningConfig(strategy="mirrored", cpu_devices=2),
       )
 
-    config(128).validate()
+    config_rules.validated(config(128))
     with self.assertRaisesRegex(ValueError, "--batch_size must be a multiple"):
-      config(127).validate()
+      config_rules.validated(config(127))
 
   def test_the_same_file_elsewhere_is_the_same_study(self):
     def config(place, name="mine.npz"):
@@ -375,7 +384,7 @@ class RulesTest(parameterized.TestCase):
   )
   def test_rejects_with_flag_rule_and_value(self, name, value, rule):
     with self.assertRaisesRegex(ValueError, f"^--{name} .*{rule}") as caught:
-      config_of(**{name: value}).validate()
+      config_rules.validated(config_of(**{name: value}))
 
     self.assertIn(
       f"Received: --{name}={config_lib.show(value)}", str(caught.exception)
@@ -392,11 +401,11 @@ class RulesTest(parameterized.TestCase):
     self.assertGreater(len(choices), 1)
     for choice in choices:
       ratio = {"subset_ratio": 0.5} if choice == "complementary" else {}
-      config_of(**{name: choice}, **ratio).validate()
+      config_rules.validated(config_of(**{name: choice}, **ratio))
 
     rule = f"^--{name} must be one of: {', '.join(choices)}"
     with self.assertRaisesRegex(ValueError, f"{rule}.*--{name}=no such"):
-      config_of(**{name: "no such"}).validate()
+      config_rules.validated(config_of(**{name: "no such"}))
 
   @parameterized.parameters(
     ("models", ("cifar_resnet-8", "vgg-16"), "Unknown model family.*'vgg-16'"),
@@ -408,7 +417,7 @@ class RulesTest(parameterized.TestCase):
   )
   def test_unknown_name_is_shown_with_its_flag(self, name, value, message):
     with self.assertRaisesRegex(ValueError, f"^--{name}: .*{message}"):
-      config_of(**{name: value}).validate()
+      config_rules.validated(config_of(**{name: value}))
 
   def test_show_is_as_in_a_flag(self):
     self.assertEqual(config_lib.show(("a", "b")), "a,b")

@@ -1,4 +1,4 @@
-"""Proxies of one's own: what is read, and what is refused."""
+"""Custom proxies: what is read, and what is refused."""
 
 import pathlib
 
@@ -100,7 +100,7 @@ class ProxyFilesTest(parameterized.TestCase):
     (
       "ours",
       {"example_id": range(4), "el2n": [1.0] * 4},
-      "'el2n'.*not that of a proxy of ours",
+      "'el2n'.*not that of a built-in proxy",
     ),
     (
       "name",

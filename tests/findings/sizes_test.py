@@ -1,4 +1,4 @@
-"""From groups of runs to the study over sizes: what is gathered, and written."""
+"""From groups of runs to the study over sizes, and its files."""
 
 import json
 import pathlib
@@ -9,6 +9,7 @@ import pandas as pd
 
 from memo_tf.estimators import memorization
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.findings import sizes
@@ -58,7 +59,7 @@ def make_groups(
     )
     groups.append(
       groups_lib.GroupScores(
-        group=(model, "one_hot", subsets),
+        group=work_units.Group(model, "one_hot", subsets),
         parameters=parameters,
         scores=memorization.memorization_scores(stack.correct, study.in_mask),
         stack=stack,
@@ -102,7 +103,7 @@ def without_runs(group, lost):
 
 class GatherTest(absltest.TestCase):
   def gather(self, groups, subsets="r0.70"):
-    key = ("cifar_resnet", "one_hot", subsets)
+    key = sizes.LadderName("cifar_resnet", "one_hot", subsets)
     return sizes.gather(key, groups, settings_lib.OutputsConfig())
 
   def test_sizes_are_ordered_by_parameters(self):
@@ -152,7 +153,14 @@ class GatherTest(absltest.TestCase):
     )
     directory = directory_lib.StudyDirectory(self.create_tempdir().full_path)
 
-    studies = sizes.study_sizes(directory, config_lib.StudyConfig(), groups)
+    config = config_lib.StudyConfig(
+      models=settings_lib.ModelsConfig(
+        models=tuple(group.group.model for group in groups)
+      )
+    )
+    plan = plan_lib.Plan.of(config)
+
+    studies = sizes.study_sizes(directory, plan, groups)
 
     self.assertEqual(
       [s.name for s in studies],
@@ -165,7 +173,7 @@ class WrittenStudyTest(absltest.TestCase):
   def setUpClass(cls):
     super().setUpClass()
     cls.groups, cls.truth = make_groups()
-    key = ("cifar_resnet", "one_hot", "r0.70")
+    key = sizes.LadderName("cifar_resnet", "one_hot", "r0.70")
     cls.study = sizes.gather(key, cls.groups, settings_lib.OutputsConfig())
 
   def test_tables_are_tidy_and_the_same_in_both_formats(self):
@@ -192,7 +200,7 @@ class WrittenStudyTest(absltest.TestCase):
     table = self.study.tables()["trajectories"]
 
     for group in self.groups:
-      rows = table[table["model"] == group.group[0]]
+      rows = table[table["model"] == group.group.model]
       scores = group.scores
       np.testing.assert_allclose(
         rows["memorization"], scores.memorization, atol=1e-12

@@ -9,7 +9,8 @@ from launchers import contract
 from launchers import ledger
 from launchers import tasks
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import plan
+from memo_tf.experiment import config_rules
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import survey as survey_lib
@@ -22,22 +23,21 @@ class LedgerTest(absltest.TestCase):
     super().setUp()
     root = pathlib.Path(self.create_tempdir().full_path)
     self.directory = directory_lib.StudyDirectory(root)
-    self.config = config_lib.StudyConfig(
-      models=settings_lib.ModelsConfig(
-        models=("cifar_resnet-8",), recipes=("one_hot", STUDENT)
-      ),
-      subsets=settings_lib.SubsetsConfig(num_subsets=4),
-    ).validate()
-    planned = plan.plan(self.config)
-    wanted = plan.wanted_outputs(self.config, planned)
-    self.study = contract.Study(
-      config=self.config,
-      directory=self.directory,
-      wanted=wanted,
-      found=survey_lib.survey(self.directory, wanted),
-      is_whole=True,
+    config = config_rules.validated(
+      config_lib.StudyConfig(
+        models=settings_lib.ModelsConfig(
+          models=("cifar_resnet-8",), recipes=("one_hot", STUDENT)
+        ),
+        subsets=settings_lib.SubsetsConfig(num_subsets=4),
+      )
     )
-    teachers, students = plan.waves(planned, self.config.training)
+    plan = plan_lib.Plan.of(config)
+    self.study = contract.OpenStudy(
+      plan=plan,
+      directory=self.directory,
+      found=survey_lib.survey(self.directory, plan.wanted),
+    )
+    teachers, students = plan.waves(plan.units)
     self.teachers = tasks.Task("00000", tuple(teachers))
     self.students = tasks.Task("00001", tuple(students))
     self.ledger = ledger.Ledger(self.study, retries=2)
@@ -47,7 +47,7 @@ class LedgerTest(absltest.TestCase):
     folder = self.directory.run_dir(unit)
     folder.mkdir(parents=True)
     outputs = {}
-    for name in self.study.wanted[unit]:
+    for name in self.study.plan.wanted[unit]:
       (folder / name).write_bytes(b"x")
       outputs[name] = {"bytes": 1, "digest": ""}
     content = {"unit": unit.name, "format_version": 1, "outputs": outputs}

@@ -8,17 +8,21 @@ from absl.testing import parameterized
 
 from launchers import tasks
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import plan
+from memo_tf.experiment import config_rules
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 
 RECIPES = ("one_hot", "distilled-cifar_resnet-14-t3")
 
 
-def study(**models):
-  return config_lib.StudyConfig(
-    models=settings_lib.ModelsConfig(**models),
-    subsets=settings_lib.SubsetsConfig(num_subsets=10),
-  ).validate()
+def plan_of(**models):
+  config = config_rules.validated(
+    config_lib.StudyConfig(
+      models=settings_lib.ModelsConfig(**models),
+      subsets=settings_lib.SubsetsConfig(num_subsets=10),
+    )
+  )
+  return plan_lib.Plan.of(config)
 
 
 class SplitTest(parameterized.TestCase):
@@ -26,13 +30,13 @@ class SplitTest(parameterized.TestCase):
   def test_every_unit_once_and_what_it_requires_in_an_earlier_wave(
     self, units_per_task, slots
   ):
-    config = study(
+    plan = plan_of(
       models=("cifar_resnet-8", "cifar_resnet-14"), recipes=RECIPES
     )
-    planned = plan.plan(config)
+    planned = plan.units
 
     waves = tasks.split(
-      planned, config.training, units_per_task=units_per_task, slots=slots
+      planned, plan, units_per_task=units_per_task, slots=slots
     )
 
     wave_of = {
@@ -47,7 +51,7 @@ class SplitTest(parameterized.TestCase):
     self.assertCountEqual(counts, planned)
     self.assertEqual(set(counts.values()), {1})
     for unit in planned:
-      for needed in plan.requires(unit, config.training):
+      for needed in plan.requires(unit):
         self.assertLess(wave_of[needed], wave_of[unit])
     names = [task.name for wave in waves for task in wave]
     self.assertLen(set(names), len(names))
@@ -57,11 +61,10 @@ class SplitTest(parameterized.TestCase):
         self.assertLessEqual(len(task.units), units_per_task or 10)
 
   def test_sizes(self):
-    config = study(models=("cifar_resnet-8",))
-    planned = plan.plan(config)
+    plan = plan_of(models=("cifar_resnet-8",))
 
     def sizes(**how):
-      waves = tasks.split(planned, config.training, **how)
+      waves = tasks.split(plan.units, plan, **how)
       return [len(task.units) for wave in waves for task in wave]
 
     # Ten units: 4 + 3 + 3 on three slots, never 4 + 4 + 2.
@@ -71,20 +74,18 @@ class SplitTest(parameterized.TestCase):
     self.assertEqual(sizes(units_per_task=0, slots=0), [10])
 
   def test_nothing_pending_is_no_wave(self):
-    config = study(models=("cifar_resnet-8",))
+    plan = plan_of(models=("cifar_resnet-8",))
 
-    self.assertEmpty(tasks.split([], config.training, units_per_task=3))
+    self.assertEmpty(tasks.split([], plan, units_per_task=3))
 
   @parameterized.parameters(-1, 1001)
   def test_rejects_units_per_task(self, number):
     with self.assertRaisesRegex(ValueError, f"--units_per_task={number}"):
-      tasks.split([], study().training, units_per_task=number)
+      tasks.split([], plan_of(), units_per_task=number)
 
   def test_again_keeps_the_name(self):
-    config = study(models=("cifar_resnet-8",))
-    [[task]] = tasks.split(
-      plan.plan(config), config.training, units_per_task=10
-    )
+    plan = plan_of(models=("cifar_resnet-8",))
+    [[task]] = tasks.split(plan.units, plan, units_per_task=10)
 
     again = task.again(task.units[4:])
 

@@ -51,7 +51,7 @@ def make_group(flagged=(), never_out=False) -> groups.GroupScores:
     test_margin=np.ones((4, 2), np.float32),
   )
   return groups.GroupScores(
-    group=("cifar_resnet-8", "one_hot", "r0.50"),
+    group=work_units.Group("cifar_resnet-8", "one_hot", "r0.50"),
     parameters=75_002,
     scores=memorization.memorization_scores(stack.correct, in_mask),
     stack=stack,

@@ -6,7 +6,7 @@ import tempfile
 from absl.testing import absltest
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import plan
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.running import claims
 from memo_tf.running import dispatch
@@ -60,11 +60,9 @@ class DispatchTest(absltest.TestCase):
 
   def run_units(self, pool, config=None) -> dispatch.Outcome:
     config = config or self.config
-    wanted = plan.wanted_outputs(config, plan.plan(config))
-    found = survey_lib.survey(self.directory, wanted)
-    return dispatch.run_units(
-      self.directory, config, found, wanted, pool, workers=1
-    )
+    plan = plan_lib.Plan.of(config)
+    found = survey_lib.survey(self.directory, plan.wanted)
+    return dispatch.run_units(self.directory, plan, found, pool, workers=1)
 
   def test_runs_what_is_pending(self):
     pool = Pool({})
@@ -91,7 +89,8 @@ class DispatchTest(absltest.TestCase):
     ).read_text()
     self.assertEqual(
       kept,
-      "Attempt 1 of 2:\nTraceback\nfirst\n\nAttempt 2 of 2:\nTraceback\nsecond\n",
+      "Attempt 1 of 2:\nTraceback\nfirst\n\n"
+      "Attempt 2 of 2:\nTraceback\nsecond\n",
     )
 
   def test_a_failure_that_passes_is_none(self):

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.scoring import stuck_runs
@@ -55,14 +56,15 @@ def unit(index, model=SMALL):
   return work_units.WorkUnit(model, "one_hot", FAMILY, index)
 
 
-def config_of(*models, num_subsets=4, **outputs):
-  return config_lib.StudyConfig(
+def plan_of(*models, num_subsets=4, families=(), **outputs):
+  config = config_lib.StudyConfig(
     models=settings_lib.ModelsConfig(models=models),
     subsets=settings_lib.SubsetsConfig(
-      num_subsets=num_subsets, subset_ratio=0.5
+      num_subsets=num_subsets, subset_ratio=0.5, subset_families=families
     ),
     outputs=settings_lib.OutputsConfig(**outputs),
   )
+  return plan_lib.Plan.of(config)
 
 
 def logits_for(predicted):
@@ -164,13 +166,15 @@ class StudyTestCase(parameterized.TestCase):
     (folder / "run.json").write_text(json.dumps(record))
 
   def scores_path(self, model=SMALL):
-    folder = self.directory.scores_dir((model, "one_hot", FAMILY))
+    folder = self.directory.scores_dir(
+      work_units.Group(model, "one_hot", FAMILY)
+    )
     return folder / "memorization.parquet"
 
 
 class ScoreStudyTest(StudyTestCase):
   def test_scores_by_hand(self):
-    (result,) = study.score_study(self.directory, config_of(SMALL))
+    (result,) = study.score_study(self.directory, plan_of(SMALL))
 
     # Each example is in two runs. Example 1 is right in one of the two runs
     # that did not see it, example 5 in neither.
@@ -188,7 +192,7 @@ class ScoreStudyTest(StudyTestCase):
     self.assertLen(result.examples, 6)
 
   def test_summary_by_hand(self):
-    (result,) = study.score_study(self.directory, config_of(SMALL))
+    (result,) = study.score_study(self.directory, plan_of(SMALL))
 
     summary = result.summary()
 
@@ -218,7 +222,7 @@ class ScoreStudyTest(StudyTestCase):
     self.assertEqual(set(summary) - set(expected), {"mean_interval_width"})
 
   def test_score_file(self):
-    (result,) = study.score_study(self.directory, config_of(SMALL))
+    (result,) = study.score_study(self.directory, plan_of(SMALL))
 
     table = pq.read_table(self.scores_path())
 
@@ -244,7 +248,7 @@ class ScoreStudyTest(StudyTestCase):
       np.testing.assert_array_equal(frame[name], getattr(result.scores, name))
 
   def test_score_file_says_how_it_was_made(self):
-    study.score_study(self.directory, config_of(SMALL))
+    study.score_study(self.directory, plan_of(SMALL))
 
     metadata = pq.read_schema(self.scores_path()).metadata
 
@@ -259,7 +263,7 @@ class ScoreStudyTest(StudyTestCase):
       "ratio": "0.5",
       "M": "4",
       "dataset": "digits",
-      "format_version": "1",
+      "format_version": "2",
     }
     for key, value in expected.items():
       self.assertEqual(metadata[key.encode()], value.encode(), key)
@@ -269,9 +273,9 @@ class ScoreStudyTest(StudyTestCase):
       # Knows everything: memorization 0 everywhere.
       self.write(unit(index, LARGE), LABELS, TEST_LABELS)
 
-    results = study.score_study(self.directory, config_of(LARGE, SMALL))
+    results = study.score_study(self.directory, plan_of(LARGE, SMALL))
 
-    self.assertEqual([result.group[0] for result in results], [SMALL, LARGE])
+    self.assertEqual([result.group.model for result in results], [SMALL, LARGE])
     np.testing.assert_array_equal(results[1].scores.memorization, [0] * 6)
     self.assertEqual(
       pd.read_parquet(self.scores_path(LARGE))["memorization"].tolist(),
@@ -289,7 +293,7 @@ class ScoreStudyTest(StudyTestCase):
     )
 
   def test_group_without_runs_is_left_out(self):
-    results = study.score_study(self.directory, config_of(SMALL, LARGE))
+    results = study.score_study(self.directory, plan_of(SMALL, LARGE))
 
     self.assertLen(results, 1)
     self.assertTrue(self.scores_path(SMALL).exists())
@@ -299,7 +303,7 @@ class ScoreStudyTest(StudyTestCase):
     for index in (1, 3):
       (self.directory.run_dir(unit(index)) / "run.json").unlink()
 
-    (result,) = study.score_study(self.directory, config_of(SMALL))
+    (result,) = study.score_study(self.directory, plan_of(SMALL))
 
     # Runs 0 and 2 are left. Both saw 0, 2 and 5; neither saw 3.
     self.assertEqual(result.num_missing, 2)
@@ -325,30 +329,30 @@ class ScoreStudyTest(StudyTestCase):
     path.write_bytes(content)
 
     with self.assertRaisesRegex(errors.StudyError, "recorded digest"):
-      study.score_study(self.directory, config_of(SMALL))
+      study.score_study(self.directory, plan_of(SMALL))
 
   def test_run_without_an_output_counts_as_missing(self):
     path = self.directory.run_dir(unit(2)) / "predictions.parquet"
     path.write_bytes(path.read_bytes()[:-1])
 
-    (result,) = study.score_study(self.directory, config_of(SMALL))
+    (result,) = study.score_study(self.directory, plan_of(SMALL))
 
     self.assertEqual(result.num_missing, 1)
     self.assertEqual(result.stack.units, (unit(0), unit(1), unit(3)))
 
   def test_scoring_again_gives_the_same_files(self):
-    study.score_study(self.directory, config_of(SMALL))
+    study.score_study(self.directory, plan_of(SMALL))
     first = self.scores_path().read_bytes()
 
-    study.score_study(self.directory, config_of(SMALL))
+    study.score_study(self.directory, plan_of(SMALL))
 
     self.assertEqual(self.scores_path().read_bytes(), first)
     names = [p.name for p in self.scores_path().parent.iterdir()]
     self.assertCountEqual(names, ["memorization.parquet", "influence.parquet"])
 
   def test_influence_file_holds_the_pairs_and_their_null(self):
-    config = config_of(SMALL, min_influence=0.4)
-    result = study.score_study(self.directory, config)[0]
+    plan = plan_of(SMALL, min_influence=0.4)
+    result = study.score_study(self.directory, plan)[0]
 
     table = pq.read_table(self.scores_path().parent / "influence.parquet")
 
@@ -366,19 +370,19 @@ class ScoreStudyTest(StudyTestCase):
     self.assertEqual(metadata[b"num_tested"], b"4")
     self.assertIn("wide on average", result.certainty(0.2))
 
-    config = config_of(SMALL, min_influence=0.4, min_memorization=-1.0)
-    study.score_study(self.directory, config)
+    plan = plan_of(SMALL, min_influence=0.4, min_memorization=-1.0)
+    study.score_study(self.directory, plan)
     frame = pd.read_parquet(self.scores_path().parent / "influence.parquet")
     self.assertEqual(frame["train_id"].tolist(), [0])
     self.assertEqual(frame["test_id"].tolist(), [0])
     self.assertEqual(frame["influence"].tolist(), [0.5])
 
   def test_top_k_keeps_the_best_of_every_test_example(self):
-    study.score_study(self.directory, config_of(SMALL, influence_top_k=1))
+    study.score_study(self.directory, plan_of(SMALL, influence_top_k=1))
 
     path = self.scores_path().parent / "influence.parquet"
     frame = pd.read_parquet(path).sort_values("test_id")
-    # Of test example 0: influence 1/2 of examples 0 and 3, the lower id; of test
+    # Test example 0: influence 1/2 of examples 0 and 3, the lower id; test
     # example 1, right in runs 0 and 1: example 2 was in these and no others.
     inside = MASKS.astype(float)
     best = []
@@ -395,7 +399,7 @@ class ScoreStudyTest(StudyTestCase):
   def test_further_outcomes_have_files_of_their_own(self):
     outcomes = ("correctness", "label_probability", "margin")
     (result,) = study.score_study(
-      self.directory, config_of(SMALL, outcomes=outcomes)
+      self.directory, plan_of(SMALL, outcomes=outcomes)
     )
 
     for name, values in (
@@ -425,13 +429,9 @@ class ScoreStudyTest(StudyTestCase):
     for index in range(4):
       other = dataclasses.replace(unit(index), subsets=third)
       self.write(other, PREDICTED[index], TEST_PREDICTED[index])
-    config = config_of(SMALL)
-    config = dataclasses.replace(
-      config,
-      subsets=dataclasses.replace(config.subsets, subset_families=(third,)),
-    )
+    plan = plan_of(SMALL, families=(third,))
 
-    study.score_study(self.directory, config)
+    study.score_study(self.directory, plan)
 
     path = self.scores_path().parents[1] / "consistency.parquet"
     frame = pd.read_parquet(path)
@@ -448,7 +448,7 @@ class ScoreStudyTest(StudyTestCase):
     frame["is_noisy"] = False
     frame.to_parquet(path)
 
-    (result,) = study.score_study(self.directory, config_of(SMALL))
+    (result,) = study.score_study(self.directory, plan_of(SMALL))
 
     summary = result.summary()
     self.assertEqual(summary["num_planted"], 0)
@@ -465,7 +465,7 @@ class StuckRunTest(StudyTestCase):
     self.write(unit(3), np.ones(6, int), np.ones(2, int))
 
   def test_is_listed_and_kept(self):
-    (result,) = study.score_study(self.directory, config_of(SMALL))
+    (result,) = study.score_study(self.directory, plan_of(SMALL))
 
     self.assertEqual([name for name, _ in result.flagged], [unit(3).name])
     self.assertLen(result.stack.units, 4)
@@ -473,7 +473,7 @@ class StuckRunTest(StudyTestCase):
 
   def test_is_left_out_on_request(self):
     (result,) = study.score_study(
-      self.directory, config_of(SMALL, exclude_flagged_runs=True)
+      self.directory, plan_of(SMALL, exclude_flagged_runs=True)
     )
 
     self.assertEqual([name for name, _ in result.flagged], [unit(3).name])
@@ -498,7 +498,7 @@ class PlantedTest(StudyTestCase):
     frame.to_parquet(path)
 
   def test_figures_of_wrong_labels_leave_copies_and_noise_aside(self):
-    (result,) = study.score_study(self.directory, config_of(SMALL))
+    (result,) = study.score_study(self.directory, plan_of(SMALL))
 
     summary = result.summary()
 
@@ -510,7 +510,7 @@ class PlantedTest(StudyTestCase):
     self.assertEqual(summary["mean_memorization"], 0.25)
 
   def test_expected_and_measured_by_kind_in_the_summary(self):
-    results = study.score_study(self.directory, config_of(SMALL))
+    results = study.score_study(self.directory, plan_of(SMALL))
 
     text = (self.directory.root / "scores/summary.json").read_text()
     rows = {row["kind"]: row for row in json.loads(text)[0]["planted"]}
@@ -537,7 +537,7 @@ class PlantedTest(StudyTestCase):
     frame["origin_id"] = frame["example_id"]
     frame.to_parquet(path)
 
-    (result,) = study.score_study(self.directory, config_of(SMALL))
+    (result,) = study.score_study(self.directory, plan_of(SMALL))
 
     self.assertEqual(result.planted_summary(), [])
     self.assertLen(summary_lib.summary_lines([result]), 2)
@@ -545,7 +545,7 @@ class PlantedTest(StudyTestCase):
 
 class SummaryLinesTest(StudyTestCase):
   def test_a_line_a_group_under_a_header(self):
-    results = study.score_study(self.directory, config_of(SMALL))
+    results = study.score_study(self.directory, plan_of(SMALL))
 
     header, line = summary_lib.summary_lines(results)
 

@@ -11,6 +11,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from memo_tf import status
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.store import checkup
 from memo_tf.store import files
 from tests.support import made_up
@@ -40,7 +41,7 @@ class CheckupTest(parameterized.TestCase):
     checkup.record_digests(self.directory)
 
   def findings(self) -> dict[str, str]:
-    found = checkup.findings(self.directory, self.config)
+    found = checkup.findings(self.directory, plan_lib.Plan.of(self.config))
     return {finding.path: finding.problem for finding in found}
 
   def test_a_whole_study(self):
@@ -95,7 +96,7 @@ class CheckupTest(parameterized.TestCase):
     private = private.with_name(f"{parts[0]}~{2**22 + 1}~{parts[2]}")
     private.mkdir()
 
-    (finding,) = checkup.findings(self.directory, self.config)
+    (finding,) = checkup.findings(self.directory, plan_lib.Plan.of(self.config))
 
     self.assertFalse(finding.is_damage)
     self.assertEqual(finding.problem, "was left half-written")
@@ -111,7 +112,9 @@ class CheckupTest(parameterized.TestCase):
     (self.root / f"runs/{made_up.unit(2).name}/history.jsonl").unlink()
     before = sorted(p.read_bytes() for p in self.root.rglob("*") if p.is_file())
 
-    found = list(checkup.findings(self.directory, self.config))
+    found = list(
+      checkup.findings(self.directory, plan_lib.Plan.of(self.config))
+    )
     moved = checkup.repair(self.directory, found)
 
     self.assertCountEqual(

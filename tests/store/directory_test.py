@@ -298,10 +298,10 @@ class RunStateTest(DirectoryTestCase):
     )
 
   def test_newer_format_is_refused_and_not_called_damaged(self):
-    write_run(self.folder, self.outputs, format_version=2)
+    write_run(self.folder, self.outputs, format_version=3)
 
     with self.assertRaisesRegex(
-      errors.StudyError, r"newer memo_tf \(format_version 2\)"
+      errors.StudyError, r"newer memo_tf \(format_version 3\)"
     ):
       self.state()
 

@@ -9,6 +9,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from memo_tf.experiment import errors
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.store import checkup
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import merging
@@ -47,7 +48,9 @@ class MergingTest(parameterized.TestCase):
         small_study.arrays(self.into.root), small_study.arrays(whole.root)
       )
     )
-    self.assertEmpty(list(checkup.findings(self.into, made_up.config())))
+    self.assertEmpty(
+      list(checkup.findings(self.into, plan_lib.Plan.of(made_up.config())))
+    )
     self.assertEmpty(list(self.into.root.rglob(".*~*")))
 
   def test_again_it_copies_nothing(self):

@@ -249,7 +249,7 @@ class ReadRunTest(StudyTestCase):
     message = self.assert_refused("does not have the recorded digest")
 
     self.assertIn(unit(1).name, message)
-    self.assertIn("launch command again", message)
+    self.assertIn("rerun the launch command", message)
 
 
 class StackRunsTest(StudyTestCase):
@@ -362,6 +362,30 @@ class ReadExamplesTest(StudyTestCase):
       errors.StudyError, "examples.parquet cannot be read"
     ):
       predictions.read_examples(self.directory)
+
+
+class OutcomeTest(absltest.TestCase):
+  def test_each_by_its_name(self):
+    stack = predictions.RunStack(
+      units=(),
+      in_mask=np.zeros((2, 2), bool),
+      label_prob=np.array([[0.1, 0.2], [0.3, 0.4]], np.float32),
+      margin=np.array([[-1, 2], [-3, 4]], np.float32),
+      predicted=np.array([[0, 1], [1, 1]]),
+      labels=np.array([1, 1]),
+      test_predicted=np.zeros((2, 0), int),
+      test_labels=np.zeros(0, int),
+      test_label_prob=np.zeros((2, 0), np.float32),
+      test_margin=np.zeros((2, 0), np.float32),
+    )
+
+    np.testing.assert_array_equal(
+      stack.outcome("correctness"), [[False, True], [True, True]]
+    )
+    self.assertIs(stack.outcome("label_probability"), stack.label_prob)
+    self.assertIs(stack.outcome("margin"), stack.margin)
+    with self.assertRaisesRegex(ValueError, "Received: 'label_prob'"):
+      stack.outcome("label_prob")
 
 
 if __name__ == "__main__":

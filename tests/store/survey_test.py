@@ -10,6 +10,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
@@ -18,6 +19,13 @@ from memo_tf.store import survey
 from memo_tf.store import time_left
 
 SMALL, LARGE = "cifar_resnet-8", "cifar_resnet-32"
+PLAN = plan_lib.Plan.of(
+  config_lib.StudyConfig(
+    models=settings_lib.ModelsConfig(models=(SMALL, LARGE)),
+    subsets=settings_lib.SubsetsConfig(num_subsets=4),
+    proxies=settings_lib.ProxiesConfig(proxies=("el2n",), proxy_runs=2),
+  )
+)
 
 
 def unit(index, model=SMALL):
@@ -208,14 +216,16 @@ class TimeTest(parameterized.TestCase):
 
   def test_nothing_known(self):
     self.assertEqual(time_left.seconds_a_run({}), {})
-    self.assertIsNone(time_left.remaining_seconds([unit(0)], {}, 2))
+    self.assertIsNone(time_left.remaining_seconds(PLAN, [unit(0)], {}, 2))
 
   @parameterized.parameters((1, 60.0), (2, 30.0), (3, 20.0), (100, 10.0))
   def test_remaining_by_hand(self, workers, expected):
     pending = [unit(index) for index in range(6)]
 
     # Six runs of 10 seconds; no number of workers ends before one run does.
-    found = time_left.remaining_seconds(pending, {unit(0).group: 10.0}, workers)
+    found = time_left.remaining_seconds(
+      PLAN, pending, {unit(0).group: 10.0}, workers
+    )
 
     self.assertEqual(found, expected)
 
@@ -224,34 +234,29 @@ class TimeTest(parameterized.TestCase):
     known = {unit(0).group: 10.0}
     pending = [unit(5), unit(0, LARGE), unit(1, LARGE)]
 
-    self.assertEqual(time_left.remaining_seconds(pending, known, 1), 90.0)
+    self.assertEqual(time_left.remaining_seconds(PLAN, pending, known, 1), 90.0)
 
   def test_recording_is_reckoned_apart(self):
     done = {
       unit(0): survey.FinishedRun(10.0, 0, recording=5.0),
       unit(2): finished(10.0),
     }
-    config = config_lib.StudyConfig(
-      models=settings_lib.ModelsConfig(models=(SMALL, LARGE)),
-      subsets=settings_lib.SubsetsConfig(num_subsets=4),
-      proxies=settings_lib.ProxiesConfig(proxies=("el2n",), proxy_runs=2),
-    )
     pending = [unit(1), unit(3), unit(0, LARGE)]
 
     known = time_left.seconds_a_run(done)
     beside = time_left.seconds_of_recording(done)
-    more = time_left.seconds_beside(config, pending, beside)
+    more = time_left.seconds_beside(PLAN, pending, beside)
 
     self.assertEqual(known, {unit(0).group: 10.0})
     # Runs 0 and 1 of each model record; depth 32 costs four times depth 8.
     self.assertEqual(more, {unit(1): 5.0, unit(0, LARGE): 20.0})
     # 10 + 10 + 40 of running and 25 of recording.
-    left = time_left.remaining_seconds(pending, known, 1, more)
+    left = time_left.remaining_seconds(PLAN, pending, known, 1, more)
     self.assertEqual(left, 85.0)
 
   def test_nothing_pending_takes_no_time(self):
     self.assertEqual(
-      time_left.remaining_seconds([], {unit(0).group: 10.0}, 4), 0.0
+      time_left.remaining_seconds(PLAN, [], {unit(0).group: 10.0}, 4), 0.0
     )
 
   @parameterized.parameters(

@@ -1,5 +1,6 @@
 """Studies with made-up runs: no model is trained, all files are as recorded."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -7,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import recipes
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
+from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import predictions
@@ -18,15 +21,17 @@ from memo_tf.store import predictions
 NUM_TRAIN, NUM_TEST, CLASSES = 20, 5, 3
 LABELS = np.arange(NUM_TRAIN) % CLASSES
 TEST_LABELS = np.arange(NUM_TEST) % CLASSES
-GROUP = ("cifar_resnet-8", "one_hot", "r0.70")
+GROUP = work_units.Group("cifar_resnet-8", "one_hot", "r0.70")
 
 
 def config(num_subsets: int = 4, seed: int = 0, **recipe):
-  return config_lib.StudyConfig(
-    subsets=settings_lib.SubsetsConfig(num_subsets=num_subsets),
-    training=settings_lib.TrainingConfig(**recipe),
-    running=settings_lib.RunningConfig(seed=seed, workers=1),
-  ).validate()
+  return config_rules.validated(
+    config_lib.StudyConfig(
+      subsets=settings_lib.SubsetsConfig(num_subsets=num_subsets),
+      training=settings_lib.TrainingConfig(**recipe),
+      running=settings_lib.RunningConfig(seed=seed, workers=1),
+    )
+  )
 
 
 def unit(index: int) -> work_units.WorkUnit:
@@ -54,9 +59,10 @@ def make(
     }
   ).to_parquet(directory.dataset_dir / "examples.parquet")
   info = {
-    "format_version": 1,
+    "format_version": config_lib.FORMAT_VERSION,
     "num_train": NUM_TRAIN,
     "digest": dataset_digest,
+    "made_from": dataset_info.made_from(settings),
     "files": {
       name: files.file_entry(directory.dataset_dir / name)
       for name in ("shard", "examples.parquet")
@@ -64,7 +70,7 @@ def make(
   }
   (directory.dataset_dir / "info.json").write_text(json.dumps(info))
   masks = masks_of(settings)
-  path = directory.in_mask_path(GROUP[2])
+  path = directory.in_mask_path(GROUP.subsets)
   path.parent.mkdir()
   np.save(path, masks)
   for index in runs:
@@ -74,7 +80,7 @@ def make(
 
 
 def masks_of(settings) -> np.ndarray:
-  return subsets_lib.parse_family(GROUP[2]).in_mask(
+  return subsets_lib.parse_family(GROUP.subsets).in_mask(
     NUM_TRAIN, settings.subsets.num_subsets, settings.running.seed
   )
 
@@ -105,9 +111,12 @@ def write_run(
     entries[name] = files.file_entry(folder / name)
   recipe = recipes.parse("one_hot", settings.training)
   about = {
-    "format_version": 1,
+    "format_version": config_lib.FORMAT_VERSION,
     "unit": unit(index).name,
     "recipe_digest": recipe.digest(),
+    "recipe": dataclasses.asdict(recipe),
+    "seed": settings.running.seed,
+    "threads": settings.running.threads_per_unit,
     "dataset_digest": "d" * 32,
     "subset_digest": files.digest_bytes(np.packbits(mask)),
     "parameters": 10,

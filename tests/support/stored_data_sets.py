@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 
 from memo_tf.data import prepare
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.store import directory as directory_lib
 
@@ -84,7 +85,9 @@ def write(
   """Writes `dataset/` of a study into a new folder; its info.json."""
   root = pathlib.Path(test.create_tempdir().full_path)
   directory = directory_lib.StudyDirectory(root)
-  config = config_lib.StudyConfig(data=data, running=running).validate()
+  config = config_rules.validated(
+    config_lib.StudyConfig(data=data, running=running)
+  )
   return directory, prepare.write_dataset(config, directory)
 
 

@@ -9,7 +9,8 @@ from absl.testing import absltest
 import numpy as np
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import plan
+from memo_tf.experiment import config_rules
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
@@ -132,27 +133,29 @@ class DistilledStudyTest(absltest.TestCase):
 class RequirementTest(absltest.TestCase):
   def test_only_the_same_subset_is_accepted(self):
     unit = work_units.WorkUnit("a", "distilled-b-t3", "r0.70", 3)
-    plan.check_same_subset(
+    plan_lib.check_same_subset(
       unit, work_units.WorkUnit("b", "one_hot", "r0.70", 3)
     )
     for family, index in (("full", 3), ("r0.50", 3), ("r0.70", 4)):
       with self.assertRaisesRegex(ValueError, "exactly its own subset"):
-        plan.check_same_subset(
+        plan_lib.check_same_subset(
           unit, work_units.WorkUnit("b", "one_hot", family, index)
         )
 
   def test_teachers_are_planned_and_first(self):
-    config = config_lib.StudyConfig(
-      models=settings_lib.ModelsConfig(
-        models=("cifar_resnet-8",),
-        recipes=("distilled-cifar_resnet-14-t3",),
-      ),
-      subsets=settings_lib.SubsetsConfig(num_subsets=2),
-    ).validate()
+    config = config_rules.validated(
+      config_lib.StudyConfig(
+        models=settings_lib.ModelsConfig(
+          models=("cifar_resnet-8",),
+          recipes=("distilled-cifar_resnet-14-t3",),
+        ),
+        subsets=settings_lib.SubsetsConfig(num_subsets=2),
+      )
+    )
 
-    units = plan.plan(config)
-    first, second = plan.waves(units, config.training)
-    wanted = plan.wanted_outputs(config, units)
+    plan = plan_lib.Plan.of(config)
+    first, second = plan.waves(plan.units)
+    wanted = plan.wanted
 
     self.assertEqual({u.recipe for u in first}, {"one_hot"})
     self.assertEqual([u.index for u in first], [0, 1])

@@ -19,7 +19,6 @@ import numpy as np
 from memo_tf.data import resizing
 from memo_tf.data.sources import image_source
 from memo_tf.data.sources import tfds_features
-from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import settings as settings_lib
 
@@ -53,7 +52,7 @@ def prepared_builder(config: settings_lib.DataConfig):
       builder = tfds.builder(config.dataset, data_dir=config.data_dir or None)
   except Exception as error:  # whatever a builder raises on a wrong name
     known = [
-      *config_lib.BUNDLED_DATASETS,
+      *settings_lib.BUNDLED_DATASETS,
       *OWN_BUILDERS,
       *tfds.list_builders(),
     ]
@@ -65,7 +64,7 @@ def prepared_builder(config: settings_lib.DataConfig):
       why = f"did you mean {', '.join(near)}?" if near else "unknown name"
     raise errors.UsageError(
       "--dataset must be one of "
-      f"{', '.join(config_lib.BUNDLED_DATASETS)}, npz:FILE, folder:DIR, or a "
+      f"{', '.join(settings_lib.BUNDLED_DATASETS)}, npz:FILE, folder:DIR, or a "
       f"name that TensorFlow Datasets knows or --data_dir holds ({why}). "
       f"Received: --dataset={config.dataset}"
     ) from error

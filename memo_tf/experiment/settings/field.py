@@ -1,9 +1,55 @@
-"""A field of the config: its default, its meaning and its policy."""
+"""A field of the config: its default, its meaning, its policy and its rules."""
 
+from collections.abc import Callable
 import dataclasses
+from typing import Any
+
+# A predicate that a valid value satisfies, and the rule in words that follow
+# the flag's name: "must be in [0, 1)". A predicate that raises a `ValueError`
+# says itself what is wrong.
+Rule = tuple[Callable[[Any], bool], str]
 
 
-def field(default, help_text: str, policy: str = "fixed", **more):
-  """A dataclass field that becomes a flag; `config` says what policies mean."""
-  metadata = {"help": help_text, "policy": policy, **more}
+def field(
+  default: Any,
+  help_text: str,
+  policy: str = "fixed",
+  *,
+  rule: Rule | list[Rule] | None = None,
+  **more: Any,
+) -> Any:
+  """A dataclass field that becomes a flag.
+
+  Args:
+    default: its value if the flag is not given.
+    help_text: what it means.
+    policy: what may change when a study is opened again, see `config`.
+    rule: one or several that a value must satisfy; NaN satisfies none.
+    **more: `choices`, the only values; `short`, whether `--helpshort` shows it;
+      `path`, whether it names a file or folder, of which the last part counts;
+      `record=False` for a folder of this machine.
+  """
+  rules = rule if isinstance(rule, list) else [rule] if rule else []
+  metadata = {"help": help_text, "policy": policy, "rules": rules, **more}
   return dataclasses.field(default=default, metadata=metadata)
+
+
+def at_least(least: float) -> Rule:
+  """The rule of a finite number that must not be below `least`."""
+  text = "must be 0 or more" if not least else f"must be at least {least}"
+  return lambda value: least <= value < float("inf"), text
+
+
+def named_once(values: tuple) -> bool:
+  """Whether a list names nothing twice."""
+  return len(set(values)) == len(values)
+
+
+def parsed_by(parse: Callable[[Any], Any]) -> Rule:
+  """The rule of a list whose items `parse` must accept, else raise."""
+  return lambda values: all(parse(value) is not None for value in values), ""
+
+
+ABOVE_ZERO: Rule = (lambda value: 0 < value < float("inf"), "must be above 0")
+NAMED_ONCE: Rule = (named_once, "names something twice")
+NAMES_ONE: Rule = (bool, "must name at least one")

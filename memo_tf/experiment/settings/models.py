@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from memo_tf.experiment import model_names
 from memo_tf.experiment.settings import field
 
 _field = field.field
@@ -19,6 +20,11 @@ class ModelsConfig:
     "cifar_resnet -v2 (pre-activation) and -shortcutB (projections); "
     "mobilenet_v3_small-WIDTH and mobilenet_v3_large-WIDTH.",
     "union",
+    rule=[
+      field.NAMES_ONE,
+      field.NAMED_ONCE,
+      field.parsed_by(model_names.parse),
+    ],
     short=True,
   )
   recipes: tuple[str, ...] = _field(
@@ -27,5 +33,6 @@ class ModelsConfig:
     "in distilled-cifar_resnet-56-t3: from the teacher's predictions, by a "
     "teacher of the same subset, which is trained first.",
     "union",
+    rule=[field.NAMES_ONE, field.NAMED_ONCE],
     short=True,
   )

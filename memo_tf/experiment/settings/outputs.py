@@ -42,23 +42,30 @@ class OutputsConfig:
     "Outcomes to score: correctness (always there; Feldman's memorization), "
     "label_probability, margin.",
     "free",
+    rule=(
+      lambda x: set(x) <= set(OUTCOMES),
+      f"must be of: {', '.join(OUTCOMES)}",
+    ),
   )
   influence_top_k: int = _field(
     0,
     "Keep instead the k most influential training examples of every test "
     "example, of any class; 0: the pairs above the thresholds.",
     "free",
+    rule=field.at_least(0),
   )
   min_memorization: float = _field(
     0.25,
     "Influential pairs are kept of training examples of at least this "
     "memorization (Feldman & Zhang, 2020).",
     "free",
+    rule=(lambda x: -1 <= x <= 1, "must be in [-1, 1]"),
   )
   min_influence: float = _field(
     0.15,
     "Pairs are kept from this influence on (Feldman & Zhang, 2020).",
     "free",
+    rule=(lambda x: -1 <= x <= 1, "must be in [-1, 1]"),
   )
   trajectory_rule: str = _field(
     "default",
@@ -69,13 +76,15 @@ class OutputsConfig:
   )
   min_change: float = _field(
     0.2,
-    "Least change of memorization over sizes that counts for its shape class; in "
-    "(0, 1].",
+    "Smallest change of memorization over sizes that counts for its shape "
+    "class; in (0, 1].",
     "free",
+    rule=(lambda x: 0 < x <= 1, "must be in (0, 1]"),
   )
   interval_width: float = _field(
     0.2,
-    "Width of a score's 95 % interval that one would like; page and status say "
+    "Target width of a score's 95 % interval; the page and memo_tf.status say "
     "how many more runs it takes. Above 0.",
     "free",
+    rule=(lambda x: 0 < x <= 2, "must be in (0, 2]"),
   )

@@ -12,17 +12,21 @@ class RunningConfig:
   """Where and how the work is done."""
 
   seed: int = _field(
-    0, "Every random stream derives from it; 0 or more.", short=True
+    0,
+    "Every random stream derives from it; 0 or more.",
+    rule=field.at_least(0),
+    short=True,
   )
   threads_per_unit: int = _field(
     1,
     "Threads of one run. Part of what fixes the results: another number gives "
     "other roundings. 1 repeats to the bit.",
+    rule=field.at_least(1),
   )
   jit_compile: str = _field(
     "auto",
-    "Compile with XLA: on, off, or auto: on an accelerator, not on a CPU, where "
-    "it loses. Part of what fixes the results.",
+    "Compile with XLA: on, off, or auto: on an accelerator but not on a CPU, "
+    "where it is slower. Part of what fixes the results.",
     choices=("auto", "on", "off"),
   )
   strategy: str = _field(
@@ -36,18 +40,20 @@ class RunningConfig:
     1,
     "Logical devices that the CPU is divided into, to use mirrored without "
     "accelerators.",
+    rule=field.at_least(1),
   )
   workers: int = _field(
     0,
     "Runs at a time; 0: one a GPU, without GPUs the cores // threads_per_unit.",
     "free",
+    rule=field.at_least(0),
     short=True,
   )
   storage: str = _field(
     "auto",
     "memory: all images are held in memory, decoded; stream: they are read and "
-    "decoded from disk as a run needs them; auto: stream if they would take more "
-    "than --memory_budget_gb. Batches and results are the same.",
+    "decoded from disk as a run needs them; auto: stream if they would take "
+    "more than --memory_budget_gb. Batches and results are the same.",
     "free",
     choices=("auto", "memory", "stream"),
   )
@@ -56,16 +62,19 @@ class RunningConfig:
     "Gigabytes that the decoded training and test images may take in memory "
     "(--storage=auto); 0 or more.",
     "free",
+    rule=field.at_least(0),
   )
   checkpoint_epochs: int = _field(
     0,
     "Save the state of an unfinished run every so many epochs, to go on there "
     "after a crash; 0: only between runs.",
     "free",
+    rule=field.at_least(0),
   )
   max_retries: int = _field(
     1,
-    "How often a launch tries a run again that failed or whose worker died; the "
-    "others go on meanwhile.",
+    "How often a launch retries a run that failed or whose worker died; the "
+    "others continue meanwhile.",
     "free",
+    rule=field.at_least(0),
   )

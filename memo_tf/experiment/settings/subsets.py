@@ -17,10 +17,24 @@ class SubsetsConfig:
     "M, how many subsets, so runs of each model and recipe; at least 2. A "
     "larger number extends a study.",
     "grows",
+    rule=(
+      lambda x: x >= 2,
+      "must be at least 2: memorization compares runs that saw an example "
+      "with runs that did not",
+    ),
     short=True,
   )
   subset_ratio: float = _field(
-    0.7, "Fraction of the training examples in a subset, in (0, 1).", short=True
+    0.7,
+    "Fraction of the training examples in a subset, in (0, 1).",
+    rule=[
+      (
+        lambda x: 0 < x < 1,
+        "must be strictly between 0 and 1, or no example is ever held out",
+      ),
+      (lambda x: round(x, 6) == x, "takes at most six decimals"),
+    ],
+    short=True,
   )
   subset_scheme: str = _field(
     "balanced",
@@ -36,4 +50,5 @@ class SubsetsConfig:
     "Further subset families beside that of --subset_ratio, by name: r0.50, "
     "r0.30-uniform, full.",
     "union",
+    rule=[field.NAMED_ONCE, field.parsed_by(subsets_lib.parse_family)],
   )

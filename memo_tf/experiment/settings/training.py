@@ -13,16 +13,23 @@ class TrainingConfig:
   """How a model is trained: what a recipe takes over."""
 
   epochs: int = _field(
-    20, "Passes over the run's own subset; at least 1.", short=True
+    20,
+    "Passes over the run's own subset; at least 1.",
+    rule=field.at_least(1),
+    short=True,
   )
   batch_size: int = _field(
     128,
     "Examples in a step. An epoch is subset size // batch size steps; what is "
     "left over waits for the next epoch's order.",
+    rule=field.at_least(1),
     short=True,
   )
   learning_rate: float = _field(
-    0.1, "Peak learning rate of SGD, above 0.", short=True
+    0.1,
+    "Peak learning rate of SGD, above 0.",
+    rule=field.ABOVE_ZERO,
+    short=True,
   )
   schedule: str = _field(
     "cosine",
@@ -33,13 +40,28 @@ class TrainingConfig:
     0.0, "Epochs in which the learning rate rises linearly from 0."
   )
   decay_epochs: tuple[float, ...] = _field(
-    (), "Epochs at which the step schedule decays."
+    (),
+    "Epochs at which the step schedule decays.",
+    rule=(
+      lambda x: all(e > 0 for e in x) and sorted(x) == list(x),
+      "must be above 0 and in order",
+    ),
   )
-  decay_factor: float = _field(0.1, "Factor of each decay of --schedule=step.")
-  momentum: float = _field(0.9, "Momentum of SGD, in [0, 1).")
+  decay_factor: float = _field(
+    0.1,
+    "Factor of each decay of --schedule=step.",
+    rule=(lambda x: 0 < x <= 1, "must be in (0, 1]"),
+  )
+  momentum: float = _field(
+    0.9,
+    "Momentum of SGD, in [0, 1).",
+    rule=(lambda x: 0 <= x < 1, "must be in [0, 1)"),
+  )
   nesterov: bool = _field(True, "Nesterov's form of momentum.")
   weight_decay: float = _field(
-    1e-4, "Strength c of weight decay; what it means is the convention's."
+    1e-4,
+    "Strength c of weight decay; what it means is the convention's.",
+    rule=field.at_least(0),
   )
   weight_decay_convention: str = _field(
     "gradient",
@@ -54,7 +76,9 @@ class TrainingConfig:
     choices=recipes_lib.WEIGHT_DECAY_COVERAGES,
   )
   batch_norm_momentum: float = _field(
-    0.9, "Momentum of batch normalization's moving statistics, in [0, 1)."
+    0.9,
+    "Momentum of batch normalization's moving statistics, in [0, 1).",
+    rule=(lambda x: 0 <= x < 1, "must be in [0, 1)"),
   )
   precision: str = _field(
     "float32",
@@ -70,6 +94,6 @@ class TrainingConfig:
   )
   synchronized_batch_norm: bool = _field(
     False,
-    "Batch normalization over all replicas of a step, not over each one's share "
+    "Batch normalization over all replicas of a step, not over each share "
     "(--strategy=mirrored, multi_worker).",
   )

@@ -6,7 +6,6 @@ import numpy as np
 from memo_tf.data.sources import bundled
 from memo_tf.data.sources import load
 from memo_tf.data.sources import load as load_lib
-from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import settings as settings_lib
 
 
@@ -24,7 +23,7 @@ class BundledTest(absltest.TestCase):
     self.assertEqual(data.train_images.max(), data.max_pixel)
 
   def test_every_dataset_name_has_a_loader(self):
-    self.assertEqual(set(bundled.LOADERS), set(config_lib.BUNDLED_DATASETS))
+    self.assertEqual(set(bundled.LOADERS), set(settings_lib.BUNDLED_DATASETS))
 
   def test_bundled_mnist(self):
     data = load_lib.load(settings_lib.DataConfig(dataset="mnist5k"))

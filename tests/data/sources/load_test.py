@@ -12,6 +12,7 @@ from memo_tf.data.sources import load as load_lib
 from memo_tf.data.sources import part
 from memo_tf.data.stored import reader
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import errors
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.store import directory as directory_lib
@@ -26,7 +27,9 @@ class NumExamplesTest(absltest.TestCase):
       pathlib.Path(self.create_tempdir().full_path)
     )
     running = running or settings_lib.RunningConfig()
-    config = config_lib.StudyConfig(data=data, running=running).validate()
+    config = config_rules.validated(
+      config_lib.StudyConfig(data=data, running=running)
+    )
     info = prepare.write_dataset(config, directory)
     table = pd.read_parquet(directory.dataset_dir / "examples.parquet")
     return reader.read_dataset(directory, running), table, info
@@ -173,9 +176,9 @@ class NumExamplesTest(absltest.TestCase):
     with self.assertRaisesRegex(errors.UsageError, "--num_examples=1501"):
       self.write(settings_lib.DataConfig(num_examples=1501))
     with self.assertRaisesRegex(ValueError, "--num_examples must be 0 or more"):
-      config_lib.StudyConfig(
-        data=settings_lib.DataConfig(num_examples=-1)
-      ).validate()
+      config_rules.validated(
+        config_lib.StudyConfig(data=settings_lib.DataConfig(num_examples=-1))
+      )
 
 
 if __name__ == "__main__":

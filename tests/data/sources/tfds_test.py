@@ -17,8 +17,9 @@ from memo_tf.data.sources import tfds as tfds_lib
 from memo_tf.data.stored import reader
 from memo_tf.data.stored import writer
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import errors
-from memo_tf.experiment import plan
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets
 from memo_tf.running.unit import run
@@ -237,12 +238,14 @@ def small_study(
   test, settings: settings_lib.DataConfig, data: image_source.ImageDataset
 ) -> groups.GroupScores:
   """Two runs of a tiny model on a data set, written, scored."""
-  config = config_lib.StudyConfig(
-    data=settings,
-    subsets=settings_lib.SubsetsConfig(num_subsets=2, subset_ratio=0.5),
-    models=settings_lib.ModelsConfig(models=("cifar_resnet-8-w0.125",)),
-    training=settings_lib.TrainingConfig(epochs=1, batch_size=8),
-  ).validate()
+  config = config_rules.validated(
+    config_lib.StudyConfig(
+      data=settings,
+      subsets=settings_lib.SubsetsConfig(num_subsets=2, subset_ratio=0.5),
+      models=settings_lib.ModelsConfig(models=("cifar_resnet-8-w0.125",)),
+      training=settings_lib.TrainingConfig(epochs=1, batch_size=8),
+    )
+  )
   root = pathlib.Path(test.create_tempdir().full_path)
   directory = directory_lib.StudyDirectory(root)
   writer.write_dataset(data, config, directory)
@@ -250,9 +253,10 @@ def small_study(
   directory.in_mask_path("r0.50").parent.mkdir()
   np.save(directory.in_mask_path("r0.50"), masks)
   session = run.Session(config, directory)
-  for unit in plan.plan(config):
+  plan = plan_lib.Plan.of(config)
+  for unit in plan.units:
     run.run_unit(session, unit, frozenset({"predictions.parquet"}))
-  return study.score_study(directory, config)[0]
+  return study.score_study(directory, plan)[0]
 
 
 def cifar_archive(

@@ -13,7 +13,8 @@ from memo_tf import proxies
 from memo_tf.data.sources import load
 from memo_tf.data.stored import writer
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import plan
+from memo_tf.experiment import config_rules
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import run_outputs
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets
@@ -44,25 +45,27 @@ def study(folder: pathlib.Path, **changes):
     test_images=digits.test_images[:30],
     test_labels=digits.test_labels[:30],
   )
-  config = config_lib.StudyConfig(
-    data=settings_lib.DataConfig(
-      dataset=f"npz:{source}", find_duplicates="off"
-    ),
-    subsets=settings_lib.SubsetsConfig(num_subsets=2, subset_ratio=0.5),
-    models=settings_lib.ModelsConfig(models=(MODEL,)),
-    training=settings_lib.TrainingConfig(
-      epochs=NUM_EPOCHS, batch_size=16, augmentation="pad_crop_flip"
-    ),
-    running=settings_lib.RunningConfig(checkpoint_epochs=1),
-    proxies=settings_lib.ProxiesConfig(
-      proxies=("all",),
-      record_epochs=3,
-      record_checkpoints=2,
-      curvature_draws=2,
-      probe_neighbours=5,
-      **changes,
-    ),
-  ).validate()
+  config = config_rules.validated(
+    config_lib.StudyConfig(
+      data=settings_lib.DataConfig(
+        dataset=f"npz:{source}", find_duplicates="off"
+      ),
+      subsets=settings_lib.SubsetsConfig(num_subsets=2, subset_ratio=0.5),
+      models=settings_lib.ModelsConfig(models=(MODEL,)),
+      training=settings_lib.TrainingConfig(
+        epochs=NUM_EPOCHS, batch_size=16, augmentation="pad_crop_flip"
+      ),
+      running=settings_lib.RunningConfig(checkpoint_epochs=1),
+      proxies=settings_lib.ProxiesConfig(
+        proxies=("all",),
+        record_epochs=3,
+        record_checkpoints=2,
+        curvature_draws=2,
+        probe_neighbours=5,
+        **changes,
+      ),
+    )
+  )
   directory = directory_lib.StudyDirectory(folder / "study")
   writer.write_dataset(load.load(config.data, 0), config, directory)
   masks = subsets.parse_family("r0.50").in_mask(NUM_TRAIN, 2, 0)
@@ -204,20 +207,22 @@ class RecordingTest(absltest.TestCase):
 
 class WantedTest(absltest.TestCase):
   def config(self, **settings):
-    return config_lib.StudyConfig(
-      models=settings_lib.ModelsConfig(
-        models=("cifar_resnet-8",), recipes=("distilled-cifar_resnet-14-t3",)
-      ),
-      subsets=settings_lib.SubsetsConfig(
-        num_subsets=4, subset_families=("r0.50",)
-      ),
-      proxies=settings_lib.ProxiesConfig(**settings),
-    ).validate()
+    return config_rules.validated(
+      config_lib.StudyConfig(
+        models=settings_lib.ModelsConfig(
+          models=("cifar_resnet-8",), recipes=("distilled-cifar_resnet-14-t3",)
+        ),
+        subsets=settings_lib.SubsetsConfig(
+          num_subsets=4, subset_families=("r0.50",)
+        ),
+        proxies=settings_lib.ProxiesConfig(**settings),
+      )
+    )
 
   def test_the_first_runs_of_what_is_asked_for_record(self):
     config = self.config(proxies=("el2n", "forgetting_events"), proxy_runs=2)
 
-    wanted = plan.wanted_outputs(config, plan.plan(config))
+    wanted = plan_lib.Plan.of(config).wanted
 
     recording = {
       u.name for u, names in wanted.items() if "dynamics.npz" in names
@@ -232,14 +237,14 @@ class WantedTest(absltest.TestCase):
   def test_without_a_proxy_nothing_is_recorded(self):
     config = self.config()
 
-    wanted = plan.wanted_outputs(config, plan.plan(config))
+    wanted = plan_lib.Plan.of(config).wanted
 
     self.assertFalse(
       any(map(run_outputs.is_recorded, set().union(*wanted.values())))
     )
 
   def test_each_proxy_has_its_records(self):
-    for name in run_outputs.known_names():
+    for name in settings_lib.PROXY_NAMES:
       if name == "all":
         continue
       files = run_outputs.outputs(self.config(proxies=(name,)))
@@ -262,14 +267,16 @@ class WantedTest(absltest.TestCase):
 
   def test_a_second_training_takes_a_batch_that_was_held_out(self):
     config = self.config(proxies=("second_split_forgetting",))
+    asked = run_outputs.chosen(config).values()
     batch = config.training.batch_size
 
-    run_outputs.check_subset_sizes(config, 1000, batch)
+    run_outputs.check_subset_sizes(config, asked, 1000, batch)
     with self.assertRaisesRegex(
       ValueError, f"here there are {batch - 1}. Name"
     ):
-      run_outputs.check_subset_sizes(config, 1000, batch - 1)
-    run_outputs.check_subset_sizes(self.config(proxies=("el2n",)), 1000, 0)
+      run_outputs.check_subset_sizes(config, asked, 1000, batch - 1)
+    other = run_outputs.chosen(self.config(proxies=("el2n",))).values()
+    run_outputs.check_subset_sizes(config, other, 1000, 0)
 
   def test_dynamics_from_another_source(self):
     clean = self.config(proxies=("forgetting_events",), proxy_dynamics="clean")
