@@ -11,14 +11,13 @@
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence
 import dataclasses
 import pathlib
 import re
 import shlex
-import signal
 import sys
 
-from absl import app
 from absl import flags
 
 from launchers import tasks as tasks_lib
@@ -38,6 +37,16 @@ from memo_tf.store import opening
 from memo_tf.store import survey as survey_lib
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+# A launcher's program: (flags, config, directory, chosen units) -> exit code.
+Body = Callable[
+  [
+    flags.FlagValues,
+    config_lib.StudyConfig,
+    directory_lib.StudyDirectory,
+    list[work_units.WorkUnit],
+  ],
+  int,
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,6 +124,7 @@ def open_study(
   config = opening.recorded_config(directory, config)
   wanted = _wanted(config, only)
   opening.open_directory(directory)
+  say(f"Study: {directory.root}")
   # Data are prepared by one process, whatever a run's steps are spread over.
   alone = dataclasses.replace(
     config,
@@ -206,82 +216,58 @@ def shown(arguments: list[str], most: int = 300) -> str:
   return text if len(text) <= most else f"{text[:most]}…"
 
 
-def say(line: str) -> None:
-  print(line, file=sys.stderr, flush=True)
+say = program_lib.say
 
 
 def run_program(
   program: str,
   define: Callable[[flags.FlagValues, str], None],
-  body: Callable[[Callable], int],
+  body: Body,
 ) -> None:
-  """Runs a launcher's program; what goes wrong becomes one line and a code.
+  """Runs a launcher's program; an error becomes one line and an exit code.
 
   Args:
-    program: as after `python -m`.
+    program: its module, as after `python -m`.
     define: defines its flags.
-    body: takes the parsed flags, the config, the directory (of an absolute
-      path; None for a dry run without one) and the chosen units; returns the
-      exit code.
+    body: takes the parsed flags, the config, the study's directory (an absolute
+      path) and the chosen units; returns the exit code.
   """
-
-  def main(unused_argv) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):
-      signal.signal(number, _on_signal)
-    return answer(program, body, flags.FLAGS)
-
-  app.run(main, flags_parser=flags_lib.flag_parser(program, define))
+  program_lib.run_program(
+    program, define, lambda values: _call(body, values, sys.argv[1:])
+  )
 
 
-def answer(program: str, body: Callable, values: flags.FlagValues) -> int:
-  """`body`'s exit code; what goes wrong is said in one line. See run_program."""
-  try:
-    if not values.experiment_dir and not values.dry_run:
-      raise ValueError(
-        "--experiment_dir must name the study's folder, which all machines "
-        "see. Received none"
-      )
-    config = flags_lib.study_config(values)
-    only = [work_units.parse_unit(name) for name in values.work_units]
-    root = pathlib.Path(values.experiment_dir or "DIR").absolute()
-    if re.search(r"[\n,]", str(root)):
-      raise ValueError(
-        "--experiment_dir may have no comma or line break in its path. "
-        f"Received: {root}"
-      )
-    return body(values, config, directory_lib.StudyDirectory(root), only)
-  except ValueError as error:  # UsageError is one
-    say(f"{program}: {error}")
-    return program.WRONG_USE
-  except errors.StudyError as error:
-    say(f"{program}: {error}")
-    return program_lib.FAILED
-  except OSError as error:
-    place = values.experiment_dir or ""
-    say(f"{program}: {errors.describe_os_error(error, place)}")
-    return program_lib.FAILED
-  except (_Signalled, SystemError) as error:
-    # In a call of compiled code the signal comes out as a SystemError's cause.
-    signalled = error.__cause__ if isinstance(error, SystemError) else error
-    if not isinstance(signalled, _Signalled):
-      raise
-    say(
-      f"{program}: interrupted. What is finished is kept; the same command "
-      "goes on."
+def answer(
+  program: str,
+  body: Body,
+  values: flags.FlagValues,
+  arguments: Sequence[str] = (),
+) -> int:
+  """Returns the exit code of `body`; see `run_program`.
+
+  Args:
+    program: as for `run_program`.
+    body: as for `run_program`.
+    values: the parsed flags.
+    arguments: the command line, which gives the study its default folder.
+  """
+  return program_lib.answer(
+    program, lambda values: _call(body, values, arguments), values
+  )
+
+
+def _call(
+  body: Body, values: flags.FlagValues, arguments: Sequence[str]
+) -> int:
+  asked = flags_lib.request(values, arguments)
+  root = pathlib.Path(asked.root).absolute()
+  if re.search(r"[\n,]", str(root)):
+    raise errors.UsageError(
+      "--experiment_dir may have no comma or line break in its path. "
+      f"Received: {root}"
     )
-    interrupted = signalled.args[0] == signal.SIGINT
-    return program.INTERRUPTED if interrupted else program.TERMINATED
-
-
-class _Signalled(BaseException):
-  """A signal asks the program to end."""
-
-
-def _on_signal(number, frame):
-  # Once: a second Ctrl-C must not interrupt the ending.
-  signal.signal(signal.SIGINT, signal.SIG_IGN)
-  signal.signal(signal.SIGTERM, signal.SIG_IGN)
-  raise _Signalled(number)
+  directory = directory_lib.StudyDirectory(root)
+  return body(values, asked.config, directory, asked.units)
 
 
 def _wanted(config, only):

@@ -27,6 +27,7 @@ CONNECT_SECONDS = 5.0
 
 
 def define_flags(values: flags.FlagValues, program: str) -> None:
+  """Defines the flags of every launcher and this one's own."""
   contract.define_flags(values, program)
   flags.DEFINE_string(
     "ray_address",
@@ -254,5 +255,10 @@ def _slots(ray, asked: tasks_lib.Resources, processes: int) -> int:
   return slots
 
 
-if __name__ == "__main__":
+def main() -> None:
+  """The program."""
   contract.run_program(PROGRAM, define_flags, launch)
+
+
+if __name__ == "__main__":
+  main()

@@ -32,6 +32,7 @@ POLL_SECONDS = 5.0
 
 
 def define_flags(values: flags.FlagValues, program: str) -> None:
+  """Defines the flags of every launcher and this one's own."""
   contract.define_flags(values, program)
 
   def text(name, meaning):
@@ -242,5 +243,10 @@ def _dry_run(values, study, asked) -> int:
   return 0
 
 
-if __name__ == "__main__":
+def main() -> None:
+  """The program."""
   contract.run_program(PROGRAM, define_flags, launch)
+
+
+if __name__ == "__main__":
+  main()

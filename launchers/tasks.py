@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import dataclasses
 import math
 
+from memo_tf.experiment import errors
 from memo_tf.experiment import plan
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
@@ -58,21 +59,21 @@ def resources(
   """Checks what a task asks for; 0 cores: those that one run uses.
 
   Raises:
-    ValueError: that names the flag, its rule and the value.
+    UsageError: that names the flag, its rule and the value.
   """
   cpus = cpus_per_task or threads_per_unit
   if cpus < threads_per_unit:
-    raise ValueError(
+    raise errors.UsageError(
       "--cpus_per_task must be 0 or at least --threads_per_unit, "
       f"{threads_per_unit}. Received: --cpus_per_task={cpus_per_task}"
     )
   if not math.isfinite(gpus_per_task) or gpus_per_task < 0:
-    raise ValueError(
+    raise errors.UsageError(
       "--gpus_per_task must be 0 or more. "
       f"Received: --gpus_per_task={gpus_per_task}"
     )
   if gpus_per_task > 1 and gpus_per_task != int(gpus_per_task):
-    raise ValueError(
+    raise errors.UsageError(
       "--gpus_per_task must be a fraction up to 1, or a whole number. "
       f"Received: --gpus_per_task={gpus_per_task}"
     )
@@ -80,9 +81,9 @@ def resources(
 
 
 def check_units_per_task(units_per_task: int) -> None:
-  """Raises `ValueError` if so many units are no task."""
+  """Raises `UsageError` if so many units are no task."""
   if not 0 <= units_per_task <= MAX_UNITS_A_TASK:
-    raise ValueError(
+    raise errors.UsageError(
       f"--units_per_task must be from 0 to {MAX_UNITS_A_TASK}. "
       f"Received: --units_per_task={units_per_task}"
     )
@@ -131,7 +132,7 @@ def split(
     Waves of tasks. A task never mixes models or recipes (each would be traced).
 
   Raises:
-    ValueError: if `units_per_task` is out of range.
+    UsageError: if `units_per_task` is out of range.
   """
   check_units_per_task(units_per_task)
   found, waves = 0, []
