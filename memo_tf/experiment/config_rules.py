@@ -70,6 +70,7 @@ def check(config: config_lib.StudyConfig) -> None:
       (getattr(data, name) >= 0, "must be 0 or more", name, getattr(data, name))
       for name in (
         "num_examples",
+        "max_examples",
         "planted_exact_duplicates",
         "planted_near_duplicates",
         "planted_near_shift",

@@ -49,6 +49,12 @@ class DataConfig:
     "--test_fraction, before labels are changed or copies planted; 0: all.",
     short=True,
   )
+  max_examples: int = _field(
+    0,
+    "Use at most so many training and so many test examples, drawn as with "
+    "--num_examples; a smaller data set is used whole. 0: no limit. --smoke sets "
+    "it.",
+  )
   image_key: str = _field(
     "", "Feature of the data set that is the image; empty: what it says itself."
   )
