@@ -4,9 +4,9 @@
         --unit=cifar_resnet-20/one_hot/r0.70/00007 --output_dir=OUT
 
 OUT becomes the SavedModel, with `model.keras` beside it;
-memo_tf/exporting/saved_model.py says what they contain. A run whose weights were
-not kept is trained again first and must reproduce its stored predictions to the
-bit. Flags:
+memo_tf/exporting/saved_model.py says what they contain. A run whose weights
+were not kept is trained again first and must reproduce its stored predictions
+to the bit. Flags:
 """
 
 import json
@@ -66,8 +66,8 @@ def export(
   config = opening.recorded_config(directory)
   if unit not in set(plan.plan(config)):
     raise errors.UsageError(
-      "--unit takes a unit of this study: its models, recipes, subset families, "
-      f"and an index below --num_subsets. Received: {unit.name}"
+      "--unit must name a run of this study: one of its models, recipes and "
+      f"subset families, and an index below --num_subsets. Received: {unit.name}"
     )
   if output_dir.exists() and (
     not output_dir.is_dir() or any(output_dir.iterdir())

@@ -1,1 +1,4 @@
-"""Command lines: flags, flagfiles, exit codes. The only part that uses flags."""
+"""Command lines: flags, flagfiles, exit codes.
+
+The library takes a config, a plan and a directory; only programs read flags.
+"""

@@ -68,8 +68,8 @@ def define_flags(values: flags.FlagValues, program: str) -> None:
     "smoke",
     False,
     f"Try the set-up in about a minute: {smoke.NUM_SUBSETS} subsets, 1 epoch, "
-    f"{smoke.NUM_EXAMPLES} training examples. The study goes to a folder of its "
-    f"own, {STUDIES}/<name>-smoke by default.",
+    f"{smoke.NUM_EXAMPLES} training examples. The study goes to a folder of "
+    f"its own, {STUDIES}/<name>-smoke by default.",
     flag_values=values,
   )
   _show_under(values, "smoke", program)
@@ -171,7 +171,7 @@ def config_from_flagfile(path: pathlib.Path) -> config_lib.StudyConfig:
 def _define(
   values: flags.FlagValues, field: dataclasses.Field, kind: typing.Any
 ) -> None:
-  name, default = field.name, field.default
+  name, default = field.name, typing.cast(typing.Any, field.default)
   text = field.metadata["help"]
   choices = field.metadata.get("choices")
   if choices:

@@ -82,9 +82,9 @@ def answer(
 
   Args:
     name: of the program; the line starts with it.
-    body: returns the exit code. A `UsageError` gives `WRONG_USE`, a `StudyError`
-      or `OSError` gives `FAILED`, and a signal `INTERRUPTED` or `TERMINATED`.
-      Any other exception is a bug and passes through.
+    body: returns the exit code. A `UsageError` gives `WRONG_USE`, a
+      `StudyError` or `OSError` gives `FAILED`, and a signal `INTERRUPTED` or
+      `TERMINATED`. Any other exception is a bug and passes through.
     values: the parsed flags.
     output: as for `run_program`.
   """

@@ -6,6 +6,7 @@ nothing; it shows that data, machine and settings work together.
 """
 
 import dataclasses
+from typing import Any
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import settings as settings_lib
@@ -110,7 +111,9 @@ def _data(data: settings_lib.DataConfig) -> settings_lib.DataConfig:
   )
   counts = {name: getattr(data, name) for name in names}
   scale = min(1.0, fit / max(1, sum(counts.values())))
-  planted = {name: int(scale * count) for name, count in counts.items()}
+  planted: dict[str, Any] = {
+    name: int(scale * count) for name, count in counts.items()
+  }
   return dataclasses.replace(
     data,
     max_examples=min(data.max_examples or NUM_EXAMPLES, NUM_EXAMPLES),

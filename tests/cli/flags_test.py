@@ -1,4 +1,4 @@
-"""Flags: one for each config field, what they ask for, and a flagfile of them."""
+"""Flags: one for each config field, their request, and a flagfile of them."""
 
 import contextlib
 import dataclasses
