@@ -56,14 +56,14 @@ def define_flags(values: flags.FlagValues, program: str) -> None:
     "else of the data set>. Rerun the same command to resume.",
     flag_values=values,
   )
-  _show_under(values, "experiment_dir", program)
+  show_under(values, "experiment_dir", program)
   flags.DEFINE_bool(
     "dry_run",
     False,
     "Print what would run, its time and its disk space; write nothing.",
     flag_values=values,
   )
-  _show_under(values, "dry_run", program)
+  show_under(values, "dry_run", program)
   flags.DEFINE_bool(
     "smoke",
     False,
@@ -72,21 +72,21 @@ def define_flags(values: flags.FlagValues, program: str) -> None:
     f"its own, {STUDIES}/<name>-smoke by default.",
     flag_values=values,
   )
-  _show_under(values, "smoke", program)
+  show_under(values, "smoke", program)
   flags.DEFINE_list(
     "work_units",
     [],
     "Run only these units (MODEL/RECIPE/SUBSETS/INDEX); score nothing.",
     flag_values=values,
   )
-  _show_under(values, "work_units", f"{program}: {flagfile.GROUPS['running']}")
+  show_under(values, "work_units", f"{program}: {flagfile.GROUPS['running']}")
   for group, kind in config_lib.groups().items():
     types_of = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
       _define(values, field, types_of[field.name])
       is_short = field.metadata.get("short", False)
       more = f"{program}: {flagfile.GROUPS[group]}"
-      _show_under(values, field.name, program if is_short else more)
+      show_under(values, field.name, program if is_short else more)
 
 
 def request(values: flags.FlagValues, arguments: Sequence[str]) -> Request:
@@ -189,7 +189,7 @@ def _define(
     flags.DEFINE_string(name, default, text, flag_values=values)
 
 
-def _show_under(values: flags.FlagValues, name: str, module: str) -> None:
+def show_under(values: flags.FlagValues, name: str, module: str) -> None:
   """Moves a flag to a group of `--help`."""
   flag = values[name]
   for registered in values.flags_by_module_dict().values():

@@ -13,6 +13,7 @@ from absl import app
 from absl import flags
 
 from memo_tf.cli import flagfiles
+from memo_tf.cli import flags as flags_lib
 from memo_tf.experiment import errors
 
 FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
@@ -52,7 +53,8 @@ def run_program(
 
   def parse(argv: list[str]) -> list[str]:
     app.define_help_flags()
-    define(flags.FLAGS, argv[0])
+    _define(define, flags.FLAGS, argv[0])
+    _document(name)
     try:
       rest = flags.FLAGS([argv[0], *flagfiles.resolve(argv[1:])])
       if len(rest) > 1:
@@ -111,6 +113,27 @@ def answer(
     )
     interrupted = signalled.number == signal.SIGINT
     return INTERRUPTED if interrupted else TERMINATED
+
+
+def _define(
+  define: Callable[[flags.FlagValues, str], None],
+  values: flags.FlagValues,
+  program: str,
+) -> None:
+  """Calls `define`; `--helpshort` then shows what it left in no group."""
+  before = set(values)
+  define(values, program)
+  for module, members in list(values.flags_by_module_dict().items()):
+    if not module.startswith(program):
+      for flag in [f for f in members if f.name not in before]:
+        flags_lib.show_under(values, flag.name, program)
+
+
+def _document(name: str) -> None:
+  """Lets a console script's help start with the module's docstring."""
+  main = sys.modules["__main__"]
+  if not main.__doc__ and name in sys.modules:
+    main.__doc__ = f"{sys.modules[name].__doc__}\n"
 
 
 def say(line: str) -> None:
