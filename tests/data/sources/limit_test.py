@@ -1,4 +1,4 @@
-"""`--max_examples`: at most so many examples; a small data set is used whole."""
+"""`--max_examples`: at most so many examples; a small set is used whole."""
 
 import pathlib
 
