@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from memo_tf.data import pipeline
 from memo_tf.data import prepare
 from memo_tf.data.sources import load as load_lib
+from memo_tf.data.stored import reader
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.store import directory as directory_lib
@@ -29,7 +29,7 @@ class MaxExamplesTest(parameterized.TestCase):
       config_lib.StudyConfig(data=data, running=running), directory
     )
     table = pd.read_parquet(directory.dataset_dir / "examples.parquet")
-    return pipeline.read_dataset(directory, running), table
+    return reader.read_dataset(directory, running), table
 
   def npz(self, labels: list[int], test_labels: list[int]) -> str:
     """A data set whose image n has the value n, of the test set 100 + n."""
