@@ -1,13 +1,13 @@
 """What every launcher does, whatever its scheduler.
 
-1. It takes the flags of `memo_tf.launch`, a few of its own, and prepares the
-   study's directory once, before any task could.
-2. It sends what is pending as tasks (`tasks.py`), in waves.
-3. What is done it reads from the directory, never from the scheduler. A run that
-   failed by itself (it left a traceback) has failed; what a dead task left
-   undone is sent again, `--task_retries` times.
-4. When all has ended it scores and writes the page once, and exits with 1 and a
-   table if runs failed.
+1. It takes the flags of `memo_tf.launch` and a few of its own, and prepares the
+   study's directory once, before any task starts.
+2. It sends the pending units as tasks (`tasks.py`), in waves.
+3. It reads from the directory which units are done, never from the scheduler. A
+   run that left a traceback has failed; the units that a dead task left undone
+   are sent again, `--task_retries` times.
+4. When all tasks have ended it scores and writes the page once. If runs failed
+   it prints a table of them and exits with 1.
 """
 
 from collections.abc import Callable
@@ -83,28 +83,29 @@ def define_flags(values: flags.FlagValues, program: str) -> None:
   flags.DEFINE_integer(
     "units_per_task",
     0,
-    "Runs of one task, one after the other; its start is paid once. 0: chosen.",
+    "Runs of one task, one after the other, which start TensorFlow once; 0: "
+    "chosen.",
     flag_values=values,
   )
   flags.DEFINE_integer(
     "cpus_per_task",
     0,
-    "Cores of one task, which runs cores // threads_per_unit runs at a time; 0: "
-    "threads_per_unit.",
+    "Cores of one task, which does cores // threads_per_unit runs at a time; "
+    "0: threads_per_unit.",
     lower_bound=0,
     flag_values=values,
   )
   flags.DEFINE_float(
     "gpus_per_task",
     0.0,
-    "GPUs of one task; a fraction shares one among several tasks.",
+    "GPUs of one task; a fraction shares a GPU among several tasks.",
     flag_values=values,
   )
   flags.DEFINE_integer(
     "task_retries",
     3,
-    "How often what a dead task (killed, its machine lost, out of time) left "
-    "undone is sent again.",
+    "How often the units that a dead task (killed, out of time, or on a lost "
+    "machine) left undone are sent again.",
     lower_bound=0,
     flag_values=values,
   )
@@ -115,7 +116,7 @@ def open_study(
   directory: directory_lib.StudyDirectory,
   only: list[work_units.WorkUnit],
 ) -> Study:
-  """Prepares a study's directory, moves damaged runs aside, looks what is done.
+  """Prepares a study's directory, moves damaged runs aside, finds what is done.
 
   Raises:
     UsageError: if config, units and directory do not fit together.
@@ -125,7 +126,7 @@ def open_study(
   wanted = _wanted(config, only)
   opening.open_directory(directory)
   say(f"Study: {directory.root}")
-  # Data are prepared by one process, whatever a run's steps are spread over.
+  # One process prepares the data, even if several train a run together.
   alone = dataclasses.replace(
     config,
     running=dataclasses.replace(
@@ -171,21 +172,21 @@ def look_at_study(
 
 
 def finish(study: Study, failures: dict[str, str]) -> int:
-  """Scores and writes the page, if the study is whole; returns the exit code."""
+  """Scores and writes the page of a whole study; returns the exit code."""
   if study.is_whole:
     conductor.score_and_show(study.directory, study.config, failures)
   if failures:
     say(failure_table(failures))
     say(
-      f"{len(failures)} of {len(study.wanted)} runs failed; logs and tracebacks "
-      f"are under {study.directory.root / 'work'}. The same command tries them "
-      "again."
+      f"{len(failures)} of {len(study.wanted)} runs failed; logs and "
+      f"tracebacks are under {study.directory.root / 'work'}. Rerun the same "
+      "command to retry them."
     )
   return program_lib.FAILED if failures else 0
 
 
 def failure_table(failures: dict[str, str]) -> str:
-  """A line a unit: its name and why."""
+  """One line per failed unit: its name and the reason."""
   width = max(map(len, failures), default=0)
   lines = [f"{'failed':{width}}  why"]
   lines += [f"{name:{width}}  {why}" for name, why in sorted(failures.items())]
@@ -195,7 +196,7 @@ def failure_table(failures: dict[str, str]) -> str:
 def print_waves(
   study: Study, waves: list[list[tasks_lib.Task]], workers: int
 ) -> None:
-  """Prints the tasks of a dry run, and the command of the first."""
+  """Prints the tasks of a dry run and the command of the first one."""
   for number, wave in enumerate(waves):
     for task in wave:
       first, last = task.units[0].name, task.units[-1].name
@@ -211,7 +212,7 @@ def print_waves(
 
 
 def shown(arguments: list[str], most: int = 300) -> str:
-  """A command as one would type it, cut where it names many units."""
+  """A command as typed in a shell, cut short if it names many units."""
   text = shlex.join(arguments)
   return text if len(text) <= most else f"{text[:most]}…"
 

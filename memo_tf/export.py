@@ -67,7 +67,8 @@ def export(
   if unit not in set(plan.plan(config)):
     raise errors.UsageError(
       "--unit must name a run of this study: one of its models, recipes and "
-      f"subset families, and an index below --num_subsets. Received: {unit.name}"
+      "subset families, and an index below --num_subsets. Received: "
+      f"--unit={unit.name}"
     )
   if output_dir.exists() and (
     not output_dir.is_dir() or any(output_dir.iterdir())
@@ -76,25 +77,18 @@ def export(
       "--output_dir must name a new or empty folder. Received: "
       f"--output_dir={output_dir}"
     )
-  state = directory.run_state(unit, check_digests=True)
-  if state.record is None:
-    reason = (
-      f"is damaged: {state.problem}" if state.problem else "is unfinished"
-    )
-    raise errors.StudyError(
-      f"{unit.name} {reason}. Rerun the study's launch command first."
-    )
-  if not state.has(frozenset({_WEIGHTS})):
+  record, has_weights = _finished(directory, unit)
+  if not has_weights:
     print(f"The weights of {unit.name} were not kept: training it again.")
     _train_again(directory, config, unit)
-    state = directory.run_state(unit, check_digests=True)
+    record, _ = _finished(directory, unit)
   # Only now, so that --help and wrong use are answered at once.
   from memo_tf.exporting import export_run
 
   info = dataset_info.read_info(directory)
   about = {
     "dataset": {name: info[name] for name in ("name", "version", "max_pixel")},
-    **{name: state.record[name] for name in _RECORDED if name in state.record},
+    **{name: record[name] for name in _RECORDED if name in record},
   }
   differences = export_run.export_run(
     directory, config, unit, output_dir, about, info
@@ -103,6 +97,23 @@ def export(
     f"Exported {unit.name} to {output_dir}; largest difference from its stored "
     f"predictions: {json.dumps(differences)}"
   )
+
+
+def _finished(directory, unit) -> tuple[dict, bool]:
+  """The content of the run's run.json, and whether it has weights.
+
+  Raises:
+    StudyError: if the run is damaged or unfinished.
+  """
+  state = directory.run_state(unit, check_digests=True)
+  if state.record is None:
+    reason = (
+      f"is damaged: {state.problem}" if state.problem else "is unfinished"
+    )
+    raise errors.StudyError(
+      f"{unit.name} {reason}. Rerun the study's launch command first."
+    )
+  return state.record, state.has(frozenset({_WEIGHTS}))
 
 
 def _train_again(directory, config, unit) -> None:
@@ -133,9 +144,9 @@ def _train_again(directory, config, unit) -> None:
       ]
       for event in pool.run(tasks):
         if event.kind == "failed":
+          why = (event.content or {}).get("error")
           raise errors.StudyError(
-            f"{event.task['unit']} could not be trained again: "
-            f"{event.content['error']}"
+            f"{event.task['unit']} could not be trained again: {why}"
           )
 
 
