@@ -144,9 +144,10 @@ def _train_again(directory, config, unit) -> None:
       ]
       for event in pool.run(tasks):
         if event.kind == "failed":
-          why = (event.content or {}).get("error")
+          task, content = event.task or {}, event.content or {}
           raise errors.StudyError(
-            f"{event.task['unit']} could not be trained again: {why}"
+            f"{task.get('unit')} could not be trained again: "
+            f"{content.get('error')}"
           )
 
 
