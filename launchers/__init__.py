@@ -1,8 +1,9 @@
-"""The units of a study, sent to a cluster; used from a checkout.
+"""Sends the units of a study to a cluster.
 
-    python -m launchers.ray_cluster --flagfile=cifar10.flags --experiment_dir=DIR
-    python -m launchers.slurm_array --flagfile=cifar10.flags --experiment_dir=DIR
+    python -m launchers.ray_cluster --flagfile=cifar10.flags
+    python -m launchers.slurm_array --flagfile=cifar10.flags
 
-A launcher knows a scheduler and nothing about learning: `contract` has what they
-share, `tasks` how units become tasks, docs/launchers.md how to use them.
+A launcher knows a scheduler and nothing about learning. `contract` has what the
+launchers share, `tasks` turns units into tasks; docs/launchers.md describes
+their use.
 """

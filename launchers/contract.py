@@ -1,24 +1,23 @@
 """What every launcher does, whatever its scheduler.
 
-1. It takes the flags of `memo_tf.launch`, a few of its own, and prepares the
-   study's directory once, before any task could.
-2. It sends what is pending as tasks (`tasks.py`), in waves.
-3. What is done it reads from the directory, never from the scheduler. A run that
-   failed by itself (it left a traceback) has failed; what a dead task left
-   undone is sent again, `--task_retries` times.
-4. When all has ended it scores and writes the page once, and exits with 1 and a
-   table if runs failed.
+1. It takes the flags of `memo_tf.launch` and a few of its own, and prepares the
+   study's directory once, before any task starts.
+2. It sends the pending units as tasks (`tasks.py`), in waves.
+3. It reads from the directory which units are done, never from the scheduler. A
+   run that left a traceback has failed; the units that a dead task left undone
+   are sent again, `--task_retries` times.
+4. When all tasks have ended it scores and writes the page once. If runs failed
+   it prints a table of them and exits with 1.
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence
 import dataclasses
 import pathlib
 import re
 import shlex
-import signal
 import sys
 
-from absl import app
 from absl import flags
 
 from launchers import tasks as tasks_lib
@@ -38,6 +37,16 @@ from memo_tf.store import opening
 from memo_tf.store import survey as survey_lib
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+# A launcher's program: (flags, config, directory, chosen units) -> exit code.
+Body = Callable[
+  [
+    flags.FlagValues,
+    config_lib.StudyConfig,
+    directory_lib.StudyDirectory,
+    list[work_units.WorkUnit],
+  ],
+  int,
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,28 +79,29 @@ def define_flags(values: flags.FlagValues, program: str) -> None:
   flags.DEFINE_integer(
     "units_per_task",
     0,
-    "Runs of one task, one after the other; its start is paid once. 0: chosen.",
+    "Runs of one task, one after the other, which start TensorFlow once; 0: "
+    "chosen.",
     flag_values=values,
   )
   flags.DEFINE_integer(
     "cpus_per_task",
     0,
-    "Cores of one task, which runs cores // threads_per_unit runs at a time; 0: "
-    "threads_per_unit.",
+    "Cores of one task, which does cores // threads_per_unit runs at a time; "
+    "0: threads_per_unit.",
     lower_bound=0,
     flag_values=values,
   )
   flags.DEFINE_float(
     "gpus_per_task",
     0.0,
-    "GPUs of one task; a fraction shares one among several tasks.",
+    "GPUs of one task; a fraction shares a GPU among several tasks.",
     flag_values=values,
   )
   flags.DEFINE_integer(
     "task_retries",
     3,
-    "How often what a dead task (killed, its machine lost, out of time) left "
-    "undone is sent again.",
+    "How often the units that a dead task (killed, out of time, or on a lost "
+    "machine) left undone are sent again.",
     lower_bound=0,
     flag_values=values,
   )
@@ -102,7 +112,7 @@ def open_study(
   directory: directory_lib.StudyDirectory,
   only: list[work_units.WorkUnit],
 ) -> OpenStudy:
-  """Prepares a study's directory, moves damaged runs aside, looks what is done.
+  """Prepares a study's directory, moves damaged runs aside, finds what is done.
 
   Raises:
     UsageError: if config, units and directory do not fit together.
@@ -114,7 +124,8 @@ def open_study(
   if opening.is_old(directory):
     pending = survey_lib.survey(directory, plan.wanted).pending
     opening.check_extensible(directory, pending)
-  # Data are prepared by one process, whatever a run's steps are spread over.
+  say(f"Study: {directory.root}")
+  # One process prepares the data, even if several train a run together.
   alone = dataclasses.replace(
     config,
     running=dataclasses.replace(
@@ -152,21 +163,21 @@ def look_at_study(
 
 
 def finish(study: OpenStudy, failures: dict[str, str]) -> int:
-  """Scores and writes the page, if the study is whole; returns the exit code."""
+  """Scores and writes the page of a whole study; returns the exit code."""
   if study.plan.is_whole:
     conductor.score_and_show(study.directory, study.plan, failures)
   if failures:
     say(failure_table(failures))
     say(
-      f"{len(failures)} of {len(study.plan.wanted)} runs failed; logs and tracebacks "
-      f"are under {study.directory.root / 'work'}. The same command tries them "
-      "again."
+      f"{len(failures)} of {len(study.plan.wanted)} runs failed; logs and "
+      f"tracebacks are under {study.directory.root / 'work'}. Rerun the same "
+      "command to retry them."
     )
   return program_lib.FAILED if failures else 0
 
 
 def failure_table(failures: dict[str, str]) -> str:
-  """A line a unit: its name and why."""
+  """One line per failed unit: its name and the reason."""
   width = max(map(len, failures), default=0)
   lines = [f"{'failed':{width}}  why"]
   lines += [f"{name:{width}}  {why}" for name, why in sorted(failures.items())]
@@ -176,7 +187,7 @@ def failure_table(failures: dict[str, str]) -> str:
 def print_waves(
   study: OpenStudy, waves: list[list[tasks_lib.Task]], workers: int
 ) -> None:
-  """Prints the tasks of a dry run, and the command of the first."""
+  """Prints the tasks of a dry run and the command of the first one."""
   for number, wave in enumerate(waves):
     for task in wave:
       first, last = task.units[0].name, task.units[-1].name
@@ -192,84 +203,60 @@ def print_waves(
 
 
 def shown(arguments: list[str], most: int = 300) -> str:
-  """A command as one would type it, cut where it names many units."""
+  """A command as typed in a shell, cut short if it names many units."""
   text = shlex.join(arguments)
   return text if len(text) <= most else f"{text[:most]}…"
 
 
-def say(line: str) -> None:
-  print(line, file=sys.stderr, flush=True)
+say = program_lib.say
 
 
 def run_program(
   program: str,
   define: Callable[[flags.FlagValues, str], None],
-  body: Callable[[Callable], int],
+  body: Body,
 ) -> None:
-  """Runs a launcher's program; what goes wrong becomes one line and a code.
+  """Runs a launcher's program; an error becomes one line and an exit code.
 
   Args:
-    program: as after `python -m`.
+    program: its module, as after `python -m`.
     define: defines its flags.
-    body: takes the parsed flags, the config, the directory (of an absolute
-      path; None for a dry run without one) and the chosen units; returns the
-      exit code.
+    body: takes the parsed flags, the config, the study's directory (an absolute
+      path) and the chosen units; returns the exit code.
   """
-
-  def main(unused_argv) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):
-      signal.signal(number, _on_signal)
-    return answer(program, body, flags.FLAGS)
-
-  app.run(main, flags_parser=flags_lib.flag_parser(program, define))
+  program_lib.run_program(
+    program, define, lambda values: _call(body, values, sys.argv[1:])
+  )
 
 
-def answer(program: str, body: Callable, values: flags.FlagValues) -> int:
-  """`body`'s exit code; what goes wrong is said in one line. See run_program."""
-  try:
-    if not values.experiment_dir and not values.dry_run:
-      raise ValueError(
-        "--experiment_dir must name the study's folder, which all machines "
-        "see. Received none"
-      )
-    config = flags_lib.study_config(values)
-    only = [work_units.parse_unit(name) for name in values.work_units]
-    root = pathlib.Path(values.experiment_dir or "DIR").absolute()
-    if re.search(r"[\n,]", str(root)):
-      raise ValueError(
-        "--experiment_dir may have no comma or line break in its path. "
-        f"Received: {root}"
-      )
-    return body(values, config, directory_lib.StudyDirectory(root), only)
-  except ValueError as error:  # UsageError is one
-    say(f"{program}: {error}")
-    return program_lib.WRONG_USE
-  except errors.StudyError as error:
-    say(f"{program}: {error}")
-    return program_lib.FAILED
-  except OSError as error:
-    place = values.experiment_dir or ""
-    say(f"{program}: {errors.describe_os_error(error, place)}")
-    return program_lib.FAILED
-  except (_Signalled, SystemError) as error:
-    # In a call of compiled code the signal comes out as a SystemError's cause.
-    signalled = error.__cause__ if isinstance(error, SystemError) else error
-    if not isinstance(signalled, _Signalled):
-      raise
-    say(
-      f"{program}: interrupted. What is finished is kept; the same command "
-      "goes on."
+def answer(
+  program: str,
+  body: Body,
+  values: flags.FlagValues,
+  arguments: Sequence[str] = (),
+) -> int:
+  """Returns the exit code of `body`; see `run_program`.
+
+  Args:
+    program: as for `run_program`.
+    body: as for `run_program`.
+    values: the parsed flags.
+    arguments: the command line, which gives the study its default folder.
+  """
+  return program_lib.answer(
+    program, lambda values: _call(body, values, arguments), values
+  )
+
+
+def _call(
+  body: Body, values: flags.FlagValues, arguments: Sequence[str]
+) -> int:
+  asked = flags_lib.request(values, arguments)
+  root = pathlib.Path(asked.root).absolute()
+  if re.search(r"[\n,]", str(root)):
+    raise errors.UsageError(
+      "--experiment_dir may have no comma or line break in its path. "
+      f"Received: {root}"
     )
-    interrupted = signalled.args[0] == signal.SIGINT
-    return program_lib.INTERRUPTED if interrupted else program_lib.TERMINATED
-
-
-class _Signalled(BaseException):
-  """A signal asks the program to end."""
-
-
-def _on_signal(number, frame):
-  # Once: a second Ctrl-C must not interrupt the ending.
-  signal.signal(signal.SIGINT, signal.SIG_IGN)
-  signal.signal(signal.SIGTERM, signal.SIG_IGN)
-  raise _Signalled(number)
+  directory = directory_lib.StudyDirectory(root)
+  return body(values, asked.config, directory, asked.units)

@@ -1,4 +1,4 @@
-"""What became of the tasks of a launch, read from the study's directory."""
+"""Decides what became of a launch's tasks, from the study's directory."""
 
 from collections.abc import Iterable
 import dataclasses
@@ -14,14 +14,14 @@ from memo_tf.store import directory as directory_lib
 
 
 class Ledger:
-  """What becomes of the tasks of a launch; keeps its record.
+  """Keeps the record of the tasks of a launch, and the units that failed.
 
   Every line of `work/tasks/record.jsonl` is an event of a task: `sent`, `done`
-  (with the units that it finished), `died` (with why), `failed`.
+  (with the units that it finished), `died` (with the reason), `failed`.
 
   Args:
     study: opened.
-    retries: how often what a dead task left is sent again.
+    retries: how often the units that a dead task left undone are resent.
   """
 
   def __init__(self, study: contract.OpenStudy, retries: int):
@@ -31,7 +31,7 @@ class Ledger:
     self._path = study.directory.root / "work" / "tasks" / "record.jsonl"
 
   def log_path(self, task: tasks_lib.Task) -> pathlib.Path:
-    """Where a task's output goes, over all its attempts."""
+    """The log of a task, for all its attempts."""
     return self._path.parent / f"{task.name}.log"
 
   def runnable(self, task: tasks_lib.Task) -> tasks_lib.Task | None:
@@ -40,7 +40,7 @@ class Ledger:
     return dataclasses.replace(task, units=tuple(units)) if units else None
 
   def sent(self, task: tasks_lib.Task) -> None:
-    """Call before a task is sent."""
+    """Records a task; to be called before it is sent."""
     self._before |= tracebacks(self._study.directory, task.units)
     self._path.parent.mkdir(parents=True, exist_ok=True)
     self._write(task, "sent", task.units)
@@ -48,12 +48,12 @@ class Ledger:
   def ended(
     self, task: tasks_lib.Task, problem: str | None, *, hopeless: bool = False
   ) -> tasks_lib.Task | None:
-    """Looks what a task that has ended has done.
+    """Records what a task that has ended did.
 
     Args:
       task: that is over.
       problem: how it died; None if it ended by itself.
-      hopeless: it would only end in the same way again.
+      hopeless: whether another attempt would end in the same way.
 
     Returns:
       The task to send again; None if nothing is left to try.
@@ -101,7 +101,7 @@ class Ledger:
 def tracebacks(
   directory: directory_lib.StudyDirectory, units
 ) -> dict[str, int]:
-  """When each unit that failed before left its traceback, in ns."""
+  """The times, in ns, of the tracebacks that units have left, by unit name."""
   found = {}
   for unit in units:
     try:
@@ -115,7 +115,7 @@ def tracebacks(
 def own_failures(
   directory: directory_lib.StudyDirectory, units, before: dict[str, int]
 ) -> dict[str, str]:
-  """The units that failed by themselves since `before`, with the error."""
+  """The errors of units that failed since `before`, by unit name."""
   return {
     name: last_line(directory.root / "work" / name / "traceback.txt")
     or "it says no reason"

@@ -1,12 +1,13 @@
 """Runs a study on a Ray cluster: tasks with cores and GPUs, and retries.
 
     python -m launchers.ray_cluster --flagfile=cifar10.flags \\
-        --experiment_dir=DIR --ray_address=auto --gpus_per_task=0.25
+        --ray_address=auto --gpus_per_task=0.25
 
-All machines see DIR and this checkout by the same paths. A task that dies, with
-its process or its machine, is sent again with what is left of it. With
-`--strategy=multi_worker` each run is trained by `--processes_per_run` processes
-that Ray places. docs/launchers.md has more. Other flags:
+All machines must see the study's folder and memo_tf by the same paths. A task
+that dies, with its process or its machine, is sent again with the units that it
+left undone. With `--strategy=multi_worker` each run is trained by
+`--processes_per_run` processes that Ray places. docs/launchers.md has more.
+Other flags:
 """
 
 import collections
@@ -27,26 +28,27 @@ CONNECT_SECONDS = 5.0
 
 
 def define_flags(values: flags.FlagValues, program: str) -> None:
+  """Defines the flags of every launcher and this one's own."""
   contract.define_flags(values, program)
   flags.DEFINE_string(
     "ray_address",
     "auto",
-    "HOST:PORT of the cluster; auto: the one that this machine is part of; "
-    "local: one that is started on this machine for this launch.",
+    "HOST:PORT of the cluster; auto: the cluster that this machine is part of; "
+    "local: a cluster on this machine, started for this launch.",
     flag_values=values,
   )
   flags.DEFINE_integer(
     "processes_per_run",
     2,
     "With --strategy=multi_worker: processes that train a run together, each "
-    "with --cpus_per_task and --gpus_per_task.",
+    "with the cores and GPUs of --cpus_per_task and --gpus_per_task.",
     lower_bound=2,
     flag_values=values,
   )
 
 
 def launch(values, config, directory, only) -> int:
-  """Runs what is pending on the cluster, then scores; returns the exit code.
+  """Runs the pending units on the cluster, then scores; returns the exit code.
 
   Raises:
     UsageError: if flags, study and cluster do not fit together.
@@ -98,7 +100,7 @@ def _run(values, study, asked, processes, slots) -> dict[str, str]:
 
 
 def _run_wave(wave, study, ledger, watch, asked, processes, slots, workers):
-  """Runs tasks that need nothing of each other until none is left to try."""
+  """Runs tasks that do not depend on each other until none is left to try."""
   import ray
 
   from launchers import ray_tasks
@@ -108,8 +110,8 @@ def _run_wave(wave, study, ledger, watch, asked, processes, slots, workers):
   )
   watch.failed(ledger.failures)
   running: dict = {}
-  # What waits at the scheduler lets it scale up, and costs little; of places
-  # for several processes only so many are asked for as fit.
+  # Waiting tasks let an autoscaler scale up and cost little. Placement groups
+  # of several processes are requested only as far as they fit.
   most = slots if processes > 1 else max(slots, 1000)
   try:
     while waiting or running:
@@ -151,7 +153,7 @@ def _run_wave(wave, study, ledger, watch, asked, processes, slots, workers):
 
 
 def _dry_run(values, config, directory, only, asked, processes) -> int:
-  """Prints what would be sent; asks the cluster only for how much fits."""
+  """Prints what would be sent; asks the cluster only how much fits."""
   study = contract.look_at_study(config, directory, only)
   slots = 0
   if not values.units_per_task:
@@ -198,8 +200,12 @@ def _import_ray():
 
 
 def _connect(ray, address: str) -> None:
-  """Connects to the cluster, or says in one line why not."""
-  # No report to Ray's makers of a cluster that is started here.
+  """Connects to the cluster.
+
+  Raises:
+    UsageError: if there is none at the address.
+  """
+  # Ray reports usage of clusters that it starts unless told not to.
   os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
   quiet = {"log_to_driver": False, "logging_level": "ERROR"}
   if address == "local":
@@ -233,7 +239,7 @@ def _slots(ray, asked: tasks_lib.Resources, processes: int) -> int:
   """How many tasks fit on the cluster at a time.
 
   Raises:
-    UsageError: if not even one does.
+    UsageError: if none fits.
   """
   nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
   places = [
@@ -254,5 +260,10 @@ def _slots(ray, asked: tasks_lib.Resources, processes: int) -> int:
   return slots
 
 
-if __name__ == "__main__":
+def main() -> None:
+  """The program."""
   contract.run_program(PROGRAM, define_flags, launch)
+
+
+if __name__ == "__main__":
+  main()

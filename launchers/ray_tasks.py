@@ -1,9 +1,9 @@
 """One attempt at a task on a Ray cluster: a single process, or several peers.
 
-Ray gives each process its cores and GPUs; what it runs there is the command of
-`tasks.arguments`, as a child that dies with it. An attempt is driven from
-outside: `waits_for()` says for which Ray references, `advance()` takes what is
-ready, and when the attempt is over `result` says how.
+Ray gives each process its cores and GPUs; the process runs the command of
+`tasks.arguments` as a child that dies with it. The caller drives an attempt:
+`waits_for()` returns Ray references, `advance()` takes one that is ready, and
+`result` is set when the attempt has ended.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ class Result:
 
   Attributes:
     problem: why it died; None if its command ended by itself.
-    hopeless: it would end in the same way again.
+    hopeless: whether another attempt would end in the same way.
   """
 
   problem: str | None
@@ -32,12 +32,12 @@ class Result:
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-  """What a process of a task runs.
+  """The command that a process of a task runs.
 
   Attributes:
-    arguments: after `python`.
-    log: where its output is added.
-    root: the project's root, the same on all machines.
+    arguments: of `python`.
+    log: path of the file to which output is appended.
+    root: the folder that contains memo_tf, the same on all machines.
   """
 
   arguments: list[str]
@@ -54,22 +54,24 @@ class Single:
   """A task in one process."""
 
   def __init__(self, command: Command, asked: tasks_lib.Resources):
-    # Retries are the ledger's: it knows what is left of the task.
+    # The ledger retries, since it knows which units are left.
     remote = ray.remote(max_retries=0, **options(asked))(_run)
     self._reference = remote.remote(command, {})
     self.result: Result | None = None
 
-  def waits_for(self) -> list:
+  def waits_for(self) -> list[ray.ObjectRef]:
+    """The references to wait for."""
     return [self._reference]
 
-  def advance(self, reference) -> None:
+  def advance(self, reference: ray.ObjectRef) -> None:
+    """Takes a reference that is ready."""
     try:
       self.result = _result(ray.get(reference))
     except ray.exceptions.RayError as error:
       self.result = Result(_brief(error))
 
   def close(self) -> None:
-    """Ends it, if it is not over."""
+    """Ends the attempt if it is still running."""
     if self.result is None:
       ray.cancel(self._reference, force=True)
 
@@ -77,9 +79,9 @@ class Single:
 class Group:
   """A task whose runs are each trained by several processes together.
 
-  A placement group gives all of them their place or none; then each says its
-  address, TF_CONFIG is put together, and all run the same command. As soon as
-  one is gone all are ended: the others could only wait for it.
+  A placement group starts all processes or none. Each reports its address, the
+  addresses make TF_CONFIG, and all run the same command. As soon as one process
+  is gone, all are ended: the others could only wait for it.
   """
 
   def __init__(
@@ -94,10 +96,12 @@ class Group:
     self._open = [self._places.ready()]
     self.result: Result | None = None
 
-  def waits_for(self) -> list:
+  def waits_for(self) -> list[ray.ObjectRef]:
+    """The references to wait for."""
     return list(self._open)
 
-  def advance(self, reference) -> None:
+  def advance(self, reference: ray.ObjectRef) -> None:
+    """Takes a reference that is ready."""
     self._open.remove(reference)
     try:
       value = ray.get(reference)
@@ -117,13 +121,13 @@ class Group:
       self._meet()
 
   def close(self) -> None:
-    """Ends it, if it is not over."""
+    """Ends the attempt if it is still running."""
     if self.result is None:
       self._end(Result("ended"))
 
   def _meet(self) -> None:
     for i in range(self._places.bundle_count):
-      member = _Member.options(
+      member = _Member.options(  # type: ignore[attr-defined]
         **options(self._asked),
         max_restarts=0,
         scheduling_strategy=scheduling_strategies.PlacementGroupSchedulingStrategy(
@@ -139,7 +143,7 @@ class Group:
     for i, member in enumerate(self._members):
       content = {"cluster": cluster, "task": {"type": "worker", "index": i}}
       command = self._command
-      if i:  # the first one writes the task's own log
+      if i:  # the first process writes the task's own log
         command = dataclasses.replace(command, log=f"{command.log}.{i}")
       variables = {"TF_CONFIG": json.dumps(content)}
       self._running[member.run.remote(command, variables)] = i
@@ -161,8 +165,8 @@ def _run(command, variables: dict[str, str]) -> int:
   import subprocess
   import sys
 
-  # Loaded before the fork; 1 is PR_SET_PDEATHSIG, 9 SIGKILL: where Ray kills
-  # this process, the command and its workers end too and leave the units free.
+  # Loaded before the fork. 1 is PR_SET_PDEATHSIG and 9 is SIGKILL: if Ray kills
+  # this process, the command and its workers end too and release their units.
   c_library = ctypes.CDLL(None)
   paths = [command.root, os.environ.get("PYTHONPATH", "")]
   environment = {
@@ -189,7 +193,7 @@ class _Member:
   """One of the processes that train a run together."""
 
   def address(self) -> str:
-    """host:port of this process, as its peers will know it."""
+    """A free host:port of this process for its peers."""
     import socket
 
     host = ray_util.get_node_ip_address()
@@ -202,7 +206,7 @@ class _Member:
 
 
 def _result(code: int) -> Result:
-  """What an exit status of `memo_tf.launch` means for its task."""
+  """The result of a task whose command ended with an exit status."""
   if code < 0:
     return Result(f"killed by signal {-code} ({_signal_name(-code)})")
   if code in (130, 143):

@@ -1,14 +1,15 @@
 """Runs a study as Slurm job arrays: teachers, then students, then the scores.
 
     python -m launchers.slurm_array --flagfile=cifar10.flags \\
-        --experiment_dir=DIR --gpus_per_task=1 --time_limit=4:00:00
+        --gpus_per_task=1 --time_limit=4:00:00
 
-Sends an array for each wave, which starts when the one before ended well, and a
-last job, which starts when all are over: it sends again what dead tasks left
-undone (`--task_retries` times), and then scores. Then it waits and shows
-progress; Ctrl-C ends the waiting, not the jobs, and `--nowait` does not wait.
-The same command given again waits for jobs that are still there, and otherwise
-sends what is pending. docs/launchers.md has more. Other flags:
+Submits one array per wave, which starts when the wave before succeeded, and a
+last job, which starts when all arrays have ended: it resends the units that
+dead tasks left undone (`--task_retries` times) and then scores. The program
+waits and shows progress; Ctrl-C ends the waiting, not the jobs, and `--nowait`
+does not wait. Rerun the same command to wait for jobs that are still queued or
+running, or else to send what is pending. docs/launchers.md has more. Other
+flags:
 """
 
 import json
@@ -32,6 +33,7 @@ POLL_SECONDS = 5.0
 
 
 def define_flags(values: flags.FlagValues, program: str) -> None:
+  """Defines the flags of every launcher and this one's own."""
   contract.define_flags(values, program)
 
   def text(name, meaning):
@@ -42,32 +44,36 @@ def define_flags(values: flags.FlagValues, program: str) -> None:
       name, default, meaning, lower_bound=least, flag_values=values
     )
 
-  text("partition", "Slurm's partition; empty: the default one.")
-  text("time_limit", "Of one task, as sbatch --time takes it: 4:00:00.")
-  whole("warn_seconds", 60, "A task is ended and requeued so long before it.")
-  whole("max_tasks", 0, "Tasks of an array at a time; 0: all that get a place.")
+  text("partition", "Slurm's partition; empty: the default.")
+  text("time_limit", "Time limit of one task, as for sbatch --time: 4:00:00.")
+  whole(
+    "warn_seconds",
+    60,
+    "How long before its time limit a task is ended and requeued.",
+  )
+  whole("max_tasks", 0, "Tasks of an array at a time; 0: no limit.")
   whole(
     "max_requeues",
     20,
-    "How often one task is requeued because it was killed or out of time.",
+    "How often one task is requeued after it was killed or ran out of time.",
   )
   whole(
     "sent_before",
     -1,
-    "Given by the last job to itself: how often what was undone was sent again.",
+    "Set by the last job for itself: how often undone units were resent.",
     least=-1,
   )
   flags.DEFINE_multi_string(
     "sbatch_option",
     [],
-    "One more option for every sbatch, such as --sbatch_option=--account=me; "
-    "may be given several times.",
+    "A further option of sbatch, such as --sbatch_option=--account=me; may be "
+    "repeated.",
     flag_values=values,
   )
   flags.DEFINE_bool(
     "wait",
     True,
-    "Wait until all is over, showing progress.",
+    "Wait until all jobs have ended, showing progress.",
     flag_values=values,
   )
 
@@ -111,14 +117,14 @@ def launch(values, config, directory, only) -> int:
   if not values.wait:
     contract.say(
       f"python -m memo_tf.status --experiment_dir={directory.root} shows what "
-      "is done; the same command waits for the rest."
+      "is done. Rerun the same command to wait for the rest."
     )
     return 0
   return _wait(study)
 
 
 def _send(values, study, pending, asked, *, sent_before: int) -> None:
-  """Writes the scripts of pending units and gives them to sbatch."""
+  """Writes the scripts of pending units and submits them."""
   folder = slurm_plan.new_folder(study.directory)
   folder.mkdir(parents=True)
   arrays = slurm_plan.arrays_of(values, study, pending, asked, folder)
@@ -138,7 +144,7 @@ def _send(values, study, pending, asked, *, sent_before: int) -> None:
     ):
       jobs.append(slurm_queue.ask(*command).strip().split(";")[0])
   except BaseException:
-    if jobs:  # without the last one nobody would look at what they did
+    if jobs:  # without the last job nobody would score or resend
       subprocess.run(["scancel", *jobs], check=False)
     raise
   contract.say(
@@ -150,7 +156,7 @@ def _send(values, study, pending, asked, *, sent_before: int) -> None:
 
 
 def _last_job(values, config, directory, only, asked) -> int:
-  """Sends again what dead tasks left undone, or scores."""
+  """Resends the units that dead tasks left undone, or scores."""
   study = contract.look_at_study(config, directory, only)
   folder = slurm_plan.folders(directory)[-1]
   failures = ledger_lib.own_failures(
@@ -181,7 +187,7 @@ def _last_job(values, config, directory, only, asked) -> int:
 
 
 def _wait(study) -> int:
-  """Waits until no job of the study is left, and says how it ended."""
+  """Waits until no job of the study is left; returns the last job's code."""
   directory = study.directory
   watch = watch_lib.Watch(study, slurm_queue.running(directory))
   folder, tasks = None, []
@@ -203,14 +209,14 @@ def _wait(study) -> int:
   except (OSError, ValueError) as error:
     raise errors.StudyError(
       "all jobs are gone, and the last one did not end its work (cancelled?); "
-      f"logs are in {folder}. The same command sends what is pending."
+      f"logs are in {folder}. Rerun the same command to send what is pending."
     ) from error
   print(said, end="")
   return result["code"]
 
 
 def _dry_run(values, study, asked) -> int:
-  """Prints what would be given to sbatch."""
+  """Prints what would be submitted."""
   folder = slurm_plan.new_folder(study.directory)
   arrays = slurm_plan.arrays_of(
     values, study, study.found.pending, asked, folder
@@ -242,5 +248,10 @@ def _dry_run(values, study, asked) -> int:
   return 0
 
 
-if __name__ == "__main__":
+def main() -> None:
+  """The program."""
   contract.run_program(PROGRAM, define_flags, launch)
+
+
+if __name__ == "__main__":
+  main()

@@ -1,4 +1,4 @@
-"""What of a study is given to Slurm: arrays, commands, and where they are kept.
+"""The arrays and commands that a study gives to Slurm, and their files.
 
 work/slurm/<submission>/   wave-0.sh wave-0.units wave-0-<task>.log … last.sh
 """
@@ -16,7 +16,7 @@ from memo_tf.experiment import work_units
 PROGRAM = "launchers.slurm_array"
 UNITS_PER_TASK = 20
 MAX_ARRAY = 1000  # Slurm's own default is 1001
-# Flags of this launcher that the last job needs to send the rest as this did.
+# Flags of this launcher that the last job needs to resend undone units.
 PASSED = (
   "units_per_task",
   "cpus_per_task",
@@ -35,11 +35,13 @@ class Array:
   """One array of a submission.
 
   Attributes:
-    wave: arrays of a wave start together.
-    tasks: how many.
-    units_path: of the file with a line of units a task, `units`.
-    script_path: of the batch script, `script`.
-    log: of a task; %a is its number.
+    wave: its index; the arrays of a wave start together.
+    tasks: the number of tasks.
+    units_path: of the file `units`, with one line of units per task.
+    units: the content of that file.
+    script_path: of the batch script.
+    script: the content of that file.
+    log: path of a task's log; %a is the task's index.
   """
 
   wave: int
@@ -52,7 +54,7 @@ class Array:
 
 
 def arrays_of(values, study, pending, asked, folder) -> list[Array]:
-  """The arrays of pending units, in the order in which they are sent."""
+  """The arrays of the pending units, in the order of submission."""
   waves = tasks_lib.split(
     pending,
     study.plan,
@@ -89,7 +91,17 @@ def arrays_of(values, study, pending, asked, folder) -> list[Array]:
 
 
 def commands(values, study, arrays, asked, last_script, jobs):
-  """Yields sbatch commands; `jobs` is given the id of each before the next."""
+  """Yields the sbatch commands.
+
+  Args:
+    values: the parsed flags.
+    study: opened.
+    arrays: as of `arrays_of`.
+    asked: resources of a task.
+    last_script: path of the last job's script.
+    jobs: job ids; the caller appends the id of each command's job before it
+      asks for the next command.
+  """
   options = slurm_script.Options(
     partition=values.partition,
     time_limit=values.time_limit,
@@ -121,7 +133,7 @@ def commands(values, study, arrays, asked, last_script, jobs):
 
 
 def last_script(values, study, folder, sent_before):
-  """Path and text of the last job's script."""
+  """The path and the content of the last job's script."""
   root = str(study.directory.root)
   only = (
     [] if study.plan.is_whole else [unit.name for unit in study.plan.wanted]
@@ -147,13 +159,14 @@ def folders(directory) -> list[pathlib.Path]:
 
 
 def new_folder(directory) -> pathlib.Path:
+  """The folder of the next submission."""
   found = folders(directory)
   number = int(found[-1].name) + 1 if found else 0
   return directory.root / "work" / "slurm" / f"{number:05d}"
 
 
 def sent_tasks(folder: pathlib.Path) -> list[tasks_lib.Task]:
-  """The tasks of a submission, from the lists that its arrays read."""
+  """The tasks of a submission, from its lists of units."""
   return [
     tasks_lib.Task(
       f"{path.stem}-{number}",

@@ -1,4 +1,4 @@
-"""Questions to Slurm, and what it answers."""
+"""Asks Slurm which jobs of a study are queued or running."""
 
 import os
 import subprocess
@@ -8,13 +8,13 @@ from memo_tf.store import files
 
 
 def job_name(directory) -> str:
-  """The name of all jobs of a study; another study has another."""
+  """The name of all jobs of a study, different for each study."""
   digest = files.digest_bytes(str(directory.root).encode())
   return f"memo_tf-{digest[:8]}"
 
 
 def living(directory, *, needed: bool = True) -> list[str]:
-  """Ids of the study's jobs that are not over, but for this one."""
+  """Ids of the study's jobs that have not ended, without this one."""
   name = f"--name={job_name(directory)}"
   try:
     found = ask("squeue", "--noheader", name, "--format=%F").split()
@@ -27,7 +27,7 @@ def living(directory, *, needed: bool = True) -> list[str]:
 
 
 def running(directory) -> int:
-  """How many tasks of the study run now."""
+  """How many tasks of the study are running."""
   name = f"--name={job_name(directory)}"
   answer = ask(
     "squeue", "--noheader", "--array", name, "--states=RUNNING", "--format=%i"
@@ -36,10 +36,10 @@ def running(directory) -> int:
 
 
 def ask(*command: str) -> str:
-  """Runs a program of Slurm's; returns what it prints.
+  """Runs a command of Slurm; returns what it prints.
 
   Raises:
-    UsageError: if there is no Slurm, or it refuses.
+    UsageError: if Slurm is missing, does not answer, or refuses the command.
   """
   try:
     done = subprocess.run(

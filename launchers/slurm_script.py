@@ -1,9 +1,9 @@
-"""The text of what is given to Slurm: batch scripts and sbatch's arguments.
+"""Batch scripts and arguments of sbatch, as text.
 
-Pure functions. An array's task takes its line of a list of units and runs them
-with `memo_tf.launch`. Slurm itself requeues it when its machine fails or when it
-is preempted; the script requeues it when it is killed (out of memory) or runs
-out of time, of which Slurm warns it beforehand.
+Pure functions. A task of an array takes its line of a list of units and runs
+them with `memo_tf.launch`. Slurm itself requeues a task whose machine fails or
+that is preempted; the script requeues a task that is killed (out of memory) or
+runs out of time, of which Slurm warns it beforehand.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ WARNING_SIGNAL = "USR1"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-  """What is asked of Slurm for every job.
+  """Options of every job.
 
   Attributes:
-    partition: or empty for the cluster's own.
-    time_limit: as `sbatch --time` takes it, or empty.
-    warn_seconds: how long before it a task is told to end and is requeued.
-    max_tasks: of an array at a time; 0: as many as Slurm gives.
+    partition: of Slurm; empty: the cluster's default.
+    time_limit: as `sbatch --time` takes it; empty: the partition's.
+    warn_seconds: how long before the limit a task is ended and requeued.
+    max_tasks: tasks of an array at a time; 0: as many as Slurm allows.
     job_name: of all jobs of the study.
     more: further arguments of sbatch.
   """
@@ -44,21 +44,24 @@ def array_script(
     python: the interpreter, the same on all machines.
     root: the project's.
     arguments: of the task's command, without its units.
-    units: file with a line of comma-separated units a task.
-    requeues: the most that one task is requeued by this script.
+    units: file with one line of comma-separated units per task.
+    requeues: how often the script requeues one task, at most.
   """
   return f"""#!/bin/bash
 # Written by launchers.slurm_array. A task of the array runs its line of units.
 {_head(root)}
 units=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" {shlex.quote(units)})
-[ -n "$units" ] || {{ echo "no units for task $SLURM_ARRAY_TASK_ID" >&2; exit 2; }}
+if [ -z "$units" ]; then
+  echo "no units for task $SLURM_ARRAY_TASK_ID" >&2
+  exit 2
+fi
 
 {shlex.join([python, *arguments])} --work_units="$units" &
 launch=$!
 
 end() {{ kill -TERM "$launch" 2>/dev/null; wait "$launch"; }}
 
-# What is finished is in the directory; the same task goes on with the rest.
+# Finished runs are in the study's directory; the task resumes with the rest.
 requeue() {{
   if [ "${{SLURM_RESTART_COUNT:-0}}" -ge {requeues} ]; then
     echo "$1; it was requeued {requeues} times: no more" >&2
@@ -84,7 +87,7 @@ exit "$code"
 
 
 def last_script(*, python: str, root: str, arguments: list[str]) -> str:
-  """The script of the last job, which scores or sends again what is left."""
+  """The script of the last job, which scores or resends undone units."""
   return f"""#!/bin/bash
 # Written by launchers.slurm_array. Runs when all arrays are over.
 {_head(root)}
@@ -102,7 +105,7 @@ def array_arguments(
   after: Sequence[str],
   log: str,
 ) -> list[str]:
-  """The sbatch command of one array; it starts when `after` all ended well."""
+  """The sbatch command of one array, which starts when `after` succeeded."""
   throttle = f"%{options.max_tasks}" if options.max_tasks else ""
   command = [
     "sbatch",
@@ -121,7 +124,7 @@ def array_arguments(
   if options.time_limit:
     command.append(f"--time={options.time_limit}")
   if after:
-    # Otherwise an array whose teachers failed would wait for ever.
+    # Otherwise an array whose teachers failed would wait forever.
     command.append(f"--dependency=afterok:{':'.join(after)}")
     command.append("--kill-on-invalid-dep=yes")
   return [*command, *_common(options), script]

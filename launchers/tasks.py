@@ -1,15 +1,16 @@
 """How the pending units of a study become the tasks of a scheduler.
 
 A task is one command that runs several units of one model and recipe, one after
-the other, so that the start of TensorFlow, reading the data and tracing are paid
-once. Tasks come in waves: what a unit requires is in an earlier one. Nothing
-here knows a scheduler, a clock or a disk.
+the other, so that TensorFlow starts, data are read and graphs are traced only
+once. Tasks come in waves: what a unit requires is in an earlier wave. Nothing
+here depends on a scheduler, a clock or a disk.
 """
 
 from collections.abc import Iterable
 import dataclasses
 import math
 
+from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
@@ -20,12 +21,12 @@ MAX_UNITS_A_TASK = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-  """Some units that one command runs.
+  """Units that one command runs.
 
   Attributes:
     name: unique in a launch, fit for a file name.
     units: in the order in which they run.
-    attempt: 0 at first, and one more each time that the task died.
+    attempt: how often the task has died before.
   """
 
   name: str
@@ -33,7 +34,7 @@ class Task:
   attempt: int = 0
 
   def again(self, units: Iterable[work_units.WorkUnit]) -> "Task":
-    """The next attempt, at what is left of it."""
+    """The next attempt, with the units that are left."""
     return dataclasses.replace(
       self, units=tuple(units), attempt=self.attempt + 1
     )
@@ -55,24 +56,24 @@ class Resources:
 def resources(
   cpus_per_task: int, gpus_per_task: float, threads_per_unit: int
 ) -> Resources:
-  """Checks what a task asks for; 0 cores: those that one run uses.
+  """Returns the resources of a task; 0 cores: as many as one run uses.
 
   Raises:
-    ValueError: that names the flag, its rule and the value.
+    UsageError: that names the flag, its rule and the value.
   """
   cpus = cpus_per_task or threads_per_unit
   if cpus < threads_per_unit:
-    raise ValueError(
+    raise errors.UsageError(
       "--cpus_per_task must be 0 or at least --threads_per_unit, "
       f"{threads_per_unit}. Received: --cpus_per_task={cpus_per_task}"
     )
   if not math.isfinite(gpus_per_task) or gpus_per_task < 0:
-    raise ValueError(
+    raise errors.UsageError(
       "--gpus_per_task must be 0 or more. "
       f"Received: --gpus_per_task={gpus_per_task}"
     )
   if gpus_per_task > 1 and gpus_per_task != int(gpus_per_task):
-    raise ValueError(
+    raise errors.UsageError(
       "--gpus_per_task must be a fraction up to 1, or a whole number. "
       f"Received: --gpus_per_task={gpus_per_task}"
     )
@@ -80,9 +81,9 @@ def resources(
 
 
 def check_units_per_task(units_per_task: int) -> None:
-  """Raises `ValueError` if so many units are no task."""
+  """Raises `UsageError` if a task cannot have so many units."""
   if not 0 <= units_per_task <= MAX_UNITS_A_TASK:
-    raise ValueError(
+    raise errors.UsageError(
       f"--units_per_task must be from 0 to {MAX_UNITS_A_TASK}. "
       f"Received: --units_per_task={units_per_task}"
     )
@@ -91,9 +92,9 @@ def check_units_per_task(units_per_task: int) -> None:
 def workers_of(asked: Resources, running: settings_lib.RunningConfig) -> int:
   """Runs at a time inside a task.
 
-  On a CPU, a process for each `threads_per_unit` cores that the task has: what
-  the machine has beside them is another task's. On a GPU one process, for its
-  memory's sake: a fraction of `--gpus_per_task` puts several on a device.
+  On a CPU, one process per `threads_per_unit` cores of the task; the machine's
+  other cores belong to other tasks. On a GPU one process, because of its
+  memory; a fraction of `--gpus_per_task` puts several tasks on a device.
   """
   if asked.gpus or running.strategy != "one_device":
     return 1
@@ -101,12 +102,12 @@ def workers_of(asked: Resources, running: settings_lib.RunningConfig) -> int:
 
 
 def fitting(asked: Resources, cpus: float, gpus: float) -> int:
-  """How many processes that ask for this fit on a node at a time."""
+  """How many processes with these resources fit on a node at a time."""
   count = int(cpus // asked.cpus)
   if asked.gpus >= 1:
     count = min(count, int(gpus // asked.gpus))
   elif asked.gpus:
-    # Ray gives a fraction of one device, never parts of two.
+    # Ray gives a fraction of one device, never of two.
     count = min(count, int(gpus) * int(1 / asked.gpus + 1e-9))
   return count
 
@@ -118,20 +119,21 @@ def split(
   units_per_task: int,
   slots: int = 0,
 ) -> list[list[Task]]:
-  """Cuts pending units into tasks, wave by wave.
+  """Divides pending units into tasks, wave by wave.
 
   Args:
     pending: in the order of the plan, costliest first.
     plan: of the study.
-    units_per_task: at most so many; 0: so that each group of a wave gives each
-      of the slots one task, which starts as seldom as it can and ends together.
-    slots: tasks that run at a time; used where `units_per_task` is 0.
+    units_per_task: the most units of a task; 0: each model and recipe of a wave
+      is divided evenly over the slots, so that few tasks start and all end at
+      about the same time.
+    slots: tasks that run at a time; used if `units_per_task` is 0.
 
   Returns:
-    Waves of tasks. A task never mixes models or recipes (each would be traced).
+    Waves of tasks. A task has one model and recipe, which is traced once.
 
   Raises:
-    ValueError: if `units_per_task` is out of range.
+    UsageError: if `units_per_task` is out of range.
   """
   check_units_per_task(units_per_task)
   found, waves = 0, []
@@ -154,10 +156,10 @@ def split(
 def arguments(
   units: Iterable[work_units.WorkUnit], experiment_dir: str, workers: int
 ) -> list[str]:
-  """What follows `python` in a task's command.
+  """The arguments of `python` in a task's command.
 
   Args:
-    units: of the task; none if they are added afterwards.
+    units: of the task; none if the caller adds them.
     experiment_dir: an absolute path that all machines see.
     workers: runs at a time.
   """
@@ -173,7 +175,7 @@ def arguments(
 
 
 def _even_parts(units, count):
-  """Parts of neighbours whose sizes differ by one at most."""
+  """Yields consecutive parts whose sizes differ by at most one."""
   size, more = divmod(len(units), count)
   start = 0
   for i in range(count):

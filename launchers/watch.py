@@ -1,4 +1,4 @@
-"""Progress of a launch whose runs are elsewhere, read from the directory."""
+"""Shows the progress of runs on other machines, read from the directory."""
 
 import time
 
@@ -29,11 +29,11 @@ class Watch:
     self._next = 0.0
 
   def slots(self, count: int) -> None:
-    """Says how many run at a time now, for the time left."""
+    """Sets how many runs are done at a time, to estimate the time left."""
     self._progress.workers = max(count, 1)
 
   def look(self, running: list[tasks_lib.Task], *, now: bool = False) -> None:
-    """Counts what running tasks have finished, every few seconds."""
+    """Counts the finished units of running tasks, every few seconds."""
     if not now and time.monotonic() < self._next:
       return
     self._next = time.monotonic() + LOOK_EVERY_SECONDS
@@ -47,15 +47,15 @@ class Watch:
           self._left.discard(unit)
           self._progress.done(unit, state.record["seconds"]["total"])
         else:
-          # They run in this order: what follows is not done either, but for
-          # one that failed or several that run at a time.
+          # Units run in this order, so the next ones are not done either,
+          # unless one failed or several run at a time.
           missing += 1
           if missing > 4:
             break
     self._progress.show()
 
   def failed(self, failures: dict[str, str]) -> None:
-    """Shows units that have failed, once each."""
+    """Shows each unit that has failed once."""
     for name, error in failures.items():
       unit = work_units.parse_unit(name)
       if unit in self._left:
@@ -63,4 +63,5 @@ class Watch:
         self._progress.failed(unit, error)
 
   def close(self) -> None:
+    """Ends the progress line."""
     self._progress.close()

@@ -1,23 +1,22 @@
-"""One trained run as a TensorFlow SavedModel, to take elsewhere.
+"""Exports one trained run as a TensorFlow SavedModel.
 
     python -m memo_tf.export --experiment_dir=DIR \\
         --unit=cifar_resnet-20/one_hot/r0.70/00007 --output_dir=OUT
 
-OUT is the SavedModel, with `model.keras` beside; memo_tf/exporting.py says what
-is in it. A run whose weights were not kept is trained again first, and must
-give its stored predictions to the bit. Flags:
+OUT becomes the SavedModel, with `model.keras` beside it;
+memo_tf/exporting/saved_model.py says what they contain. A run whose weights
+were not kept is trained again first and must reproduce its stored predictions
+to the bit. Flags:
 """
 
 import json
 import os
 import pathlib
-import sys
 
-from absl import app
 from absl import flags
 from absl import logging
 
-from memo_tf.cli import flags as flags_lib
+from memo_tf.cli import program
 from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import work_units
@@ -27,6 +26,7 @@ from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import opening
 
+PROGRAM = "memo_tf.export"
 _WEIGHTS = "weights.weights.h5"
 _RECORDED = (
   "unit",
@@ -67,8 +67,9 @@ def export(
   plan = plan_lib.Plan.of(config)
   if unit not in plan.wanted:
     raise errors.UsageError(
-      "--unit takes a unit of this study: its models, recipes, subset families, "
-      f"and an index below --num_subsets. Received: {unit.name}"
+      "--unit must name a run of this study: one of its models, recipes and "
+      "subset families, and an index below --num_subsets. Received: "
+      f"--unit={unit.name}"
     )
   if output_dir.exists() and (
     not output_dir.is_dir() or any(output_dir.iterdir())
@@ -77,23 +78,18 @@ def export(
       "--output_dir must name a new or empty folder. Received: "
       f"--output_dir={output_dir}"
     )
-  state = directory.run_state(unit, check_digests=True)
-  if state.record is None:
-    raise errors.StudyError(
-      f"{unit.name} {'is damaged: ' + state.problem if state.problem else 'is not finished'}; "
-      "give the launch command first."
-    )
-  if not state.has(frozenset({_WEIGHTS})):
+  record, has_weights = _finished(directory, unit)
+  if not has_weights:
     print(f"The weights of {unit.name} were not kept: training it again.")
     _train_again(directory, plan, unit)
-    state = directory.run_state(unit, check_digests=True)
+    record, _ = _finished(directory, unit)
   # Only now, so that --help and wrong use are answered at once.
   from memo_tf.exporting import export_run
 
   info = dataset_info.read_info(directory)
   about = {
     "dataset": {name: info[name] for name in ("name", "version", "max_pixel")},
-    **{name: state.record[name] for name in _RECORDED if name in state.record},
+    **{name: record[name] for name in _RECORDED if name in record},
   }
   differences = export_run.export_run(
     directory, config, unit, output_dir, about, info
@@ -102,6 +98,23 @@ def export(
     f"Exported {unit.name} to {output_dir}; largest difference from its stored "
     f"predictions: {json.dumps(differences)}"
   )
+
+
+def _finished(directory, unit) -> tuple[dict, bool]:
+  """The content of the run's run.json, and whether it has weights.
+
+  Raises:
+    StudyError: if the run is damaged or unfinished.
+  """
+  state = directory.run_state(unit, check_digests=True)
+  if state.record is None:
+    reason = (
+      f"is damaged: {state.problem}" if state.problem else "is unfinished"
+    )
+    raise errors.StudyError(
+      f"{unit.name} {reason}. Rerun the study's launch command first."
+    )
+  return state.record, state.has(frozenset({_WEIGHTS}))
 
 
 def _train_again(directory, plan, unit) -> None:
@@ -134,56 +147,56 @@ def _train_again(directory, plan, unit) -> None:
       ]
       for event in pool.run(tasks):
         if event.kind == "failed":
+          task, content = event.task or {}, event.content or {}
           raise errors.StudyError(
-            f"{event.task['unit']} could not be trained again: "
-            f"{event.content['error']}"
+            f"{task.get('unit')} could not be trained again: "
+            f"{content.get('error')}"
           )
 
 
-def main(unused_argv) -> int:
-  values = flags.FLAGS
-  try:
-    for name in ("experiment_dir", "unit", "output_dir"):
-      if not values[name].value:
-        raise errors.UsageError(f"--{name} must be given. Received none")
-    try:
-      unit = work_units.parse_unit(values.unit)
-    except ValueError as error:
-      raise errors.UsageError(f"--unit: {error}") from error
-    directory = directory_lib.StudyDirectory(values.experiment_dir)
-    logging.set_verbosity(logging.WARNING)
-    export(directory, unit, pathlib.Path(values.output_dir).absolute())
-    return 0
-  except errors.UsageError as error:
-    print(f"memo_tf.export: {error}", file=sys.stderr)
-    return 2
-  except errors.StudyError as error:
-    print(f"memo_tf.export: {error}", file=sys.stderr)
-    return 1
-  except OSError as error:
-    text = errors.describe_os_error(error, values.output_dir or "")
-    print(f"memo_tf.export: {text}", file=sys.stderr)
-    return 1
+def main() -> None:
+  """The program."""
+  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+  os.environ["KERAS_BACKEND"] = "tensorflow"
+  program.run_program(PROGRAM, define_flags, _export, output="output_dir")
 
 
-def _define(values: flags.FlagValues, program: str) -> None:
-  del program
+def define_flags(values: flags.FlagValues, unused_program: str) -> None:
+  """Defines the program's flags."""
   flags.DEFINE_string(
     "experiment_dir", None, "Folder of the study.", flag_values=values
   )
   flags.DEFINE_string(
     "unit",
     None,
-    "Which run: MODEL/RECIPE/SUBSETS/INDEX, as in "
+    "The run to export: MODEL/RECIPE/SUBSETS/INDEX, as in "
     "cifar_resnet-20/one_hot/r0.70/00007.",
     flag_values=values,
   )
   flags.DEFINE_string(
-    "output_dir", None, "Where to: a new or empty folder.", flag_values=values
+    "output_dir",
+    None,
+    "Folder to export to; new or empty.",
+    flag_values=values,
   )
 
 
+def _export(values: flags.FlagValues) -> int:
+  for name in ("experiment_dir", "unit", "output_dir"):
+    if not values[name].value:
+      raise errors.UsageError(f"--{name} must be given. Received none")
+  try:
+    unit = work_units.parse_unit(values.unit)
+  except ValueError as error:
+    raise errors.UsageError(f"--unit: {error}") from error
+  logging.set_verbosity(logging.WARNING)
+  export(
+    directory_lib.StudyDirectory(values.experiment_dir),
+    unit,
+    pathlib.Path(values.output_dir).absolute(),
+  )
+  return 0
+
+
 if __name__ == "__main__":
-  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-  os.environ["KERAS_BACKEND"] = "tensorflow"
-  app.run(main, flags_parser=flags_lib.flag_parser("memo_tf.export", _define))
+  main()

@@ -1,22 +1,20 @@
-"""What of a study is done, what is damaged, and how long the rest takes.
+"""Shows what of a study is done, what is damaged, and how long the rest takes.
 
     python -m memo_tf.status --experiment_dir=DIR [--check [--repair]]
 
-Looks at sizes and times of change, so that it is quick for many runs. With
---check it reads every file against its digest; with --repair it moves what is
-damaged to `damaged/` (nothing is deleted), and the next launch makes it again.
-Exits with 1 if something is damaged or failed. Flags:
+Looks at the files' sizes and times only, so that it is fast for many runs. With
+--check it reads every file and compares its digest; with --repair it moves
+damaged files to `damaged/` (nothing is deleted), and the next launch makes them
+again. Exits with 1 if something is damaged or failed. Flags:
 """
 
 import collections
 from collections.abc import Iterable
 import json
-import sys
 
-from absl import app
 from absl import flags
 
-from memo_tf.cli import flags as flags_lib
+from memo_tf.cli import program
 from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import work_units
@@ -30,6 +28,7 @@ from memo_tf.store import time_left
 
 # Lines of one kind that are shown; --check shows all that it finds.
 MAX_LINES = 50
+PROGRAM = "memo_tf.status"
 
 
 def status(
@@ -174,48 +173,45 @@ def _dataset_problem(
   return None
 
 
-def main(unused_argv) -> int:
-  folder = flags.FLAGS.experiment_dir
-  try:
-    if not folder:
-      raise ValueError(
-        "--experiment_dir must name the study's folder. Received none"
-      )
-    values = flags.FLAGS
-    if values.repair and not values.check:
-      raise ValueError("--repair needs --check. Received: --repair")
-    return status(
-      directory_lib.StudyDirectory(folder),
-      check=values.check,
-      repair=values.repair,
-    )
-  except ValueError as error:
-    print(f"memo_tf.status: {error}", file=sys.stderr)
-    return 2
-  except (errors.StudyError, OSError) as error:
-    print(f"memo_tf.status: {error}", file=sys.stderr)
-    return 1
+def main() -> None:
+  """The program."""
+  program.run_program(PROGRAM, define_flags, _status)
 
 
-def _define(values: flags.FlagValues, program: str) -> None:
-  del program
+def define_flags(values: flags.FlagValues, unused_program: str) -> None:
+  """Defines the program's flags."""
   flags.DEFINE_string(
     "experiment_dir", None, "Folder of the study.", flag_values=values
   )
   flags.DEFINE_bool(
     "check",
     False,
-    "Read every file against its digest: data set, subsets, runs, scores, page.",
+    "Check every file against its digest: data set, subsets, runs, scores, "
+    "page.",
     flag_values=values,
   )
   flags.DEFINE_bool(
     "repair",
     False,
-    "With --check: move what is damaged to damaged/, so that the next launch "
-    "makes it again.",
+    "With --check: move damaged files to damaged/; the next launch makes them "
+    "again.",
     flag_values=values,
   )
 
 
+def _status(values: flags.FlagValues) -> int:
+  if not values.experiment_dir:
+    raise errors.UsageError(
+      "--experiment_dir must name the study's folder. Received none"
+    )
+  if values.repair and not values.check:
+    raise errors.UsageError("--repair needs --check. Received: --repair")
+  return status(
+    directory_lib.StudyDirectory(values.experiment_dir),
+    check=values.check,
+    repair=values.repair,
+  )
+
+
 if __name__ == "__main__":
-  app.run(main, flags_parser=flags_lib.flag_parser("memo_tf.status", _define))
+  main()

@@ -1,4 +1,4 @@
-"""The names that others rely on, reached as they would from `import memo_tf`."""
+"""The names that others rely on, reached from `import memo_tf`."""
 
 import pathlib
 import subprocess

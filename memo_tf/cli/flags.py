@@ -1,90 +1,130 @@
-"""Every flag of the main job, and the config that they make.
+"""The flags of the main job, and what a command line asks of a study.
 
-The flags are the fields of `experiment.config`, one for one: name, default,
-meaning and group. A few more say what to do with it. absl applies flags in
-order: what stands before a `--flagfile` is overridden by it.
+The flags are the fields of the settings, one for one: name, default, meaning
+and group. A few more say what to do with the study. absl applies flags in
+order: a flag that precedes a `--flagfile` is overridden by it.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 import dataclasses
 import pathlib
 import re
-import sys
 import types
 import typing
 
-from absl import app
 from absl import flags
 
+from memo_tf.cli import flagfiles
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import config_rules
+from memo_tf.experiment import errors
 from memo_tf.experiment import flagfile
+from memo_tf.experiment import smoke
+from memo_tf.experiment import work_units
 
-FLAGFILE_DIR = pathlib.Path(__file__).resolve().parents[1] / "flags"
+# Where studies go by default, relative to the working directory.
+STUDIES = "studies"
 
 
-def flag_parser(program: str, define: Callable[[flags.FlagValues, str], None]):
-  """A parser for `app.run` that answers wrong use with one line and exit 2.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+  """What a command line asks for.
 
-  Args:
-    program: as after `python -m`.
-    define: defines the program's flags in `flags.FLAGS`.
+  Attributes:
+    config: the study's validated settings; with `--smoke`, reduced ones.
+    root: the study's folder, relative to the working directory if it was given
+      so or by default.
+    units: the units of `--work_units`; empty for the whole study.
   """
 
-  def parse(argv: list[str]) -> list[str]:
-    app.define_help_flags()
-    define(flags.FLAGS, argv[0])
-    try:
-      rest = flags.FLAGS([argv[0], *resolve_flagfiles(argv[1:])])
-      if len(rest) > 1:
-        raise ValueError(f"flags start with --. Received: {rest[1]!r}")
-    except (flags.Error, ValueError) as error:
-      message = " ".join(str(error).split())
-      print(
-        f"{program}: {message} (python -m {program} --helpshort lists the flags)",
-        file=sys.stderr,
-      )
-      sys.exit(2)
-    return rest
-
-  return parse
+  config: config_lib.StudyConfig
+  root: str
+  units: list[work_units.WorkUnit]
 
 
 def define_flags(values: flags.FlagValues, program: str) -> None:
-  """Defines the flags; the few that matter first are `program`'s own."""
-  actions = f"{program}"
+  """Defines the flags of the main job.
+
+  Args:
+    values: to define them in.
+    program: the name under which `--helpshort` shows flags: of these, the few
+      that matter first.
+  """
   flags.DEFINE_string(
     "experiment_dir",
     None,
-    "Folder of the study. The same command given again goes on in it.",
+    f"Folder of the study; default: {STUDIES}/<name of the first flagfile, or "
+    "else of the data set>. Rerun the same command to resume.",
     flag_values=values,
   )
-  _place(values, "experiment_dir", actions)
+  show_under(values, "experiment_dir", program)
   flags.DEFINE_bool(
     "dry_run",
     False,
-    "Print what would run and what it costs, and write nothing.",
+    "Print what would run, its time and its disk space; write nothing.",
     flag_values=values,
   )
-  _place(values, "dry_run", actions)
+  show_under(values, "dry_run", program)
+  flags.DEFINE_bool(
+    "smoke",
+    False,
+    f"Try the set-up in about a minute: {smoke.NUM_SUBSETS} subsets, 1 epoch, "
+    f"{smoke.NUM_EXAMPLES} training examples. The study goes to a folder of "
+    f"its own, {STUDIES}/<name>-smoke by default.",
+    flag_values=values,
+  )
+  show_under(values, "smoke", program)
   flags.DEFINE_list(
     "work_units",
     [],
-    "Run these units (MODEL/RECIPE/SUBSETS/INDEX) and nothing after them.",
+    "Run only these units (MODEL/RECIPE/SUBSETS/INDEX); score nothing.",
     flag_values=values,
   )
-  _place(values, "work_units", f"{program}: {flagfile.GROUPS['running']}")
+  show_under(values, "work_units", f"{program}: {flagfile.GROUPS['running']}")
   for group, kind in config_lib.groups().items():
     types_of = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
       _define(values, field, types_of[field.name])
-      short = field.metadata.get("short", False)
-      place = actions if short else f"{program}: {flagfile.GROUPS[group]}"
-      _place(values, field.name, place)
+      is_short = field.metadata.get("short", False)
+      more = f"{program}: {flagfile.GROUPS[group]}"
+      show_under(values, field.name, program if is_short else more)
+
+
+def request(values: flags.FlagValues, arguments: Sequence[str]) -> Request:
+  """Returns what parsed flags ask for.
+
+  Sets `--experiment_dir` if it was not given.
+
+  Args:
+    values: the parsed flags.
+    arguments: the command line without the program's name; its first flagfile
+      gives the study its default name.
+
+  Raises:
+    UsageError: that names a flag, its rule and the value given.
+  """
+  try:
+    config = study_config(values)
+    units = [work_units.parse_unit(name) for name in values["work_units"].value]
+    if values["smoke"].value:
+      config = smoke.smoke(config)
+  except ValueError as error:
+    raise errors.UsageError(str(error)) from error
+  if values["experiment_dir"].value is None:
+    name = flagfiles.first_name(arguments) or _plain(config.data.dataset)
+    name += "-smoke" if values["smoke"].value else ""
+    values.set_default("experiment_dir", f"{STUDIES}/{name}")
+  root = values["experiment_dir"].value
+  if not root:
+    raise errors.UsageError(
+      "--experiment_dir must name the study's folder. Received: "
+      "--experiment_dir="
+    )
+  return Request(config=config, root=root, units=units)
 
 
 def study_config(values: flags.FlagValues) -> config_lib.StudyConfig:
-  """The validated config of parsed flags.
+  """Returns the validated config of parsed flags.
 
   Raises:
     ValueError: that names a flag, its rule and the value given.
@@ -100,60 +140,18 @@ def study_config(values: flags.FlagValues) -> config_lib.StudyConfig:
   return config_rules.validated(config_lib.StudyConfig(**parts))
 
 
-def resolve_flagfiles(arguments: list[str]) -> list[str]:
-  """Lets `--flagfile=cifar10.flags` name a file in `flags/`.
-
-  absl looks in the working directory only. A name without a folder that is no
-  file here is looked up among the project's own.
-
-  Raises:
-    ValueError: if there is no such file, or a line of it has a trailing
-      `# comment`, which absl would take as part of the value.
-  """
-  resolved, expects_name = [], False
-  for argument in arguments:
-    name = argument
-    prefix = ""
-    if not expects_name:
-      head, equals, tail = argument.partition("=")
-      if head not in ("--flagfile", "-flagfile"):
-        resolved.append(argument)
-        continue
-      if not equals:
-        expects_name = True
-        resolved.append(argument)
-        continue
-      prefix, name = f"{head}=", tail
-    expects_name = False
-    resolved.append(prefix + str(_find_flagfile(name)))
-  return resolved
+def _plain(dataset: str) -> str:
+  """A data set's name as a folder's: `npz:a/MINE.npz` gives `MINE`."""
+  kind, colon, path = dataset.partition(":")
+  if colon and kind in ("npz", "folder"):
+    dataset = pathlib.PurePath(path).stem
+  return re.sub(r"[^\w.-]+", "-", dataset).strip("-.") or "study"
 
 
-def _find_flagfile(name: str) -> pathlib.Path:
-  path = pathlib.Path(name)
-  if not path.exists() and path.name == name:
-    path = FLAGFILE_DIR / name
-  if not path.is_file():
-    known = ", ".join(sorted(p.name for p in FLAGFILE_DIR.glob("*.flags")))
-    raise ValueError(
-      f"--flagfile: no such file, here or in flags/ (which has: {known}). "
-      f"Received: --flagfile={name}"
-    )
-  try:
-    lines = path.read_text().splitlines()
-  except (OSError, UnicodeDecodeError) as error:
-    raise ValueError(f"--flagfile: {path} cannot be read ({error})") from error
-  for number, line in enumerate(lines, 1):
-    if re.match(r"\s*-.*\s#", line):
-      raise ValueError(
-        f"--flagfile: line {number} of {path} has a trailing comment, which "
-        f"would become part of the value. Received: {line!r}"
-      )
-  return path
-
-
-def _define(values: flags.FlagValues, field, kind) -> None:
-  name, default = field.name, field.default
+def _define(
+  values: flags.FlagValues, field: dataclasses.Field, kind: typing.Any
+) -> None:
+  name, default = field.name, typing.cast(typing.Any, field.default)
   text = field.metadata["help"]
   choices = field.metadata.get("choices")
   if choices:
@@ -171,8 +169,8 @@ def _define(values: flags.FlagValues, field, kind) -> None:
     flags.DEFINE_string(name, default, text, flag_values=values)
 
 
-def _place(values: flags.FlagValues, name: str, module: str) -> None:
-  """Moves a flag to the group under which `--help` shows it."""
+def show_under(values: flags.FlagValues, name: str, module: str) -> None:
+  """Moves a flag to a group of `--help`."""
   flag = values[name]
   for registered in values.flags_by_module_dict().values():
     if flag in registered:
@@ -180,7 +178,7 @@ def _place(values: flags.FlagValues, name: str, module: str) -> None:
   values.register_flag_by_module(module, flag)
 
 
-def _tuple(name: str, items: list[str], kind) -> tuple:
+def _tuple(name: str, items: list[str], kind: typing.Any) -> tuple:
   item_type = typing.get_args(kind)[0]
   try:
     return tuple(item_type(item) for item in items if item != "")

@@ -1,26 +1,149 @@
-"""Runs a program: what goes wrong becomes one line and an exit code."""
+"""Runs a program: an error becomes one line and an exit code.
 
+Every program of the project is run by `run_program`, so that all of them treat
+flags, errors and signals alike. docs/programs.md lists the exit codes.
+"""
+
+from collections.abc import Callable
 import signal
 import sys
+from types import FrameType
 
-# Exit codes: docs/programs.md.
+from absl import app
+from absl import flags
+
+from memo_tf.cli import flagfiles
+from memo_tf.cli import flags as flags_lib
+from memo_tf.experiment import errors
+
 FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
 
-def say(line: str) -> None:
-  print(line, file=sys.stderr, flush=True)
-
-
 class Signalled(BaseException):
-  """A signal asks the program to end."""
+  """A signal asks the program to end.
+
+  Attributes:
+    number: of the signal.
+  """
 
   def __init__(self, number: int):
     super().__init__(number)
     self.number = number
 
 
-def on_signal(number, frame):
-  # Once: a second Ctrl-C must not interrupt the ending.
+def run_program(
+  name: str,
+  define: Callable[[flags.FlagValues, str], None],
+  body: Callable[[flags.FlagValues], int],
+  *,
+  output: str = "experiment_dir",
+) -> None:
+  """Parses the command line, runs a program and exits with its code.
+
+  Args:
+    name: of the program's module, as after `python -m`; error messages start
+      with it.
+    define: defines the program's flags. It is given the flag values and the
+      name under which `--helpshort` shows flags.
+    body: takes the parsed flags and returns the exit code; `answer` says which
+      errors it may raise.
+    output: the flag that names the folder the program writes to; an error
+      message of the disk names it where the system names no file.
+  """
+
+  def parse(argv: list[str]) -> list[str]:
+    app.define_help_flags()
+    _define(define, flags.FLAGS, argv[0])
+    _document(name)
+    try:
+      rest = flags.FLAGS([argv[0], *flagfiles.resolve(argv[1:])])
+      if len(rest) > 1:
+        raise ValueError(f"flags start with --. Received: {rest[1]!r}")
+    except (flags.Error, ValueError) as error:
+      message = " ".join(str(error).split())
+      say(f"{name}: {message} (python -m {name} --helpshort lists the flags)")
+      sys.exit(WRONG_USE)
+    return rest
+
+  def main(unused_argv: list[str]) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM):
+      signal.signal(number, on_signal)
+    return answer(name, body, flags.FLAGS, output=output)
+
+  app.run(main, flags_parser=parse)
+
+
+def answer(
+  name: str,
+  body: Callable[[flags.FlagValues], int],
+  values: flags.FlagValues,
+  *,
+  output: str = "experiment_dir",
+) -> int:
+  """Returns the exit code of `body(values)`; prints one line for an error.
+
+  Args:
+    name: of the program; the line starts with it.
+    body: returns the exit code. A `UsageError` gives `WRONG_USE`, a
+      `StudyError` or `OSError` gives `FAILED`, and a signal `INTERRUPTED` or
+      `TERMINATED`. Any other exception is a bug and passes through.
+    values: the parsed flags.
+    output: as for `run_program`.
+  """
+  try:
+    return body(values)
+  except errors.UsageError as error:
+    say(f"{name}: {error}")
+    return WRONG_USE
+  except errors.StudyError as error:
+    say(f"{name}: {error}")
+    return FAILED
+  except OSError as error:
+    place = values[output].value or ""
+    say(f"{name}: {errors.describe_os_error(error, place)}")
+    return FAILED
+  except (Signalled, SystemError) as error:
+    # A signal that arrives in compiled code becomes a SystemError's cause.
+    signalled = error.__cause__ if isinstance(error, SystemError) else error
+    if not isinstance(signalled, Signalled):
+      raise
+    say(
+      f"{name}: interrupted. What is finished is kept. Rerun the same command "
+      "to resume."
+    )
+    interrupted = signalled.number == signal.SIGINT
+    return INTERRUPTED if interrupted else TERMINATED
+
+
+def _define(
+  define: Callable[[flags.FlagValues, str], None],
+  values: flags.FlagValues,
+  program: str,
+) -> None:
+  """Calls `define`; `--helpshort` then shows what it left in no group."""
+  before = set(values)
+  define(values, program)
+  for module, members in list(values.flags_by_module_dict().items()):
+    if not module.startswith(program):
+      for flag in [f for f in members if f.name not in before]:
+        flags_lib.show_under(values, flag.name, program)
+
+
+def _document(name: str) -> None:
+  """Lets a console script's help start with the module's docstring."""
+  main = sys.modules["__main__"]
+  if not main.__doc__ and name in sys.modules:
+    main.__doc__ = f"{sys.modules[name].__doc__}\n"
+
+
+def say(line: str) -> None:
+  """Prints a line to standard error at once."""
+  print(line, file=sys.stderr, flush=True)
+
+
+def on_signal(number: int, frame: FrameType | None) -> None:
+  """A signal handler that raises `Signalled` for the first signal only."""
+  # A second Ctrl-C must not interrupt the clean-up.
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   signal.signal(signal.SIGTERM, signal.SIG_IGN)
   raise Signalled(number)

@@ -48,7 +48,10 @@ def source(
   builder, name = load.prepared_builder(config.data)
   whole = tfds_stream.decoded_bytes(builder, name, config.data)
   used = tfds_stream.decoded_bytes(
-    builder, name, config.data, config.data.num_examples
+    builder,
+    name,
+    config.data,
+    config.data.num_examples or config.data.max_examples,
   )
   if _is_encoded(config, used, whole):
     return load.stream(config.data, seed)

@@ -1,20 +1,22 @@
-"""Flags: one for each config field, flagfiles found by name, written again."""
+"""Flags: one for each config field, their request, and a flagfile of them."""
 
 import contextlib
 import dataclasses
 import os
 import pathlib
 import tempfile
-from unittest import mock
 
 from absl import flags
 from absl.testing import absltest
 from absl.testing import parameterized
 
+from memo_tf.cli import flagfiles
 from memo_tf.cli import flags as flags_lib
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import config_rules
+from memo_tf.experiment import errors
 from memo_tf.experiment import flagfile
+from memo_tf.experiment import smoke
 
 FIELDS = [
   (group, field)
@@ -31,7 +33,7 @@ def new_flags():
 
 def config_from(*arguments):
   values = new_flags()
-  values(["program", *flags_lib.resolve_flagfiles(list(arguments))])
+  values(["program", *flagfiles.resolve(arguments)])
   return flags_lib.study_config(values)
 
 
@@ -104,13 +106,15 @@ class DefineFlagsTest(parameterized.TestCase):
     # absl puts the choices of an enum before the text.
     self.assertEndsWith(flag.help, field.metadata["help"])
 
-  def test_there_are_no_flags_but_the_fields_and_three(self):
+  def test_there_are_no_flags_but_the_fields_and_four(self):
     names = {field.name for _, field in FIELDS}
 
     # A fresh FlagValues has absl's own --flagfile and --undefok at most.
     found = set(new_flags()) - {"flagfile", "undefok"}
 
-    self.assertEqual(found, names | {"experiment_dir", "dry_run", "work_units"})
+    self.assertEqual(
+      found, names | {"experiment_dir", "dry_run", "smoke", "work_units"}
+    )
 
   def test_global_flags_are_left_alone(self):
     before = set(flags.FLAGS)
@@ -128,12 +132,15 @@ class DefineFlagsTest(parameterized.TestCase):
     short = {flag.name for flag in groups["program"]}
     self.assertEqual(
       short,
-      {"experiment_dir", "dry_run"}
+      {"experiment_dir", "dry_run", "smoke"}
       | {f.name for _, f in FIELDS if f.metadata.get("short")},
     )
     self.assertIn(
       "momentum",
-      [flag.name for flag in groups["program: recipe: how a model is trained"]],
+      [
+        flag.name
+        for flag in groups["program: training: how a model is trained"]
+      ],
     )
 
   @parameterized.parameters(
@@ -190,130 +197,64 @@ class ExperimentConfigTest(parameterized.TestCase):
       config_from("--decay_epochs=1,x")
 
 
-class FlagfileTest(parameterized.TestCase):
-  def setUp(self):
-    super().setUp()
-    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    self.own = root / "project flags"
-    self.here = root / "here"
-    self.own.mkdir()
-    self.here.mkdir()
-    self.enterContext(contextlib.chdir(self.here))
-    self.enterContext(mock.patch.object(flags_lib, "FLAGFILE_DIR", self.own))
-
-  def write(self, folder, name, text):
-    path = folder / name
-    path.write_text(text)
-    return path
-
-  def test_bare_name_is_found_among_the_projects(self):
-    path = self.write(self.own, "a.flags", "--epochs=3\n")
-
-    found = flags_lib.resolve_flagfiles(["--flagfile=a.flags"])
-
-    self.assertEqual(found, [f"--flagfile={path}"])
-    self.assertEqual(config_from("--flagfile=a.flags").training.epochs, 3)
-
-  def test_local_file_comes_first(self):
-    self.write(self.own, "a.flags", "--epochs=3\n")
-    self.write(self.here, "a.flags", "--epochs=4\n")
-
-    self.assertEqual(config_from("--flagfile=a.flags").training.epochs, 4)
-
-  @parameterized.parameters(
-    (["--flagfile=a.flags"],),
-    (["--flagfile", "a.flags"],),
-    (["-flagfile=a.flags"],),
-    (["-flagfile", "a.flags"],),
-    (["--seed=1", "--flagfile", "a.flags", "--workers=2"],),
-    (["--flagfile=a.flags", "--flagfile", "a.flags"],),
-  )
-  def test_both_ways_to_write_it(self, arguments):
-    self.write(self.own, "a.flags", "--epochs=3\n")
-
-    config = config_from(*arguments)
-
-    self.assertEqual(config.training.epochs, 3)
-    if len(arguments) == 4:
-      self.assertEqual((config.running.seed, config.running.workers), (1, 2))
-
-  def test_path_with_a_folder_is_taken_as_it_is(self):
-    path = self.write(self.own, "a.flags", "--epochs=3\n")
-
-    found = flags_lib.resolve_flagfiles([f"--flagfile={path}"])
-
-    self.assertEqual(found, [f"--flagfile={path}"])
-
-  def test_other_arguments_stay(self):
-    arguments = ["--epochs=3", "--flagfiles=x", "flagfile=a", "a.flags", "--"]
-
-    self.assertEqual(flags_lib.resolve_flagfiles(arguments), arguments)
-
-  def test_later_flags_win(self):
-    self.write(self.own, "a.flags", "--epochs=3\n--seed=7\n")
-
-    after = config_from("--flagfile=a.flags", "--epochs=9")
-    before = config_from("--epochs=9", "--flagfile=a.flags")
-
-    self.assertEqual((after.training.epochs, after.running.seed), (9, 7))
-    self.assertEqual((before.training.epochs, before.running.seed), (3, 7))
-
-  @parameterized.parameters(
-    (["--flagfile=none.flags"],),
-    (["--flagfile", "none.flags"],),
-    (["--flagfile="],),
-    (["--flagfile=sub/a.flags"],),
-    (["--flagfile=../none.flags"],),
-  )
-  def test_unknown_file_is_refused_and_the_known_are_named(self, arguments):
-    self.write(self.own, "a.flags", "--epochs=3\n")
-
-    with self.assertRaisesRegex(ValueError, "no such file.*has: a.flags") as e:
-      flags_lib.resolve_flagfiles(arguments)
-
-    name = arguments[-1].removeprefix("--flagfile=")
-    self.assertEndsWith(str(e.exception), f"Received: --flagfile={name}")
-
-  @parameterized.parameters(
-    "--experiment_dir=runs # where",
-    "--epochs=3  # three",
-    "--dataset=digits #",
-    "-epochs=3 # three",
-  )
-  def test_trailing_comment_is_refused(self, line):
-    self.write(self.own, "a.flags", f"# A study.\n--seed=1\n{line}\n")
-
-    with self.assertRaisesRegex(
-      ValueError, "line 3 of .*a.flags has a trailing comment"
-    ) as caught:
-      flags_lib.resolve_flagfiles(["--flagfile=a.flags"])
-    self.assertIn(repr(line), str(caught.exception))
-
-  def test_whole_line_comments_and_blank_lines_are_fine(self):
-    self.write(
-      self.own, "a.flags", "# One # two.\n\n  # Three.\n--epochs=3\n// Four.\n"
-    )
-
-    self.assertEqual(config_from("--flagfile=a.flags").training.epochs, 3)
-
-  def test_sharp_within_a_value_is_fine(self):
-    self.write(self.own, "a.flags", "--experiment_dir=run#3\n")
+class RequestTest(parameterized.TestCase):
+  def request(self, *arguments):
     values = new_flags()
+    values(["program", *flagfiles.resolve(arguments)])
+    return flags_lib.request(values, arguments), values
 
-    values(["x", *flags_lib.resolve_flagfiles(["--flagfile=a.flags"])])
+  @parameterized.parameters(
+    ([], "studies/digits"),
+    (["--dataset=cifar10"], "studies/cifar10"),
+    (["--dataset=eurosat/rgb:2.0.0"], "studies/eurosat-rgb-2.0.0"),
+    (["--dataset=npz:my data/MINE.npz"], "studies/MINE"),
+    (["--dataset=folder:../pets, two/"], "studies/pets-two"),
+    (["--dataset=folder:/"], "studies/study"),
+    (["--flagfile=planted.flags", "--dataset=mnist5k"], "studies/planted"),
+    (["--flagfile", "planted.flags"], "studies/planted"),
+    (
+      ["--flagfile=cifar10.flags", "--flagfile=mobilenet_v3.flags"],
+      "studies/cifar10",
+    ),
+    (["--flagfile=cifar10.flags", "--smoke"], "studies/cifar10-smoke"),
+    (["--smoke"], "studies/digits-smoke"),
+    (["--smoke", "--experiment_dir=here"], "here"),
+    (["--flagfile=cifar10.flags", "--experiment_dir=/a b"], "/a b"),
+  )
+  def test_folder(self, arguments, expected):
+    asked, values = self.request(*arguments)
 
-    self.assertEqual(values["experiment_dir"].value, "run#3")
+    self.assertEqual(asked.root, expected)
+    self.assertEqual(values["experiment_dir"].value, expected)
 
-  def test_file_that_is_no_text_is_refused(self):
-    (self.own / "a.flags").write_bytes(b"\xff\xfe--epochs")
+  def test_units_and_config(self):
+    name = "cifar_resnet-8/one_hot/r0.70/00003"
 
-    with self.assertRaisesRegex(ValueError, "a.flags cannot be read"):
-      flags_lib.resolve_flagfiles(["--flagfile=a.flags"])
+    asked, _ = self.request("--epochs=3", f"--work_units={name}")
+
+    self.assertEqual(asked.config.training.epochs, 3)
+    self.assertEqual([unit.name for unit in asked.units], [name])
+
+  def test_smoke_is_the_small_study_of_the_flags(self):
+    asked, _ = self.request("--flagfile=cifar10.flags", "--smoke", "--seed=3")
+
+    whole = config_from("--flagfile=cifar10.flags", "--seed=3")
+    self.assertEqual(asked.config, smoke.smoke(whole))
+
+  @parameterized.parameters(
+    ("--experiment_dir=", "--experiment_dir must name"),
+    ("--work_units=x", "MODEL/RECIPE"),
+    ("--epochs=0", "--epochs must be"),
+  )
+  def test_wrong_use(self, argument, message):
+    for more in ([], ["--smoke"]):
+      with self.assertRaisesRegex(errors.UsageError, message):
+        self.request(argument, *more)
 
 
 class OwnFlagfilesTest(absltest.TestCase):
   def test_each_is_found_by_name_and_gives_a_valid_config(self):
-    names = [p.name for p in flags_lib.FLAGFILE_DIR.glob("*.flags")]
+    names = [p.name for p in flagfiles.shipped_dir().glob("*.flags")]
     self.assertIn("digits.flags", names)
 
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):

@@ -80,7 +80,7 @@ class DryRunTest(parameterized.TestCase):
     result = small_study.run(
       clusters.command(
         "ray_cluster",
-        None,
+        "/nowhere/study",
         "--dry_run",
         "--units_per_task=4",
         "--cpus_per_task=2",

@@ -99,7 +99,9 @@ class WrongUseTest(OneLineMixin, parameterized.TestCase):
     self.assert_one_line(result, 2, "nosuch.flags", "digits.flags")
 
   def test_no_directory(self):
-    self.assert_one_line(small_study.launch(None), 2, "--experiment_dir")
+    result = small_study.launch(None, "--experiment_dir=")
+
+    self.assert_one_line(result, 2, "--experiment_dir must name")
 
   def test_batch_larger_than_a_subset_leaves_nothing_behind(self):
     result = small_study.launch(self.folder, batch_size=1051)

@@ -367,7 +367,7 @@ class LaunchTest(absltest.TestCase):
       process.send_signal(number)  # twice, as impatient people do
       _, errors = process.communicate(timeout=20)
       self.assertEqual(process.returncode, code, errors)
-      self.assertIn("the same command goes on", errors)
+      self.assertIn("Rerun the same command", errors)
       self.assertNotIn("Traceback", errors)
       self.assertFalse(any(small_study.is_working(pid) for pid in workers))
 

@@ -44,6 +44,8 @@ class ImageSource(abc.ABC):
     source_indices: int64 `[N]`, where only a part of the training set is used
       (`--num_examples`), the index of each example in the whole of it; None if
       all of it is used.
+    test_source_indices: int64 `[T]`, the same of the test set
+      (`--max_examples`).
   """
 
   name: str
@@ -59,6 +61,7 @@ class ImageSource(abc.ABC):
   train_sources: np.ndarray | None = None
   test_sources: np.ndarray | None = None
   source_indices: np.ndarray | None = None
+  test_source_indices: np.ndarray | None = None
 
   @property
   @abc.abstractmethod
@@ -77,6 +80,25 @@ class ImageSource(abc.ABC):
   @abc.abstractmethod
   def _only(self, train: np.ndarray, test: np.ndarray | None) -> dict:
     """The fields of the images that change in `selected`."""
+
+  @abc.abstractmethod
+  def _only_test(self, kept: np.ndarray) -> dict:
+    """The fields of the images that change in `with_test`."""
+
+  def with_test(self, kept: np.ndarray) -> Self:
+    """The data set with some of its test examples, renumbered.
+
+    Args:
+      kept: int `[t]`, the present ids of the new test examples.
+    """
+    changes = {
+      "test_labels": self.test_labels[kept],
+      "test_source_indices": kept,
+      **self._only_test(kept),
+    }
+    if self.test_sources is not None:
+      changes["test_sources"] = self.test_sources[kept]
+    return dataclasses.replace(self, **changes)
 
   def selected(self, train: np.ndarray, test: np.ndarray | None = None) -> Self:
     """The data set with some of its training examples, renumbered.
@@ -213,6 +235,9 @@ class ImageDataset(ImageSource):
       test_images=resizing.resize_all(self.test_images, size),
     )
 
+  def _only_test(self, kept: np.ndarray) -> dict:
+    return {"test_images": self.test_images[kept]}
+
   def check(self) -> None:
     shape = self.train_images.shape[1:]
     for split, images, labels in (
@@ -292,6 +317,15 @@ class ImageStream(ImageSource):
       parts.append(Part(part.read, new_train[part.train_ids], test_ids))
     return {"parts": tuple(parts)}
 
+  def _only_test(self, kept: np.ndarray) -> dict:
+    new = _new_ids(len(self.test_labels), kept)
+    return {
+      "parts": tuple(
+        dataclasses.replace(part, test_ids=new[part.test_ids])
+        for part in self.parts
+      )
+    }
+
   def first(self, count: int) -> "ImageStream":
     """The first training and test images in the source's own order.
 
@@ -320,6 +354,7 @@ class ImageStream(ImageSource):
       train_sources=None,
       test_sources=None,
       source_indices=None,
+      test_source_indices=None,
     )
 
 

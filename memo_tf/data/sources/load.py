@@ -115,6 +115,8 @@ def _finished(
     data.check_labels(f"--labels_file={config.labels_file}: ")
   if config.num_examples:
     data = _part(data, config.num_examples, seed)
+  if config.max_examples:
+    data = _at_most(data, config.max_examples, seed)
   return data
 
 
@@ -156,3 +158,23 @@ def _part(data: _Source, size: int, seed: int) -> _Source:
     source_indices=kept,
     order=part.order_after_draw(data.order, size, len(own), seed),
   )
+
+
+def _at_most(data: _Source, limit: int, seed: int) -> _Source:
+  """At most `limit` training and `limit` test examples, stratified."""
+  num_classes = len(data.class_names)
+  own = data.train_labels if data.clean_labels is None else data.clean_labels
+  if len(own) > limit:
+    rng = random_streams.generator(seed, "max_examples", "train")
+    kept = part.stratified(own, num_classes, limit, rng)
+    before = data.source_indices
+    data = dataclasses.replace(
+      data.selected(kept),
+      source_indices=kept if before is None else before[kept],
+      order=part.order_after_draw(data.order, limit, len(own), seed),
+    )
+  if len(data.test_labels) > limit:
+    rng = random_streams.generator(seed, "max_examples", "test")
+    labels = data.test_labels
+    data = data.with_test(part.stratified(labels, num_classes, limit, rng))
+  return data

@@ -65,10 +65,30 @@ def draw(
       f"and {len(labels)}, the number of training examples, or 0 for all of "
       f"them. Received: --num_examples={size}"
     )
-  wanted = shares(np.bincount(labels, minlength=num_classes), size)
-  order = random_streams.generator(seed, "num_examples").permutation(
-    len(labels)
+  return stratified(
+    labels,
+    num_classes,
+    size,
+    random_streams.generator(seed, "num_examples"),
   )
+
+
+def stratified(
+  labels: np.ndarray, num_classes: int, size: int, rng: np.random.Generator
+) -> np.ndarray:
+  """The indices of `size` examples drawn at random, in ascending order.
+
+  Args:
+    labels: `[N]` int in [0, num_classes).
+    num_classes: C.
+    size: n in [1, N]; below C, some classes get no example.
+    rng: to draw with.
+
+  Returns:
+    int64 `[n]` in [0, N).
+  """
+  wanted = shares(np.bincount(labels, minlength=num_classes), size)
+  order = rng.permutation(len(labels))
   chosen = [
     order[labels[order] == label][:count] for label, count in enumerate(wanted)
   ]

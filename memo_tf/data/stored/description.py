@@ -3,9 +3,9 @@
 `examples.parquet` has a row for each of the N training examples, planted ones
 last, then one for each test example: example_id, split, label, clean_label,
 is_noisy, plant, origin_id (see `data/planted.py`), with `--num_examples`
-source_index (the id that the example has without it; -1 of planted ones),
-source (what the data set itself calls it, if it has names) and, where they were
-looked for, the columns of `data/duplicates.py`.
+or `--max_examples` source_index (the id that the example has without them; -1
+of planted ones), source (what the data set itself calls it, if it has names)
+and, where they were looked for, the columns of `data/duplicates.py`.
 """
 
 import pathlib
@@ -77,9 +77,12 @@ def examples_table(
   num_train, num_test = len(train.labels), len(data.test_labels)
   num_planted = num_train - len(data.train_labels)
   sources: dict[str, np.ndarray] = {}
-  if data.source_indices is not None:
+  own, tests = data.source_indices, data.test_source_indices
+  if own is not None or tests is not None:
+    own = np.arange(len(data.train_labels)) if own is None else own
+    tests = np.arange(num_test) if tests is None else tests
     sources["source_index"] = np.concatenate(
-      [data.source_indices, np.full(num_planted, -1), np.arange(num_test)]
+      [own, np.full(num_planted, -1), tests]
     )
   if data.train_sources is not None and data.test_sources is not None:
     sources["source"] = np.concatenate(
