@@ -37,6 +37,7 @@ def write(arguments: argparse.Namespace) -> None:
   """Writes `.hlo`, `.npz` (inputs, losses) and `.json` for each model."""
   import tensorflow as tf
 
+  from memo_tf import models
   from memo_tf.experiment import recipes
   from memo_tf.training import distribution
   from memo_tf.training import trainer as trainer_lib
@@ -68,7 +69,7 @@ def write(arguments: argparse.Namespace) -> None:
       ),
       tf.constant(RATE),
     )
-    step = trainer.compiled_step()
+    step = compiled_step(trainer)
     module = step.experimental_get_compiler_ir(*batch)(stage="hlo_serialized")
     (folder / f"{name}.hlo").write_bytes(module)
     inputs = [*batch, *captured(step.get_concrete_function(), trainer)]
@@ -82,15 +83,36 @@ def write(arguments: argparse.Namespace) -> None:
       "batch_size": arguments.batch_size,
       "precision": arguments.precision,
       "image_shape": shape,
-      "parameters": trainer_lib.count_parameters(trainer.model),
+      "parameters": models.count_parameters(trainer.model),
     }
     (folder / f"{name}.json").write_text(json.dumps(about) + "\n")
     print(f"{name}: {len(module) / 1e6:.2f} MB of HLO, losses {losses}")
 
 
+def compiled_step(trainer: Any) -> Any:
+  """One step on a batch as a function that XLA compiles, for its HLO.
+
+  Takes images `[B, H, W, channels]`, int32 labels `[B]` and the rate; returns
+  the mean loss and the number correct, and updates the variables.
+  """
+  import tensorflow as tf
+
+  size, shape = trainer.recipe.batch_size, trainer.model.input_shape[1:]
+  return tf.function(
+    lambda images, labels, rate: trainer.step(images, labels, rate)[:2],
+    input_signature=[
+      tf.TensorSpec([size, *shape], tf.uint8),
+      tf.TensorSpec([size], tf.int32),
+      tf.TensorSpec([], tf.float32),
+    ],
+    jit_compile=True,
+  )
+
+
 def captured(function: Any, trainer: Any) -> list[np.ndarray]:
   """Variables that a traced step captured, in the order of its parameters."""
-  variables = [v.value for v in trainer.model.variables] + trainer._velocities
+  variables = [v.value for v in trainer.model.variables]
+  variables += trainer.optimizer.velocities
   values = []
   for tensor in function.captured_inputs:
     if tensor.dtype.name == "resource":

@@ -1,5 +1,6 @@
 """Models by name: images `[B, H, W, channels]` to logits `[B, C]`."""
 
+import math
 import re
 
 import keras
@@ -119,3 +120,8 @@ def block_outputs(model: keras.Model) -> list[str]:
     if match:
       last[match[0]] = layer.name
   return list(last.values())
+
+
+def count_parameters(model: keras.Model) -> int:
+  """The number of trainable parameters, as papers count them."""
+  return sum(math.prod(v.shape) for v in model.trainable_variables)

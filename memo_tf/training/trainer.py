@@ -1,23 +1,22 @@
 """The training loop: one trace, many runs.
 
-A worker builds model and loop once for a (model, recipe), and for every subset
-only sets the variables anew: tracing costs more than a short run. A whole
-epoch is one call of one `tf.function` (of images that stay on disk a call for as
-many steps as memory holds): batches are gathered on the device from the images
-there, each step runs under `strategy.run`, and the update is the
-fused kernel of SGD with (Nesterov) momentum, one op a variable:
+A worker builds model and loop once per (model, recipe) and, for every run, only
+sets the variables again: tracing costs more than a short run. A whole epoch is
+one call of one `tf.function` (with images that stay on disk, one call for as
+many steps as memory holds): batches are gathered on the device, each step runs
+under `strategy.run`, and `optimizer` updates each variable with one fused op.
 
-    v <- momentum * v - rate * g
-    w <- w + momentum * v - rate * g        (Nesterov; else w <- w + v)
-
-Over several replicas (mirrored, multi_worker) each takes its share of every
+With several replicas (mirrored, multi_worker) each takes its share of every
 batch, gradients are summed, and every replica makes the same update.
 
-What may not be changed without changing the results of recorded studies: the
-order of operations in `_step`, and how initial weights derive from the seed.
+The order of operations in `Trainer.step` determines the results of recorded
+studies to the bit: do not change it.
 """
 
-import keras
+from collections.abc import Iterator
+import functools
+from typing import NamedTuple
+
 import numpy as np
 import tensorflow as tf
 
@@ -26,9 +25,24 @@ from memo_tf import models
 from memo_tf.data import augmentation
 from memo_tf.data import pipeline
 from memo_tf.data.stored import images as images_lib
-from memo_tf.experiment import random_streams
 from memo_tf.experiment import recipes
 from memo_tf.training import inference
+from memo_tf.training import initialization
+from memo_tf.training import optimizer as optimizer_lib
+
+
+class EpochResult(NamedTuple):
+  """What training through one epoch gave.
+
+  Attributes:
+    loss: mean over the epoch's batches, in nats, without weight decay.
+    accuracy: in [0, 1], mean over the epoch's batches.
+    logits: float32 `[steps, B, C]` of each batch, if they were asked for.
+  """
+
+  loss: float
+  accuracy: float
+  logits: np.ndarray | None
 
 
 class Trainer:
@@ -40,15 +54,20 @@ class Trainer:
     image_shape: `(H, W, channels)` of the images.
     num_classes: C.
     mean, std: float32 `[channels]`, the normalization.
-    strategy: where; the batch size is a multiple of its replicas.
+    strategy: that the model is trained under.
     jit_compile: whether XLA compiles epochs and predictions. Always stated:
       Keras's "auto" would turn it off silently.
     image_type: of the pixels, `uint8` or `uint16`.
 
   Attributes:
+    recipe: as given.
     model: the `keras.Model`, as trained so far.
+    optimizer: with the momenta, as trained so far.
     teacher: the model that a distilled recipe learns from, or None. Its weights
-      are set from outside, for each run those of the run's own teacher.
+      are set from outside, in each run to those of the run's own teacher.
+
+  Raises:
+    ValueError: if the batch size is not a multiple of the replicas.
   """
 
   def __init__(
@@ -73,37 +92,24 @@ class Trainer:
         f"Received: --batch_size={recipe.batch_size}"
       )
     self._mean, self._std = tf.constant(mean), tf.constant(std)
+    build = functools.partial(
+      models.build_model,
+      image_shape=image_shape,
+      num_classes=num_classes,
+      batch_norm_momentum=recipe.batch_norm_momentum,
+      precision=recipe.precision,
+    )
     with strategy.scope():
-      self.model = models.build_model(
-        model_name,
-        image_shape=image_shape,
-        num_classes=num_classes,
-        batch_norm_momentum=recipe.batch_norm_momentum,
-        synchronized=recipe.synchronized_batch_norm,
-        precision=recipe.precision,
+      self.model = build(
+        model_name, synchronized=recipe.synchronized_batch_norm
       )
-      self._weights = [v.value for v in self.model.trainable_variables]
-      self._velocities = [
-        tf.Variable(tf.zeros(w.shape, w.dtype), trainable=False)
-        for w in self._weights
-      ]
+      self.optimizer = optimizer_lib.MomentumOptimizer(self.model, recipe)
       self.teacher = None
       if isinstance(recipe, recipes.DistilledRecipe):
-        self.teacher = models.build_model(
-          recipe.teacher,
-          image_shape=image_shape,
-          num_classes=num_classes,
-          batch_norm_momentum=recipe.batch_norm_momentum,
-          precision=recipe.precision,
-        )
-    self._decayed = [
-      recipe.weight_decay_coverage == "all" or v.name.endswith("kernel")
-      for v in self.model.trainable_variables
-    ]
+        self.teacher = build(recipe.teacher)
     self._predictor = inference.Predictor(
       self.model, mean, std, jit_compile, image_type
     )
-    self._image_type = image_type
     signature = [
       tf.TensorSpec([None, *image_shape], image_type),
       tf.TensorSpec([None], tf.int32),
@@ -113,46 +119,23 @@ class Trainer:
     ]
     if recipe.augmentation != "none":
       signature.append(tf.TensorSpec([None, recipe.batch_size, 3], tf.int32))
-    self._epoch = tf.function(
-      self._run_epoch,
-      input_signature=signature,
-      jit_compile=jit_compile,
+    # The second is traced only where a proxy asks for the batches' logits.
+    self._epoch, self._epoch_with_logits = (
+      tf.function(
+        functools.partial(self._run_epoch, with_logits=with_logits),
+        input_signature=signature,
+        jit_compile=jit_compile,
+      )
+      for with_logits in (False, True)
     )
-    # Traced only where a proxy asks for what batches were predicted.
-    self._recorded_epoch = tf.function(
-      self._run_recorded_epoch,
-      input_signature=signature,
-      jit_compile=jit_compile,
-    )
-
     self._average = tf.function(
       lambda: strategy.run(self._average_statistics), jit_compile=jit_compile
     )
 
   def initialize(self, seed: int, unit_name: str) -> None:
-    """Sets weights, statistics and momenta to those of a unit's start.
-
-    Every variable has a stream of its own, keyed by the unit and the
-    variable's path, and the initializer that its layer declares.
-    """
-    for layer in self.model.layers:
-      for variable in layer.variables:
-        name = f"{variable.name}_initializer"
-        if not hasattr(layer, name):  # a depthwise convolution's kernel
-          name = "depthwise_initializer"
-        initializer = getattr(layer, name)
-        stream = random_streams.stream_seed(
-          seed, "initialization", unit_name, variable.path
-        )
-        variable.assign(
-          _seeded(initializer, stream)(variable.shape, variable.dtype)
-        )
-    self.reset_momenta()
-
-  def reset_momenta(self) -> None:
-    """Sets them to 0, as at the start of a training."""
-    for velocity in self._velocities:
-      velocity.assign(tf.zeros_like(velocity))
+    """Sets weights, statistics and momenta to those of a unit's start."""
+    initialization.initialize(self.model, seed, unit_name)
+    self.optimizer.reset()
 
   def train_epoch(
     self,
@@ -161,205 +144,58 @@ class Trainer:
     order: np.ndarray,
     rates: np.ndarray,
     views: np.ndarray | None = None,
-  ) -> tuple[float, float]:
+    *,
+    with_logits: bool = False,
+  ) -> EpochResult:
     """Trains through the batches of one epoch.
 
     Args:
       images: `[n, H, W, channels]` on the device, or on disk: then they are
         decoded while the batches before them are trained on.
       labels: int32 `[n]`.
-      order: int32 `[steps, B]`, places in `images`.
+      order: int32 `[steps, B]`, indices in `images`.
       rates: float32 `[steps]`, learning rates.
       views: int32 `[steps, B, 3]`, as `augmentation.views` gives them; if the
         recipe augments.
+      with_logits: whether to return the logits of every batch. The weights
+        are the same to the bit either way.
 
     Returns:
-      Mean loss (without weight decay) and accuracy over the epoch's batches, in
-      training mode, each before its own step.
+      Loss, accuracy and logits of the epoch's batches, in training mode, each
+      before its own step.
     """
-    sums = tf.zeros([2])
-    for batches, seen in self._calls(images, labels, order, rates, views):
-      sums = self._epoch(*batches, sums, *seen)
-    return self._end_of_epoch(sums, order)
-
-  def train_recorded_epoch(
-    self,
-    images: tf.Tensor,
-    labels: tf.Tensor,
-    order: np.ndarray,
-    rates: np.ndarray,
-    views: np.ndarray | None = None,
-  ) -> tuple[float, float, np.ndarray]:
-    """`train_epoch`, to the bit, that also tells what it predicted.
-
-    Returns:
-      Mean loss, accuracy, and float32 `[steps, B, C]`: the logits of each
-      batch in training mode, before its own step.
-    """
+    epoch = self._epoch_with_logits if with_logits else self._epoch
     sums, logits = tf.zeros([2]), []
-    for batches, seen in self._calls(images, labels, order, rates, views):
-      sums, some = self._recorded_epoch(*batches, sums, *seen)
-      logits.append(some.numpy())
-    return *self._end_of_epoch(sums, order), np.concatenate(logits)
-
-  def _calls(self, images, labels, order, rates, views):
-    """The arguments of each call of an epoch before and behind the sums."""
-    for steps, some, some_labels, places in parts(images, labels, order):
-      seen = []
+    for steps, some, some_labels, indices in parts(images, labels, order):
+      arguments = [some, some_labels, tf.constant(indices)]
+      arguments += [tf.constant(rates[steps]), sums]
       if self.recipe.augmentation != "none":
-        seen = [tf.constant(views[steps])]
-      batches = (
-        some,
-        some_labels,
-        tf.constant(places),
-        tf.constant(rates[steps]),
-      )
-      yield batches, seen
-
-  def _end_of_epoch(self, sums, order) -> tuple[float, float]:
-    """Mean loss and accuracy, of an epoch that is over on every replica."""
+        arguments.append(tf.constant(views[steps]))
+      sums, *some_logits = epoch(*arguments)
+      logits += [tensor.numpy() for tensor in some_logits]
     if self._replicas > 1:
       self._average()
     loss, correct = sums.numpy()
-    return float(loss) / len(order), float(correct) / order.size
-
-  def compiled_step(self):
-    """One step on a batch as a function that XLA compiles, for its HLO.
-
-    Takes images `[B, H, W, channels]`, int32 labels `[B]` and the rate;
-    returns the mean loss and the number correct, and updates the variables.
-    """
-    size, shape = self.recipe.batch_size, self.model.input_shape[1:]
-    return tf.function(
-      lambda images, labels, rate: self._step(images, labels, rate),
-      input_signature=[
-        tf.TensorSpec([size, *shape], self._image_type),
-        tf.TensorSpec([size], tf.int32),
-        tf.TensorSpec([], tf.float32),
-      ],
-      jit_compile=True,
+    return EpochResult(
+      loss=float(loss) / len(order),
+      accuracy=float(correct) / order.size,
+      logits=np.concatenate(logits) if with_logits else None,
     )
 
-  def predict(self, images: tf.Tensor) -> np.ndarray:
-    """float32 logits `[n, C]` of images, each once, as evaluation."""
-    return self._predictor.logits(images)
+  def step(
+    self, images: tf.Tensor, labels: tf.Tensor, rate: tf.Tensor
+  ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Makes one step of SGD on a batch, inside a `tf.function`.
 
-  def state(self) -> dict[str, np.ndarray]:
-    """Everything that the next step depends on, by name."""
-    weights = self.model.get_weights()
-    state = {f"weight_{i}": w for i, w in enumerate(weights)}
-    velocities = {
-      f"velocity_{i}": v.numpy() for i, v in enumerate(self._velocities)
-    }
-    return state | velocities
+    Args:
+      images: `[B, H, W, channels]`, raw pixels.
+      labels: int32 `[B]`.
+      rate: float32 scalar, the learning rate.
 
-  def is_finite(self) -> bool:
-    """Whether every weight and moving statistic is a number."""
-    return all(np.isfinite(w).all() for w in self.model.get_weights())
-
-  def set_state(self, state: dict[str, np.ndarray]) -> None:
-    """Goes back to a `state()`."""
-    count = len(self.model.get_weights())
-    self.model.set_weights([state[f"weight_{i}"] for i in range(count)])
-    for i, velocity in enumerate(self._velocities):
-      velocity.assign(state[f"velocity_{i}"])
-
-  def _run_epoch(self, images, labels, order, rates, sums, views=None):
-    def body(step, loss, correct):
-      batch = (order[step], rates[step])
-      if views is not None:
-        batch += (views[step],)
-      step_loss, step_correct = self._strategy.run(
-        self._share_of_step, args=(images, labels, *batch)
-      )
-      if self._replicas > 1:
-        total = tf.distribute.ReduceOp.SUM
-        step_loss = self._strategy.reduce(total, step_loss, axis=None)
-        step_correct = self._strategy.reduce(total, step_correct, axis=None)
-      return step + 1, loss + step_loss, correct + step_correct
-
-    _, loss, correct = tf.while_loop(
-      lambda step, *_: step < tf.shape(order)[0],
-      body,
-      [tf.constant(0), sums[0], sums[1]],
-      parallel_iterations=1,
-    )
-    return tf.stack([loss, correct])
-
-  def _run_recorded_epoch(self, images, labels, order, rates, sums, views=None):
-    """`_run_epoch` that keeps every batch's logits."""
-    steps = tf.shape(order)[0]
-    size, classes = self.recipe.batch_size, self.model.output_shape[-1]
-
-    def body(step, loss, correct, logits):
-      batch = (order[step], rates[step])
-      if views is not None:
-        batch += (views[step],)
-      found = self._strategy.run(
-        self._share_of_step,
-        args=(images, labels, *batch),
-        kwargs={"with_logits": True},
-      )
-      if self._replicas > 1:
-        total = tf.distribute.ReduceOp.SUM
-        found = [self._strategy.reduce(total, x, axis=None) for x in found]
-      step_loss, step_correct, step_logits = found
-      return (
-        step + 1,
-        loss + step_loss,
-        correct + step_correct,
-        logits.write(step, step_logits),
-      )
-
-    logits = tf.TensorArray(tf.float32, steps, element_shape=[size, classes])
-    _, loss, correct, logits = tf.while_loop(
-      lambda step, *_: step < steps,
-      body,
-      [tf.constant(0), sums[0], sums[1], logits],
-      parallel_iterations=1,
-    )
-    return tf.stack([loss, correct]), logits.stack()
-
-  def _share_of_step(
-    self, images, labels, places, rate, views=None, with_logits=False
-  ):
-    """One step on this replica's share of a batch.
-
-    With logits: those of the whole batch, 0 where they are another replica's.
-    """
-    if self._replicas > 1:
-      share = self.recipe.batch_size // self._replicas
-      replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-      start = share * tf.cast(replica, tf.int32)
-      places = places[start : start + share]
-      views = None if views is None else views[start : start + share]
-    pixels = tf.gather(images, places)
-    if views is not None:
-      pixels = augmentation.pad_crop_flip(pixels, views)
-    found = self._step(pixels, tf.gather(labels, places), rate, with_logits)
-    if with_logits and self._replicas > 1:
-      rest = self.recipe.batch_size - share - start
-      logits = tf.pad(found[2], [[start, rest], [0, 0]])
-      found = (*found[:2], logits)
-    return found
-
-  def _average_statistics(self):
-    """Makes the moving statistics of all replicas their mean.
-
-    Each normalizes its own share, unless they are synchronized; what is
-    evaluated is one model.
-    """
-    context = tf.distribute.get_replica_context()
-    for variable in self.model.non_trainable_variables:
-      own = tf.identity(variable.value)
-      mean = context.all_reduce(tf.distribute.ReduceOp.MEAN, own)
-      variable.assign(mean)
-
-  def _step(self, images, labels, rate, with_logits=False):
-    """One step of SGD on a batch; its mean loss and number correct.
-
-    On several replicas: this one's part of both. With logits: float32, before
-    the step, as well.
+    Returns:
+      Mean loss and number of correct predictions, float32 scalars, and the
+      logits, float32 `[B, C]`, all before the step. On several replicas:
+      B is this replica's share, and the losses of all replicas add up.
     """
     inputs = pipeline.normalize(images, self._mean, self._std)
     if self.teacher is not None:
@@ -374,15 +210,109 @@ class Trainer:
       loss = tf.reduce_mean(losses)
       if self._replicas > 1:
         loss /= self._replicas
-    gradients = tape.gradient(loss, self._weights)
+    gradients = tape.gradient(loss, self.optimizer.weights)
     if self._replicas > 1:
       context = tf.distribute.get_replica_context()
       total = tf.distribute.ReduceOp.SUM
       gradients = context.all_reduce(total, gradients)
-    self._update(gradients, rate)
+    self.optimizer.update(gradients, rate)
     hits = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
-    found = tf.cast(loss, tf.float32), tf.reduce_sum(tf.cast(hits, tf.float32))
-    return (*found, tf.cast(logits, tf.float32)) if with_logits else found
+    correct = tf.reduce_sum(tf.cast(hits, tf.float32))
+    return tf.cast(loss, tf.float32), correct, tf.cast(logits, tf.float32)
+
+  def predict(self, images: tf.Tensor) -> np.ndarray:
+    """float32 logits `[n, C]` of images, each once, in evaluation mode."""
+    return self._predictor.logits(images)
+
+  def state(self) -> dict[str, np.ndarray]:
+    """Everything that the next step depends on, by name."""
+    weights = self.model.get_weights()
+    state = {f"weight_{i}": w for i, w in enumerate(weights)}
+    velocities = {
+      f"velocity_{i}": v.numpy()
+      for i, v in enumerate(self.optimizer.velocities)
+    }
+    return state | velocities
+
+  def is_finite(self) -> bool:
+    """Whether every weight and moving statistic is a number."""
+    return all(np.isfinite(w).all() for w in self.model.get_weights())
+
+  def set_state(self, state: dict[str, np.ndarray]) -> None:
+    """Restores a `state()`."""
+    count = len(self.model.get_weights())
+    self.model.set_weights([state[f"weight_{i}"] for i in range(count)])
+    for i, velocity in enumerate(self.optimizer.velocities):
+      velocity.assign(state[f"velocity_{i}"])
+
+  def _run_epoch(
+    self, images, labels, order, rates, sums, views=None, *, with_logits
+  ):
+    """The steps of one call: `[2]` sums of loss and hits; `[steps, B, C]`."""
+    steps, kept = tf.shape(order)[0], []
+    if with_logits:
+      shape = [self.recipe.batch_size, self.model.output_shape[-1]]
+      kept = [tf.TensorArray(tf.float32, steps, element_shape=shape)]
+
+    def body(step, loss, correct, *kept):
+      batch = (order[step], rates[step])
+      if views is not None:
+        batch += (views[step],)
+      found = self._strategy.run(
+        self._share_of_step,
+        args=(images, labels, *batch),
+        kwargs={"with_logits": with_logits},
+      )
+      if self._replicas > 1:
+        total = tf.distribute.ReduceOp.SUM
+        found = [self._strategy.reduce(total, x, axis=None) for x in found]
+      step_loss, step_correct, *logits = found
+      kept = [array.write(step, x) for array, x in zip(kept, logits)]
+      return step + 1, loss + step_loss, correct + step_correct, *kept
+
+    _, loss, correct, *kept = tf.while_loop(
+      lambda step, *_: step < steps,
+      body,
+      [tf.constant(0), sums[0], sums[1], *kept],
+      parallel_iterations=1,
+    )
+    return tf.stack([loss, correct]), *(array.stack() for array in kept)
+
+  def _share_of_step(
+    self, images, labels, indices, rate, views=None, with_logits=False
+  ):
+    """One step on this replica's share of a batch.
+
+    With logits: those of the whole batch, 0 where they are another replica's.
+    """
+    if self._replicas > 1:
+      share = self.recipe.batch_size // self._replicas
+      replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+      start = share * tf.cast(replica, tf.int32)
+      indices = indices[start : start + share]
+      views = None if views is None else views[start : start + share]
+    pixels = tf.gather(images, indices)
+    if views is not None:
+      pixels = augmentation.pad_crop_flip(pixels, views)
+    loss, correct, logits = self.step(pixels, tf.gather(labels, indices), rate)
+    if not with_logits:
+      return loss, correct
+    if self._replicas > 1:
+      rest = self.recipe.batch_size - share - start
+      logits = tf.pad(logits, [[start, rest], [0, 0]])
+    return loss, correct, logits
+
+  def _average_statistics(self):
+    """Sets the moving statistics of all replicas to their mean.
+
+    Each replica normalizes its own share, unless statistics are synchronized;
+    what is evaluated is one model.
+    """
+    context = tf.distribute.get_replica_context()
+    for variable in self.model.non_trainable_variables:
+      own = tf.identity(variable.value)
+      mean = context.all_reduce(tf.distribute.ReduceOp.MEAN, own)
+      variable.assign(mean)
 
   def _distilled(self, label_losses, logits, teacher_logits):
     """`[B]` losses of a student: the label's and the teacher's, weighed."""
@@ -395,38 +325,21 @@ class Trainer:
     )
     return recipe.alpha * losses + (1 - recipe.alpha) * label_losses
 
-  def _update(self, gradients, rate):
-    """Weight decay, then momentum, on every variable."""
-    recipe = self.recipe
-    strength = recipe.weight_decay
-    if recipe.weight_decay_convention == "loss":
-      strength *= 2.0
-    for weight, velocity, decayed, gradient in zip(
-      self._weights, self._velocities, self._decayed, gradients
-    ):
-      # By their handles: of a mirrored variable that is this replica's copy.
-      speed = tf.cast(rate, weight.dtype)
-      if decayed and strength:
-        if recipe.weight_decay_convention == "decoupled":
-          tf.raw_ops.AssignSubVariableOp(
-            resource=weight.handle, value=speed * strength * weight
-          )
-        else:
-          gradient += strength * weight
-      tf.raw_ops.ResourceApplyKerasMomentum(
-        var=weight.handle,
-        accum=velocity.handle,
-        lr=speed,
-        grad=gradient,
-        momentum=tf.constant(recipe.momentum, weight.dtype),
-        use_nesterov=recipe.nesterov,
-      )
 
+def parts(
+  images: tf.Tensor | images_lib.StoredImages,
+  labels: tf.Tensor,
+  order: np.ndarray,
+) -> Iterator[tuple[slice, tf.Tensor, tf.Tensor, np.ndarray]]:
+  """Splits an epoch, if its images are on disk, into parts that memory holds.
 
-def parts(images, labels, order: np.ndarray):
-  """An epoch in one part, or of images on disk in parts that memory holds.
+  Args:
+    images: `[n, H, W, channels]`, on the device or on disk.
+    labels: int32 `[n]`.
+    order: int32 `[steps, B]`, indices in `images`.
 
-  Yields which steps, images, their labels, and the places `[steps, B]` in them.
+  Yields:
+    Which steps, images, their labels, and the indices `[steps, B]` in them.
   """
   if not isinstance(images, images_lib.StoredImages):
     yield slice(None), images, labels, order
@@ -434,20 +347,7 @@ def parts(images, labels, order: np.ndarray):
   first, size = 0, order.shape[1]
   for some in images.batches(order):
     steps = slice(first, first + len(some) // size)
-    places = np.arange(len(some), dtype=np.int32).reshape(-1, size)
+    indices = np.arange(len(some), dtype=np.int32).reshape(-1, size)
     some_labels = tf.gather(labels, order[steps].ravel())
-    yield steps, pipeline.moved_to_device(some), some_labels, places
+    yield steps, pipeline.moved_to_device(some), some_labels, indices
     first = steps.stop
-
-
-def _seeded(initializer, stream: int):
-  """The same initializer with a seed of its own, if it draws at all."""
-  settings = initializer.get_config()
-  if "seed" not in settings:
-    return initializer
-  return type(initializer).from_config({**settings, "seed": stream % 2**31})
-
-
-def count_parameters(model: keras.Model) -> int:
-  """Trainable parameters, as papers count them."""
-  return sum(int(np.prod(v.shape)) for v in model.trainable_variables)

@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from memo_tf import models
-from memo_tf.training import trainer
 
 
 class CifarResnetTest(parameterized.TestCase):
@@ -26,7 +25,7 @@ class CifarResnetTest(parameterized.TestCase):
       f"cifar_resnet-{depth}", image_shape=(32, 32, 3), num_classes=10
     )
 
-    self.assertEqual(trainer.count_parameters(model), parameters)
+    self.assertEqual(models.count_parameters(model), parameters)
 
   @parameterized.parameters((8, 75_290), (14, 172_506))
   def test_small_depths_counted_by_hand(self, depth, parameters):
@@ -43,7 +42,7 @@ class CifarResnetTest(parameterized.TestCase):
     )
 
     self.assertEqual(count, parameters)
-    self.assertEqual(trainer.count_parameters(model), parameters)
+    self.assertEqual(models.count_parameters(model), parameters)
 
   @parameterized.product(
     depth=(8, 20), version=(1, 2), shortcut=("A", "B"), width=(1, 0.5)
@@ -71,7 +70,7 @@ class CifarResnetTest(parameterized.TestCase):
 
     model = models.build_model(name, image_shape=(32, 32, 3), num_classes=10)
 
-    self.assertEqual(trainer.count_parameters(model), count)
+    self.assertEqual(models.count_parameters(model), count)
 
   def test_version_2_leaves_the_shortcut_as_it_is(self):
     # With all convolutions of the blocks 0, what the last normalization sees is

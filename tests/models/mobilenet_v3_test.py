@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from memo_tf import models
 from memo_tf.experiment import model_names
-from memo_tf.training import trainer as trainer_lib
 
 APPLICATIONS = {
   "small": keras.applications.MobileNetV3Small,
@@ -33,7 +32,7 @@ class MobileNetV3Test(parameterized.TestCase):
     )
 
     self.assertEqual(
-      trainer_lib.count_parameters(ours), trainer_lib.count_parameters(theirs)
+      models.count_parameters(ours), models.count_parameters(theirs)
     )
     self.assertEqual(kernel_sizes(ours), kernel_sizes(theirs))
 

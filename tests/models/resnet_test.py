@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from memo_tf import models
 from memo_tf.experiment import model_names
-from memo_tf.training import trainer
 
 
 class ResnetTest(parameterized.TestCase):
@@ -25,7 +24,7 @@ class ResnetTest(parameterized.TestCase):
       f"resnet-{depth}", image_shape=(224, 224, 3), num_classes=1000
     )
 
-    self.assertEqual(trainer.count_parameters(model), parameters)
+    self.assertEqual(models.count_parameters(model), parameters)
 
   def test_kernels_are_those_of_keras_applications(self):
     ours = models.build_model(

@@ -39,12 +39,12 @@ def make_trainer(precision: str, jit_compile: bool) -> trainer_lib.Trainer:
 def losses(trainer: trainer_lib.Trainer, count: int) -> list[float]:
   order = np.arange(count * 16, dtype=np.int32).reshape(count, 1, 16) % 64
   rate = np.full(1, 0.01, np.float32)
-  return [trainer.train_epoch(IMAGES, LABELS, o, rate)[0] for o in order]
+  return [trainer.train_epoch(IMAGES, LABELS, o, rate).loss for o in order]
 
 
 def unoptimized_hlo(trainer: trainer_lib.Trainer) -> str:
   batch = (IMAGES[:16], LABELS[:16], tf.constant(0.01))
-  step = trainer.compiled_step()
+  step = tf.function(lambda *batch: trainer.step(*batch)[:2], jit_compile=True)
   return step.experimental_get_compiler_ir(*batch)(stage="hlo")
 
 

@@ -51,7 +51,7 @@ class FamiliesTest(parameterized.TestCase):
     rates = np.full(10, 0.05, np.float32)
 
     def epoch():
-      return trainer.train_epoch(images, tf.constant(labels), order, rates)[0]
+      return trainer.train_epoch(images, tf.constant(labels), order, rates).loss
 
     path = pathlib.Path(self.create_tempdir().full_path) / "checkpoint.npz"
     trainer.initialize(0, "unit")

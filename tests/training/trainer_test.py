@@ -43,7 +43,7 @@ def train(trainer, steps: int, rate: float, offset: int = 0):
   rates = np.full(steps, rate, np.float32)
   return trainer.train_epoch(
     tf.constant(IMAGES), tf.constant(LABELS), order.reshape(steps, 8), rates
-  )
+  )[:2]
 
 
 class TrainerTest(parameterized.TestCase):

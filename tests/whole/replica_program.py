@@ -46,7 +46,7 @@ def main() -> None:
   start = trainer.state()
   order = rng.integers(0, 64, (steps, 16)).astype(np.int32)
   views = augmentation.views(64, seed=0, family="f", index=0, epoch=0)[order]
-  loss, accuracy = trainer.train_epoch(
+  loss, accuracy, _ = trainer.train_epoch(
     images, labels, order, np.full(steps, 0.05, np.float32), views
   )
   logits = trainer.predict(images)

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from memo_tf import models
 from memo_tf.data import augmentation
 from memo_tf.data import pipeline
 from memo_tf.data.stored import reader
@@ -171,7 +172,7 @@ def run_unit(
     "versions": publishing.versions(),
     "machine": publishing.machine(),
     **taught,
-    "parameters": trainer_lib.count_parameters(trainer.model),
+    "parameters": models.count_parameters(trainer.model),
     **publishing.accuracies(table, mask),
     "resumed_after_epoch": resumed,
     "seconds": {
@@ -277,11 +278,14 @@ def _fit(session, trainer, unit, recipe, members, on_epoch, taught, recording):
         index=unit.index,
         epoch=epoch,
       )[members[order]]
-    logits, arguments = None, (images, labels, places[order], rates[epoch])
-    if recording and recording.wants_batches(epoch + 1):
-      loss, accuracy, logits = trainer.train_recorded_epoch(*arguments, views)
-    else:
-      loss, accuracy = trainer.train_epoch(*arguments, views)
+    loss, accuracy, logits = trainer.train_epoch(
+      images,
+      labels,
+      places[order],
+      rates[epoch],
+      views,
+      with_logits=bool(recording and recording.wants_batches(epoch + 1)),
+    )
     if not np.isfinite(loss):
       # What led here is in the checkpoint: another attempt begins anew.
       path.unlink(missing_ok=True)

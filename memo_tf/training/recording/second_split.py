@@ -51,7 +51,7 @@ def second_correct(
   found = np.full((recipe.epochs, count), np.nan, np.float32)
   stream = {"seed": seed, "family": f"{family}/second_split", "index": index}
   with _kept(trainer):
-    trainer.reset_momenta()
+    trainer.optimizer.reset()
     for epoch in range(recipe.epochs):
       order = others[
         pipeline.epoch_order(
@@ -61,8 +61,8 @@ def second_correct(
       views = None
       if recipe.augmentation != "none":
         views = augmentation.views(count, **stream, epoch=epoch)[order]
-      loss, _ = trainer.train_epoch(images, labels, order, rates[epoch], views)
-      if not np.isfinite(loss):
+      result = trainer.train_epoch(images, labels, order, rates[epoch], views)
+      if not np.isfinite(result.loss):
         logging.warning("the second training diverged in epoch %d", epoch + 1)
         return np.full_like(found, np.nan)
       predicted = trainer.predict(own_images).argmax(axis=1)
