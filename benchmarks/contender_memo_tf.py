@@ -17,6 +17,7 @@ from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets
 from memo_tf.experiment import work_units
 from memo_tf.running.unit import run
+from memo_tf.running.unit import session as session_lib
 from memo_tf.store import directory as directory_lib
 from memo_tf.training import distribution
 from memo_tf.training import trainer as trainer_lib
@@ -33,7 +34,7 @@ def study_work(folder: str) -> Callable[[float], tuple[int, float]]:
   family = subsets.parse_family("r0.70")
   directory.in_mask_path("r0.70").parent.mkdir()
   np.save(directory.in_mask_path("r0.70"), family.in_mask(1500, 10_000, 0))
-  session = run.Session(config, directory)
+  session = session_lib.Session(config, directory)
   outputs = frozenset({"predictions.parquet", "history.jsonl"})
   number = [0]
 

@@ -33,9 +33,10 @@ tf.config.threading.set_inter_op_parallelism_threads(1)
 from memo_tf.experiment import config, work_units
 from memo_tf.store import directory
 from memo_tf.running.unit import run
+from memo_tf.running.unit import session as session_lib
 study = directory.StudyDirectory(sys.argv[1])
 settings = config.from_json(study.config_path.read_text())
-session = run.Session(settings, study)
+session = session_lib.Session(settings, study)
 name = settings.models.models[0] + f"/one_hot/r0.70/{int(sys.argv[2]):05d}"
 unit = work_units.parse_unit(name)
 run.run_unit(session, unit, frozenset({"predictions.parquet"}))

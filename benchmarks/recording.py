@@ -51,6 +51,7 @@ def contend(arguments: argparse.Namespace) -> None:
   from memo_tf.experiment import subsets
   from memo_tf.experiment import work_units
   from memo_tf.running.unit import run
+  from memo_tf.running.unit import session as session_lib
   from memo_tf.store import directory as directory_lib
 
   with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +83,7 @@ def contend(arguments: argparse.Namespace) -> None:
     )
     directory.in_mask_path("r0.70").parent.mkdir()
     np.save(directory.in_mask_path("r0.70"), np.tile(masks, (100, 1)))
-    session = run.Session(config, directory)
+    session = session_lib.Session(config, directory)
     outputs = {"predictions.parquet", "history.jsonl"} | run_outputs.outputs(
       config
     )

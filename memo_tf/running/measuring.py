@@ -1,12 +1,15 @@
-"""What a model costs here, in seconds: to plan with, before anything is run."""
+"""What a model costs on this machine, in seconds: to plan a study with."""
 
+from collections.abc import Callable
 import dataclasses
+import functools
 import tempfile
 import time
 from typing import Any
 
 import numpy as np
 
+from memo_tf import proxies
 from memo_tf.data import planted
 from memo_tf.data import prepare
 from memo_tf.data.sources import image_source
@@ -17,14 +20,16 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
 from memo_tf.experiment import run_outputs
 from memo_tf.experiment import storage as storage_lib
+from memo_tf.experiment import work_units
 from memo_tf.running.unit import recording as recording_lib
-from memo_tf.running.unit import run
+from memo_tf.running.unit import session as session_lib
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
+from memo_tf.training import trainer as trainer_lib
 
 SLICE_SECONDS, TOTAL_SECONDS = 0.3, 1.5
-RECORDED = 256  # examples of which what is recorded is timed
-# Of each split of data that are streamed: enough to time decoding with.
+RECORDED = 256  # examples with which recording is timed
+# Examples of each split of streamed data: enough to time decoding.
 SAMPLE_SIZE = 512
 
 
@@ -33,11 +38,11 @@ class Sample:
   """What a model is timed on.
 
   Attributes:
-    data: all of the study's data; of those that are streamed the first ones.
+    data: all of the study's data, or, of streamed data, the first examples.
     num_train: N of the study.
     num_test: T of the study.
-    share: which part of the study's N + T examples `data` has.
-    folder: in which images lie that are not in memory; gone with this.
+    share: the part of the study's N + T examples that `data` has, in (0, 1].
+    folder: holds images that are not in memory; deleted with this object.
   """
 
   data: reader.ArrayDataset
@@ -51,7 +56,7 @@ def sample_data(config: config_lib.StudyConfig) -> Sample:
   """The data of a study that is not prepared yet, to time a model on.
 
   Raises:
-    UsageError: if the data cannot be had.
+    UsageError: if the data cannot be read or downloaded.
   """
   data = prepare.source(config)
   if isinstance(data, image_source.ImageStream):
@@ -74,7 +79,7 @@ def sample_data(config: config_lib.StudyConfig) -> Sample:
 def _stored_sample(
   data: image_source.ImageStream, config: config_lib.StudyConfig
 ) -> Sample:
-  """The first images, written into a folder as they would be."""
+  """The first images, written into a folder as a launch would write them."""
   plain: dict[str, Any] = {
     field.name: 0
     for field in dataclasses.fields(config.data)
@@ -103,20 +108,21 @@ def _stored_sample(
 
 
 def measure(
-  session: run.Session, model: str, recipe_name: str, share: float = 1.0
+  session: session_lib.Session, model: str, recipe_name: str, share: float = 1.0
 ) -> dict[str, float]:
-  """Seconds that a model costs here: to plan with; nothing is written.
+  """Times a model on this machine, without writing anything.
 
   Args:
     session: with the data, or a sample of them.
     model: its name.
     recipe_name: how it is trained.
-    share: of the examples to be predicted, those that the session has.
+    share: the part of the examples to predict that the session has, in (0, 1].
 
   Returns:
-    `trace`: once a worker; `step`: each; `fixed`: what every run costs beside
-    its steps (initial weights, evaluation of all N + T examples); `recording`,
-    if a proxy is asked for: what a run that records costs more.
+    Seconds by name. `trace`: once per worker; `step`: per training step;
+    `fixed`: per run beside its steps (initial weights, evaluation of all N + T
+    examples); `recording`, if a proxy is asked for: added to a run that
+    records.
   """
   recipe = recipes.parse(recipe_name, session.config.training)
   data, size = session.data, recipe.batch_size
@@ -155,15 +161,86 @@ def measure(
   outputs = run_outputs.outputs(session.config)
   if outputs:
     subset = int(session.config.subsets.subset_ratio * len(data.train_labels))
+    unit = work_units.WorkUnit(model, recipe_name, "measure", 0)
     recording = recording_lib.RunRecording(
-      session, trainer, recipe, "measure", np.arange(subset), outputs
+      session, trainer, unit, np.arange(subset), outputs
     )
-    found["recording"], tracing = recording.estimated_seconds(RECORDED)
-    if "second_split.npz" in outputs:  # the recipe once more, on the others
+    found["recording"], tracing = recording_seconds(session, trainer, recording)
+    if "second_split.npz" in outputs:  # the recipe again, on the other examples
       steps = (len(data.train_labels) - subset) // size * recipe.epochs
       found["recording"] += steps * found["step"]
     traced += tracing
   return {"trace": traced - started, **found}
+
+
+def recording_seconds(
+  session: session_lib.Session,
+  trainer: trainer_lib.Trainer,
+  recording: recording_lib.RunRecording,
+) -> tuple[float, float]:
+  """Estimates what recording adds to a run, by timing it on a few examples.
+
+  Nearest neighbours are taken to cost the square of the examples, all else is
+  linear in them; batch dynamics cost next to nothing. The steps of a second
+  training are not included: the caller knows their time.
+
+  Args:
+    session: with the data.
+    trainer: of the run's model and recipe.
+    recording: of the run; its outputs and members count.
+
+  Returns:
+    Seconds per run, and the seconds that tracing took.
+  """
+  total = tracing = 0.0
+  for action, times in _recording_costs(session, trainer, recording):
+    first, second = _seconds(action), _seconds(action)
+    tracing += max(0.0, first - second)
+    total += times * second
+  return max(total, 0.0), tracing
+
+
+def _recording_costs(
+  session, trainer, recording
+) -> list[tuple[Callable, float]]:
+  """Actions on a few examples, and how many times a run costs each of them."""
+  settings, whole = session.config.proxies, len(session.data.train_labels)
+  members = recording.members
+  count = min(RECORDED, whole, len(members))
+  images, labels = session.images[:count], session.labels[:count]
+  indices, some = np.arange(count), members[:count]
+  linear, in_subset = whole / count, len(members) / len(some)
+  zeros = np.zeros((whole, 2), np.float32)
+  epochs = trainer.recipe.epochs
+  costs: list[tuple[Callable, float]] = []
+  if "dynamics.npz" in recording.outputs:
+    number = len(run_outputs.recorded_epochs(epochs, settings.record_epochs))
+    costs.append((lambda: trainer.predict(images), linear * number))
+  if "second_split.npz" in recording.outputs:
+    costs.append((lambda: trainer.predict(images), in_subset * epochs))
+  for output in sorted(recording.outputs):
+    name = output.removesuffix(".npz")
+    rows = linear * len(recording.checkpoint_epochs)
+    if name == "vog":
+      derive = recording.traced("input_gradients").label_gradients
+      costs.append((lambda d=derive: d(images, labels, indices), rows))
+    elif name in run_outputs.CHECKPOINT_RECORDS:
+      costs.append(
+        (lambda n=name: recording.of_weights(n, images, labels, 0), rows)
+      )
+    elif name in proxies.PROXIES and len(some) > settings.probe_neighbours:
+      layers = recording_lib.Layers(
+        recording.traced("representations"), session.images, some
+      )
+      # Twice, as prediction depth asks for them; the rest is quadratic.
+      costs.append(
+        (lambda ls=layers: list(ls), 2 * in_subset - 2 * in_subset**2)
+      )
+      compute = functools.partial(
+        recording.from_representations, name, zeros, some
+      )
+      costs.append((compute, in_subset**2))
+  return costs
 
 
 def _median(action) -> float:

@@ -61,14 +61,15 @@ class Worker:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     for gpu in tf.config.list_physical_devices("GPU"):
       tf.config.experimental.set_memory_growth(gpu, True)
-    from memo_tf.running.unit import run
+    import keras
+
     from memo_tf.training import distribution
 
     distribution.divide_cpu(self._config.running.cpu_devices)
     if self._config.running.strategy == "multi_worker":
       # Before TensorFlow computes anything; waits for the other processes.
       distribution.make_strategy("multi_worker")
-    if not run.keras_backend_is_tensorflow():
+    if keras.backend.backend() != "tensorflow":
       raise RuntimeError("Keras runs on another backend: unset KERAS_BACKEND")
     return {}
 
@@ -101,11 +102,11 @@ class Worker:
 
   def run(self, task: dict) -> dict:
     """Trains one unit."""
-    from memo_tf.running.unit import run
+    from memo_tf.running import unit as unit_lib
 
     unit = work_units.parse_unit(task["unit"])
     if self._session is None:
-      self._session = run.Session(self._config, self._directory)
+      self._session = unit_lib.Session(self._config, self._directory)
     told = [0.0]
 
     def on_epoch(epoch, epochs):
@@ -113,7 +114,7 @@ class Worker:
         told[0] = time.monotonic()
         self._send({"event": "epoch", "epoch": epoch, "epochs": epochs})
 
-    record = run.run_unit(
+    record = unit_lib.run_unit(
       self._session, unit, frozenset(task["outputs"]), on_epoch
     )
     return {"seconds": record["seconds"]}
@@ -121,11 +122,13 @@ class Worker:
   def measure(self, task: dict) -> dict:
     """Times a model here, without writing anything."""
     from memo_tf.running import measuring
-    from memo_tf.running.unit import run
+    from memo_tf.running import unit as unit_lib
 
     if self._session is None:
       sample = measuring.sample_data(self._config)
-      self._session = run.Session(self._config, self._directory, sample.data)
+      self._session = unit_lib.Session(
+        self._config, self._directory, sample.data
+      )
       self._sample = sample
       self._start_up = time.monotonic() - _BORN
     seconds = measuring.measure(

@@ -1,4 +1,4 @@
-"""The state of an unfinished run, to go on inside it after a crash.
+"""The state of an unfinished run, from which it is resumed after a crash.
 
 One npz file, written whole or not at all. It carries a key of everything that
 the run depends on: a checkpoint of other settings, data or subset is never
@@ -24,7 +24,18 @@ def save(
   history: list[dict],
   state: dict[str, np.ndarray],
 ) -> None:
-  """Saves the state after `epoch` finished epochs."""
+  """Saves the state of a run.
+
+  Args:
+    path: of the file; its folder need not exist.
+    key: what the run depends on.
+    epoch: the number of finished epochs.
+    history: one dictionary per finished epoch.
+    state: arrays by name.
+
+  Raises:
+    OSError: if it cannot be written; an earlier file is left as it was.
+  """
   sink = io.BytesIO()
   about = json.dumps({"key": key, "epoch": epoch, "history": history})
   np.savez(sink, about=np.array(about), **state)
@@ -34,7 +45,12 @@ def save(
 def load(
   path: pathlib.Path, key: str
 ) -> tuple[int, list[dict], dict[str, np.ndarray]] | None:
-  """The finished epochs, history and state, or None to start anew."""
+  """The finished epochs, history and state that `save` was given.
+
+  Returns:
+    None, with a warning in the log, if the file is damaged or has another key;
+    None if there is no file.
+  """
   if not path.exists():
     return None
   try:
@@ -42,7 +58,9 @@ def load(
       state = {name: content[name] for name in content.files}
     about = json.loads(str(state.pop("about")))
     if about["key"] != key:
-      logging.warning("%s is of other settings: the run starts anew", path)
+      logging.warning(
+        "%s is of other settings: the run starts from the beginning", path
+      )
       return None
     return about["epoch"], about["history"], state
   except (
@@ -53,5 +71,7 @@ def load(
     zipfile.BadZipFile,
     zlib.error,
   ) as error:
-    logging.warning("%s is damaged (%s): the run starts anew", path, error)
+    logging.warning(
+      "%s is damaged (%s): the run starts from the beginning", path, error
+    )
     return None

@@ -226,13 +226,10 @@ class Trainer:
 
   def state(self) -> dict[str, np.ndarray]:
     """Everything that the next step depends on, by name."""
-    weights = self.model.get_weights()
-    state = {f"weight_{i}": w for i, w in enumerate(weights)}
-    velocities = {
-      f"velocity_{i}": v.numpy()
-      for i, v in enumerate(self.optimizer.velocities)
-    }
-    return state | velocities
+    state = {f"weight_{i}": w for i, w in enumerate(self.model.get_weights())}
+    for i, velocity in enumerate(self.optimizer.velocities):
+      state[f"velocity_{i}"] = velocity.numpy()
+    return state
 
   def is_finite(self) -> bool:
     """Whether every weight and moving statistic is a number."""
@@ -311,8 +308,7 @@ class Trainer:
     context = tf.distribute.get_replica_context()
     for variable in self.model.non_trainable_variables:
       own = tf.identity(variable.value)
-      mean = context.all_reduce(tf.distribute.ReduceOp.MEAN, own)
-      variable.assign(mean)
+      variable.assign(context.all_reduce(tf.distribute.ReduceOp.MEAN, own))
 
   def _distilled(self, label_losses, logits, teacher_logits):
     """`[B]` losses of a student: the label's and the teacher's, weighed."""

@@ -433,7 +433,7 @@ FAULTS = (
     tool="all killed in mid-run, checkpoint.npz truncated",
     inject=_damaged_checkpoint(disturbed.truncate),
     code=0,
-    says="checkpoint.npz is damaged .*the run starts anew",
+    says="checkpoint.npz is damaged .*the run starts from the beginning",
   ),
   Fault(
     name="checkpoint_bit_flipped",
@@ -441,7 +441,7 @@ FAULTS = (
     tool="all killed in mid-run, a bit of checkpoint.npz flipped",
     inject=_damaged_checkpoint(disturbed.flip),
     code=0,
-    says="checkpoint.npz is damaged .*the run starts anew",
+    says="checkpoint.npz is damaged .*the run starts from the beginning",
   ),
   Fault(
     name="run_deleted",

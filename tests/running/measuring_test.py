@@ -11,7 +11,7 @@ from memo_tf.data.sources import load
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.running import measuring
-from memo_tf.running.unit import run
+from memo_tf.running.unit import session as session_lib
 from memo_tf.store import directory as directory_lib
 
 CONFIG = config_lib.StudyConfig(
@@ -38,7 +38,7 @@ class MeasuringTest(absltest.TestCase):
     )
 
     directory = directory_lib.StudyDirectory(pathlib.Path("/nowhere"))
-    session = run.Session(CONFIG, directory, sample.data)
+    session = session_lib.Session(CONFIG, directory, sample.data)
     with (
       mock.patch.object(measuring, "TOTAL_SECONDS", 0.01),
       mock.patch.object(measuring, "SLICE_SECONDS", 0.01),

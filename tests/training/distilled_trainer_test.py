@@ -66,7 +66,7 @@ class DistilledTrainerTest(parameterized.TestCase):
     inputs = (IMAGES.astype(np.float32) - MEAN) / STD
     teachers_own = trainer.teacher.get_weights()
 
-    loss, accuracy = train(trainer)
+    loss, accuracy, _ = train(trainer)
     history = distiller.fit(
       inputs, LABELS, batch_size=8, shuffle=False, verbose=0
     ).history

@@ -259,7 +259,7 @@ class LaunchTest(absltest.TestCase):
     )
 
     self.assertEqual(result.returncode, 0, result.stderr)
-    self.assertIn("goes on after epoch", log.read_text())
+    self.assertIn("resumed after epoch", log.read_text())
     self.assertFalse(checkpoint.exists())
     found = small_study.arrays(self.folder)
     expected = small_study.arrays(UNDISTURBED)

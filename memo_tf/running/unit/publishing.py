@@ -1,16 +1,16 @@
-"""A finished run on its way to the disk: record, outputs, and publication.
+"""Writing a finished run: its `run.json`, its outputs, and their publication.
 
 The run appears whole, by one rename, with `run.json` inside. A unit that is
-repeated because one more output is wanted must first give the predictions that
-it gave before, to the bit.
+repeated because one more output is wanted must first reproduce its earlier
+predictions, to the bit.
 """
 
+from collections.abc import Collection
 import importlib.metadata
 import io
 import json
 import pathlib
 import platform
-import shutil
 import tempfile
 
 import keras
@@ -26,7 +26,7 @@ from memo_tf.store import predictions
 
 
 def machine() -> dict[str, str]:
-  """The kind of machine, as far as results depend on it."""
+  """Host, processor, accelerators and platform: what results depend on."""
   gpus = tf.config.list_physical_devices("GPU")
   details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
   return {
@@ -38,7 +38,7 @@ def machine() -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-  """The versions that results depend on."""
+  """Versions of Python and of the packages that results depend on."""
   packages = ("tensorflow", "keras", "numpy", "scipy", "pyarrow")
   found = {name: importlib.metadata.version(name) for name in packages}
   return {"python": platform.python_version(), **found}
@@ -54,8 +54,17 @@ def _cpu_name() -> str:
   return platform.processor() or platform.machine()
 
 
-def accuracies(table: pa.Table, mask: np.ndarray) -> dict[str, float]:
-  """Accuracy against the given labels, on the subset, held out, and test."""
+def accuracies(table: pa.Table, mask: np.ndarray) -> dict[str, float | None]:
+  """Accuracies against the given labels: in the subset, held out, and test.
+
+  Args:
+    table: `predictions.from_logits`.
+    mask: bool `[N]`, the subset.
+
+  Returns:
+    `in_accuracy`, `out_accuracy`, `test_accuracy`, each in [0, 1], or None
+    where there is no example.
+  """
   correct = table["predicted"].to_numpy() == table["label"].to_numpy()
   train, test = correct[: len(mask)], correct[len(mask) :]
 
@@ -69,22 +78,34 @@ def accuracies(table: pa.Table, mask: np.ndarray) -> dict[str, float]:
   }
 
 
-def output_bytes(
-  name: str,
+def output_contents(
+  names: Collection[str],
   table: pa.Table,
   history: list[dict],
   logits: np.ndarray,
   model: keras.Model,
-) -> bytes:
-  """The content of one of a run's output files.
+) -> dict[str, bytes]:
+  """The contents of a run's output files, except those that are recorded.
 
   Args:
-    name: of the file.
+    names: of the files.
     table: `predictions.from_logits`.
-    history: a dictionary an epoch.
+    history: one dictionary per epoch.
     logits: float32 `[N + T, C]`.
     model: as trained.
+
+  Returns:
+    The contents by name of the file.
+
+  Raises:
+    ValueError: for an unknown name.
   """
+  return {
+    name: _output_bytes(name, table, history, logits, model) for name in names
+  }
+
+
+def _output_bytes(name, table, history, logits, model) -> bytes:
   if name == "predictions.parquet":
     return predictions.table_bytes(table)
   if name == "history.jsonl":
@@ -114,43 +135,45 @@ def publish(
     directory: of the study.
     unit: whose run.
     record: for `run.json`; its `outputs` are filled in here.
-    outputs: content by file name.
+    outputs: contents by file name.
     table: the predictions, to compare with an earlier run of the unit.
 
   Raises:
-    UnitError: if an earlier run predicted something else.
-    OSError: if it cannot be written; nothing is left behind then.
+    UnitError: if an earlier run of the unit has other predictions.
+    OSError: if the run cannot be written; nothing is left behind then.
   """
   target = directory.run_dir(unit)
   state = directory.run_state(unit, check_digests=True)
   finished = state.record
-  if state.problem:  # it was damaged while this one ran
+  if state.problem:  # it was damaged while this unit ran
     directory.move_aside(unit)
   if finished:
     _check_reproduced(directory, unit, finished, record, table)
     if set(outputs) <= set(finished["outputs"]):
-      return  # another worker was faster
-  private = files.private_name(target)
-  private.mkdir(parents=True)
-  try:
-    for name, content in sorted(outputs.items()):
-      files.write_atomic(private / name, content)
-      record["outputs"][name] = files.file_entry(private / name, content)
-    if finished:
-      record["outputs"] |= finished["outputs"]
+      return  # another worker has finished the same
+  if finished:
+    with files.private_folder(target) as private:
+      record["outputs"] = _write(private, outputs) | finished["outputs"]
       files.extend(private, target, record)
-    else:
-      files.write_atomic(
-        private / "run.json", json.dumps(record, indent=2) + "\n"
-      )
-      files.publish(private, target)
-  except BaseException:
-    shutil.rmtree(private, ignore_errors=True)
-    raise
+    return
+  with files.published(target) as private:
+    record["outputs"] = _write(private, outputs)
+    files.write_atomic(
+      private / "run.json", json.dumps(record, indent=2) + "\n"
+    )
+
+
+def _write(folder: pathlib.Path, outputs: dict[str, bytes]) -> dict[str, dict]:
+  """Writes output files; returns what `run.json` says of each."""
+  entries = {}
+  for name, content in sorted(outputs.items()):
+    files.write_atomic(folder / name, content)
+    entries[name] = files.file_entry(folder / name, content)
+  return entries
 
 
 def _check_reproduced(directory, unit, finished, record, table) -> None:
-  """A repeated unit must give the predictions that it gave before."""
+  """Raises a `UnitError` if a repeated unit has other predictions."""
   before = predictions.read_run(directory, unit)
   if predictions.same_predictions(before, table):
     return
@@ -162,6 +185,7 @@ def _check_reproduced(directory, unit, finished, record, table) -> None:
 
   raise errors.UnitError(
     f"{unit.name} was repeated for one more output and does not reproduce its "
-    f"predictions: first on {kind(finished)}, now on {kind(record)}. Repeat it "
-    "on a machine of the first kind, or move the run away to have it anew."
+    f"predictions: first on {kind(finished)}, now on {kind(record)}. Rerun the "
+    "same command on a machine of the first kind, or move the run's folder "
+    "away to train it again."
   )

@@ -1,8 +1,8 @@
 """What one run records for proxies: which recorders, and their files.
 
-Without a proxy there is no `RunRecording`, and the run is what it always was.
-With one, the training loop tells it of every epoch; what is computed from
-weights is computed at the end, when the run's predictions are made.
+Without a proxy there is no `RunRecording`, and recording changes nothing of a
+run. The training loop tells a `RunRecording` of every epoch; what is computed
+from weights is computed at the end, when the run's predictions are made.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,12 @@ import tensorflow as tf
 
 from memo_tf import proxies
 from memo_tf.experiment import random_streams
-from memo_tf.experiment import recipes
 from memo_tf.experiment import run_outputs
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
-from memo_tf.training import distribution
+from memo_tf.running.unit import session as session_lib
 from memo_tf.training import recording
+from memo_tf.training import schedule
 from memo_tf.training import trainer as trainer_lib
 from memo_tf.training.recording import dynamics
 from memo_tf.training.recording import gradients
@@ -42,32 +42,36 @@ class RunRecording:
   Args:
     session: of this process.
     trainer: of the run's model and recipe.
-    recipe: of the run.
-    unit_name: of the run.
+    unit: whose run.
     members: int `[n]`, the ids of its subset, ascending.
-    outputs: the output files wanted of it; only `records.is_recorded` ones.
+    outputs: the output files wanted of it. Those that are not
+      `run_outputs.is_recorded` are ignored.
+
+  Attributes:
+    outputs: the output files that are recorded.
+    members: as given.
+    checkpoint_epochs: the epochs, from 1, whose weights are kept.
+    seconds: that recording has taken so far.
   """
 
   def __init__(
     self,
-    session,
+    session: session_lib.Session,
     trainer: trainer_lib.Trainer,
-    recipe: recipes.Recipe,
-    unit_name: str,
+    unit: work_units.WorkUnit,
     members: np.ndarray,
     outputs: frozenset[str],
   ):
-    self._session, self._trainer = session, trainer
-    self._members, self._unit_name = members, unit_name
+    self._session, self._trainer, self._unit = session, trainer, unit
+    self.members = members
     self._config: settings_lib.ProxiesConfig = session.config.proxies
     self.outputs = frozenset(filter(run_outputs.is_recorded, outputs))
     self.seconds = 0.0
     labels = session.data.train_labels
-    epochs = run_outputs.recorded_epochs(
-      recipe.epochs, self._config.record_epochs
-    )
-    self._checkpoints = run_outputs.checkpoint_epochs(
-      recipe.epochs, self._config.record_checkpoints
+    num_epochs = trainer.recipe.epochs
+    epochs = run_outputs.recorded_epochs(num_epochs, self._config.record_epochs)
+    self.checkpoint_epochs = run_outputs.checkpoint_epochs(
+      num_epochs, self._config.record_checkpoints
     )
     self._recorders: dict[str, recording.Recorder] = {}
     if _CLEAN in self.outputs:
@@ -78,11 +82,11 @@ class RunRecording:
       self._recorders[_BATCH] = dynamics.BatchDynamics(labels, epochs)
     if any(self._is_of_weights(output) for output in self.outputs):
       self._recorders["snapshots"] = snapshots.Snapshots(
-        trainer.model, self._checkpoints
+        trainer.model, self.checkpoint_epochs
       )
 
   def key(self) -> str:
-    """What the state depends on beside the run itself."""
+    """The settings that `state()` depends on, beside the run itself."""
     settings = [
       f"{field.name}={getattr(self._config, field.name)}"
       for field in dataclasses.fields(self._config)
@@ -91,23 +95,33 @@ class RunRecording:
     return "/".join([*sorted(self.outputs), *settings])
 
   def wants_batches(self, epoch: int) -> bool:
-    """Whether the logits of this epoch's batches are to be kept."""
+    """Whether the logits of this epoch's batches are recorded."""
     batch = self._recorders.get(_BATCH)
     return batch is not None and batch.records(epoch)
 
-  def presented(self, epoch: int, order: np.ndarray, logits: np.ndarray):
-    """Takes the logits `[steps, B, C]` of places `[steps, B]` in the subset."""
+  def presented(
+    self, epoch: int, order: np.ndarray, logits: np.ndarray
+  ) -> None:
+    """Records the logits of an epoch's batches.
+
+    Args:
+      epoch: from 1.
+      order: int `[steps, B]`, indices in the subset.
+      logits: `[steps, B, C]`.
+    """
     with _Timer(self):
-      ids = self._members[order].ravel()
+      ids = self.members[order].ravel()
       flat = logits.reshape(-1, logits.shape[-1])
       self._recorders[_BATCH].presented(epoch, ids, flat)
 
   def after_epoch(self, epoch: int) -> None:
+    """Records what is wanted of the model after `epoch` finished epochs."""
     with _Timer(self):
       for recorder in self._recorders.values():
         recorder.after_epoch(epoch)
 
   def state(self) -> dict[str, np.ndarray]:
+    """What has been recorded so far, by name."""
     return {
       f"{owner}:{name}": array
       for owner, recorder in self._recorders.items()
@@ -115,6 +129,7 @@ class RunRecording:
     }
 
   def set_state(self, state: dict[str, np.ndarray]) -> None:
+    """Restores a `state()`; other names in it are ignored."""
     for owner, recorder in self._recorders.items():
       own = f"{owner}:"
       recorder.set_state(
@@ -125,17 +140,20 @@ class RunRecording:
         }
       )
 
-  def finish(self, rates: np.ndarray, logits: np.ndarray) -> dict[str, bytes]:
-    """The content of every output file.
+  def finish(self, logits: np.ndarray) -> dict[str, bytes]:
+    """Computes what is left, and returns every output file's content.
 
     Args:
-      rates: float32 `[epochs, steps]`, learning rates of the run.
       logits: `[N, C]` of the finished model.
     """
     with _Timer(self):
+      recipe = self._trainer.recipe
+      rates = schedule.learning_rates(
+        recipe, len(self.members) // recipe.batch_size
+      )
       about = {
-        "checkpoint_epochs": np.array(self._checkpoints, np.int32),
-        "learning_rate": rates[np.array(self._checkpoints) - 1, -1],
+        "checkpoint_epochs": np.array(self.checkpoint_epochs, np.int32),
+        "learning_rate": rates[np.array(self.checkpoint_epochs) - 1, -1],
       }
       return {
         output: npz_bytes(self._arrays(output, about, logits))
@@ -153,7 +171,7 @@ class RunRecording:
       return {name: probabilities.astype(np.float32)}
     if name == "vog":
       values = input_gradients.variance_of_gradients(
-        self._traced("input_gradients"),
+        self.traced("input_gradients"),
         self._recorders["snapshots"],
         session.images,
         session.labels,
@@ -167,15 +185,15 @@ class RunRecording:
       return {name: np.stack(values).astype(np.float32), **about}
     if name == "second_split":
       return {"second_correct": self._second_correct()}
-    return {name: self._from_representations(name, logits)}
+    return {name: self.from_representations(name, logits, self.members)}
 
   def _second_correct(self) -> np.ndarray:
-    unit, session = work_units.parse_unit(self._unit_name), self._session
+    unit, session = self._unit, self._session
     return second_split.second_correct(
       self._trainer,
       session.images,
       session.labels,
-      self._members,
+      self.members,
       seed=session.config.running.seed,
       family=unit.subsets,
       index=unit.index,
@@ -184,84 +202,44 @@ class RunRecording:
   def of_weights(
     self, name: str, images: tf.Tensor, labels: tf.Tensor, checkpoint: int
   ) -> np.ndarray:
-    """A record `[n]` of images `[n, …]` by the weights as they are now."""
-    if name == "grand":
-      return self._traced("gradients").grand(images, labels)
-    if name == "grand_last":
-      return self._traced("last_gradients").grand_last(images, labels)
-    if name == "loss_sensitivity":
-      return self._traced("input_gradients").loss_sensitivity(images, labels)
-    epoch = self._checkpoints[checkpoint]
-    seed = random_streams.stream_seed(
-      self._session.config.running.seed, "curvature", self._unit_name, epoch
-    )
-    return self._traced("input_gradients").curvature(images, labels, seed)
-
-  def estimated_seconds(self, count: int) -> tuple[float, float]:
-    """What recording costs a run, from timing it on a few examples.
-
-    Nearest neighbours are taken to cost the square of the examples, all else
-    is linear in them; batch dynamics cost next to nothing. Not the steps of a
-    second training, whose time the caller knows.
+    """A run output `[n]` of images `[n, …]`, by the weights as they are now.
 
     Args:
-      count: how many examples.
+      name: one of `run_outputs.CHECKPOINT_RECORDS`.
+      images: `[n, H, W, channels]`.
+      labels: int32 `[n]`.
+      checkpoint: index of the weights in `checkpoint_epochs`.
+    """
+    if name == "grand":
+      return self.traced("gradients").grand(images, labels)
+    if name == "grand_last":
+      return self.traced("last_gradients").grand_last(images, labels)
+    if name == "loss_sensitivity":
+      return self.traced("input_gradients").loss_sensitivity(images, labels)
+    epoch = self.checkpoint_epochs[checkpoint]
+    seed = random_streams.stream_seed(
+      self._session.config.running.seed, "curvature", self._unit.name, epoch
+    )
+    return self.traced("input_gradients").curvature(images, labels, seed)
+
+  def from_representations(
+    self, name: str, logits: np.ndarray, members: np.ndarray
+  ) -> np.ndarray:
+    """A proxy of some examples among themselves.
+
+    Args:
+      name: of the proxy.
+      logits: `[N, C]` of the finished model.
+      members: int `[n]`, ids.
 
     Returns:
-      Seconds a run, and the seconds that tracing took.
+      float32 `[N]`, NaN for all other examples.
     """
-    session, whole = self._session, len(self._session.data.train_labels)
-    count = min(count, whole, len(self._members))
-    images, labels = session.images[:count], session.labels[:count]
-    places, some = np.arange(count), self._members[:count]
-    linear = whole / count
-    own = len(self._members) / len(some)
-    zeros = np.zeros((whole, 2), np.float32)
-    # What is done, and how many times it is done in a run.
-    costs: list[tuple[Callable, float]] = []
-    if _CLEAN in self.outputs:
-      number = len(self._recorders[_CLEAN].epochs)
-      costs.append((lambda: self._trainer.predict(images), linear * number))
-    if "second_split.npz" in self.outputs:
-      epochs = self._trainer.recipe.epochs
-      costs.append((lambda: self._trainer.predict(images), own * epochs))
-    for output in sorted(self.outputs):
-      name = output.removesuffix(".npz")
-      rows = linear * len(self._checkpoints)
-      if name == "vog":
-        derive = self._traced("input_gradients").label_gradients
-        costs.append((lambda d=derive: d(images, labels, places), rows))
-      elif name in run_outputs.CHECKPOINT_RECORDS:
-        costs.append(
-          (lambda n=name: self.of_weights(n, images, labels, 0), rows)
-        )
-      elif (
-        name in proxies.PROXIES and len(some) > self._config.probe_neighbours
-      ):
-        layers = Layers(self._traced("representations"), session.images, some)
-        # Twice, as prediction depth asks for them; the rest is quadratic.
-        costs.append((lambda ls=layers: list(ls), 2 * own - 2 * own**2))
-        costs.append(
-          (
-            lambda n=name: self._from_representations(n, zeros, some),
-            own**2,
-          )
-        )
-    total = tracing = 0.0
-    for action, times in costs:
-      first, second = _seconds(action), _seconds(action)
-      tracing += max(0.0, first - second)
-      total += times * second
-    return max(total, 0.0), tracing
-
-  def _from_representations(self, name, logits, members=None) -> np.ndarray:
-    """A proxy of the run's own examples among themselves, NaN elsewhere."""
     session = self._session
-    members = self._members if members is None else members
     proxy = proxies.PROXIES[name]
     given = {
       "representations": Layers(
-        self._traced("representations"), session.images, members
+        self.traced("representations"), session.images, members
       ),
       "labels": session.data.train_labels[members],
       "predicted": logits[members].argmax(axis=1),
@@ -278,8 +256,13 @@ class RunRecording:
     name = output.removesuffix(".npz")
     return name in ("vog", *run_outputs.CHECKPOINT_RECORDS)
 
-  def _traced(self, kind: str):
-    """The functions of a kind on this trainer's model, traced once."""
+  def traced(self, kind: str):
+    """What computes a kind of output with this trainer's model, traced once.
+
+    Args:
+      kind: `gradients`, `last_gradients`, `input_gradients` or
+        `representations`.
+    """
     cache = _TRACED.setdefault(self._trainer, {})
     if kind not in cache:
       cache[kind] = _make(kind, self._trainer, self._session)
@@ -287,24 +270,35 @@ class RunRecording:
 
 
 class Layers(Sequence):
-  """The representations of some examples, each layer computed when asked for."""
+  """The representations of some examples, each layer computed on access.
 
-  def __init__(self, traced: representations.Representations, images, places):
-    self._traced, self._images, self._places = traced, images, places
+  Args:
+    traced: of the model.
+    images: `[N, H, W, channels]`.
+    indices: int `[n]`, of the examples.
+  """
+
+  def __init__(
+    self,
+    traced: representations.Representations,
+    images: tf.Tensor,
+    indices: np.ndarray,
+  ):
+    self._traced, self._images, self._indices = traced, images, indices
 
   def __len__(self) -> int:
     return len(self._traced)
 
   def __getitem__(self, number: int) -> np.ndarray:
     name = self._traced.names[number]
-    return self._traced.layer(name, self._images, self._places)
+    return self._traced.layer(name, self._images, self._indices)
 
 
-def _make(kind: str, trainer: trainer_lib.Trainer, session):
+def _make(
+  kind: str, trainer: trainer_lib.Trainer, session: session_lib.Session
+):
   settings, data = session.config.proxies, session.data
-  jit_compile = distribution.jit_compile(
-    session.config.running.jit_compile, session.strategy
-  )
+  jit_compile = session.jit_compile
   model = (trainer.model, data.mean, data.std)
   makers: dict[str, Callable] = {
     "gradients": lambda: gradients.GradientNorms(*model, jit_compile),
@@ -326,14 +320,8 @@ def _make(kind: str, trainer: trainer_lib.Trainer, session):
   return makers[kind]()
 
 
-def _seconds(action: Callable) -> float:
-  before = time.perf_counter()
-  action()
-  return time.perf_counter() - before
-
-
 class _Timer:
-  """Adds what passes to a recording's seconds."""
+  """Adds the time that a block takes to a recording's seconds."""
 
   def __init__(self, owner: RunRecording):
     self._owner = owner

@@ -1,4 +1,4 @@
-"""The teacher of a student's run: found, checked, and given its weights.
+"""Loads a student's teacher from the teacher's run, after checking the run.
 
 Holding an example out of a student must hold it out of its teacher, or scores
 of distilled students measure what leaks through the teacher. So the subset that
@@ -25,19 +25,19 @@ def prepare(
   in_mask: np.ndarray,
   dataset_digest: str,
 ) -> dict[str, dict[str, str]]:
-  """Gives a student's trainer the weights of its teacher's run.
+  """Loads the weights of a student's teacher into the student's trainer.
 
   Args:
     directory: of the study.
-    trainer: of the student; its teacher gets the weights.
+    trainer: of the student; its `teacher` gets the weights.
     unit: the student.
-    recipe: of the student. Without a teacher nothing is done.
+    recipe: of the student. If it has no teacher, nothing is done.
     in_mask: bool `[N]`, the student's subset.
-    dataset_digest: of the data that the student sees.
+    dataset_digest: of the data that the student is trained on.
 
   Returns:
     For the student's record: `{"teacher": {"unit": …, "subset_digest": …,
-    "predictions_digest": …}}`, or nothing.
+    "predictions_digest": …}}`; empty without a teacher.
 
   Raises:
     StudyError: if the teacher's run is not finished, is damaged, or was
@@ -52,15 +52,16 @@ def prepare(
     raise errors.DamagedRunError(teacher, state.problem)
   if not state.has(frozenset({kept_weights.WEIGHTS})):
     raise errors.UnitError(
-      f"{unit.name} needs the weights of {teacher.name}, which are not there: "
-      "give the launch command again."
+      f"{unit.name} needs the weights of {teacher.name}, which are missing: "
+      "rerun the launch command."
     )
   record = state.record
   check_subset(directory, unit, teacher, in_mask)
   if record["dataset_digest"] != dataset_digest:
     raise errors.UnitError(
-      f"{teacher.name}, the teacher of {unit.name}, saw another data set. Move "
-      "its run away to have it anew."
+      f"{teacher.name}, the teacher of {unit.name}, was trained on another "
+      "data set. Move its run's folder away and rerun the same command to "
+      "train it again."
     )
   kept_weights.load_weights(trainer.teacher, directory, teacher)
   return {
@@ -90,5 +91,6 @@ def check_subset(
     raise errors.UnitError(
       f"{teacher.name} was trained on another subset than its student "
       f"{unit.name}: they differ in {count} examples, which would reach the "
-      "student through the teacher. Move the teacher's run away to have it anew."
+      "student through the teacher. Move the teacher's folder away and rerun "
+      "the same command to train it again."
     )

@@ -23,6 +23,7 @@ from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets
 from memo_tf.running.unit import run
+from memo_tf.running.unit import session as session_lib
 from memo_tf.scoring import groups
 from memo_tf.scoring import study
 from memo_tf.store import directory as directory_lib
@@ -252,7 +253,7 @@ def small_study(
   masks = subsets.parse_family("r0.50").in_mask(len(data.train_labels), 2, 0)
   directory.in_mask_path("r0.50").parent.mkdir()
   np.save(directory.in_mask_path("r0.50"), masks)
-  session = run.Session(config, directory)
+  session = session_lib.Session(config, directory)
   plan = plan_lib.Plan.of(config)
   for unit in plan.units:
     run.run_unit(session, unit, frozenset({"predictions.parquet"}))

@@ -20,6 +20,7 @@ from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets
 from memo_tf.experiment import work_units
 from memo_tf.running.unit import run
+from memo_tf.running.unit import session as session_lib
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import predictions
 from memo_tf.training.recording import dynamics
@@ -71,7 +72,7 @@ def study(folder: pathlib.Path, **changes):
   masks = subsets.parse_family("r0.50").in_mask(NUM_TRAIN, 2, 0)
   directory.in_mask_path("r0.50").parent.mkdir()
   np.save(directory.in_mask_path("r0.50"), masks)
-  return config, directory, run.Session(config, directory)
+  return config, directory, session_lib.Session(config, directory)
 
 
 def arrays(directory) -> dict[str, np.ndarray]:

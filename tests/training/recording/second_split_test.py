@@ -108,7 +108,7 @@ class SecondSplitTest(absltest.TestCase):
     found = second_correct(trainer)
 
     # The same as a trainer that sees an array of the others only.
-    trainer.reset_momenta()
+    trainer.optimizer.reset()
     rates = schedule.learning_rates(trainer.recipe, len(OTHERS) // BATCH)
     for epoch in range(EPOCHS):
       order = pipeline.epoch_order(

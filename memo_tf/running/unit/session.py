@@ -1,0 +1,81 @@
+"""What a worker keeps between units: the data set and the traced trainers."""
+
+import collections
+
+import tensorflow as tf
+
+from memo_tf.data import pipeline
+from memo_tf.data.stored import reader
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import recipes
+from memo_tf.running import peers
+from memo_tf.store import directory as directory_lib
+from memo_tf.training import distribution
+from memo_tf.training import trainer as trainer_lib
+
+# Traced trainers that a worker keeps; units come model by model.
+MAX_TRAINERS = 2
+
+
+class Session:
+  """What a worker keeps from unit to unit.
+
+  Args:
+    config: of the study.
+    directory: of the study.
+    data: the data set; default: read from the directory.
+
+  Attributes:
+    config: as given.
+    directory: as given.
+    data: the data set.
+    images: `[N, H, W, channels]`, the training images: on the device once, for
+      all runs; or on disk, if they are streamed.
+    labels: int32 `[N]`, on the device.
+    test_images: `[T, H, W, channels]`, as `images`.
+    strategy: that runs train under.
+    jit_compile: whether XLA compiles training and prediction.
+    writes: whether this process writes runs. Of several processes that train
+      a run together, only the first does.
+  """
+
+  def __init__(
+    self,
+    config: config_lib.StudyConfig,
+    directory: directory_lib.StudyDirectory,
+    data: reader.ArrayDataset | None = None,
+  ):
+    self.config = config
+    self.directory = directory
+    self.data = data or reader.read_dataset(directory, config.running)
+    self.strategy = distribution.make_strategy(config.running.strategy)
+    self.jit_compile = distribution.jit_compile(
+      config.running.jit_compile, self.strategy
+    )
+    self.writes = config.running.strategy != "multi_worker" or peers.is_first()
+    self.images = pipeline.on_device(self.data.train_images)
+    self.test_images = pipeline.on_device(self.data.test_images)
+    self.labels = tf.constant(self.data.train_labels)
+    self._trainers: collections.OrderedDict[
+      tuple[str, recipes.Recipe], trainer_lib.Trainer
+    ] = collections.OrderedDict()
+
+  def trainer(self, model: str, recipe: recipes.Recipe) -> trainer_lib.Trainer:
+    """The trainer of a model and recipe, traced once."""
+    key = (model, recipe)
+    if key not in self._trainers:
+      while len(self._trainers) >= MAX_TRAINERS:
+        self._trainers.popitem(last=False)
+      self._trainers[key] = trainer_lib.Trainer(
+        model,
+        recipe,
+        image_shape=self.data.image_shape,
+        num_classes=self.data.num_classes,
+        mean=self.data.mean,
+        std=self.data.std,
+        strategy=self.strategy,
+        jit_compile=self.jit_compile,
+        image_type=self.data.image_type,
+      )
+    self._trainers.move_to_end(key)
+    return self._trainers[key]
