@@ -10,7 +10,8 @@ of the gradient when T changes; without it (a switch) the gradient is that of
 plain cross-entropy to the softened teacher. alpha = 1 is pure distillation, as
 in Lukasik et al. (2024, arXiv:2310.05337).
 
-This file stands alone: it imports nothing of memo_tf.
+This file imports nothing of memo_tf, so that it can be copied into another
+project as it is. That is why it is long: what it needs is all here.
 
     distiller = Distiller(
       student=student, teacher=teacher, temperature=3.0, alpha=1.0
@@ -20,11 +21,13 @@ This file stands alone: it imports nothing of memo_tf.
     distiller.export("student")
 """
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-# How the targets are named where labels and cached logits come together.
+# The keys of a `y` that holds labels and cached logits.
 TARGETS = ("labels", "teacher_logits")
 
 
@@ -38,14 +41,14 @@ def distillation_loss(
   """KL divergence from the teacher's softened prediction to the student's.
 
   Computes `temperature**2 * KL(softmax(teacher / temperature) ||
-  softmax(student / temperature))`, inside in float64: between similar
-  predictions float32 would leave nothing but rounding.
+  softmax(student / temperature))`, internally in float64: between similar
+  predictions float32 would leave nothing but rounding errors.
 
   Args:
     student_logits: `[B, C]` float, before softmax.
     teacher_logits: `[B, C]` float, before softmax. No gradient flows to it.
     temperature: above 0. 1 compares the predictions as they are.
-    scale_by_temperature_squared: whether the square stands in front.
+    scale_by_temperature_squared: whether to multiply by `temperature**2`.
 
   Returns:
     `[B]` losses in nats, 0 or more; of the student's dtype, float32 if that is
@@ -98,7 +101,7 @@ def ensemble_logits(
 
   `softmax(result / T)` is the mean over k of `softmax(teacher_logits[:, k] /
   T)`, so a student that learns it learns from the ensemble (Hinton et al.,
-  2015, section 2). They hold at this temperature only.
+  2015, section 2). The logits are valid at this temperature only.
 
   Args:
     teacher_logits: `[B, K, C]` float, of K teachers.
@@ -119,39 +122,41 @@ class Distiller(keras.Model):
   """Trains a student to predict as its teacher does.
 
   A `keras.Model` whose predictions, weights and metrics are the student's:
-  `compile`, `fit`, `evaluate`, `predict`, `save`, and after loading `fit`
-  again. The teacher is only asked, in inference mode; neither its weights nor
-  its `trainable` change. Functional, Sequential and subclassed models serve,
-  in any precision each, under one replica or several of a
-  `tf.distribute.MirroredStrategy` (made in its scope).
+  `compile`, `fit`, `evaluate`, `predict`, `save`, and `fit` again after
+  loading. The teacher is called in inference mode only; neither its weights
+  nor its `trainable` change. Models may be functional, Sequential or
+  subclassed, each in any precision, under one replica or several of a
+  `tf.distribute.MirroredStrategy` (created in its scope).
 
-  What `fit` and `evaluate` take as `y`:
+  `fit` and `evaluate` accept as `y`:
 
-  * the labels, or nothing where alpha is 1 and no metric asks for them;
-  * `{"labels": …, "teacher_logits": …}`, as `cached_targets` makes it: then
-    the teacher is not asked again. `"labels"` may be missing as above.
+  * the labels, or nothing if alpha is 1 and no metric needs them;
+  * `{"labels": …, "teacher_logits": …}`, as `cached_targets` returns it: then
+    the teacher is not called. `"labels"` may be missing as above.
 
-  `sample_weight` weighs an example's whole loss, as in Keras: the mean over
+  `sample_weight` weights an example's whole loss, as in Keras: the mean over
   the batch is `sum(weight * loss) / B`.
 
   Args:
     student: images to logits `[B, C]`.
     teacher: images to logits `[B, C]`; a list of teachers, whose softened
-      predictions are averaged; or None where `y` always brings their logits.
+      predictions are averaged; or None if `y` always holds their logits.
     temperature: T, above 0.
     alpha: weight of the teacher's term, in [0, 1]; 1 - alpha is that of the
       label loss, the `loss` of `compile`.
-    scale_by_temperature_squared: whether the distillation loss has its T^2.
+    scale_by_temperature_squared: whether the distillation loss is multiplied
+      by T^2.
 
   Raises:
-    ValueError: that names the rule and what was received.
+    ValueError: if temperature, alpha or the models break a rule above; names
+      the rule and what was received.
   """
 
   def __init__(
     self,
     *,
     student: keras.Model,
-    teacher,
+    teacher: keras.Model | Sequence[keras.Model] | None,
     temperature: float,
     alpha: float,
     scale_by_temperature_squared: bool = True,
@@ -168,17 +173,17 @@ class Distiller(keras.Model):
     if teacher is None:
       teachers = []
     _check_models(student, teachers, several)
-    # The student's policy, so that `compile` scales a float16 loss; its inputs
-    # are its own to cast.
+    # The student's policy, so that `compile` scales a float16 loss; the student
+    # casts its inputs itself.
     kwargs = {"dtype": student.dtype_policy, "autocast": False, **kwargs}
     super().__init__(**kwargs)
     self.student = student
     self.temperature = float(temperature)
     self.alpha = float(alpha)
     self.scale_by_temperature_squared = bool(scale_by_temperature_squared)
-    # Past Keras's tracking: a tracked layer's weights would be trained, its
-    # regularization added, and its `trainable` set with the Distiller's own.
-    # Saving finds it nevertheless: it goes through attributes.
+    # Bypasses Keras's tracking: a tracked layer's weights would be trained, its
+    # regularization added, and its `trainable` set with the Distiller's.
+    # Saving still finds it, because saving walks attributes.
     object.__setattr__(self, "teachers", teachers)
     object.__setattr__(self, "_several", several)
     if 0 < self.alpha < 1:
@@ -193,8 +198,8 @@ class Distiller(keras.Model):
     return self.teachers[0] if self.teachers else None
 
   def call(self, inputs, training=None):
-    # Stands here so that Keras tells; it reaches the student, which may not
-    # have it, through Keras's call context.
+    # In the signature so that Keras passes it; it reaches the student, which
+    # may not accept it, through Keras's call context.
     del training
     return self.student(inputs)
 
@@ -203,10 +208,11 @@ class Distiller(keras.Model):
 
     Args:
       optimizer: of the student.
-      loss: a function or object of (labels, logits), needed where alpha is
-        below 1. `"sparse_categorical_crossentropy"` and its like, by name or
-        as Keras's function, are taken on logits, which is what students give.
-      **kwargs: metrics, and whatever else Keras takes.
+      loss: a function or object of (labels, logits), required if alpha is
+        below 1. `"sparse_categorical_crossentropy"` and
+        `"categorical_crossentropy"`, by name or as Keras's function, are
+        computed from logits, which is what students return.
+      **kwargs: metrics, and all other arguments of Keras.
 
     Raises:
       ValueError: if alpha is below 1 and there is no loss, or the loss is an
@@ -214,14 +220,14 @@ class Distiller(keras.Model):
     """
     if loss is None and self.alpha < 1:
       raise ValueError(
-        "`loss` must be the label loss where `alpha` is below 1. Received: "
+        "`loss` must be the label loss if `alpha` is below 1. Received: "
         f"loss=None with alpha={self.alpha}"
       )
     super().compile(optimizer=optimizer, loss=_on_logits(loss), **kwargs)
 
   def compile_from_config(self, config):
     self.compile(**keras.saving.deserialize_keras_object(config))
-    if self.built:  # or loading would find no place for the optimizer's state
+    if self.built:  # loading needs variables for the optimizer's state
       self.optimizer.build(self.trainable_variables)
 
   def compute_loss(
@@ -245,7 +251,7 @@ class Distiller(keras.Model):
     if self.alpha < 1:
       if labels is None:
         raise ValueError(
-          "`y` must hold the labels where `alpha` is below 1. Received: none, "
+          "`y` must hold the labels if `alpha` is below 1. Received: none, "
           f"with alpha={self.alpha}"
         )
       # Keras has divided a mean by the replicas, a sum by nothing.
@@ -265,28 +271,30 @@ class Distiller(keras.Model):
       return super().compute_metrics(x, labels, y_pred, sample_weight)
     if self._compile_metrics is not None:
       raise ValueError(
-        "`y` must hold the labels where `compile` was given metrics. "
+        "`y` must hold the labels if `compile` was given metrics. "
         "Received: none"
       )
     return self.get_metrics_result()
 
   def teacher_logits(self, x, batch_size: int = 128) -> np.ndarray:
-    """What the teacher says of every example, asked once.
+    """The teacher's logits of every example, computed once.
 
     Args:
-      x: as for `predict`: arrays, or a data set that keeps its order.
-      batch_size: how many at a time, of arrays.
+      x: as for `predict`: arrays, or a data set with a fixed order.
+      batch_size: of arrays.
 
     Returns:
-      float32 `[n, C]`, `[n, K, C]` of K teachers. Of the images as they are:
-      to a student that trains on augmented ones they are not the teacher's.
+      float32 `[n, C]`; `[n, K, C]` of K teachers. They are the logits of the
+      images as given: for a student that trains on augmented images they are
+      not the teacher's predictions.
 
     Raises:
       ValueError: if there is no teacher.
     """
     if not self.teachers:
       raise ValueError(
-        "`teacher` must be a model to have its logits. Received: teacher=None"
+        "`teacher` must be a model to compute its logits. Received: "
+        "teacher=None"
       )
     size = None if isinstance(x, tf.data.Dataset) else batch_size
     logits = [
@@ -306,7 +314,7 @@ class Distiller(keras.Model):
     return self.student.export(filepath, *args, **kwargs)
 
   def save_own_variables(self, store):
-    # Keras leaves out where dropout's random stream stands.
+    # Keras does not save the state of dropout's random stream.
     for number, state in enumerate(self._random_states()):
       store[str(number)] = state.numpy()
 
@@ -349,12 +357,12 @@ class Distiller(keras.Model):
     return cls(**config)
 
   def _random_states(self) -> list:
-    """The student's variables that are no weights: states of its streams."""
+    """The student's variables that are not weights: random streams' states."""
     weights = {id(weight) for weight in self.student.weights}
     return [v for v in self.student.variables if id(v) not in weights]
 
   def _softened(self, x, cached):
-    """The teacher's logits `[B, C]`, cached or asked for now."""
+    """The teacher's logits `[B, C]`, cached or computed now."""
     if cached is not None:
       logits = tf.convert_to_tensor(cached)
     elif self.teachers:
@@ -363,7 +371,7 @@ class Distiller(keras.Model):
       logits = logits if self._several else parts[0]
     else:
       raise ValueError(
-        '`y` must hold "teacher_logits" where the Distiller has no teacher. '
+        '`y` must hold "teacher_logits" if the Distiller has no teacher. '
         "Received: none, with teacher=None"
       )
     if logits.shape.rank == 3:
@@ -374,10 +382,10 @@ class Distiller(keras.Model):
 def _share_of_batch(mean, count, training: bool):
   """A replica's mean loss as its share of the global batch's.
 
-  The optimizer adds the replicas' gradients up. A batch that does not split
-  evenly leaves them different numbers of examples, so in training the gradient
-  is weighed by these; the value is as Keras's own losses have it, which its
-  trackers weigh.
+  The optimizer sums the replicas' gradients. If a batch does not split evenly,
+  replicas have different numbers of examples, so in training the gradient is
+  weighted by these numbers; the value is that of Keras's losses, which its
+  trackers weight.
   """
   replicas = tf.distribute.get_strategy().num_replicas_in_sync
   scaled = mean / replicas
@@ -397,7 +405,7 @@ def _weighted_mean(losses, sample_weight):
       weight = weight[:, 0]
     if weight.shape.rank != 1:
       raise ValueError(
-        "`sample_weight` must be [B]: one weight an example. Received: "
+        "`sample_weight` must be [B]: one weight per example. Received: "
         f"sample_weight of shape {tuple(weight.shape)}"
       )
     losses = losses * weight
@@ -431,12 +439,12 @@ def _on_logits(loss):
     ),
   }
   for name, (kind, function) in losses.items():
-    # The name of the class, as Keras also takes it.
+    # Keras also accepts the name of the class.
     if loss is function or loss == name or loss == kind.__name__:
       return kind(from_logits=True)
     if isinstance(loss, kind) and not loss.get_config()["from_logits"]:
       raise ValueError(
-        "`loss` must take logits, which is what the student gives: "
+        "`loss` must take logits, which is what the student returns: "
         f"{kind.__name__}(from_logits=True). Received: from_logits=False"
       )
   return loss
@@ -454,7 +462,7 @@ def _check_models(student, teachers: list, several: bool) -> None:
       )
   if several and not teachers:
     raise ValueError(
-      "`teacher` as a list must name at least one. Received: teacher=[]"
+      "`teacher` as a list must hold at least one model. Received: teacher=[]"
     )
   ours = _output_shape(student)
   for model in teachers:
@@ -466,13 +474,13 @@ def _check_models(student, teachers: list, several: bool) -> None:
     theirs = _output_shape(model)
     if ours and theirs and ours[-1] != theirs[-1]:
       raise ValueError(
-        "`student` and `teacher` must give logits of the same classes. "
+        "`student` and `teacher` must return logits of the same classes. "
         f"Received: outputs of shape {ours} and {theirs}"
       )
 
 
 def _output_shape(model: keras.Model) -> tuple | None:
-  """The shape of a model's one output, where it is known."""
+  """The shape of a model's single output, if it is known."""
   try:
     shape = model.output_shape
   except (AttributeError, ValueError, NotImplementedError):

@@ -1,7 +1,6 @@
 """A run's weights as a SavedModel, compared with the run's stored predictions."""
 
 import pathlib
-import shutil
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +18,7 @@ from memo_tf.store import predictions
 from memo_tf.training import inference
 from memo_tf.training import kept_weights
 
-# Absolute for probabilities; for margins relative to those above 1.
+# Absolute for probabilities and small margins; relative for margins above 1.
 TOLERANCE = 1e-5
 
 
@@ -36,18 +35,19 @@ def export_run(
   Args:
     directory: of the study.
     config: of the study.
-    unit: the run.
-    output_dir: new or empty.
-    about: what the asset says of the run.
-    info: `dataset/info.json`.
+    unit: whose run.
+    output_dir: where to write it; must be new or empty.
+    about: what `about.json` says of the run.
+    info: the content of `dataset/info.json`.
 
   Returns:
     The largest difference from the stored predictions: `label_prob` absolute,
     `margin` relative where it is above 1.
 
   Raises:
-    StudyError: if the SavedModel, read back, predicts something else; it
-      is not left behind.
+    StudyError: if the SavedModel, read back, has other predictions than the
+      run, or cannot be written. Nothing is left behind then.
+    OSError: if `output_dir` was filled meanwhile, or cannot be written.
   """
   recipe = recipes.parse(unit.recipe, config.training)
   model = models.build_model(
@@ -58,36 +58,33 @@ def export_run(
     precision=recipe.precision,
   )
   kept_weights.load_weights(model, directory, unit)
-  private = files.private_name(output_dir)
   normalization = info["normalization"]
   try:
-    saved_model.export_saved_model(
-      model,
-      private,
-      mean=np.array(normalization["mean"], np.float32),
-      std=np.array(normalization["std"], np.float32),
-      class_names=tuple(info["class_names"]),
-      about=about,
-      image_type=info.get("image_type", "uint8"),
-    )
-    differences = _compare(directory, config, unit, private)
-    if output_dir.is_dir():
-      output_dir.rmdir()
-    output_dir.parent.mkdir(parents=True, exist_ok=True)
-    private.rename(output_dir)
-  except tf.errors.OpError as error:  # how TensorFlow says that a disk is full
-    shutil.rmtree(private, ignore_errors=True)
+    with files.private_folder(output_dir) as private:
+      saved_model.export_saved_model(
+        model,
+        private,
+        mean=np.array(normalization["mean"], np.float32),
+        std=np.array(normalization["std"], np.float32),
+        class_names=tuple(info["class_names"]),
+        about=about,
+        image_type=info.get("image_type", "uint8"),
+      )
+      differences = _compare(directory, config, unit, private)
+      saved_model.put_in_place(private, output_dir)
+  except tf.errors.OpError as error:  # how TensorFlow reports a full disk
     raise errors.StudyError(
       f"{output_dir} cannot be written: {' '.join(error.message.split())}"
     ) from error
-  except BaseException:
-    shutil.rmtree(private, ignore_errors=True)
-    raise
   return differences
 
 
 def _compare(directory, config, unit, folder: pathlib.Path) -> dict[str, float]:
-  """The largest differences between a SavedModel and a run's predictions."""
+  """The largest differences between a SavedModel and a run's predictions.
+
+  Raises:
+    StudyError: if they are above `TOLERANCE`.
+  """
   data = reader.read_dataset(directory, config.running)
   serve = tf.saved_model.load(str(folder)).signatures["logits"]
 

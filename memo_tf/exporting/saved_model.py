@@ -1,6 +1,6 @@
-"""A trained model as a TensorFlow SavedModel that needs neither memo_tf nor Keras.
+"""A trained model as a SavedModel that needs neither memo_tf nor Keras.
 
-Raw images go in and are normalized inside. The signatures:
+It takes raw images and normalizes them itself. The signatures:
 
     serving_default   uint8 images -> logits, probabilities, features
     logits            uint8 images -> logits
@@ -8,15 +8,17 @@ Raw images go in and are normalized inside. The signatures:
     features          uint8 images -> features (what the last layer sees)
     serving_float     float32 images of the same raw values -> all three
 
-Images are `[B, H, W, channels]` with raw pixel values, those that the data set
-has (0 to 255, or what `about.json` says). Assets: `about.json` and
-`class_names.txt`, a class a line. Beside it lies `model.keras`: the same model
-for Keras, from raw float images to logits.
+Images are `[B, H, W, channels]` with the data set's raw pixel values (0 to 255,
+or the range that `about.json` states); for a data set of 16-bit images, uint16
+takes the place of uint8. Assets: `about.json` and `class_names.txt`, one class
+per line. The folder also holds `model.keras`: the same model for Keras, from
+raw float images to logits.
 """
 
+import errno
 import json
+import os
 import pathlib
-import shutil
 import tempfile
 
 import keras
@@ -31,7 +33,7 @@ KERAS_NAME = "model.keras"
 
 def export_saved_model(
   model: keras.Model,
-  directory,
+  directory: str | os.PathLike,
   *,
   mean: np.ndarray,
   std: np.ndarray,
@@ -43,16 +45,16 @@ def export_saved_model(
 
   Args:
     model: functional, from normalized images `[B, H, W, channels]` to logits
-      `[B, C]`; its last layer is what makes logits of features.
-    directory: new or empty.
-    mean, std: float32 `[channels]`, the normalization of raw pixel values.
+      `[B, C]`; its last layer computes logits from features.
+    directory: where to write it; must be new or empty.
+    mean: float32 `[channels]`, of raw pixel values.
+    std: float32 `[channels]`, above 0, standard deviations of raw pixel values.
     class_names: C names.
-    about: for `about.json`, which says the inputs, signatures and
-      normalization too.
+    about: goes into `about.json`, beside inputs, outputs and normalization.
     image_type: of the raw pixels, `uint8` or `uint16`.
 
   Raises:
-    ValueError: if there are not C names, or the folder holds something.
+    ValueError: if there are not C names, or `directory` is not empty.
     OSError: if it cannot be written.
   """
   target = pathlib.Path(directory)
@@ -63,12 +65,42 @@ def export_saved_model(
     )
   if len(class_names) != model.output_shape[-1]:
     raise ValueError(
-      f"`class_names` must be {model.output_shape[-1]} names, one a class. "
+      f"`class_names` must be {model.output_shape[-1]} names, one per class. "
       f"Received: {len(class_names)}"
     )
   mean, std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
-  content = {
-    **about,
+  content = about | _description(model, mean, std, class_names, image_type)
+  with (
+    files.private_folder(target) as private,
+    tempfile.TemporaryDirectory() as assets,
+  ):
+    texts = {
+      "about.json": json.dumps(content, indent=2) + "\n",
+      "class_names.txt": "".join(f"{name}\n" for name in class_names),
+    }
+    for name, text in texts.items():
+      pathlib.Path(assets, name).write_text(text)
+    module = _Module(model, mean, std, pathlib.Path(assets), image_type)
+    tf.saved_model.save(module, str(private), signatures=module.signatures())
+    keras_model(model, mean, std).save(private / KERAS_NAME)
+    put_in_place(private, target)
+
+
+def put_in_place(private: pathlib.Path, target: pathlib.Path) -> None:
+  """Renames a finished folder to `target`, which must be new or empty.
+
+  Raises:
+    FileExistsError: if something was written to `target` meanwhile.
+  """
+  if not files.publish(private, target):
+    raise FileExistsError(
+      errno.EEXIST, "was filled while the export was made", str(target)
+    )
+
+
+def _description(model, mean, std, class_names, image_type) -> dict:
+  """Inputs, outputs and normalization, for `about.json`."""
+  return {
     "input": {
       "name": "images",
       "shape": ["B", *model.input_shape[1:]],
@@ -90,27 +122,9 @@ def export_saved_model(
     },
     "class_names": list(class_names),
   }
-  private = files.private_name(target)
-  try:
-    with tempfile.TemporaryDirectory() as folder:
-      texts = {
-        "about.json": json.dumps(content, indent=2) + "\n",
-        "class_names.txt": "".join(f"{name}\n" for name in class_names),
-      }
-      for name, text in texts.items():
-        pathlib.Path(folder, name).write_text(text)
-      module = _Module(model, mean, std, pathlib.Path(folder), image_type)
-      tf.saved_model.save(module, str(private), signatures=module.signatures())
-    keras_model(model, mean, std).save(private / KERAS_NAME)
-    if target.is_dir():
-      target.rmdir()
-    private.rename(target)
-  except BaseException:
-    shutil.rmtree(private, ignore_errors=True)
-    raise
 
 
-def features_of(model: keras.Model):
+def features_of(model: keras.Model) -> keras.KerasTensor:
   """The symbolic input `[B, …]` of a functional model's last layer."""
   return model.layers[-1].input
 
@@ -118,7 +132,13 @@ def features_of(model: keras.Model):
 def keras_model(
   model: keras.Model, mean: np.ndarray, std: np.ndarray
 ) -> keras.Model:
-  """The same model with its normalization: raw float images to logits."""
+  """The model with its normalization: raw float images to logits.
+
+  Args:
+    model: from normalized images `[B, H, W, channels]` to logits `[B, C]`.
+    mean: float32 `[channels]`, of raw pixel values.
+    std: float32 `[channels]`, their standard deviations.
+  """
   images = keras.Input(model.input_shape[1:], name="images", dtype="float32")
   normalization = keras.layers.Normalization(
     mean=mean.tolist(),
@@ -131,11 +151,11 @@ def keras_model(
 
 
 class _Module(tf.Module):
-  """The model's variables and functions, with nothing of Keras tracked."""
+  """The model's variables and functions, without tracking Keras objects."""
 
   def __init__(self, model, mean, std, assets: pathlib.Path, image_type: str):
     super().__init__()
-    # What the functions capture must be tracked, or it cannot be saved.
+    # Variables that the functions capture must be tracked to be saved.
     self.model_variables = [v.value for v in model.variables]
     self.about = tf.saved_model.Asset(str(assets / "about.json"))
     self.class_names = tf.saved_model.Asset(str(assets / "class_names.txt"))

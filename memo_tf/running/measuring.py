@@ -23,6 +23,7 @@ from memo_tf.experiment import storage as storage_lib
 from memo_tf.experiment import work_units
 from memo_tf.running.unit import recording as recording_lib
 from memo_tf.running.unit import session as session_lib
+from memo_tf.running.unit import traced
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.training import trainer as trainer_lib
@@ -98,7 +99,7 @@ def _stored_sample(
   info = writer.write_dataset(some, config, directory)
   written = len(some.train_labels) + len(some.test_labels)
   share = written / (count + len(data.test_labels))
-  size = dataset_info.decoded_bytes(info) / share
+  size = int(dataset_info.decoded_bytes(info) / share)
   is_streamed = storage_lib.is_streamed(config.running, size)
   storage = "stream" if is_streamed else "memory"
   arrays = reader.read_dataset(
@@ -222,15 +223,19 @@ def _recording_costs(
     name = output.removesuffix(".npz")
     rows = linear * len(recording.checkpoint_epochs)
     if name == "vog":
-      derive = recording.traced("input_gradients").label_gradients
+      derive = traced.function(
+        "input_gradients", trainer, session
+      ).label_gradients
       costs.append((lambda d=derive: d(images, labels, indices), rows))
     elif name in run_outputs.CHECKPOINT_RECORDS:
       costs.append(
         (lambda n=name: recording.of_weights(n, images, labels, 0), rows)
       )
     elif name in proxies.PROXIES and len(some) > settings.probe_neighbours:
-      layers = recording_lib.Layers(
-        recording.traced("representations"), session.images, some
+      layers = traced.Layers(
+        traced.function("representations", trainer, session),
+        session.images,
+        some,
       )
       # Twice, as prediction depth asks for them; the rest is quadratic.
       costs.append(

@@ -8,6 +8,7 @@ used. A damaged one is not used either (zip checks every array's CRC).
 import io
 import json
 import pathlib
+from typing import Any
 import zipfile
 import zlib
 
@@ -38,7 +39,8 @@ def save(
   """
   sink = io.BytesIO()
   about = json.dumps({"key": key, "epoch": epoch, "history": history})
-  np.savez(sink, about=np.array(about), **state)
+  arrays: dict[str, Any] = {"about": np.array(about), **state}
+  np.savez(sink, **arrays)
   files.write_atomic(path, sink.getvalue())
 
 

@@ -20,11 +20,11 @@ def learning_rates(recipe: recipes.Recipe, steps_per_epoch: int) -> np.ndarray:
   warmup = round(recipe.warmup_epochs * steps_per_epoch)
   if recipe.schedule == "cosine":
     progress = np.clip((step - warmup) / max(total - warmup, 1), 0, 1)
-    factor = (1 + np.cos(np.pi * progress)) / 2
+    factor: np.ndarray = (1 + np.cos(np.pi * progress)) / 2
   else:
     epoch = step / steps_per_epoch
     passed = sum((epoch >= e for e in recipe.decay_epochs), np.zeros(total))
     factor = recipe.decay_factor**passed
-  factor = np.where(step < warmup, (step + 1) / max(warmup, 1), factor)
-  rates = recipe.learning_rate * factor
+  rising = (step + 1) / max(warmup, 1)
+  rates = recipe.learning_rate * np.where(step < warmup, rising, factor)
   return rates.astype(np.float32).reshape(recipe.epochs, steps_per_epoch)

@@ -83,8 +83,7 @@ class Trainer:
     jit_compile: bool = False,
     image_type: str = "uint8",
   ):
-    self.recipe = recipe
-    self._strategy = strategy
+    self.recipe, self._strategy = recipe, strategy
     self._replicas = strategy.num_replicas_in_sync
     if recipe.batch_size % self._replicas:
       raise ValueError(
@@ -169,7 +168,7 @@ class Trainer:
     for steps, some, some_labels, indices in parts(images, labels, order):
       arguments = [some, some_labels, tf.constant(indices)]
       arguments += [tf.constant(rates[steps]), sums]
-      if self.recipe.augmentation != "none":
+      if views is not None and self.recipe.augmentation != "none":
         arguments.append(tf.constant(views[steps]))
       sums, *some_logits = epoch(*arguments)
       logits += [tensor.numpy() for tensor in some_logits]

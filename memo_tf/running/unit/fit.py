@@ -14,7 +14,6 @@ from absl import logging
 import numpy as np
 import tensorflow as tf
 
-from memo_tf.data import augmentation
 from memo_tf.data import pipeline
 from memo_tf.data.stored import images as images_lib
 from memo_tf.data.stored import subsets as subset_shards
@@ -23,6 +22,7 @@ from memo_tf.running.unit import recording as recording_lib
 from memo_tf.running.unit import session as session_lib
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
+from memo_tf.training import batches
 from memo_tf.training import checkpoints
 from memo_tf.training import schedule
 from memo_tf.training import trainer as trainer_lib
@@ -53,7 +53,6 @@ def fit(
   trainer: trainer_lib.Trainer,
   unit: work_units.WorkUnit,
   members: np.ndarray,
-  *,
   teacher: dict[str, str],
   recording: recording_lib.RunRecording | None,
   on_epoch: Callable[[int, int], None],
@@ -79,16 +78,17 @@ def fit(
   first, history = _start(session, trainer, unit, path, key, recording)
   images, labels, indices = _training_images(session, unit, members)
   rates = schedule.learning_rates(recipe, len(members) // recipe.batch_size)
-  stream = {"seed": config.seed, "family": unit.subsets, "index": unit.index}
   started = time.perf_counter()
   for epoch in range(first, recipe.epochs):
-    order = pipeline.epoch_order(
-      len(members), recipe.batch_size, **stream, epoch=epoch
+    order, views = batches.epoch_batches(
+      recipe,
+      members,
+      len(session.data.train_labels),
+      seed=config.seed,
+      family=unit.subsets,
+      index=unit.index,
+      epoch=epoch,
     )
-    views = None
-    if recipe.augmentation != "none":
-      count = len(session.data.train_labels)
-      views = augmentation.views(count, **stream, epoch=epoch)[members[order]]
     result = trainer.train_epoch(
       images,
       labels,

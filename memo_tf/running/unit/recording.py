@@ -5,12 +5,10 @@ run. The training loop tells a `RunRecording` of every epoch; what is computed
 from weights is computed at the end, when the run's predictions are made.
 """
 
-from collections.abc import Callable
-from collections.abc import Sequence
 import dataclasses
 import io
 import time
-import weakref
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -21,18 +19,14 @@ from memo_tf.experiment import run_outputs
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.running.unit import session as session_lib
-from memo_tf.training import recording
+from memo_tf.running.unit import traced
 from memo_tf.training import schedule
 from memo_tf.training import trainer as trainer_lib
 from memo_tf.training.recording import dynamics
-from memo_tf.training.recording import gradients
 from memo_tf.training.recording import input_gradients
-from memo_tf.training.recording import representations
 from memo_tf.training.recording import second_split
 from memo_tf.training.recording import snapshots
 
-# Traced functions, kept as long as the trainer of their model.
-_TRACED: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _CLEAN, _BATCH = "dynamics.npz", "batch_dynamics.npz"
 
 
@@ -73,7 +67,7 @@ class RunRecording:
     self.checkpoint_epochs = run_outputs.checkpoint_epochs(
       num_epochs, self._config.record_checkpoints
     )
-    self._recorders: dict[str, recording.Recorder] = {}
+    self._recorders: dict[str, Any] = {}  # each a `recording.Recorder`
     if _CLEAN in self.outputs:
       self._recorders[_CLEAN] = dynamics.CleanDynamics(
         lambda: trainer.predict(session.images), labels, epochs
@@ -171,18 +165,18 @@ class RunRecording:
       return {name: probabilities.astype(np.float32)}
     if name == "vog":
       values = input_gradients.variance_of_gradients(
-        self.traced("input_gradients"),
+        self._traced("input_gradients"),
         self._recorders["snapshots"],
         session.images,
         session.labels,
       )
       return {name: values, **about}
     if self._is_of_weights(output):
-      values = [
+      rows = [
         self.of_weights(name, session.images, session.labels, k)
         for k in self._recorders["snapshots"].restored()
       ]
-      return {name: np.stack(values).astype(np.float32), **about}
+      return {name: np.stack(rows).astype(np.float32), **about}
     if name == "second_split":
       return {"second_correct": self._second_correct()}
     return {name: self.from_representations(name, logits, self.members)}
@@ -211,16 +205,16 @@ class RunRecording:
       checkpoint: index of the weights in `checkpoint_epochs`.
     """
     if name == "grand":
-      return self.traced("gradients").grand(images, labels)
+      return self._traced("gradients").grand(images, labels)
     if name == "grand_last":
-      return self.traced("last_gradients").grand_last(images, labels)
+      return self._traced("last_gradients").grand_last(images, labels)
     if name == "loss_sensitivity":
-      return self.traced("input_gradients").loss_sensitivity(images, labels)
+      return self._traced("input_gradients").loss_sensitivity(images, labels)
     epoch = self.checkpoint_epochs[checkpoint]
     seed = random_streams.stream_seed(
       self._session.config.running.seed, "curvature", self._unit.name, epoch
     )
-    return self.traced("input_gradients").curvature(images, labels, seed)
+    return self._traced("input_gradients").curvature(images, labels, seed)
 
   def from_representations(
     self, name: str, logits: np.ndarray, members: np.ndarray
@@ -238,13 +232,13 @@ class RunRecording:
     session = self._session
     proxy = proxies.PROXIES[name]
     given = {
-      "representations": Layers(
-        self.traced("representations"), session.images, members
+      "representations": traced.Layers(
+        self._traced("representations"), session.images, members
       ),
       "labels": session.data.train_labels[members],
       "predicted": logits[members].argmax(axis=1),
     }
-    settings = {"num_neighbours": self._config.probe_neighbours}
+    settings: dict[str, Any] = {"num_neighbours": self._config.probe_neighbours}
     if name == "prediction_depth":
       settings["reference"] = self._config.depth_reference
     values, _ = proxies.evaluate(proxy, given, **settings)
@@ -252,72 +246,25 @@ class RunRecording:
     found[members] = values
     return found
 
+  def _traced(self, kind: str):
+    return traced.function(kind, self._trainer, self._session)
+
   def _is_of_weights(self, output: str) -> bool:
     name = output.removesuffix(".npz")
     return name in ("vog", *run_outputs.CHECKPOINT_RECORDS)
 
-  def traced(self, kind: str):
-    """What computes a kind of output with this trainer's model, traced once.
 
-    Args:
-      kind: `gradients`, `last_gradients`, `input_gradients` or
-        `representations`.
-    """
-    cache = _TRACED.setdefault(self._trainer, {})
-    if kind not in cache:
-      cache[kind] = _make(kind, self._trainer, self._session)
-    return cache[kind]
-
-
-class Layers(Sequence):
-  """The representations of some examples, each layer computed on access.
-
-  Args:
-    traced: of the model.
-    images: `[N, H, W, channels]`.
-    indices: int `[n]`, of the examples.
-  """
-
-  def __init__(
-    self,
-    traced: representations.Representations,
-    images: tf.Tensor,
-    indices: np.ndarray,
-  ):
-    self._traced, self._images, self._indices = traced, images, indices
-
-  def __len__(self) -> int:
-    return len(self._traced)
-
-  def __getitem__(self, number: int) -> np.ndarray:
-    name = self._traced.names[number]
-    return self._traced.layer(name, self._images, self._indices)
-
-
-def _make(
-  kind: str, trainer: trainer_lib.Trainer, session: session_lib.Session
-):
-  settings, data = session.config.proxies, session.data
-  jit_compile = session.jit_compile
-  model = (trainer.model, data.mean, data.std)
-  makers: dict[str, Callable] = {
-    "gradients": lambda: gradients.GradientNorms(*model, jit_compile),
-    "last_gradients": lambda: gradients.LastLayerNorms(*model, jit_compile),
-    "input_gradients": lambda: input_gradients.InputGradients(
-      *model,
-      jit_compile=jit_compile,
-      norm=settings.sensitivity_norm,
-      step=settings.curvature_step,
-      draws=settings.curvature_draws,
-      output=settings.vog_output,
-    ),
-    "representations": lambda: representations.Representations(
-      *model,
-      max_dimensions=settings.probe_dimensions,
-      jit_compile=jit_compile,
-    ),
-  }
-  return makers[kind]()
+def of_run(
+  session: session_lib.Session,
+  trainer: trainer_lib.Trainer,
+  unit: work_units.WorkUnit,
+  members: np.ndarray,
+  outputs: frozenset[str],
+) -> RunRecording | None:
+  """The recording of a run, or None if none of its outputs is recorded."""
+  if not any(map(run_outputs.is_recorded, outputs)):
+    return None
+  return RunRecording(session, trainer, unit, members, outputs)
 
 
 class _Timer:
@@ -333,8 +280,8 @@ class _Timer:
     self._owner.seconds += time.perf_counter() - self._started
 
 
-def npz_bytes(arrays: dict[str, np.ndarray]) -> bytes:
-  """Arrays as the bytes of an npz file."""
+def npz_bytes(arrays: dict[str, Any]) -> bytes:
+  """Arrays, by name, as the bytes of an npz file."""
   sink = io.BytesIO()
   np.savez(sink, **arrays)
   return sink.getvalue()

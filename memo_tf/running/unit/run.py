@@ -16,7 +16,6 @@ import pyarrow as pa
 from memo_tf import models
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
-from memo_tf.experiment import run_outputs
 from memo_tf.experiment import work_units
 from memo_tf.running.unit import fit as fit_lib
 from memo_tf.running.unit import publishing
@@ -59,46 +58,33 @@ def run_unit(
   in_mask = np.load(path, mmap_mode="r", allow_pickle=False)[unit.index]
   members = np.flatnonzero(in_mask)
 
-  # Model: traced once per worker; a student's teacher; what records the run.
+  # Model: its trainer, a student's teacher, and what records the run.
   recipe = recipes.parse(unit.recipe, config.training)
   recipe.check_subset_size(len(members))
   trainer = session.trainer(unit.model, recipe)
-  taught = teachers.prepare(
+  teacher = teachers.prepare(
     directory, trainer, unit, recipe, in_mask, session.data.digest
   )
-  recording = None
-  if any(map(run_outputs.is_recorded, outputs)):
-    recording = recording_lib.RunRecording(
-      session, trainer, unit, members, outputs
-    )
+  recording = recording_lib.of_run(session, trainer, unit, members, outputs)
 
-  # Fit.
+  # Fit: through all epochs, or those after the checkpoint.
   fitted = fit_lib.fit(
-    session,
-    trainer,
-    unit,
-    members,
-    teacher=taught.get("teacher", {}),
-    recording=recording,
-    on_epoch=on_epoch,
+    session, trainer, unit, members, teacher, recording, on_epoch
   )
 
   # Predict every example, and compute what is recorded of the final weights.
   evaluated = time.perf_counter()
   logits, table = _predict(session, trainer, unit, in_mask)
-
   predicted = time.perf_counter()
   seconds = {"training": fitted.seconds, "evaluation": predicted - evaluated}
-  recorded = {}
+  recorded: dict[str, bytes] = {}
   if recording:
     recorded = recording.finish(logits[: len(in_mask)])
     seconds["recording"] = recording.seconds
 
-  # Publish.
+  # Publish: the whole run, or nothing.
   record = {
-    **_identity(session, unit, recipe, in_mask),
-    **taught,
-    "parameters": models.count_parameters(trainer.model),
+    **_identity(session, unit, trainer, in_mask, teacher),
     **publishing.accuracies(table, in_mask),
     "resumed_after_epoch": fitted.resumed_after_epoch,
     "seconds": seconds | {"total": time.perf_counter() - started},
@@ -150,11 +136,12 @@ def _predict(
 def _identity(
   session: session_lib.Session,
   unit: work_units.WorkUnit,
-  recipe: recipes.Recipe,
+  trainer: trainer_lib.Trainer,
   in_mask: np.ndarray,
+  teacher: dict[str, str],
 ) -> dict:
   """What a run was trained on, how and where, for its `run.json`."""
-  running = session.config.running
+  running, recipe = session.config.running, trainer.recipe
   return {
     "format_version": config_lib.FORMAT_VERSION,
     "unit": unit.name,
@@ -167,4 +154,6 @@ def _identity(
     "threads": running.threads_per_unit,
     "versions": publishing.versions(),
     "machine": publishing.machine(),
+    **({"teacher": teacher} if teacher else {}),
+    "parameters": models.count_parameters(trainer.model),
   }

@@ -24,7 +24,7 @@ def prepare(
   recipe: recipes.Recipe,
   in_mask: np.ndarray,
   dataset_digest: str,
-) -> dict[str, dict[str, str]]:
+) -> dict[str, str]:
   """Loads the weights of a student's teacher into the student's trainer.
 
   Args:
@@ -36,8 +36,8 @@ def prepare(
     dataset_digest: of the data that the student is trained on.
 
   Returns:
-    For the student's record: `{"teacher": {"unit": …, "subset_digest": …,
-    "predictions_digest": …}}`; empty without a teacher.
+    What identifies the teacher's run, for the student's `run.json`: `unit`,
+    `subset_digest`, `predictions_digest`. Empty without a teacher.
 
   Raises:
     StudyError: if the teacher's run is not finished, is damaged, or was
@@ -50,12 +50,12 @@ def prepare(
   state = directory.run_state(teacher, check_digests=True)
   if state.problem:
     raise errors.DamagedRunError(teacher, state.problem)
-  if not state.has(frozenset({kept_weights.WEIGHTS})):
+  record = state.record
+  if record is None or not state.has(frozenset({kept_weights.WEIGHTS})):
     raise errors.UnitError(
       f"{unit.name} needs the weights of {teacher.name}, which are missing: "
       "rerun the launch command."
     )
-  record = state.record
   check_subset(directory, unit, teacher, in_mask)
   if record["dataset_digest"] != dataset_digest:
     raise errors.UnitError(
@@ -65,11 +65,9 @@ def prepare(
     )
   kept_weights.load_weights(trainer.teacher, directory, teacher)
   return {
-    "teacher": {
-      "unit": teacher.name,
-      "subset_digest": record["subset_digest"],
-      "predictions_digest": record["outputs"]["predictions.parquet"]["digest"],
-    }
+    "unit": teacher.name,
+    "subset_digest": record["subset_digest"],
+    "predictions_digest": record["outputs"]["predictions.parquet"]["digest"],
   }
 
 

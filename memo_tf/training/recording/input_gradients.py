@@ -78,9 +78,9 @@ class InputGradients:
     self, images: tf.Tensor, labels: tf.Tensor, seed: int
   ) -> np.ndarray:
     """`[n]`: the mean norm of how the gradient changes over a step of h."""
-    seed = np.array([seed % 2**31, seed // 2**31 % 2**31], np.int32)
-    places = np.arange(len(images))
-    return self._map("curvature", images, labels, places, tf.constant(seed))
+    pair = tf.constant([seed % 2**31, seed // 2**31 % 2**31], tf.int32)
+    indices = np.arange(len(images))
+    return self._map("curvature", images, labels, indices, pair)
 
   def label_gradients(
     self, images: tf.Tensor, labels: tf.Tensor, places: np.ndarray

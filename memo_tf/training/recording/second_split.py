@@ -1,10 +1,10 @@
-"""What training on the examples held out makes a model forget.
+"""Which examples a model forgets when trained on the held-out examples.
 
-The finished model is trained once more by its whole recipe (momenta 0, the
-learning rate from its beginning), now on the examples that were not in its
-subset; after each epoch the subset is evaluated (Maini, Garg, Lipton & Kolter,
-2022, arXiv:2210.15031, and their code, with halves). The model is then again
-what it was.
+The finished model is trained again by its whole recipe (momenta 0, the learning
+rate from its beginning), now on the examples that were not in its subset; after
+each epoch the subset is evaluated (Maini, Garg, Lipton & Kolter, 2022,
+arXiv:2210.15031, and their code, with halves). Afterwards the model's state is
+restored.
 """
 
 from collections.abc import Iterator
@@ -14,8 +14,7 @@ from absl import logging
 import numpy as np
 import tensorflow as tf
 
-from memo_tf.data import augmentation
-from memo_tf.data import pipeline
+from memo_tf.training import batches
 from memo_tf.training import schedule
 from memo_tf.training import trainer as trainer_lib
 
@@ -30,15 +29,17 @@ def second_correct(
   family: str,
   index: int,
 ) -> np.ndarray:
-  """Whether each example of the subset is right after each further epoch.
+  """Whether the model is right about each example after each further epoch.
 
   Args:
-    trainer: with the finished model, which is left as it is.
+    trainer: with the finished model, whose state is restored at the end.
     images: `[N, H, W, channels]`, all training images.
     labels: int32 `[N]`.
     members: int `[n]`, the ids of the run's subset.
-    seed, family, index: of the run; batches and augmentation of the second
-      training come from streams of their own.
+    seed: of the study.
+    family: subset family of the run; batches and augmentation of the second
+      training come from their own random streams.
+    index: of the run's subset.
 
   Returns:
     float32 `[E, N]`: 1 or 0, NaN for examples that are not in the subset; all
@@ -49,19 +50,21 @@ def second_correct(
   rates = schedule.learning_rates(recipe, len(others) // recipe.batch_size)
   own_images, own_labels = tf.gather(images, members), labels.numpy()[members]
   found = np.full((recipe.epochs, count), np.nan, np.float32)
-  stream = {"seed": seed, "family": f"{family}/second_split", "index": index}
   with _kept(trainer):
     trainer.optimizer.reset()
     for epoch in range(recipe.epochs):
-      order = others[
-        pipeline.epoch_order(
-          len(others), recipe.batch_size, **stream, epoch=epoch
-        )
-      ]
-      views = None
-      if recipe.augmentation != "none":
-        views = augmentation.views(count, **stream, epoch=epoch)[order]
-      result = trainer.train_epoch(images, labels, order, rates[epoch], views)
+      order, views = batches.epoch_batches(
+        recipe,
+        others,
+        count,
+        seed=seed,
+        family=f"{family}/second_split",
+        index=index,
+        epoch=epoch,
+      )
+      result = trainer.train_epoch(
+        images, labels, others[order], rates[epoch], views
+      )
       if not np.isfinite(result.loss):
         logging.warning("the second training diverged in epoch %d", epoch + 1)
         return np.full_like(found, np.nan)
@@ -72,7 +75,7 @@ def second_correct(
 
 @contextlib.contextmanager
 def _kept(trainer: trainer_lib.Trainer) -> Iterator[None]:
-  """Gives a trainer its state back."""
+  """Restores the trainer's state at the end of the block."""
   state = trainer.state()
   try:
     yield

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from memo_tf import models
 from memo_tf import proxies
-from memo_tf.running.unit import recording
+from memo_tf.running.unit import traced
 from memo_tf.training.recording import dynamics
 from memo_tf.training.recording import representations
 
@@ -30,7 +30,7 @@ class RepresentationsTest(parameterized.TestCase):
     places = np.arange(25)
     made = representations.Representations(model, MEAN, STD, max_dimensions=64)
 
-    layers = recording.Layers(made, images, places)
+    layers = traced.Layers(made, images, places)
     probabilities = layers[-1]
     depth = proxies.PROXIES["prediction_depth"].compute(
       representations=layers,
