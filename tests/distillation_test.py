@@ -587,8 +587,8 @@ class DistillerTest(parameterized.TestCase):
       distiller(alpha=0.5).compile("sgd", **arguments)
 
   @parameterized.named_parameters(
-    ("no_labels", 0.5, None, "must hold the labels where `alpha`"),
-    ("no_labels_to_measure", 1.0, None, "where `compile` was given metrics"),
+    ("no_labels", 0.5, None, "must hold the labels if `alpha`"),
+    ("no_labels_to_measure", 1.0, None, "if `compile` was given metrics"),
     ("unknown", 1.0, {"labels": LABELS, "logits": LABELS}, "'teacher_logits'"),
     (
       "classes",

@@ -2,7 +2,7 @@
 
 from memo_tf.exporting.saved_model import export_saved_model
 from memo_tf.exporting.saved_model import features_of
-from memo_tf.exporting.saved_model import KERAS_NAME
 from memo_tf.exporting.saved_model import keras_model
+from memo_tf.exporting.saved_model import KERAS_NAME
 
 __all__ = ["KERAS_NAME", "export_saved_model", "features_of", "keras_model"]

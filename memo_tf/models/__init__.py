@@ -49,13 +49,12 @@ POLICIES = {
   "float64": "float64",
 }
 
-
 # How builders name the layers of a block; the block's last layer is its output.
 _BLOCK = re.compile(r"(?:stage\d+_)?block\d+(?=_)")
 
 
 def list_models() -> list[str]:
-  """The families of models, the first words of their names."""
+  """The families of models: the first parts of models' names."""
   return sorted(BUILDERS)
 
 
@@ -78,15 +77,15 @@ def build_model(
     batch_norm_momentum: of the moving statistics, in [0, 1).
     synchronized: whether batch normalization takes its statistics over all
       replicas of a `tf.distribute` strategy.
-    precision: `float32`, `float64`, or `bfloat16` for layers that compute in bfloat16 with
-      float32 weights, statistics and logits.
+    precision: `float32`, `float64`, or `bfloat16` for layers that compute in
+      bfloat16 with float32 weights, statistics and logits.
 
   Returns:
     A functional `keras.Model` from float images to logits, float32 (float64).
 
   Raises:
-    ValueError: for an unknown name, an image smaller than the family takes, or
-      fewer than two classes.
+    ValueError: for an unknown name, an image that is too small for the family,
+      or fewer than two classes.
   """
   parsed = model_names.parse(name)
   model_names.check_image(parsed, image_shape)
@@ -109,7 +108,7 @@ def build_model(
 
 
 def block_outputs(model: keras.Model) -> list[str]:
-  """The layers that are outputs of a model's blocks, in order, by name.
+  """The names of the layers that are outputs of a model's blocks, in order.
 
   A block's layers share a prefix, `stage1_block2` or `block3`; the last of
   them, in the order in which the model computes, is the block's output.

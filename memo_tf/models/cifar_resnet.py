@@ -9,13 +9,14 @@ convolution of stride 2 (option B).
 
 The second version, "Identity mappings in deep residual networks" (2016,
 arXiv:1603.05027), normalizes and rectifies before each convolution instead of
-behind it: the shortcut is left as it is, except that where the shape changes it
-starts from the rectified input; a last normalization stands before the pooling.
+after it: the shortcut is the identity, except that where the shape changes it
+starts from the rectified input; one more normalization precedes the pooling.
 """
 
 import keras
 
 from memo_tf.models import layers
+from memo_tf.models import named_layers
 
 MIN_IMAGE_SIZE = 8
 STAGE_CHANNELS = (16, 32, 64)
@@ -39,8 +40,8 @@ def build(
     name: the model's name.
     depth: 6n + 2 with n at least 1.
     width: factor on the number of channels of each stage.
-    preactivation: the second version's blocks.
-    projection: shortcuts of option B.
+    preactivation: whether blocks are those of the second version.
+    projection: whether shortcuts are those of option B.
     image_shape: `(H, W, channels)`, H and W at least 8.
     num_classes: C.
     batch_norm_momentum: of the moving statistics, in [0, 1).
@@ -49,68 +50,55 @@ def build(
   Returns:
     A functional model; its layer `features` gives `[B, 64 * width]`.
   """
-  num_blocks = (depth - 2) // 6
+  build_block = _preactivation_block if preactivation else _block
+  make = named_layers.NamedLayers(batch_norm_momentum, synchronized)
   channels = [max(1, round(width * c)) for c in STAGE_CHANNELS]
-
-  def conv(x, filters, strides, prefix, size=3):
-    return keras.layers.Conv2D(
-      filters,
-      size,
-      strides=strides,
-      padding="same",
-      use_bias=False,
-      kernel_initializer="he_normal",
-      name=f"{prefix}_conv",
-    )(x)
-
-  def norm(x, prefix):
-    return layers.BatchNormalization(
-      momentum=batch_norm_momentum,
-      synchronized=synchronized,
-      name=f"{prefix}_bn",
-    )(x)
-
-  def relu(x, prefix):
-    return keras.layers.ReLU(name=f"{prefix}_relu")(x)
-
-  def shortcut_of(x, filters, strides, prefix):
-    if strides == 1:
-      return x
-    if not projection:
-      return layers.ShortcutA(filters, strides, name=prefix)(x)
-    x = conv(x, filters, strides, prefix, size=1)
-    return x if preactivation else norm(x, prefix)
-
-  def block(x, filters, strides, prefix):
-    shortcut = shortcut_of(x, filters, strides, f"{prefix}_shortcut")
-    x = norm(conv(x, filters, strides, f"{prefix}_1"), f"{prefix}_1")
-    x = relu(x, f"{prefix}_1")
-    x = norm(conv(x, filters, 1, f"{prefix}_2"), f"{prefix}_2")
-    x = keras.layers.Add(name=f"{prefix}_add")([shortcut, x])
-    return relu(x, prefix)
-
-  def preactivation_block(x, filters, strides, prefix):
-    active = relu(norm(x, f"{prefix}_1"), f"{prefix}_1")
-    start = active if strides > 1 else x
-    shortcut = shortcut_of(start, filters, strides, f"{prefix}_shortcut")
-    x = conv(active, filters, strides, f"{prefix}_1")
-    x = relu(norm(x, f"{prefix}_2"), f"{prefix}_2")
-    x = conv(x, filters, 1, f"{prefix}_2")
-    return keras.layers.Add(name=f"{prefix}_add")([shortcut, x])
-
-  make_block = preactivation_block if preactivation else block
   images = keras.Input(image_shape, name="images")
-  x = conv(images, channels[0], 1, "stem")
+  x = make.conv(images, channels[0], "stem")
   if not preactivation:
-    x = relu(norm(x, "stem"), "stem")
+    x = make.relu(make.norm(x, "stem"), "stem")
   for stage, filters in enumerate(channels):
-    for place in range(num_blocks):
-      strides = 2 if stage > 0 and place == 0 else 1
-      x = make_block(x, filters, strides, f"stage{stage + 1}_block{place + 1}")
+    for number in range((depth - 2) // 6):
+      strides = 2 if stage > 0 and number == 0 else 1
+      prefix = f"stage{stage + 1}_block{number + 1}"
+      x = build_block(make, x, filters, strides, prefix, projection)
   if preactivation:
-    x = relu(norm(x, "last"), "last")
+    x = make.relu(make.norm(x, "last"), "last")
   x = keras.layers.GlobalAveragePooling2D(name="features")(x)
-  # Logits stay in the weights' type under mixed precision.
-  dtype = keras.config.dtype_policy().variable_dtype
-  logits = keras.layers.Dense(num_classes, dtype=dtype, name="logits")(x)
-  return keras.Model(images, logits, name=name)
+  return keras.Model(images, make.logits(x, num_classes), name=name)
+
+
+def _block(make, x, filters, strides, prefix, projection):
+  """Two convolutions and a shortcut, rectified after the addition."""
+  shortcut = x
+  if strides > 1 and projection:
+    shortcut = make.conv_norm(
+      x, filters, f"{prefix}_shortcut", size=1, strides=strides
+    )
+  elif strides > 1:
+    shortcut = _zero_padded(x, filters, strides, prefix)
+  x = make.conv_norm(x, filters, f"{prefix}_1", strides=strides)
+  x = make.relu(x, f"{prefix}_1")
+  x = make.conv_norm(x, filters, f"{prefix}_2")
+  x = keras.layers.Add(name=f"{prefix}_add")([shortcut, x])
+  return make.relu(x, prefix)
+
+
+def _preactivation_block(make, x, filters, strides, prefix, projection):
+  """Two convolutions, each after a rectifier, and a shortcut."""
+  active = make.relu(make.norm(x, f"{prefix}_1"), f"{prefix}_1")
+  shortcut = x
+  if strides > 1 and projection:
+    shortcut = make.conv(
+      active, filters, f"{prefix}_shortcut", size=1, strides=strides
+    )
+  elif strides > 1:
+    shortcut = _zero_padded(active, filters, strides, prefix)
+  x = make.conv(active, filters, f"{prefix}_1", strides=strides)
+  x = make.relu(make.norm(x, f"{prefix}_2"), f"{prefix}_2")
+  x = make.conv(x, filters, f"{prefix}_2")
+  return keras.layers.Add(name=f"{prefix}_add")([shortcut, x])
+
+
+def _zero_padded(x, filters, strides, prefix):
+  return layers.ShortcutA(filters, strides, name=f"{prefix}_shortcut")(x)

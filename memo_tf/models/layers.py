@@ -1,13 +1,14 @@
-"""Batch normalization through TensorFlow's fused kernel.
+"""Batch normalization by TensorFlow's fused kernel, and a shortcut.
 
 Keras 3 on TensorFlow normalizes with a chain of element-wise ops; the fused
 kernel does the same in one op forward and one backward, which makes training on
-a CPU faster (`benchmarks/training.py`). Weights, their names and the results are those of
-`keras.layers.BatchNormalization`, so that a model can be loaded into either.
+a CPU faster (`benchmarks/training.py`). Weights, their names and the results
+are those of `keras.layers.BatchNormalization`, so that weights of one can be
+loaded into the other.
 
-What may not be changed: the moving variance is that of the *biased* batch
-variance, as in Keras. The kernel returns Bessel's correction of it
-(n / (n - 1)), which is taken back here.
+Results depend on this: the moving variance averages the *biased* batch
+variance, as in Keras. The kernel returns the variance with Bessel's correction
+(n / (n - 1)), which is undone here.
 """
 
 import keras
@@ -18,10 +19,11 @@ import tensorflow as tf
 class BatchNormalization(keras.layers.BatchNormalization):
   """`keras.layers.BatchNormalization` over `[B, H, W, C]` by the fused kernel.
 
-  Takes the arguments of Keras's layer. What the kernel cannot do (statistics
-  synchronized over replicas, an axis other than the last, another rank, a
-  mask) is left to Keras's own implementation. `momentum` defaults to 0.9:
-  Keras's 0.99 leaves a fifth of the initial statistics after 160 steps.
+  Takes the arguments of Keras's layer. What the kernel does not support
+  (statistics synchronized over replicas, an axis other than the last, another
+  rank, a mask, float64) is left to Keras's implementation. `momentum` defaults
+  to 0.9: with Keras's 0.99, a fifth of the initial statistics is left after 160
+  steps.
   """
 
   def __init__(self, momentum: float = 0.9, epsilon: float = 1e-3, **kwargs):
@@ -38,7 +40,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     )
     if not fused:
       return super().call(inputs, training=training, mask=mask)
-    # The kernel wants its parameters in float32, whatever the images are.
+    # The kernel takes its parameters in float32, whatever the images' type.
     moving_mean = tf.convert_to_tensor(self.moving_mean)
     moving_variance = tf.convert_to_tensor(self.moving_variance)
     scale = tf.cast(tf.convert_to_tensor(self.gamma), moving_mean.dtype)
@@ -60,7 +62,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     if inputs.shape[:3].is_fully_defined():
       count = tf.constant(float(inputs.shape[:3].num_elements()))
     bessel = count / tf.maximum(count - 1.0, 1.0)
-    # The kernel also keeps the moving averages: old * (1 - f) + batch * f.
+    # The kernel also updates the moving averages: old * (1 - f) + batch * f.
     output = tf.raw_ops.FusedBatchNormV3(
       x=inputs,
       scale=scale,

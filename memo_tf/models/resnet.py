@@ -2,19 +2,19 @@
 
 He et al., "Deep residual learning for image recognition" (2016,
 arXiv:1512.03385), table 1: four stages of basic (18, 34) or bottleneck blocks
-(50, 101, 152) with 64 to 512 channels. Where the shape changes, the shortcut is a
-1x1 convolution (their option B); a bottleneck's stride is in its 3x3 convolution,
-as in most re-implementations since.
+(50, 101, 152) with 64 to 512 channels. Where the shape changes, the shortcut is
+a 1x1 convolution (their option B); a bottleneck's stride is in its 3x3
+convolution, as in most re-implementations since.
 
-The stem suits the image: above 64 pixels 7x7 with stride 2 and max pooling (the
-paper's); up to 64 pixels 3x3 with stride 1 and no pooling, which would leave
-2x2 pixels of 64. Lukasik et al. (2024) do not say which they take for
-Tiny-ImageNet.
+The stem depends on the image: above 64 pixels 7x7 with stride 2 and max pooling
+(the paper's); up to 64 pixels 3x3 with stride 1 and no pooling, since the
+paper's would leave 2x2 of 64x64 pixels. Lukasik et al. (2024) do not say which
+they use for Tiny-ImageNet.
 """
 
 import keras
 
-from memo_tf.models import layers
+from memo_tf.models import named_layers
 
 BLOCKS = {
   18: (2, 2, 2, 2),
@@ -53,55 +53,52 @@ def build(
     A functional model; its layer `features` gives `[B, 512 * width]`, or four
     times as many with bottleneck blocks.
   """
+  make = named_layers.NamedLayers(batch_norm_momentum, synchronized)
   channels = [max(1, round(width * c)) for c in STAGE_CHANNELS]
-  is_deep = depth >= 50
-
-  def conv_norm(x, filters, size, strides, prefix):
-    x = keras.layers.Conv2D(
-      filters,
-      size,
-      strides=strides,
-      padding="same",
-      use_bias=False,
-      kernel_initializer="he_normal",
-      name=f"{prefix}_conv",
-    )(x)
-    return layers.BatchNormalization(
-      momentum=batch_norm_momentum,
-      synchronized=synchronized,
-      name=f"{prefix}_bn",
-    )(x)
-
-  def relu(x, prefix):
-    return keras.layers.ReLU(name=f"{prefix}_relu")(x)
-
-  def block(x, filters, strides, prefix):
-    outside = EXPANSION * filters if is_deep else filters
-    shortcut = x
-    if strides > 1 or x.shape[-1] != outside:
-      shortcut = conv_norm(x, outside, 1, strides, f"{prefix}_shortcut")
-    if is_deep:
-      x = relu(conv_norm(x, filters, 1, 1, f"{prefix}_1"), f"{prefix}_1")
-      x = relu(conv_norm(x, filters, 3, strides, f"{prefix}_2"), f"{prefix}_2")
-      x = conv_norm(x, outside, 1, 1, f"{prefix}_3")
-    else:
-      x = relu(conv_norm(x, filters, 3, strides, f"{prefix}_1"), f"{prefix}_1")
-      x = conv_norm(x, filters, 3, 1, f"{prefix}_2")
-    x = keras.layers.Add(name=f"{prefix}_add")([shortcut, x])
-    return relu(x, prefix)
-
+  build_block = _bottleneck_block if depth >= 50 else _basic_block
   images = keras.Input(image_shape, name="images")
   if min(image_shape[:2]) > LARGEST_SMALL_IMAGE:
-    x = relu(conv_norm(images, channels[0], 7, 2, "stem"), "stem")
+    x = make.conv_norm(images, channels[0], "stem", size=7, strides=2)
+    x = make.relu(x, "stem")
     x = keras.layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(x)
   else:
-    x = relu(conv_norm(images, channels[0], 3, 1, "stem"), "stem")
+    x = make.relu(make.conv_norm(images, channels[0], "stem"), "stem")
   for stage, (filters, count) in enumerate(zip(channels, BLOCKS[depth])):
-    for place in range(count):
-      strides = 2 if stage > 0 and place == 0 else 1
-      x = block(x, filters, strides, f"stage{stage + 1}_block{place + 1}")
+    for number in range(count):
+      strides = 2 if stage > 0 and number == 0 else 1
+      prefix = f"stage{stage + 1}_block{number + 1}"
+      x = build_block(make, x, filters, strides, prefix)
   x = keras.layers.GlobalAveragePooling2D(name="features")(x)
-  # Logits stay in the weights' type under mixed precision.
-  dtype = keras.config.dtype_policy().variable_dtype
-  logits = keras.layers.Dense(num_classes, dtype=dtype, name="logits")(x)
-  return keras.Model(images, logits, name=name)
+  return keras.Model(images, make.logits(x, num_classes), name=name)
+
+
+def _basic_block(make, x, filters, strides, prefix):
+  """Two 3x3 convolutions and a shortcut."""
+  shortcut = _shortcut(make, x, filters, strides, prefix)
+  x = make.conv_norm(x, filters, f"{prefix}_1", strides=strides)
+  x = make.conv_norm(make.relu(x, f"{prefix}_1"), filters, f"{prefix}_2")
+  x = keras.layers.Add(name=f"{prefix}_add")([shortcut, x])
+  return make.relu(x, prefix)
+
+
+def _bottleneck_block(make, x, filters, strides, prefix):
+  """A 1x1, a 3x3 and a 1x1 convolution, and a shortcut."""
+  outside = EXPANSION * filters
+  shortcut = _shortcut(make, x, outside, strides, prefix)
+  x = make.relu(
+    make.conv_norm(x, filters, f"{prefix}_1", size=1), f"{prefix}_1"
+  )
+  x = make.conv_norm(x, filters, f"{prefix}_2", strides=strides)
+  x = make.relu(x, f"{prefix}_2")
+  x = make.conv_norm(x, outside, f"{prefix}_3", size=1)
+  x = keras.layers.Add(name=f"{prefix}_add")([shortcut, x])
+  return make.relu(x, prefix)
+
+
+def _shortcut(make, x, filters, strides, prefix):
+  """The identity, or a 1x1 convolution where the shape changes."""
+  if strides == 1 and x.shape[-1] == filters:
+    return x
+  return make.conv_norm(
+    x, filters, f"{prefix}_shortcut", size=1, strides=strides
+  )
