@@ -218,7 +218,7 @@ class StepTest(parameterized.TestCase):
   """One step of `fit` against plain TensorFlow."""
 
   def expected_step(self, student, losses_of, rate=0.1):
-    """Weights after one step of plain SGD on the mean of `losses_of(logits)`."""
+    """Weights after one step of plain SGD on the mean `losses_of(logits)`."""
     reference = keras.models.clone_model(student)
     reference.set_weights(student.get_weights())
     with tf.GradientTape() as tape:

@@ -1,4 +1,4 @@
-"""A run's weights as a SavedModel, compared with the run's stored predictions."""
+"""A run as a SavedModel, compared with the run's stored predictions."""
 
 import pathlib
 

@@ -10,7 +10,7 @@ def jit_compile(setting: str, strategy: tf.distribute.Strategy) -> bool:
 
   Args:
     setting: `on`, `off` or `auto`: on for one replica on an accelerator. On a
-      CPU XLA loses against the kernels of oneDNN; with several replicas it fails
+      CPU, XLA is slower than oneDNN's kernels; with several replicas it fails
       or hangs.
     strategy: that the run trains under.
   """
@@ -20,15 +20,15 @@ def jit_compile(setting: str, strategy: tf.distribute.Strategy) -> bool:
   return on_accelerator and strategy.num_replicas_in_sync == 1
 
 
-@functools.cache  # of multi_worker a process can have one only
+@functools.cache  # a process can have only one multi_worker strategy
 def make_strategy(name: str) -> tf.distribute.Strategy:
   """The strategy of a setting: `one_device`, `mirrored` or `multi_worker`.
 
-  One device is the first GPU if there is one, else the CPU. Mirrored are all
-  GPUs, else all logical devices of the CPU. The processes of multi_worker find
-  each other through TF_CONFIG.
+  `one_device` is the first GPU if there is one, else the CPU; `mirrored` is all
+  GPUs, else all logical devices of the CPU; the processes of `multi_worker`
+  find each other through TF_CONFIG.
   """
-  if name == "multi_worker":  # first: to look at devices would be too much
+  if name == "multi_worker":  # before devices are listed, which starts them
     return tf.distribute.MultiWorkerMirroredStrategy()
   devices = tf.config.list_logical_devices("GPU")
   devices = devices or tf.config.list_logical_devices("CPU")
@@ -43,7 +43,7 @@ def one_device() -> tf.distribute.Strategy:
 
 
 def divide_cpu(count: int) -> None:
-  """Divides the CPU into logical devices; before TensorFlow uses it."""
+  """Divides the CPU into logical devices; call it before TensorFlow starts."""
   if count > 1:
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(

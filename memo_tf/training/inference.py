@@ -1,9 +1,8 @@
-"""Logits of every example, once each, without augmentation, as evaluation.
+"""Logits of every example, once each, without augmentation.
 
-The last batch is padded and what was padded is cut off again: nothing is
-dropped, whatever the batch size. Batch normalization uses its moving
-statistics (running shadow models in training mode is a known mistake that
-changes the scores).
+The last batch is padded and the padding's logits are cut off: no example is
+dropped, whatever the batch size. Batch normalization uses its moving statistics
+(evaluating models in training mode is a known mistake that changes the scores).
 """
 
 import keras
@@ -17,11 +16,12 @@ BATCH_SIZE = 256
 
 
 class Predictor:
-  """Predicts with a model as it is now; traced once for many runs.
+  """Predicts with a model's current weights; traced once for many runs.
 
   Args:
     model: images to logits.
-    mean, std: float32 `[channels]`, the normalization.
+    mean: float32 `[channels]`, of raw pixel values.
+    std: float32 `[channels]`, their standard deviations.
     jit_compile: whether XLA compiles it.
     image_type: of the pixels, `uint8` or `uint16`.
   """
@@ -48,7 +48,8 @@ class Predictor:
   def logits(self, images: tf.Tensor | images_lib.StoredImages) -> np.ndarray:
     """float32 `[n, C]` for images `[n, H, W, channels]`.
 
-    On the device, or on disk: then some batches at a time are decoded.
+    The images are on the device, or on disk: then they are decoded a few
+    batches at a time.
     """
     if isinstance(images, images_lib.StoredImages):
       rows = np.arange(len(images) + -len(images) % BATCH_SIZE)
@@ -57,17 +58,17 @@ class Predictor:
       logits = [self.logits(pipeline.moved_to_device(p)) for p in parts]
       return np.concatenate(logits)[: len(images)]
     count = len(images)
-    places = np.arange(count + -count % BATCH_SIZE, dtype=np.int32)
-    places[count:] = 0  # padding: any image will do, its logits are cut off
-    logits = self._batches(images, places.reshape(-1, BATCH_SIZE)).numpy()
+    indices = np.arange(count + -count % BATCH_SIZE, dtype=np.int32)
+    indices[count:] = 0  # padding: any image will do, its logits are cut off
+    logits = self._batches(images, indices.reshape(-1, BATCH_SIZE)).numpy()
     return logits.reshape(-1, logits.shape[-1])[:count]
 
-  def _run(self, images: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+  def _run(self, images: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     def one(rows):
       batch = tf.gather(images, rows)
       inputs = pipeline.normalize(batch, self._mean, self._std)
       return tf.cast(self._model(inputs, training=False), tf.float32)
 
     return tf.map_fn(
-      one, places, fn_output_signature=tf.float32, parallel_iterations=1
+      one, indices, fn_output_signature=tf.float32, parallel_iterations=1
     )

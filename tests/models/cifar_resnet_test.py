@@ -29,8 +29,8 @@ class CifarResnetTest(parameterized.TestCase):
 
   @parameterized.parameters((8, 75_290), (14, 172_506))
   def test_small_depths_counted_by_hand(self, depth, parameters):
-    # Stem 3*16*9 + 32. Stage of n blocks: the first 9*(in*out + out*out) + 4*out,
-    # the others 18*out*out + 4*out. Head 64*10 + 10.
+    # Stem 3*16*9 + 32. Stage of n blocks: the first has 9*(in*out + out*out) +
+    # 4*out, the others 18*out*out + 4*out. Head 64*10 + 10.
     count, inside = 3 * 16 * 9 + 32, 16
     for width in (16, 32, 64):
       for _ in range((depth - 2) // 6):

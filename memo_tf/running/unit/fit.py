@@ -22,8 +22,8 @@ from memo_tf.running.unit import recording as recording_lib
 from memo_tf.running.unit import session as session_lib
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
-from memo_tf.training import batches
 from memo_tf.training import checkpoints
+from memo_tf.training import epochs
 from memo_tf.training import schedule
 from memo_tf.training import trainer as trainer_lib
 
@@ -80,7 +80,7 @@ def fit(
   rates = schedule.learning_rates(recipe, len(members) // recipe.batch_size)
   started = time.perf_counter()
   for epoch in range(first, recipe.epochs):
-    order, views = batches.epoch_batches(
+    order, views = epochs.batches(
       recipe,
       members,
       len(session.data.train_labels),

@@ -1,7 +1,7 @@
-"""What proxies need from a run: dynamics, gradients, representations.
+"""Run outputs that proxies need: dynamics, gradients, representations.
 
-A *recorder* goes along with a run (`Recorder`). What it has gathered so far is
-part of the run's checkpoint, so that a run that was killed goes on and gives
+A *recorder* follows a run (`Recorder`). What it has gathered so far is
+part of the run's checkpoint, so that a run that was killed resumes and gives
 the same arrays. Recording never writes to a variable that training reads.
 
     dynamics.py         after each recorded epoch; or in the training batch
@@ -20,10 +20,10 @@ class Recorder(Protocol):
   """Gathers something while a run is trained."""
 
   def after_epoch(self, epoch: int) -> None:
-    """Looks at the model after `epoch` finished epochs."""
+    """Records what it needs of the model after `epoch` finished epochs."""
 
   def state(self) -> dict[str, np.ndarray]:
     """What has been gathered so far, by name."""
 
   def set_state(self, state: dict[str, np.ndarray]) -> None:
-    """Goes back to a `state()`."""
+    """Restores a `state()`."""

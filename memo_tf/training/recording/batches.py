@@ -1,4 +1,4 @@
-"""A function of a few examples at a time, over all of them."""
+"""Applies a function of a few examples to all examples, batch by batch."""
 
 from collections.abc import Callable
 
@@ -8,25 +8,25 @@ import tensorflow as tf
 
 def over_batches(
   function: Callable[[tf.Tensor], tf.Tensor],
-  places: np.ndarray,
+  indices: np.ndarray,
   batch_size: int,
 ) -> np.ndarray:
-  """Applies `function` to batches of places and joins what it returns.
+  """Applies `function` to batches of indices and joins the results.
 
   Args:
-    function: int32 `[batch_size]` places to `[batch_size, ...]`.
-    places: int32 `[n]`, n at least 1.
+    function: int32 `[batch_size]` indices to `[batch_size, ...]`.
+    indices: int32 `[n]`, n at least 1.
     batch_size: of every call; the last batch is filled up with the first
-      place, and what that gives is cut off.
+      index, and the surplus results are cut off.
 
   Returns:
     `[n, ...]`, in order.
   """
   parts = []
-  for start in range(0, len(places), batch_size):
-    batch = places[start : start + batch_size]
+  for start in range(0, len(indices), batch_size):
+    batch = indices[start : start + batch_size]
     count = len(batch)
     if count < batch_size:
-      batch = np.concatenate([batch, np.full(batch_size - count, places[0])])
+      batch = np.concatenate([batch, np.full(batch_size - count, indices[0])])
     parts.append(function(tf.constant(batch, tf.int32)).numpy()[:count])
   return np.concatenate(parts)

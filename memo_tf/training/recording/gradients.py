@@ -8,8 +8,8 @@ gradient d of its output, both of which one pass over a batch gives for every
 example (Goodfellow, 2015, arXiv:1510.01799):
 
     dense        ||x (x) d||        = ||x|| ||d||
-    convolution  ||sum_p a_p (x) d_p||, a_p the patch of x at place p; squared
-                 either summed over the entries of sum_p a_p d_p', or as
+    convolution  ||sum_p a_p (x) d_p||, a_p the patch of x at position p;
+                 squared either summed over the entries of sum_p a_p d_p', or as
                  sum_pq (a_p . a_q)(d_p . d_q), whichever is less work
     batch norm   gamma: sum_p d_p xhat_p; beta: sum_p d_p (in evaluation mode)
     bias         sum_p d_p
@@ -31,12 +31,13 @@ MAX_BATCH = 64
 
 
 class GradientNorms:
-  """GraNd of a model as it is now; traced once.
+  """GraNd at a model's current weights; traced once.
 
   Args:
     model: functional, images to logits, of convolutions, depthwise
       convolutions, dense layers and batch normalizations; each used once.
-    mean, std: float32 `[channels]`, the normalization.
+    mean: float32 `[channels]`, of raw pixel values.
+    std: float32 `[channels]`, their standard deviations.
     jit_compile: whether XLA compiles it.
 
   Raises:
@@ -56,8 +57,8 @@ class GradientNorms:
     for layer in self._layers:
       _rule(layer)
       if not isinstance(layer, keras.layers.Dense):
-        places, taps = _places(layer), _taps(layer)
-        largest = max(largest, 4 * places * taps)
+        positions, taps = _positions(layer), _taps(layer)
+        largest = max(largest, 4 * positions * taps)
     self._batch_size = int(np.clip(PATCH_BYTES // largest, 1, MAX_BATCH))
     tensors = [t for layer in self._layers for t in (layer.input, layer.output)]
     self._model = keras.Model(model.inputs, [*tensors, model.output])
@@ -66,13 +67,13 @@ class GradientNorms:
   def grand(self, images: tf.Tensor, labels: tf.Tensor) -> np.ndarray:
     """`[n]`: the gradient's norm of images `[n, H, W, channels]`."""
     return batches.over_batches(
-      lambda places: self._function(images, labels, places),
+      lambda indices: self._function(images, labels, indices),
       np.arange(len(images)),
       min(self._batch_size, len(images)),
     )
 
-  def _norms(self, images, labels, places):
-    batch = tf.gather(images, places)
+  def _norms(self, images, labels, indices):
+    batch = tf.gather(images, indices)
     inputs = pipeline.normalize(batch, self._mean, self._std)
     with tf.GradientTape() as tape:
       tape.watch(inputs)
@@ -80,7 +81,7 @@ class GradientNorms:
       if logits.dtype != tf.float64:
         logits = tf.cast(logits, tf.float32)
       losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-        tf.gather(labels, places), logits
+        tf.gather(labels, indices), logits
       )
     given, outputs = tensors[::2], tensors[1::2]
     # Of the sum of losses: in evaluation mode each example's own.
@@ -124,19 +125,19 @@ def _dense(layer, x, d):
   return _squares(x) * _squares(d) + _bias(layer, d)
 
 
-def _places(layer) -> int:
-  """At how many places of the image a layer's output stands."""
+def _positions(layer) -> int:
+  """The number of positions of a layer's output: height times width."""
   return int(np.prod(layer.output.shape[1:-1]))
 
 
 def _taps(layer) -> int:
-  """How many numbers a layer reads for one place of its output."""
+  """How many numbers a layer reads for one position of its output."""
   kernel = getattr(layer, "kernel_size", ())
   return int(np.prod(kernel)) * layer.input.shape[-1]
 
 
 def _patches(layer, x):
-  """`[B, P, taps * channels]`: what the kernel sees at each of P places."""
+  """`[B, P, taps * channels]`: what the kernel sees at each of P positions."""
   height, width = layer.kernel_size
   rows, columns = layer.strides
   if tuple(layer.dilation_rate) != (1, 1):
@@ -148,27 +149,29 @@ def _patches(layer, x):
     rates=[1, 1, 1, 1],
     padding=layer.padding.upper(),
   )
-  return tf.reshape(patches, [-1, _places(layer), _taps(layer)])
+  return tf.reshape(patches, [-1, _positions(layer), _taps(layer)])
 
 
 def _convolution(layer, x, d):
-  patches, places = _patches(layer, x), _places(layer)
-  d_places = tf.reshape(d, [-1, places, d.shape[-1]])
+  patches, positions = _patches(layer, x), _positions(layer)
+  d_positions = tf.reshape(d, [-1, positions, d.shape[-1]])
   inside, outside = patches.shape[-1], d.shape[-1]
-  if places * (inside + outside) < inside * outside:
+  if positions * (inside + outside) < inside * outside:
     pairs = tf.matmul(patches, patches, transpose_b=True)
-    pairs *= tf.matmul(d_places, d_places, transpose_b=True)
+    pairs *= tf.matmul(d_positions, d_positions, transpose_b=True)
     kernel = tf.reduce_sum(pairs, axis=[1, 2])
   else:
-    kernel = _squares(tf.matmul(patches, d_places, transpose_a=True))
+    kernel = _squares(tf.matmul(patches, d_positions, transpose_a=True))
   return kernel + _bias(layer, d)
 
 
 def _depthwise(layer, x, d):
-  places, channels = _places(layer), x.shape[-1]
-  patches = tf.reshape(_patches(layer, x), [-1, places, _size(layer), channels])
-  d_places = tf.reshape(d, [-1, places, channels, layer.depth_multiplier])
-  kernel = tf.einsum("bpkc,bpcm->bkcm", patches, d_places)
+  positions, channels = _positions(layer), x.shape[-1]
+  patches = tf.reshape(
+    _patches(layer, x), [-1, positions, _size(layer), channels]
+  )
+  d_positions = tf.reshape(d, [-1, positions, channels, layer.depth_multiplier])
+  kernel = tf.einsum("bpkc,bpcm->bkcm", patches, d_positions)
   return _squares(kernel) + _bias(layer, d)
 
 
@@ -194,7 +197,8 @@ class LastLayerNorms:
 
   Args:
     model: its layer `features` is what the last, dense layer sees.
-    mean, std: float32 `[channels]`, the normalization.
+    mean: float32 `[channels]`, of raw pixel values.
+    std: float32 `[channels]`, their standard deviations.
     jit_compile: whether XLA compiles it.
   """
 
@@ -213,13 +217,13 @@ class LastLayerNorms:
   def grand_last(self, images: tf.Tensor, labels: tf.Tensor) -> np.ndarray:
     """`[n]`: the norm for images `[n, H, W, channels]`."""
     return batches.over_batches(
-      lambda places: self._function(images, labels, places),
+      lambda indices: self._function(images, labels, indices),
       np.arange(len(images)),
       min(256, len(images)),
     )
 
-  def _norms(self, images, labels, places):
-    batch = tf.gather(images, places)
+  def _norms(self, images, labels, indices):
+    batch = tf.gather(images, indices)
     inputs = pipeline.normalize(batch, self._mean, self._std)
     features, logits = self._model(inputs, training=False)
     if logits.dtype != tf.float64:
@@ -228,7 +232,7 @@ class LastLayerNorms:
         tf.cast(logits, "float32"),
       )
     target = tf.one_hot(
-      tf.gather(labels, places), logits.shape[-1], dtype=logits.dtype
+      tf.gather(labels, indices), logits.shape[-1], dtype=logits.dtype
     )
     residual = _squares(tf.nn.softmax(logits) - target)
     return tf.sqrt(residual * (_squares(features) + 1.0))

@@ -1,12 +1,13 @@
-"""What a model makes of each example, layer by layer.
+"""A model's representations of each example, layer by layer.
 
-The input (normalized), the output of every block, and the softmax: where
-Baldock et al. (2021, arXiv:2106.09647) put their nearest-neighbour probes. The
-blocks are found by the names that the builders give (`models.block_outputs`).
+The layers are the input (normalized), the output of every block, and the
+softmax: where Baldock et al. (2021, arXiv:2106.09647) put their
+nearest-neighbour probes. Blocks are found by the names that the builders give
+(`models.block_outputs`).
 
-One layer is held at a time. A map of many pixels is averaged over squares of
-pixels until a layer has at most `max_dimensions`; the papers flatten it as it
-is, which for 50,000 images of 32x32 is 3 GB a block.
+One layer is in memory at a time. Maps are averaged over squares of pixels until
+a layer has at most `max_dimensions`; the papers flatten them without averaging,
+which takes 3 GB per block for 50,000 images of 32x32.
 """
 
 import keras
@@ -21,12 +22,13 @@ BATCH_SIZE = 256
 
 
 class Representations:
-  """The layers of a model as it is now; traced once.
+  """The layers of a model at its current weights; traced once.
 
   Args:
     model: images to logits.
-    mean, std: float32 `[channels]`, the normalization.
-    max_dimensions: how many a layer may have; 0: as many as it has.
+    mean: float32 `[channels]`, of raw pixel values.
+    std: float32 `[channels]`, their standard deviations.
+    max_dimensions: of a layer; 0: no limit.
     jit_compile: whether XLA compiles it.
   """
 
@@ -46,26 +48,25 @@ class Representations:
     outputs = [model.get_layer(name).output for name in blocks]
     self._model = keras.Model(model.inputs, [*outputs, model.output])
     # One trace for all layers: a batch passes through the whole model for each
-    # layer that is asked for, but a trace of a deep model's every prefix would
-    # take longer.
+    # requested layer, but tracing every prefix of a deep model takes longer.
     self._function = tf.function(self._layers, jit_compile=jit_compile)
 
   def __len__(self) -> int:
     return len(self.names)
 
   def layer(
-    self, name: str, images: tf.Tensor, places: np.ndarray
+    self, name: str, images: tf.Tensor, indices: np.ndarray
   ) -> np.ndarray:
-    """float32 `[k, D]`: one layer, of the images at `places` `[k]`."""
+    """float32 `[k, D]`: one layer, of the images at `indices` `[k]`."""
     number = self.names.index(name)
     return batches.over_batches(
       lambda batch: self._function(images, batch)[number],
-      np.asarray(places),
-      min(BATCH_SIZE, len(places)),
+      np.asarray(indices),
+      min(BATCH_SIZE, len(indices)),
     )
 
-  def _layers(self, images, places):
-    batch = tf.gather(images, places)
+  def _layers(self, images, indices):
+    batch = tf.gather(images, indices)
     x = pipeline.normalize(batch, self._mean, self._std)
     *blocks, logits = self._model(x, training=False)
     maps = [tf.cast(m, tf.float32) for m in (x, *blocks)]

@@ -14,7 +14,7 @@ from absl import logging
 import numpy as np
 import tensorflow as tf
 
-from memo_tf.training import batches
+from memo_tf.training import epochs
 from memo_tf.training import schedule
 from memo_tf.training import trainer as trainer_lib
 
@@ -53,7 +53,7 @@ def second_correct(
   with _kept(trainer):
     trainer.optimizer.reset()
     for epoch in range(recipe.epochs):
-      order, views = batches.epoch_batches(
+      order, views = epochs.batches(
         recipe,
         others,
         count,

@@ -1,8 +1,8 @@
 """The weights at K checkpoints of a run.
 
-Whatever is a function of weights (gradients, input gradients) is computed from
-these at the run's end, where predictions are already made: nothing of it can
-reach the training, and a killed run has only these to keep.
+Outputs that are functions of weights (gradients, input gradients) are computed
+from these at the run's end, after its predictions: they cannot affect training,
+and a checkpoint holds nothing else of them.
 """
 
 from collections.abc import Iterator

@@ -27,10 +27,10 @@ class RepresentationsTest(parameterized.TestCase):
       RNG.integers(0, 256, (30, size, size, 1)).astype(np.uint8)
     )
     labels = RNG.integers(0, 3, 30)
-    places = np.arange(25)
+    indices = np.arange(25)
     made = representations.Representations(model, MEAN, STD, max_dimensions=64)
 
-    layers = traced.Layers(made, images, places)
+    layers = traced.Layers(made, images, indices)
     probabilities = layers[-1]
     depth = proxies.PROXIES["prediction_depth"].compute(
       representations=layers,

@@ -7,7 +7,7 @@ from memo_tf.data import pipeline
 from memo_tf.experiment import recipes
 
 
-def epoch_batches(
+def batches(
   recipe: recipes.Recipe,
   ids: np.ndarray,
   num_examples: int,
