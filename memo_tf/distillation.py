@@ -169,9 +169,11 @@ class Distiller(keras.Model):
         f"Received: alpha={alpha!r}"
       )
     several = isinstance(teacher, (list, tuple))
-    teachers = list(teacher) if several else [teacher]
-    if teacher is None:
-      teachers = []
+    teachers: list[keras.Model]
+    if isinstance(teacher, (list, tuple)):
+      teachers = list(teacher)
+    else:
+      teachers = [] if teacher is None else [teacher]
     _check_models(student, teachers, several)
     # The student's policy, so that `compile` scales a float16 loss; the student
     # casts its inputs itself.
