@@ -1,6 +1,6 @@
-"""Trains a few steps under a strategy and writes the state: for replicas_test.
+"""Trains a few steps under a strategy and writes the states: for replicas_test.
 
-python -m tests.whole.replica_program STRATEGY PRECISION STEPS OUT
+python -m tests.whole.replica_program STRATEGY FOLDER
 """
 
 import json
@@ -16,13 +16,33 @@ from memo_tf.experiment import settings as settings_lib
 from memo_tf.training import distribution
 from memo_tf.training import trainer as trainer_lib
 
+# Name, precision, steps, batch norm over all devices.
+CASES = (
+  ("one_step", "float32", 1, True),
+  ("steps", "float64", 20, True),
+  ("unsynchronized", "float64", 20, False),
+)
+
 
 def main() -> None:
-  name, precision, steps, out = sys.argv[1:]
-  steps, synchronized = int(steps), not name.endswith("-unsynchronized")
-  name = name.removesuffix("-unsynchronized")
+  name, folder = sys.argv[1:]
   distribution.divide_cpu(2 if name == "mirrored" else 1)
   strategy = distribution.make_strategy(name)
+  task = json.loads(os.environ.get("TF_CONFIG", "{}")).get("task", {})
+  for case, *how in CASES:
+    if case == "unsynchronized" and name != "mirrored":
+      continue
+    state = trained(strategy, *how)
+    np.savez(f"{folder}/{name}-{case}{task.get('index', '')}.npz", **state)
+
+
+def trained(
+  strategy: tf.distribute.Strategy,
+  precision: str,
+  steps: int,
+  synchronized: bool,
+) -> dict[str, np.ndarray]:
+  """The state after some steps, and under `start_` that before them."""
   rng = np.random.default_rng(0)
   images = tf.constant(rng.integers(0, 17, (64, 8, 8, 1)).astype(np.uint8))
   labels = tf.constant(rng.integers(0, 3, 64).astype(np.int32))
@@ -50,17 +70,14 @@ def main() -> None:
     images, labels, order, np.full(steps, 0.05, np.float32), views
   )
   logits = trainer.predict(images)
-  state = trainer.state()
-  index = json.loads(os.environ.get("TF_CONFIG", "{}")).get("task", {})
-  np.savez(
-    f"{out}{index.get('index', '')}.npz",
-    loss=loss,
-    accuracy=accuracy,
-    logits=logits,
-    replicas=strategy.num_replicas_in_sync,
+  return {
+    "loss": loss,
+    "accuracy": accuracy,
+    "logits": logits,
+    "replicas": strategy.num_replicas_in_sync,
     **{f"start_{key}": value for key, value in start.items()},
-    **state,
-  )
+    **trainer.state(),
+  }
 
 
 if __name__ == "__main__":
