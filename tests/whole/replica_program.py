@@ -16,12 +16,7 @@ from memo_tf.experiment import settings as settings_lib
 from memo_tf.training import distribution
 from memo_tf.training import trainer as trainer_lib
 
-# Name, precision, steps, batch norm over all devices.
-CASES = (
-  ("one_step", "float32", 1, True),
-  ("steps", "float64", 20, True),
-  ("unsynchronized", "float64", 20, False),
-)
+NUM_STEPS = 20
 
 
 def main() -> None:
@@ -29,29 +24,33 @@ def main() -> None:
   distribution.divide_cpu(2 if name == "mirrored" else 1)
   strategy = distribution.make_strategy(name)
   task = json.loads(os.environ.get("TF_CONFIG", "{}")).get("task", {})
-  for case, *how in CASES:
-    if case == "unsynchronized" and name != "mirrored":
-      continue
-    state = trained(strategy, *how)
-    np.savez(f"{folder}/{name}-{case}{task.get('index', '')}.npz", **state)
+  np.savez(
+    f"{folder}/{name}{task.get('index', '')}.npz",
+    **trained(strategy, synchronized=True),
+  )
+  if name == "mirrored":
+    np.savez(
+      f"{folder}/unsynchronized.npz", **trained(strategy, synchronized=False)
+    )
 
 
 def trained(
-  strategy: tf.distribute.Strategy,
-  precision: str,
-  steps: int,
-  synchronized: bool,
+  strategy: tf.distribute.Strategy, *, synchronized: bool
 ) -> dict[str, np.ndarray]:
-  """The state after some steps, and under `start_` that before them."""
+  """The state after all steps; under `start_` and `first_` those before them.
+
+  Args:
+    strategy: which.
+    synchronized: whether batch norm is that of all devices together.
+  """
   rng = np.random.default_rng(0)
   images = tf.constant(rng.integers(0, 17, (64, 8, 8, 1)).astype(np.uint8))
   labels = tf.constant(rng.integers(0, 3, 64).astype(np.int32))
   settings = settings_lib.TrainingConfig(
     batch_size=16,
-    precision=precision,
+    precision="float64",
     augmentation="pad_crop_flip",
     synchronized_batch_norm=synchronized,
-    momentum=0.9 if steps > 1 else 0.0,
   )
   trainer = trainer_lib.Trainer(
     "cifar_resnet-8-w0.5",
@@ -64,11 +63,15 @@ def trained(
   )
   trainer.initialize(0, "unit")
   start = trainer.state()
-  order = rng.integers(0, 64, (steps, 16)).astype(np.int32)
+  order = rng.integers(0, 64, (NUM_STEPS, 16)).astype(np.int32)
   views = augmentation.views(64, seed=0, family="f", index=0, epoch=0)[order]
-  loss, accuracy = trainer.train_epoch(
-    images, labels, order, np.full(steps, 0.05, np.float32), views
-  )
+  rates = np.full(NUM_STEPS, 0.05, np.float32)
+  for steps in (slice(0, 1), slice(1, None)):
+    loss, accuracy = trainer.train_epoch(
+      images, labels, order[steps], rates[steps], views[steps]
+    )
+    if steps.stop:
+      first = trainer.state()
   logits = trainer.predict(images)
   return {
     "loss": loss,
@@ -76,6 +79,7 @@ def trained(
     "logits": logits,
     "replicas": strategy.num_replicas_in_sync,
     **{f"start_{key}": value for key, value in start.items()},
+    **{f"first_{key}": value for key, value in first.items()},
     **trainer.state(),
   }
 

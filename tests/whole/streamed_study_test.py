@@ -16,7 +16,6 @@ STREAM = {
   "models": MODEL,
   "num_subsets": 2,
   "storage": "stream",
-  "workers": 1,
 }
 
 
