@@ -258,7 +258,7 @@ class FlagfileTest(parameterized.TestCase):
     text = flagfile.resolved_flags(made_up.config())
     path.write_text(text)
     self.assertEqual(
-      flags.config_from_flagfile(path).recipe, made_up.config().recipe
+      flags.config_from_flagfile(path).training, made_up.config().training
     )
 
     path.write_text(text + "--flagfile=/etc/passwd\n")
