@@ -173,7 +173,7 @@ class StudyTest(absltest.TestCase):
 
   def test_studies_agree_and_every_example_is_predicted_once(self):
     root = pathlib.Path(self.create_tempdir().full_path)
-    recipe = {"synchronized_batch_norm": "true"}
+    recipe = {"synchronized_batch_norm": "true", "epochs": 8}
     done = small_study.launch(root / "one_device", **recipe)
     self.assertEqual(done.returncode, 0, done.stderr)
     done = small_study.launch(
