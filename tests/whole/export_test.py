@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from memo_tf import export as export_lib
 from memo_tf import models
@@ -92,6 +93,28 @@ def predict_plain(
   if result.returncode:
     raise RuntimeError(result.stderr)
   return [dict(np.load(f"{folder}.npz")) for folder in folders]
+
+
+def predict_here(
+  folders: list[pathlib.Path], images: np.ndarray
+) -> list[dict[str, np.ndarray]]:
+  """What the two main signatures give, in this process."""
+  found = []
+  for folder in folders:
+    signatures = tf.saved_model.load(str(folder)).signatures
+    found.append(
+      {
+        f"{name}/{kind}/{key}": value.numpy()
+        for name, kind in (
+          ("serving_default", "uint8"),
+          ("serving_float", "float32"),
+        )
+        for key, value in signatures[name](
+          images=tf.constant(images.astype(kind))
+        ).items()
+      }
+    )
+  return found
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -306,13 +329,13 @@ class ExportSavedModelTest(parameterized.TestCase):
     return arguments
 
   def test_a_family(self):
-    self.check_families(["cifar_resnet"])
+    self.check_families(["cifar_resnet"], predict_here)
 
   @pytest.mark.slow
   def test_every_family(self):
-    self.check_families(models.list_models())
+    self.check_families(models.list_models(), predict_plain)
 
-  def check_families(self, families):
+  def check_families(self, families, predict):
     rng = np.random.default_rng(0)
     for family in families:
       name, size = FAMILIES[family]
@@ -325,7 +348,7 @@ class ExportSavedModelTest(parameterized.TestCase):
 
       given = self.export(model, folder)
 
-      [found] = predict_plain([folder], images)
+      [found] = predict([folder], images)
       inputs = (images.astype(np.float32) - given["mean"]) / given["std"]
       logits = np.asarray(model(inputs, training=False))
       features = np.asarray(

@@ -129,7 +129,7 @@ class UndisturbedTest(absltest.TestCase):
 
   def test_grown_from_4_to_10_subsets_it_runs_the_other_6(self):
     # That it is the study of one launch: see DisturbedTest.
-    self.assertIn("4 done, 6 to run on 2 workers", OUTPUT.stderr)
+    self.assertIn("4 done, 6 to run on 1 worker", OUTPUT.stderr)
 
   def test_the_same_command_again_runs_nothing(self):
     folder = self.new_folder()
@@ -157,9 +157,9 @@ class UndisturbedTest(absltest.TestCase):
 
   def test_dry_run_says_what_would_run_and_writes_nothing(self):
     folder = self.new_folder()
-    new = small_study.launch(folder, "--dry_run")
+    new = small_study.launch(folder, "--dry_run", workers=1)
     self.assertEqual(new.returncode, 0, new.stderr)
-    self.assertIn("10 runs pending on 2 workers: about", new.stdout)
+    self.assertIn("10 runs pending on 1 worker: about", new.stdout)
     self.assertIn("measured steps", new.stdout)
     self.assertFalse(folder.exists())
 
