@@ -26,12 +26,8 @@ AS_NOBODY = (
   "--ambient-caps=+dac_read_search",
   "--bounding-set=-all,+dac_read_search",
 )
-CHANGES = {
-  "num_subsets": 4,
-  "epochs": 3,
-  "checkpoint_epochs": 1,
-  "workers": 1,
-}
+# Those of the shared study "four".
+CHANGES = {"num_subsets": 4, "workers": 1}
 
 
 @dataclasses.dataclass
@@ -47,7 +43,7 @@ class Study:
 
   Args:
     folder: where; a copy of the reference, cut down to `state`.
-    reference: the undisturbed study.
+    reference: the undisturbed study, of four runs.
     state: new (nothing is there), prepared (data set and subsets), half (two
       of four runs) or finished.
   """

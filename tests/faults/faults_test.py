@@ -13,23 +13,14 @@ import pytest
 
 from tests.faults import disturbed
 from tests.faults import table
+from tests.support import shared_studies
 from tests.support import small_study
 
 
 def setUpModule():
-  global _TEMPORARY, UNDISTURBED, ARRAYS
-  _TEMPORARY = tempfile.TemporaryDirectory()
-  # A user without rights must be able to reach it.
-  os.chmod(_TEMPORARY.name, 0o755)
-  UNDISTURBED = pathlib.Path(_TEMPORARY.name) / "undisturbed"
-  ended = disturbed.Study(UNDISTURBED, UNDISTURBED, "new").launch()
-  if ended.code:
-    raise RuntimeError(ended.text)
+  global UNDISTURBED, ARRAYS
+  UNDISTURBED = shared_studies.finished("four").folder
   ARRAYS = small_study.arrays(UNDISTURBED)
-
-
-def tearDownModule():
-  _TEMPORARY.cleanup()
 
 
 def cases(*, fast: bool):

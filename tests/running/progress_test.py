@@ -1,10 +1,22 @@
-"""What a launch says while it waits."""
+"""What a launch says while it waits, and shows while it runs."""
 
+import io
+import os
 import pathlib
+import pty
+import sys
+import termios
+from unittest import mock
 
 from absl.testing import absltest
 
+from memo_tf.experiment import work_units
 from memo_tf.running import progress
+
+UNITS = [
+  work_units.WorkUnit("cifar_resnet-8", "one_hot", "r0.70", index)
+  for index in range(4)
+]
 
 
 class WaitingTest(absltest.TestCase):
@@ -22,6 +34,52 @@ class WaitingTest(absltest.TestCase):
       [
         f"Preparing x: {second} s so far; see work/log"
         for second in (15, 75, 135)
+      ],
+    )
+
+
+class ProgressTest(absltest.TestCase):
+  def run_three_of_four(self):
+    """Three runs of 100 s end on two workers, one of them failed."""
+    shown = progress.Progress(UNITS, {}, workers=2)
+    for unit in UNITS[:3]:
+      shown.started(unit)
+    shown.show()
+    shown.done(UNITS[0], 100.0)
+    shown.epoch(UNITS[1], 0.5)
+    shown.done(UNITS[1], 100.0)
+    shown.failed(UNITS[2], "the loss became nan")
+    shown.close()
+
+  def test_in_a_terminal_it_is_a_bar_with_the_time_left(self):
+    ours, its = pty.openpty()
+    self.addCleanup(os.close, ours)
+    termios.tcsetwinsize(its, (24, 100))
+
+    with os.fdopen(its, "w") as terminal:
+      with mock.patch.object(sys, "stderr", terminal):
+        self.run_three_of_four()
+    text = os.read(ours, 1 << 16).decode()
+
+    self.assertIn("0/4 runs, time left not known yet", text)
+    # Three are left, of 100 s on two workers; half of one is trained.
+    self.assertIn("1/4 runs, about 125 s left", text)
+    self.assertIn("3/4 runs, about 100 s left, 1 failed", text)
+    self.assertIn(f"{UNITS[2].name} failed: the loss became nan", text)
+
+  def test_elsewhere_it_is_a_line_every_ten_seconds(self):
+    text, seconds = io.StringIO(), iter(range(0, 1000, 4))
+    with mock.patch.object(sys, "stderr", text):
+      with mock.patch.object(progress.time, "monotonic", lambda: next(seconds)):
+        self.run_three_of_four()
+
+    # Each look at the clock is 4 s after the last: of four calls of show()
+    # one comes 10 s after the start, and none 10 s after that line.
+    self.assertEqual(
+      text.getvalue().splitlines(),
+      [
+        "1/4 runs, about 125 s left",
+        f"{UNITS[2].name} failed: the loss became nan",
       ],
     )
 

@@ -1,5 +1,7 @@
 """Exported runs: opened without memo_tf and Keras, they predict the same."""
 
+import contextlib
+import io
 import json
 import os
 import pathlib
@@ -14,14 +16,23 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
+from memo_tf import export as export_lib
 from memo_tf import models
+from memo_tf.experiment import errors
+from memo_tf.experiment import work_units
 from memo_tf.exporting import saved_model
 from memo_tf.models import layers  # noqa: F401 (what model.keras is made of)
+from memo_tf.store import directory as directory_lib
+from tests.support import shared_studies
 from tests.support import small_study
 
-RECIPE = f"distilled-{small_study.MODEL}-t3"
-SUBSETS = "r0.70"
+# Of the shared study: a teacher, whose weights are kept, and its student.
+TEACHER = f"{shared_studies.TEACHER}/one_hot/r0.70/00001"
+STUDENT = (
+  f"{small_study.MODEL}/{shared_studies.DISTILLED['recipes']}/r0.70/00001"
+)
 # A small model of each family that there is.
 FAMILIES = {
   "cifar_resnet": ("cifar_resnet-8-w0.5", 8),
@@ -46,40 +57,64 @@ PLAIN = (
   + """
 import numpy as np
 import tensorflow as tf
-folder, images, path = sys.argv[1:]
-loaded = tf.saved_model.load(folder)
+images, *folders = sys.argv[1:]
 images = np.load(images)
-found = {}
-for name, function in loaded.signatures.items():
-  dtype = function.structured_input_signature[1]["images"].dtype
-  outputs = function(images=tf.cast(images, dtype))
-  for key, value in outputs.items():
-    found[f"{name}/{dtype.name}/{key}"] = value.numpy()
-with open(loaded.class_names.asset_path.numpy().decode()) as file:
-  found["class_names"] = np.array(file.read().split())
+for folder in folders:
+  loaded = tf.saved_model.load(folder)
+  found = {}
+  for name, function in loaded.signatures.items():
+    dtype = function.structured_input_signature[1]["images"].dtype
+    outputs = function(images=tf.cast(images, dtype))
+    for key, value in outputs.items():
+      found[f"{name}/{dtype.name}/{key}"] = value.numpy()
+  with open(loaded.class_names.asset_path.numpy().decode()) as file:
+    found["class_names"] = np.array(file.read().split())
+  np.savez(folder + ".npz", **found)
 assert sys.modules["keras"] is None and sys.modules["memo_tf"] is None
-np.savez(path, **found)
 """
 )
 
 
-def predict_plain(folder, images: np.ndarray) -> dict[str, np.ndarray]:
+def predict_plain(
+  folders: list[pathlib.Path], images: np.ndarray
+) -> list[dict[str, np.ndarray]]:
   """What every signature gives, in a process without memo_tf and Keras."""
   with tempfile.TemporaryDirectory() as temporary:
-    given, path = (pathlib.Path(temporary, n) for n in ("in.npy", "out.npz"))
+    given = pathlib.Path(temporary, "in.npy")
     np.save(given, images)
     result = subprocess.run(
-      [sys.executable, "-c", PLAIN, str(folder), str(given), str(path)],
+      [sys.executable, "-c", PLAIN, str(given), *map(str, folders)],
       cwd=temporary,
       env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
       capture_output=True,
       text=True,
       check=False,
     )
-    if result.returncode:
-      raise RuntimeError(result.stderr)
-    with np.load(path) as content:
-      return dict(content)
+  if result.returncode:
+    raise RuntimeError(result.stderr)
+  return [dict(np.load(f"{folder}.npz")) for folder in folders]
+
+
+def predict_here(
+  folders: list[pathlib.Path], images: np.ndarray
+) -> list[dict[str, np.ndarray]]:
+  """What the two main signatures give, in this process."""
+  found = []
+  for folder in folders:
+    signatures = tf.saved_model.load(str(folder)).signatures
+    found.append(
+      {
+        f"{name}/{kind}/{key}": value.numpy()
+        for name, kind in (
+          ("serving_default", "uint8"),
+          ("serving_float", "float32"),
+        )
+        for key, value in signatures[name](
+          images=tf.constant(images.astype(kind))
+        ).items()
+      }
+    )
+  return found
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -100,43 +135,52 @@ def export(folder, unit, output_dir):
   )
 
 
-def setUpModule():
-  global _TEMPORARY, STUDY
-  _TEMPORARY = tempfile.TemporaryDirectory()
-  STUDY = pathlib.Path(_TEMPORARY.name) / "a study"
-  result = small_study.launch(
-    STUDY, num_subsets=2, epochs=3, recipes=f"one_hot,{RECIPE}"
-  )
-  if result.returncode:
-    raise RuntimeError(result.stderr)
-
-
-def tearDownModule():
-  _TEMPORARY.cleanup()
+def export_here(folder, unit, output_dir) -> str:
+  """Exports in this process and returns what is printed."""
+  said = io.StringIO()
+  with contextlib.redirect_stdout(said):
+    export_lib.export(
+      directory_lib.StudyDirectory(folder),
+      work_units.parse_unit(unit),
+      output_dir,
+    )
+  return said.getvalue()
 
 
 class ExportedRunTest(parameterized.TestCase):
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    root = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+    cls.study = shared_studies.copy("distilled", root / "a study")
+    cls.before = small_study.arrays(cls.study)
+    cls.outputs = {TEACHER: root / "ex port", STUDENT: root / "student"}
+    cls.done = export(cls.study, TEACHER, cls.outputs[TEACHER])
+    if cls.done.returncode:
+      raise RuntimeError(cls.done.stderr)
+    cls.said = export_here(cls.study, STUDENT, cls.outputs[STUDENT])
+    images = np.load(cls.study / "dataset/images.npy")
+    found = predict_plain(list(cls.outputs.values()), images)
+    cls.found = dict(zip(cls.outputs, found))
+
   def setUp(self):
     super().setUp()
     self.temporary = pathlib.Path(self.create_tempdir().full_path)
 
-  @parameterized.parameters("one_hot", RECIPE)
-  def test_gives_the_stored_predictions(self, recipe):
-    unit = f"{small_study.MODEL}/{recipe}/{SUBSETS}/00001"
-    output = self.temporary / "ex port"
-    before = small_study.arrays(STUDY)
-    record = json.loads((STUDY / "runs" / unit / "run.json").read_text())
+  def test_a_run_without_kept_weights_is_trained_again(self):
+    self.assertNotIn("training it again", self.done.stdout)
+    self.assertIn("training it again", self.said)
+    self.assertEmpty(
+      small_study.differences(self.before, small_study.arrays(self.study))
+    )
 
-    result = export(STUDY, unit, output)
-
-    self.assertEqual(result.returncode, 0, result.stderr)
-    # Only teachers' weights were kept: the student was trained again.
-    self.assertEqual("training it again" in result.stdout, recipe == RECIPE)
-    self.assertEmpty(small_study.differences(before, small_study.arrays(STUDY)))
-    images = np.load(STUDY / "dataset/images.npy")
-    stored = pd.read_parquet(STUDY / "runs" / unit / "predictions.parquet")
+  @parameterized.parameters(TEACHER, STUDENT)
+  def test_gives_the_stored_predictions(self, unit):
+    output, found = self.outputs[unit], self.found[unit]
+    record = json.loads((self.study / "runs" / unit / "run.json").read_text())
+    images = np.load(self.study / "dataset/images.npy")
+    stored = pd.read_parquet(self.study / "runs" / unit / "predictions.parquet")
     rows, labels = np.arange(len(images)), stored["label"].to_numpy()
-    found = predict_plain(output, images)
     for name in ("serving_default/uint8", "serving_float/float32"):
       self.assertContainsSubset(
         {f"{name}/{k}" for k in ("logits", "probabilities", "features")}, found
@@ -163,7 +207,7 @@ class ExportedRunTest(parameterized.TestCase):
     self.assertEqual(about["unit"], unit)
     for key in ("recipe", "in_accuracy", "out_accuracy", "test_accuracy"):
       self.assertEqual(about[key], record[key])
-    info = json.loads((STUDY / "dataset/info.json").read_text())
+    info = json.loads((self.study / "dataset/info.json").read_text())
     for key in ("mean", "std"):
       np.testing.assert_allclose(
         about["normalization"][key], info["normalization"][key], rtol=1e-6
@@ -172,9 +216,6 @@ class ExportedRunTest(parameterized.TestCase):
     self.assertEqual(found["class_names"].tolist(), info["class_names"])
 
   def test_the_notebook_runs_without_memo_tf_and_keras(self):
-    output = self.temporary / "out"
-    unit = f"{small_study.MODEL}/one_hot/{SUBSETS}/00001"
-    self.assertEqual(export(STUDY, unit, output).returncode, 0)
     path = small_study.ROOT / "docs/exported_model.ipynb"
     notebook = json.loads(path.read_text())
     self.assertEqual(notebook["nbformat"], 4)
@@ -189,8 +230,8 @@ class ExportedRunTest(parameterized.TestCase):
       cwd=self.temporary,
       env={
         **os.environ,
-        "STUDY": str(STUDY),
-        "EXPORTED": str(output),
+        "STUDY": str(self.study),
+        "EXPORTED": str(self.outputs[TEACHER]),
         "MPLBACKEND": "agg",
       },
       capture_output=True,
@@ -199,26 +240,22 @@ class ExportedRunTest(parameterized.TestCase):
     )
 
     self.assertEqual(result.returncode, 0, result.stderr)
-    self.assertIn(unit, result.stdout)
+    self.assertIn(TEACHER, result.stdout)
     self.assertIn("share of neighbours with its label", result.stdout)
 
-  def test_command_line_tool_shows_and_runs_it(self):
-    output = self.temporary / "out"
-    unit = f"{small_study.MODEL}/one_hot/{SUBSETS}/00000"
-    self.assertEqual(export(STUDY, unit, output).returncode, 0)
+  def test_the_command_line_tool_of_tensorflow_runs_it(self):
     tool = shutil.which("saved_model_cli") or str(
       pathlib.Path(sys.executable).with_name("saved_model_cli")
     )
-    images = np.load(STUDY / "dataset/images.npy")[:5]
+    images = np.load(self.study / "dataset/images.npy")[:5]
     np.save(self.temporary / "images.npy", images)
 
-    shown = small_study.run([tool, "show", "--dir", str(output), "--all"])
     ran = small_study.run(
       [
         tool,
         "run",
         "--dir",
-        str(output),
+        str(self.outputs[TEACHER]),
         "--tag_set=serve",
         "--signature_def=probabilities",
         f"--inputs=images={self.temporary / 'images.npy'}",
@@ -226,11 +263,9 @@ class ExportedRunTest(parameterized.TestCase):
       ]
     )
 
-    self.assertEqual(shown.returncode, 0, shown.stderr)
-    for text in ("serving_default", "DT_UINT8", "features", "probabilities"):
-      self.assertIn(text, shown.stdout)
     self.assertEqual(ran.returncode, 0, ran.stderr)
-    table = pd.read_parquet(STUDY / "runs" / unit / "predictions.parquet")
+    path = self.study / "runs" / TEACHER / "predictions.parquet"
+    table = pd.read_parquet(path)
     rows, labels = np.arange(5), table["label"].to_numpy()[:5]
     found = np.load(self.temporary / "probabilities.npy")
     np.testing.assert_allclose(
@@ -241,12 +276,12 @@ class ExportedRunTest(parameterized.TestCase):
     ("no_name", "cifar_resnet-8", "MODEL/RECIPE/SUBSETS/INDEX"),
     (
       "not_planned",
-      f"{small_study.MODEL}/one_hot/{SUBSETS}/00002",
+      f"{shared_studies.TEACHER}/one_hot/r0.70/00002",
       "--num_subsets",
     ),
   )
   def test_wrong_units(self, unit, message):
-    result = export(STUDY, unit, self.temporary / "out")
+    result = export(self.study, unit, self.temporary / "out")
 
     self.assertEqual(result.returncode, 2, result.stderr)
     self.assertLen(result.stderr.splitlines(), 1)
@@ -254,32 +289,30 @@ class ExportedRunTest(parameterized.TestCase):
     self.assertFalse((self.temporary / "out").exists())
 
   def test_a_folder_that_holds_something_is_left_alone(self):
-    unit = f"{small_study.MODEL}/one_hot/{SUBSETS}/00000"
     (self.temporary / "mine.txt").write_text("mine")
 
-    result = export(STUDY, unit, self.temporary)
+    with self.assertRaisesRegex(
+      errors.UsageError, "--output_dir must name a new or empty"
+    ):
+      export_here(self.study, TEACHER, self.temporary)
 
-    self.assertEqual(result.returncode, 2, result.stderr)
-    self.assertIn("--output_dir must name a new or empty", result.stderr)
     self.assertEqual(os.listdir(self.temporary), ["mine.txt"])
 
   def test_predictions_that_differ_are_an_error(self):
     study = self.temporary / "study"
-    shutil.copytree(STUDY, study)
-    runs = study / "runs" / small_study.MODEL / "one_hot" / SUBSETS
-    record = json.loads((runs / "00000/run.json").read_text())
+    shutil.copytree(self.study, study)
+    run = study / "runs" / TEACHER
+    other = run.with_name("00000")
     name = "weights.weights.h5"
-    other = json.loads((runs / "00001/run.json").read_text())
-    shutil.copy(runs / "00001" / name, runs / "00000" / name)
-    record["outputs"][name] = other["outputs"][name]
-    (runs / "00000/run.json").write_text(json.dumps(record))
+    record = json.loads((run / "run.json").read_text())
+    stolen = json.loads((other / "run.json").read_text())
+    shutil.copy(other / name, run / name)
+    record["outputs"][name] = stolen["outputs"][name]
+    (run / "run.json").write_text(json.dumps(record))
 
-    result = export(
-      study, f"{small_study.MODEL}/one_hot/{SUBSETS}/00000", study / "out"
-    )
+    with self.assertRaisesRegex(errors.StudyError, "differs by"):
+      export_here(study, TEACHER, study / "out")
 
-    self.assertEqual(result.returncode, 1, result.stderr)
-    self.assertIn("differs by", result.stderr)
     self.assertEmpty([p for p in study.iterdir() if "out" in p.name])
 
 
@@ -296,13 +329,13 @@ class ExportSavedModelTest(parameterized.TestCase):
     return arguments
 
   def test_a_family(self):
-    self.check_families(["mobilenet_v3_small"])
+    self.check_families(["cifar_resnet"], predict_here)
 
   @pytest.mark.slow
   def test_every_family(self):
-    self.check_families(models.list_models())
+    self.check_families(models.list_models(), predict_plain)
 
-  def check_families(self, families):
+  def check_families(self, families, predict):
     rng = np.random.default_rng(0)
     for family in families:
       name, size = FAMILIES[family]
@@ -315,7 +348,7 @@ class ExportSavedModelTest(parameterized.TestCase):
 
       given = self.export(model, folder)
 
-      found = predict_plain(folder, images)
+      [found] = predict([folder], images)
       inputs = (images.astype(np.float32) - given["mean"]) / given["std"]
       logits = np.asarray(model(inputs, training=False))
       features = np.asarray(

@@ -3,12 +3,11 @@
 import json
 import os
 import pathlib
-import pty
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
-import termios
 import time
 
 from absl.testing import absltest
@@ -21,34 +20,32 @@ from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import predictions
+from tests.support import shared_studies
 from tests.support import small_study
 
 UNIT = f"{small_study.MODEL}/one_hot/r0.70"
 
 
 def setUpModule():
-  global _TEMPORARY, UNDISTURBED, OUTPUT
-  _TEMPORARY = tempfile.TemporaryDirectory()
-  UNDISTURBED = pathlib.Path(_TEMPORARY.name) / "un disturbed"
-  OUTPUT = small_study.launch(UNDISTURBED)
-  if OUTPUT.returncode:
-    raise RuntimeError(OUTPUT.stderr)
+  global UNDISTURBED, OUTPUT
+  OUTPUT = shared_studies.finished("ten")
+  UNDISTURBED = OUTPUT.folder
 
 
-def tearDownModule():
-  _TEMPORARY.cleanup()
+def times_of(folder: pathlib.Path) -> dict[pathlib.Path, int]:
+  """When each finished run of a study was written."""
+  return {p: p.stat().st_mtime_ns for p in small_study.finished_runs(folder)}
 
 
-class LaunchTest(absltest.TestCase):
-  def setUp(self):
-    super().setUp()
-    self.folder = pathlib.Path(self.create_tempdir().full_path) / "study"
+def trainings(folder: pathlib.Path) -> dict[str, int]:
+  """How often each unit was trained to its end, by the units' logs."""
+  return {
+    path.parent.name: path.read_text().count("] finished and written")
+    for path in (folder / "work" / UNIT).glob("*/log.txt")
+  }
 
-  def assert_like_undisturbed(self, folder=None):
-    found = small_study.arrays(folder or self.folder)
-    expected = small_study.arrays(UNDISTURBED)
-    self.assertEmpty(small_study.differences(found, expected))
 
+class UndisturbedTest(absltest.TestCase):
   def test_directory_holds_what_the_design_names(self):
     names = {str(p.relative_to(UNDISTURBED)) for p in UNDISTURBED.rglob("*")}
 
@@ -130,275 +127,281 @@ class LaunchTest(absltest.TestCase):
     self.assertEmpty(re.findall(r"(?:src|href)=.http[^>]{0,80}", page))
     self.assertEmpty(re.findall(r"https?://(?!www\.w3\.org)[^ ]{0,60}", page))
 
+  def test_grown_from_4_to_10_subsets_it_runs_the_other_6(self):
+    # That it is the study of one launch: see DisturbedTest.
+    self.assertIn("4 done, 6 to run on 1 worker", OUTPUT.stderr)
+
   def test_the_same_command_again_runs_nothing(self):
-    before = {
-      p: p.stat().st_mtime_ns for p in small_study.finished_runs(UNDISTURBED)
-    }
+    folder = self.new_folder()
+    shared_studies.copy("ten", folder)
+    before = times_of(folder)
 
-    again = small_study.launch(UNDISTURBED)
+    again = small_study.launch(folder)
+    resolved = small_study.run(
+      [
+        *small_study.command(None)[:3],
+        f"--flagfile={folder / 'resolved.flags'}",
+        f"--experiment_dir={folder}",
+      ]
+    )
 
-    self.assertEqual(again.returncode, 0, again.stderr)
-    self.assertIn("10 done, 0 to run", again.stderr)
-    after = {
-      p: p.stat().st_mtime_ns for p in small_study.finished_runs(UNDISTURBED)
-    }
-    self.assertEqual(before, after)
-
-  def test_one_worker_gives_the_same(self):
-    result = small_study.launch(self.folder, workers=1)
-
-    self.assertEqual(result.returncode, 0, result.stderr)
-    self.assert_like_undisturbed()
-
-  def test_killing_every_process_at_three_moments_changes_nothing(self):
-    for moment in (
-      lambda before: (self.folder / "dataset").exists(),  # before any run
-      lambda before: (self.folder / "work" / UNIT).exists(),  # in the first
-      lambda before: len(small_study.finished_runs(self.folder)) > before,
-    ):
-      before = len(small_study.finished_runs(self.folder))
-      process = small_study.start(self.folder)
-      # The moment may have been reached by an earlier launch: at work, too.
-      small_study.wait_for(
-        lambda m=moment, b=before, p=process: (
-          m(b) and small_study.children_of(p.pid)
-        )
+    for result in (again, resolved):
+      self.assertEqual(result.returncode, 0, result.stderr)
+      self.assertIn("10 done, 0 to run", result.stderr)
+    self.assertEqual(before, times_of(folder))
+    self.assertEmpty(
+      small_study.differences(
+        small_study.arrays(folder), small_study.arrays(UNDISTURBED)
       )
-      workers = small_study.kill_all(process)
-      self.assertNotEmpty(workers)
-    self.assertLess(len(small_study.finished_runs(self.folder)), 10)
-    done = {
-      p: p.stat().st_mtime_ns for p in small_study.finished_runs(self.folder)
-    }
+    )
 
-    result = small_study.launch(self.folder)
+  def test_dry_run_says_what_would_run_and_writes_nothing(self):
+    folder = self.new_folder()
+    new = small_study.launch(folder, "--dry_run", workers=1)
+    self.assertEqual(new.returncode, 0, new.stderr)
+    self.assertIn("10 runs pending on 1 worker: about", new.stdout)
+    self.assertIn("measured steps", new.stdout)
+    self.assertFalse(folder.exists())
 
-    self.assertEqual(result.returncode, 0, result.stderr)
-    self.assert_like_undisturbed()
-    for path, time_ns in done.items():  # what was finished was not run again
-      self.assertEqual(path.stat().st_mtime_ns, time_ns)
-    self.assertEmpty([p for p in self.folder.rglob(".*~*")])
+    before = {p: p.stat().st_mtime_ns for p in UNDISTURBED.rglob("*")}
+    known = small_study.launch(UNDISTURBED, "--dry_run", num_subsets=20)
+    self.assertEqual(known.returncode, 0, known.stderr)
+    self.assertIn("10 runs pending", known.stdout)
+    self.assertIn("finished runs", known.stdout)
+    self.assertEqual(
+      before, {p: p.stat().st_mtime_ns for p in UNDISTURBED.rglob("*")}
+    )
 
-  def test_workers_die_with_their_parent(self):
-    process = small_study.start(self.folder)
-    small_study.wait_for(lambda: small_study.finished_runs(self.folder))
-    workers = small_study.children_of(process.pid)
-    self.assertLen(workers, 2)
+  def new_folder(self) -> pathlib.Path:
+    return pathlib.Path(self.create_tempdir().full_path) / "study"
 
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
 
+class DisturbedTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.folder = pathlib.Path(self.create_tempdir().full_path) / "study"
+
+  def start(self, **changes) -> subprocess.Popen:
+    process = small_study.start(self.folder, **changes)
+    self.addCleanup(small_study.kill_all, process)
+    return process
+
+  def finished(self) -> list[pathlib.Path]:
+    return small_study.finished_runs(self.folder)
+
+  def checkpoint(self) -> pathlib.Path | None:
+    """That of the run which is at work, if it has one."""
+    return next((self.folder / "work").rglob("checkpoint.npz"), None)
+
+  def wait_until_dead(self, workers: list[int]) -> None:
+    self.assertNotEmpty(workers)
     small_study.wait_for(
       lambda: not any(small_study.is_working(pid) for pid in workers), 5
     )
-    count = len(small_study.finished_runs(self.folder))
+
+  def test_interrupted_four_times_it_is_the_study_of_one_launch(self):
+    self.terminate_at_the_start()
+    self.kill_the_launch_in_mid_run()
+    self.interrupt_between_runs()
+    self.assertBetween(len(self.finished()), 1, 8)
+    done = times_of(self.folder)
+
+    errors = self.kill_the_only_worker_and_wait_for_the_end()
+
+    self.assertRegex(errors, "tried again: its worker was killed by signal 9")
+    self.assertEmpty(
+      small_study.differences(
+        small_study.arrays(self.folder), small_study.arrays(UNDISTURBED)
+      )
+    )
+    # What was finished was not run again; what was begun went on.
+    self.assertEqual({**times_of(self.folder), **done}, times_of(self.folder))
+    self.assertEqual(set(trainings(self.folder).values()), {1})
+    logs = (self.folder / "work").rglob("log.txt")
+    self.assertNotEmpty(
+      [p for p in logs if "goes on after epoch" in p.read_text()]
+    )
+    self.assertEmpty([p for p in self.folder.rglob(".*~*")])
+
+  def terminate_at_the_start(self):
+    process = self.start(workers=1)
+    small_study.wait_for(lambda: small_study.children_of(process.pid))
+
+    self.signal_twice(process, signal.SIGTERM, 143)
+
+  def kill_the_launch_in_mid_run(self):
+    """SIGKILL: its workers die by themselves, and nothing runs on."""
+    process = self.start(workers=1)
+    small_study.wait_for(self.checkpoint)
+    workers = small_study.children_of(process.pid)
+
+    process.kill()
+    process.communicate()
+
+    self.wait_until_dead(workers)
+    count = len(self.finished())
     time.sleep(0.5)
-    self.assertLen(small_study.finished_runs(self.folder), count)
-    result = small_study.launch(self.folder)
-    self.assertEqual(result.returncode, 0, result.stderr)
-    self.assert_like_undisturbed()
+    self.assertLen(self.finished(), count)
 
-  def test_a_killed_worker_is_replaced(self):
-    process = small_study.start(self.folder)
-    small_study.wait_for(lambda: small_study.finished_runs(self.folder))
-    os.kill(small_study.children_of(process.pid)[0], signal.SIGKILL)
+  def interrupt_between_runs(self):
+    process = self.start(workers=2)
+    wanted = len(self.finished()) + 1
+    small_study.wait_for(lambda: len(self.finished()) >= wanted)
+    self.assertLen(small_study.children_of(process.pid), 2)
 
+    self.signal_twice(process, signal.SIGINT, 130)
+
+  def signal_twice(self, process, number: int, code: int):
+    workers = small_study.children_of(process.pid)
+
+    process.send_signal(number)
+    process.send_signal(number)  # twice, as impatient people do
+    _, errors = process.communicate(timeout=20)
+
+    self.assertEqual(process.returncode, code, errors)
+    self.assertIn("same command", errors)
+    self.assertNotIn("Traceback", errors)
+    self.wait_until_dead(workers)
+
+  def kill_the_only_worker_and_wait_for_the_end(self) -> str:
+    """Without another worker, only a new one can end the study."""
+    process = self.start(workers=1)
+    wanted = len(self.finished()) + 1
+    small_study.wait_for(
+      lambda: len(self.finished()) >= wanted and self.checkpoint()
+    )
+    self.assertLess(len(self.finished()), 10)
+    [worker] = small_study.children_of(process.pid)
+
+    os.kill(worker, signal.SIGKILL)
     _, errors = process.communicate(timeout=200)
 
     self.assertEqual(process.returncode, 0, errors)
-    self.assert_like_undisturbed()
+    return errors
 
-  def test_two_launches_at_once_mix_nothing(self):
-    both = [small_study.start(self.folder, workers=1) for _ in range(2)]
+  def test_two_launches_divide_the_work_and_mix_nothing(self):
+    both = [self.start(num_subsets=4, workers=1) for _ in range(2)]
+    # The worker of one launch is halted in its first run …
+    claim = small_study.wait_for(
+      lambda: next((self.folder / "work").rglob("claim"), None)
+    )
+    token = small_study.wait_for(claim.read_text)
+    path = self.folder / f"work/launches/{token}.json"
+    first = json.loads(path.read_text())["pid"]
+    slow, fast = sorted(both, key=lambda process: process.pid != first)
+    self.assertEqual(slow.pid, first)
+    [worker] = small_study.children_of(slow.pid)
+    os.kill(worker, signal.SIGSTOP)
+    # … so the other one does the other three, and waits.
+    small_study.wait_for(lambda: len(self.finished()) == 3)
+    self.assertIsNone(fast.poll())
+    os.kill(worker, signal.SIGCONT)
 
-    for process in both:
+    for process, elsewhere in ((slow, 3), (fast, 1)):
       _, errors = process.communicate(timeout=200)
       self.assertEqual(process.returncode, 0, errors)
-
-    self.assert_like_undisturbed()
+      self.assertIn(f"{elsewhere} runs were done by another launch", errors)
+    self.assertEqual(
+      trainings(self.folder), {f"{index:05d}": 1 for index in range(4)}
+    )
+    self.assertEmpty(
+      small_study.differences(
+        small_study.arrays(self.folder),
+        small_study.arrays(shared_studies.finished("four").folder),
+      )
+    )
     self.assertEmpty([p for p in self.folder.rglob(".*~*")])
     self.assertFalse((self.folder / "damaged").exists())
 
-  def test_in_a_terminal_it_shows_a_bar_with_the_time_left(self):
-    ours, its = pty.openpty()
-    termios.tcsetwinsize(its, (24, 100))
-    process = subprocess.Popen(
-      small_study.command(self.folder, num_subsets=4),
-      cwd=small_study.ROOT,
-      stdout=subprocess.DEVNULL,
-      stderr=its,
-    )
-    os.close(its)
-    shown = b""
-    while True:
-      try:
-        block = os.read(ours, 1 << 16)
-      except OSError:  # how Linux says that the other end is closed
-        break
-      if not block:
-        break
-      shown += block
-    os.close(ours)
 
-    self.assertEqual(process.wait(), 0, shown)
-    self.assertIn(b"4/4 runs", shown)
-    self.assertRegex(shown, rb"about \d+ (s|min) left")
+class MoreOutputsTest(absltest.TestCase):
+  """Two of four finished runs are repeated for outputs that they lack.
 
-  def test_a_run_goes_on_inside_after_a_crash(self):
-    checkpoint = self.folder / "work" / UNIT / "00000/checkpoint.npz"
-    log = checkpoint.with_name("log.txt")
-    process = small_study.start(
-      self.folder, workers=1, num_subsets=2, checkpoint_epochs=1
-    )
-    small_study.wait_for(checkpoint.exists)
-    small_study.kill_all(process)
-    self.assertEmpty(small_study.finished_runs(self.folder))
+  The stored predictions of run 0 are replaced by those of run 1, so that only
+  run 1 can reproduce its own. The runs read subset shards.
+  """
 
-    result = small_study.launch(
-      self.folder, workers=1, num_subsets=2, checkpoint_epochs=1
+  OPTIONS = (
+    f"--work_units={UNIT}/00001,{UNIT}/00000",
+    "--keep_logits",
+    "--keep_weights",
+    "--materialize_subsets",
+  )
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    root = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+    cls.folder = shared_studies.copy("four", root / "study")
+    for name in ("scores", "report"):
+      shutil.rmtree(cls.folder / name)
+    cls.runs = cls.folder / "runs" / UNIT
+    cls.replace_predictions(cls.runs / "00000", cls.runs / "00001")
+    cls.before = small_study.arrays(cls.folder)
+    cls.result = cls.launch()
+
+  @classmethod
+  def launch(cls):
+    return small_study.launch(
+      cls.folder, *cls.OPTIONS, num_subsets=4, workers=1
     )
 
-    self.assertEqual(result.returncode, 0, result.stderr)
-    self.assertIn("resumed after epoch", log.read_text())
-    self.assertFalse(checkpoint.exists())
-    found = small_study.arrays(self.folder)
-    expected = small_study.arrays(UNDISTURBED)
-    for name, array in found.items():
-      if name.startswith(UNIT):
-        np.testing.assert_array_equal(array, expected[name])
+  @staticmethod
+  def replace_predictions(run, other):
+    record = json.loads((run / "run.json").read_text())
+    record["machine"]["host"] = "elsewhere"
+    content = (other / "predictions.parquet").read_bytes()
+    record["outputs"]["predictions.parquet"] = {
+      "bytes": len(content),
+      "digest": files.digest_bytes(content),
+    }
+    (run / "predictions.parquet").write_bytes(content)
+    (run / "run.json").write_text(json.dumps(record))
 
-  def test_a_study_that_grows_is_the_larger_study(self):
-    first = small_study.launch(self.folder, num_subsets=4)
-    self.assertEqual(first.returncode, 0, first.stderr)
-
-    result = small_study.launch(self.folder)
-
-    self.assertEqual(result.returncode, 0, result.stderr)
-    self.assertIn("4 done, 6 to run", result.stderr)
-    self.assert_like_undisturbed()
-
-  def test_units_one_by_one_are_the_same_and_nothing_follows_them(self):
-    for names in ([f"{UNIT}/00007"], [f"{UNIT}/00002", f"{UNIT}/00000"]):
-      result = small_study.launch(
-        self.folder, f"--work_units={','.join(names)}"
-      )
-      self.assertEqual(result.returncode, 0, result.stderr)
-
-    self.assertLen(small_study.finished_runs(self.folder), 3)
+  def test_the_chosen_units_are_run_and_nothing_follows_them(self):
+    self.assertIn("0 done, 2 to run", self.result.stderr)
     self.assertFalse((self.folder / "scores").exists())
-    found = small_study.arrays(self.folder)
-    expected = small_study.arrays(UNDISTURBED)
-    for name, array in found.items():
-      np.testing.assert_array_equal(array, expected[name])
+    self.assertFalse((self.folder / "report").exists())
+    for index in (2, 3):
+      self.assertFalse((self.runs / f"{index:05d}/logits.npy").exists())
 
-  def test_one_more_output_repeats_runs_and_reproduces_them(self):
-    first = small_study.launch(self.folder, num_subsets=2)
-    self.assertEqual(first.returncode, 0, first.stderr)
-    before = small_study.arrays(self.folder)
-
-    result = small_study.launch(
-      self.folder, "--keep_logits", "--keep_weights", num_subsets=2
-    )
-
-    self.assertEqual(result.returncode, 0, result.stderr)
-    self.assertIn("0 done, 2 to run", result.stderr)
+  def test_a_run_that_reproduces_its_predictions_has_the_outputs(self):
     self.assertEmpty(
-      small_study.differences(before, small_study.arrays(self.folder))
+      small_study.differences(self.before, small_study.arrays(self.folder))
     )
-    run = self.folder / "runs" / UNIT / "00001"
+    run = self.runs / "00001"
+    self.assertTrue((run / "weights.weights.h5").exists())
     logits = np.load(run / "logits.npy")
     predicted = pd.read_parquet(run / "predictions.parquet")["predicted"]
     self.assertEqual((logits.shape, logits.dtype), ((1797, 10), np.float16))
     # float16 may tie what float32 told apart
     self.assertGreater((logits.argmax(axis=1) == predicted).mean(), 0.99)
-    again = small_study.launch(
-      self.folder, "--keep_logits", "--keep_weights", num_subsets=2
+
+  def test_one_that_does_not_is_an_error_that_names_the_machine(self):
+    self.assertEqual(self.result.returncode, 1)
+    self.assertIn("does not reproduce its predictions", self.result.stderr)
+    self.assertIn("elsewhere", self.result.stderr)
+    self.assertRegex(self.result.stderr, rf"(?m)^{UNIT}/00000 +2  ")
+    self.assertIn("1 of 2 runs failed", self.result.stderr)
+    self.assertEqual(
+      (self.runs / "00000/predictions.parquet").read_bytes(),
+      (self.runs / "00001/predictions.parquet").read_bytes(),
     )
-    self.assertIn("2 done, 0 to run", again.stderr)
+    self.assertFalse((self.runs / "00000/logits.npy").exists())
 
-  def test_a_repeated_run_that_differs_is_an_error_that_names_machines(self):
-    first = small_study.launch(self.folder, num_subsets=2)
-    self.assertEqual(first.returncode, 0, first.stderr)
-    run = self.folder / "runs" / UNIT / "00000"
-    other = self.folder / "runs" / UNIT / "00001"
-    record = json.loads((run / "run.json").read_text())
-    record["machine"]["host"] = "elsewhere"
-    stolen = (other / "predictions.parquet").read_bytes()
-    record["outputs"]["predictions.parquet"] = {
-      "bytes": len(stolen),
-      "digest": files.digest_bytes(stolen),
-    }
-    (run / "predictions.parquet").write_bytes(stolen)
-    (run / "run.json").write_text(json.dumps(record))
-
-    result = small_study.launch(self.folder, "--keep_logits", num_subsets=2)
-
-    self.assertEqual(result.returncode, 1)
-    self.assertIn("does not reproduce its predictions", result.stderr)
-    self.assertIn("elsewhere", result.stderr)
-    self.assertEqual((run / "predictions.parquet").read_bytes(), stolen)
-
-  def test_materialized_subsets_give_the_same(self):
-    result = small_study.launch(
-      self.folder, "--materialize_subsets", num_subsets=2
-    )
-
-    self.assertEqual(result.returncode, 0, result.stderr)
+  def test_the_runs_read_subset_shards(self):
     shard = self.folder / "subsets/r0.70/00001/train-00000-of-00001.tfrecord"
     whole = self.folder / "dataset/shards/train-00000-of-00001.tfrecord"
     self.assertAlmostEqual(
       shard.stat().st_size / whole.stat().st_size, 0.7, delta=0.01
     )
-    found = small_study.arrays(self.folder)
-    expected = small_study.arrays(UNDISTURBED)
-    for name, array in found.items():
-      if name.startswith(UNIT):
-        np.testing.assert_array_equal(array, expected[name])
 
-  def test_signals_end_it_cleanly_and_the_command_goes_on(self):
-    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-      process = small_study.start(self.folder)
-      wanted = len(small_study.finished_runs(self.folder)) + 1
-      small_study.wait_for(
-        lambda n=wanted: len(small_study.finished_runs(self.folder)) >= n
-      )
-      workers = small_study.children_of(process.pid)
-      process.send_signal(number)
-      process.send_signal(number)  # twice, as impatient people do
-      _, errors = process.communicate(timeout=20)
-      self.assertEqual(process.returncode, code, errors)
-      self.assertIn("Rerun the same command", errors)
-      self.assertNotIn("Traceback", errors)
-      self.assertFalse(any(small_study.is_working(pid) for pid in workers))
+  def test_the_same_command_again_runs_only_what_failed(self):
+    again = small_study.launch(
+      self.folder, "--dry_run", *self.OPTIONS, num_subsets=4, workers=1
+    )
 
-    result = small_study.launch(self.folder)
-
-    self.assertEqual(result.returncode, 0, result.stderr)
-    self.assert_like_undisturbed()
-
-  def test_dry_run_says_what_would_run_and_writes_nothing(self):
-    new = small_study.launch(self.folder, "--dry_run")
-    self.assertEqual(new.returncode, 0, new.stderr)
-    self.assertIn("10 runs pending on 2 workers: about", new.stdout)
-    self.assertIn("measured steps", new.stdout)
-    self.assertFalse(self.folder.exists())
-
-    known = small_study.launch(UNDISTURBED, "--dry_run", num_subsets=20)
-    self.assertEqual(known.returncode, 0, known.stderr)
-    self.assertIn("10 runs pending", known.stdout)
-    self.assertIn("finished runs", known.stdout)
-    self.assert_like_undisturbed(UNDISTURBED)
-
-  def test_resolved_flags_give_the_same_study(self):
-    command = [
-      *small_study.command(UNDISTURBED)[:3],
-      f"--flagfile={UNDISTURBED / 'resolved.flags'}",
-      f"--experiment_dir={UNDISTURBED}",
-    ]
-    result = small_study.run(command)
-
-    self.assertEqual(result.returncode, 0, result.stderr)
-    self.assertIn("10 done, 0 to run", result.stderr)
+    self.assertIn("1 runs pending", again.stdout)
 
 
 if __name__ == "__main__":

@@ -2,46 +2,22 @@
 
 import json
 import pathlib
-import tempfile
 
 from absl.testing import absltest
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from tests.support import shared_studies
 from tests.support import small_study
 
-MODELS = ("cifar_resnet-8-w0.25", "cifar_resnet-8-w0.5")
-PROXIES = (
-  "cumulative_probability,forgetting_events,el2n,cscore,ensemble_disagreement"
-)
-SMALL = {
-  "models": ",".join(MODELS),
-  "num_subsets": 4,
-  "subset_ratio": 0.5,
-  "epochs": 2,
-  "proxies": PROXIES,
-  "proxy_runs": 2,
-}
+MODELS = shared_studies.PROXY_MODELS
 
 
 def setUpModule():
-  global _TEMPORARY, STUDY, OUTPUT
-  _TEMPORARY = tempfile.TemporaryDirectory()
-  root = pathlib.Path(_TEMPORARY.name)
-  STUDY, own = root / "study", root / "own.parquet"
-  frame = pd.DataFrame(
-    {"example_id": np.arange(1500), "mine": np.arange(1500) % 7}
-  )
-  frame.attrs["sign"] = {"mine": -1}
-  frame.to_parquet(own)
-  OUTPUT = small_study.launch(STUDY, proxy_files=own, **SMALL)
-  if OUTPUT.returncode:
-    raise RuntimeError(OUTPUT.stderr)
-
-
-def tearDownModule():
-  _TEMPORARY.cleanup()
+  global STUDY, OUTPUT
+  OUTPUT = shared_studies.finished("proxies")
+  STUDY = OUTPUT.folder
 
 
 def table(model) -> pd.DataFrame:
@@ -100,14 +76,15 @@ class ProxyStudyTest(absltest.TestCase):
     signs = json.loads(about[b"signs"])
     self.assertEqual(signs["mine"], -1)
     self.assertEqual(signs["el2n"], 1)
-    self.assertNotIn(_TEMPORARY.name, str(about))
+    # The user's file, without its folder.
+    self.assertNotIn("/custom.parquet", str(about))
 
   def test_comparison_has_every_proxy_at_every_size_and_a_verdict(self):
     folder = STUDY / "comparison" / "cifar_resnet" / "one_hot"
     criteria = pd.read_parquet(folder / "criteria.parquet")
     verdicts = pd.read_csv(folder / "verdicts.csv")
 
-    names = {*PROXIES.split(","), "mine"}
+    names = {*shared_studies.PROXIES, "mine"}
     self.assertEqual(set(verdicts["proxy"]), names)
     spearman = criteria[criteria["criterion"] == "spearman"]
     self.assertEqual(

@@ -191,6 +191,7 @@ class TfdsSourceTest(parameterized.TestCase):
       num_subsets=2,
       epochs=1,
       batch_size=8,
+      workers=1,
     )
 
     self.assertEqual(done.returncode, 0, done.stderr)
