@@ -175,8 +175,8 @@ def _dry_run(values, config, directory, only, asked, processes) -> int:
     each = f"{processes} processes of {each}"
   print(
     f"Ray at {values.ray_address}: {len(study.found.pending)} of "
-    f"{len(study.plan.wanted)} runs in {sum(map(len, waves))} tasks; each {each}"
-    + (f"; {slots} fit at a time." if slots else ".")
+    f"{len(study.plan.wanted)} runs in {sum(map(len, waves))} tasks; each "
+    f"{each}" + (f"; {slots} fit at a time." if slots else ".")
   )
   contract.print_waves(study, waves, workers)
   known = time_left.seconds_a_run(study.found.done)

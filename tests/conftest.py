@@ -1,4 +1,4 @@
-"""Lets absltest's classes run under pytest, in an order that suits two cores."""
+"""Lets pytest run absltest's classes, in an order that suits two cores."""
 
 import pathlib
 import shutil

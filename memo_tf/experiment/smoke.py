@@ -9,6 +9,7 @@ import dataclasses
 from typing import Any
 
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 
@@ -48,7 +49,7 @@ def smoke(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
       config.proxies.probe_neighbours, max(1, smallest // 2)
     ),
   )
-  return dataclasses.replace(
+  reduced = dataclasses.replace(
     config,
     data=_data(config.data),
     subsets=dataclasses.replace(config.subsets, num_subsets=NUM_SUBSETS),
@@ -58,7 +59,8 @@ def smoke(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
       num_replicas=config.running.cpu_devices,
     ),
     proxies=proxies,
-  ).validate()
+  )
+  return config_rules.validated(reduced)
 
 
 def _sizes(config: config_lib.StudyConfig) -> tuple[int, int]:

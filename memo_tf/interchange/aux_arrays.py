@@ -1,4 +1,4 @@
-"""Correctness of single runs in Feldman & Zhang's checkpoints: `aux_arrays.npz`.
+"""Correctness of single runs of Feldman & Zhang: their `aux_arrays.npz`.
 
 Their arrays list training examples, held-out examples and test examples, each
 in a separate order with an array of indices; here they are in the original

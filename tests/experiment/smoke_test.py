@@ -7,6 +7,7 @@ from absl.testing import parameterized
 
 from memo_tf.cli import flagfiles
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import config_rules
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import smoke
 from tests.cli import flags_test
@@ -17,13 +18,14 @@ SHIPPED = sorted(p.name for p in flagfiles.shipped_dir().glob("*.flags"))
 def config_of(**groups):
   """A config with some settings changed: `training=dict(epochs=3)`."""
   config = config_lib.StudyConfig()
-  return dataclasses.replace(
+  changed = dataclasses.replace(
     config,
     **{
       group: dataclasses.replace(getattr(config, group), **changes)
       for group, changes in groups.items()
     },
-  ).validate()
+  )
+  return config_rules.validated(changed)
 
 
 class SmokeTest(parameterized.TestCase):

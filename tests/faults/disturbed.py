@@ -1,4 +1,4 @@
-"""A small study that is disturbed: its folder, its launches, what it must keep."""
+"""A small study under faults: its folder, its launches, what it must keep."""
 
 import contextlib
 import dataclasses

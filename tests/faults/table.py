@@ -204,7 +204,9 @@ FAULTS = (
     tool="SIGKILL of a worker in mid-run",
     inject=in_run(disturbed.kill_one_worker, workers=2),
     code=0,
-    says="killed by signal 9.*will be tried again|will be tried again.*signal 9",
+    says=(
+      "killed by signal 9.*will be tried again|will be tried again.*signal 9"
+    ),
   ),
   Fault(
     name="parent_killed",
@@ -519,7 +521,9 @@ FAULTS = (
     tool="sitecustomize: one unit raises an exception, once",
     inject=site(FAULT_FAIL_ONCE_UNIT="00002"),
     code=0,
-    says="00002 failed and will be tried again: RuntimeError: made to fail once",
+    says=(
+      "00002 failed and will be tried again: RuntimeError: made to fail once"
+    ),
   ),
   Fault(
     name="read_only",

@@ -1,4 +1,4 @@
-"""Ray for real: three nodes of this machine, one killed; runs of two processes."""
+"""Real Ray: three nodes on this machine, one killed; runs of two processes."""
 
 import collections
 import json

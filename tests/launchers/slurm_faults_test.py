@@ -1,4 +1,4 @@
-"""Slurm for real, with this machine as its only node: killed, preempted, cancelled.
+"""Real Slurm with one node, this machine: killed, preempted, cancelled.
 
 Several hosts cannot be had here: that part is not tested.
 """

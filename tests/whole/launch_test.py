@@ -219,7 +219,7 @@ class DisturbedTest(absltest.TestCase):
     self.assertEqual(set(trainings(self.folder).values()), {1})
     logs = (self.folder / "work").rglob("log.txt")
     self.assertNotEmpty(
-      [p for p in logs if "goes on after epoch" in p.read_text()]
+      [p for p in logs if "resumed after epoch" in p.read_text()]
     )
     self.assertEmpty([p for p in self.folder.rglob(".*~*")])
 

@@ -11,7 +11,7 @@ from tests.support import small_study
 
 @pytest.mark.slow
 class WholeStudyTest(absltest.TestCase):
-  """Minutes; run with `-m slow`. The small studies in launch_test do the same."""
+  """Takes minutes; launch_test does the same with small studies."""
 
   @classmethod
   def setUpClass(cls):

@@ -69,8 +69,8 @@ class DataConfig:
   max_examples: int = _field(
     0,
     "Use at most so many training and so many test examples, drawn as with "
-    "--num_examples; a smaller data set is used whole. 0: no limit. --smoke sets "
-    "it.",
+    "--num_examples; a smaller data set is used whole. 0: no limit. --smoke "
+    "sets it.",
     rule=field.at_least(0),
   )
   image_key: str = _field(
