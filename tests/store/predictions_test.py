@@ -224,7 +224,7 @@ class ReadRunTest(StudyTestCase):
   def test_missing_run_is_named(self):
     with self.assertRaisesRegex(
       errors.StudyError,
-      f"{unit(7).name} cannot be used.*cannot be read.*again",
+      f"{unit(7).name} cannot be used.*cannot be read.*rerun",
     ):
       predictions.read_run(self.directory, unit(7))
 
