@@ -43,7 +43,6 @@ COVERED = {
     memo_tf.experiment.settings.subsets
     memo_tf.experiment.settings.training
   """,
-  "experiment/work_units_test.py": "memo_tf.experiment.plan",
   "findings/proxy_values_test.py": "memo_tf.store.run_records",
   "interchange/files_test.py": """
     memo_tf.interchange.aux_arrays
@@ -52,7 +51,6 @@ COVERED = {
     memo_tf.interchange.feldman_zhang
     memo_tf.interchange.lira
   """,
-  "launchers/answer_test.py": "memo_tf.cli.program",
   "launchers/contract_test.py": """
     launchers.ray_cluster
     launchers.ray_tasks
@@ -72,13 +70,13 @@ COVERED = {
     memo_tf.report.figures
     memo_tf.report.galleries
   """,
-  "running/recovery_test.py": """
-    memo_tf.running.preparation
-    memo_tf.store.opening
-  """,
+  "store/old_format_test.py": "memo_tf.store.opening",
   "running/unit/recording_test.py": """
     memo_tf.experiment.run_outputs
+    memo_tf.running.unit.fit
     memo_tf.running.unit.run
+    memo_tf.running.unit.session
+    memo_tf.running.unit.traced
     memo_tf.training.recording.dynamics
   """,
   "scoring/study_test.py": """
@@ -100,6 +98,12 @@ COVERED = {
     memo_tf.training.recording.batches
     memo_tf.training.recording.input_gradients
     memo_tf.training.recording.snapshots
+  """,
+  "models/cifar_resnet_test.py": "memo_tf.models.named_layers",
+  "training/trainer_test.py": """
+    memo_tf.training.epochs
+    memo_tf.training.initialization
+    memo_tf.training.optimizer
   """,
   "training/streaming_test.py": "memo_tf.training.inference",
   "whole/distilled_study_test.py": "memo_tf.running.unit.teachers",

@@ -1,38 +1,51 @@
 """Memorization, influence and consistency of examples, from any runs.
 
-NumPy arrays in, frozen dataclasses out; imports nothing else of memo_tf.
+NumPy arrays in, frozen dataclasses out; imports nothing else of memo_tf. Names
+are loaded on first use: planning a study takes the in/out mean from here and
+does without SciPy, which takes longer to import than all the rest.
 """
 
-from memo_tf.estimators.consistency import consistency_profile
-from memo_tf.estimators.consistency import consistency_scores
-from memo_tf.estimators.consistency import ConsistencyProfile
-from memo_tf.estimators.consistency import ConsistencyScores
-from memo_tf.estimators.influence import influence_scores
-from memo_tf.estimators.influence import InfluencePairs
-from memo_tf.estimators.influence import InfluenceScores
-from memo_tf.estimators.influence import influential_pairs
-from memo_tf.estimators.influence_tally import InfluenceTally
-from memo_tf.estimators.memorization import memorization_scores
-from memo_tf.estimators.memorization import MemorizationScores
-from memo_tf.estimators.memorization import MemorizationTally
-from memo_tf.estimators.reliability import reliability_curve
-from memo_tf.estimators.reliability import runs_needed
-from memo_tf.estimators.reliability import split_half_reliability
+import importlib
+from typing import Any
 
-__all__ = [
-  "ConsistencyProfile",
-  "ConsistencyScores",
-  "InfluencePairs",
-  "InfluenceScores",
-  "InfluenceTally",
-  "MemorizationScores",
-  "MemorizationTally",
-  "consistency_profile",
-  "consistency_scores",
-  "influence_scores",
-  "influential_pairs",
-  "memorization_scores",
-  "reliability_curve",
-  "runs_needed",
-  "split_half_reliability",
-]
+_PUBLIC = {
+  "consistency": (
+    "consistency_profile",
+    "consistency_scores",
+    "ConsistencyProfile",
+    "ConsistencyScores",
+  ),
+  "influence": (
+    "influence_scores",
+    "InfluencePairs",
+    "InfluenceScores",
+    "influential_pairs",
+  ),
+  "influence_tally": ("InfluenceTally",),
+  "memorization": (
+    "memorization_scores",
+    "MemorizationScores",
+    "MemorizationTally",
+  ),
+  "reliability": (
+    "reliability_curve",
+    "runs_needed",
+    "split_half_reliability",
+  ),
+}
+_MODULE_OF = {
+  name: module for module, names in _PUBLIC.items() for name in names
+}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+  if name not in _MODULE_OF:
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+  module = importlib.import_module(f"{__name__}.{_MODULE_OF[name]}")
+  return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+  return sorted({*globals(), *__all__})

@@ -1,8 +1,8 @@
 """A Ray cluster and a Slurm on this machine, for the tests of the launchers.
 
 Where Ray or Slurm is missing a test is skipped and says what to install; with
-MEMO_TF_REQUIRE_LAUNCHERS=1, as in .ci/launchers, it fails. One that is there and
-does not start is always a failure.
+MEMO_TF_REQUIRE_LAUNCHERS=1, as in .ci/launchers, it fails. A cluster that is
+installed and does not start is always a failure.
 """
 
 import contextlib

@@ -14,8 +14,8 @@ example (Goodfellow, 2015, arXiv:1510.01799):
     batch norm   gamma: sum_p d_p xhat_p; beta: sum_p d_p (in evaluation mode)
     bias         sum_p d_p
 
-Of the last layer alone the closed form is ||softmax - onehot|| sqrt(||h||^2 + 1)
-with h its input.
+Of the last layer alone, with input h, the closed form is
+||softmax - onehot|| sqrt(||h||^2 + 1).
 """
 
 import keras
