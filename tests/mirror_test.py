@@ -76,7 +76,6 @@ COVERED = {
     memo_tf.running.unit.fit
     memo_tf.running.unit.run
     memo_tf.running.unit.session
-    memo_tf.running.unit.traced
     memo_tf.training.recording.dynamics
   """,
   "scoring/study_test.py": """
@@ -101,10 +100,11 @@ COVERED = {
   """,
   "models/cifar_resnet_test.py": "memo_tf.models.named_layers",
   "training/trainer_test.py": """
-    memo_tf.training.epochs
     memo_tf.training.initialization
     memo_tf.training.optimizer
   """,
+  "training/recording/representations_test.py": "memo_tf.running.unit.traced",
+  "training/recording/second_split_test.py": "memo_tf.training.epochs",
   "training/streaming_test.py": "memo_tf.training.inference",
   "whole/distilled_study_test.py": "memo_tf.running.unit.teachers",
   "whole/export_test.py": """
