@@ -22,6 +22,7 @@ import time
 import numpy as np
 
 from memo_tf.experiment import settings as settings_lib
+from memo_tf.processes import environment
 from memo_tf.store import files
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -89,11 +90,10 @@ def made_up(folder: str, num_train: int, num_test: int, depth: int) -> None:
 
 
 def start(folder: str, index: int, *more: str) -> subprocess.Popen:
-  from memo_tf.running import worker_pool
 
   return subprocess.Popen(
     [sys.executable, "-c", CHILD, folder, str(index), *more],
-    env=worker_pool.environment(1),
+    env=environment.environment(1),
     stdout=subprocess.PIPE,
     stderr=subprocess.DEVNULL,
     text=True,

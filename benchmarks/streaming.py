@@ -33,6 +33,7 @@ import numpy as np
 import pairing
 
 from memo_tf.experiment import settings as settings_lib
+from memo_tf.processes import environment as environment_lib
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SIDE, BATCH = 224, 128
@@ -279,9 +280,8 @@ def main() -> None:
     else:
       pairing.serve(work(source))
     return
-  from memo_tf.running import worker_pool
 
-  environment = worker_pool.environment(threads)
+  environment = environment_lib.environment(threads)
   with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
     print("preparing", file=sys.stderr, flush=True)

@@ -22,7 +22,7 @@ import sys
 
 import pairing
 
-from memo_tf.running import worker_pool
+from memo_tf.processes import environment as environment_lib
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 PRODUCT = "matrix product"
@@ -42,7 +42,7 @@ def contender(
     "PYTHONPATH": str(FOLDER.parent),
   }
   if processes > 1:  # every faster way gets our allocator settings
-    settings = worker_pool.environment(threads)
+    settings = environment_lib.environment(threads)
     environment |= {k: v for k, v in settings.items() if k.startswith("MALLOC")}
   command = [
     sys.executable,

@@ -27,6 +27,8 @@ COVERED = {
     memo_tf.data.sources.tfds_stream
     memo_tf.data.stored.conversion
   """,
+  "data/planted_test.py": "memo_tf.data.planted_images",
+  "data/sources/image_source_test.py": "memo_tf.data.sources.image_stream",
   "estimators/golden_test.py": "memo_tf.estimators.outcomes",
   "estimators/influence_test.py": """
     memo_tf.estimators.influence_products
@@ -77,6 +79,10 @@ COVERED = {
     memo_tf.running.unit.run
     memo_tf.running.unit.session
     memo_tf.training.recording.dynamics
+  """,
+  "running/worker_pool_test.py": """
+    memo_tf.processes.child
+    memo_tf.processes.environment
   """,
   "scoring/study_test.py": """
     memo_tf.experiment.errors

@@ -7,6 +7,7 @@ all its arrays at once.
 """
 
 from memo_tf.data.sources import image_source
+from memo_tf.data.sources import image_stream
 from memo_tf.data.sources import load
 from memo_tf.data.sources import tfds_stream
 from memo_tf.data.stored import writer
@@ -33,7 +34,7 @@ def write_dataset(
 
 def source(
   config: config_lib.StudyConfig,
-) -> image_source.ImageDataset | image_source.ImageStream:
+) -> image_source.ImageDataset | image_stream.ImageStream:
   """The data set of a study: in memory if it is to be stored as pixels.
 
   Raises:
@@ -43,7 +44,7 @@ def source(
   if load.is_array(config.data):
     data = load.load(config.data, seed)
     if _is_encoded(config, data.nbytes):
-      return image_source.stream_of(data)
+      return image_stream.stream_of(data)
     return data
   builder, name = load.prepared_builder(config.data)
   whole = tfds_stream.decoded_bytes(builder, name, config.data)

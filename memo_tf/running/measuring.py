@@ -12,7 +12,7 @@ import numpy as np
 from memo_tf import proxies
 from memo_tf.data import planted
 from memo_tf.data import prepare
-from memo_tf.data.sources import image_source
+from memo_tf.data.sources import image_stream
 from memo_tf.data.stored import normalization
 from memo_tf.data.stored import reader
 from memo_tf.data.stored import writer
@@ -60,12 +60,13 @@ def sample_data(config: config_lib.StudyConfig) -> Sample:
     UsageError: if the data cannot be read or downloaded.
   """
   data = prepare.source(config)
-  if isinstance(data, image_source.ImageStream):
+  if isinstance(data, image_stream.ImageStream):
     return _stored_sample(data, config)
   train = planted.training_set(data, config)
-  statistics = normalization.normalization(train.images)
+  images = np.asarray(train.images)  # an array already: the data are in memory
+  statistics = normalization.normalization(images)
   arrays = reader.ArrayDataset(
-    train_images=train.images,
+    train_images=images,
     train_labels=train.labels,
     test_images=data.test_images,
     test_labels=data.test_labels,
@@ -78,7 +79,7 @@ def sample_data(config: config_lib.StudyConfig) -> Sample:
 
 
 def _stored_sample(
-  data: image_source.ImageStream, config: config_lib.StudyConfig
+  data: image_stream.ImageStream, config: config_lib.StudyConfig
 ) -> Sample:
   """The first images, written into a folder as a launch would write them."""
   plain: dict[str, Any] = {

@@ -13,15 +13,14 @@ import json
 import os
 import pathlib
 import selectors
-import subprocess
-import sys
-from typing import cast
-from typing import IO
 from typing import Protocol
 
 from memo_tf.experiment import errors
+from memo_tf.processes import child
+from memo_tf.processes import environment as environment_lib
 from memo_tf.running import accelerators
 
+WORKER = "memo_tf.running.worker"
 # A task that is not a unit and whose worker died is tried again this often.
 DEATH_RETRIES = 1
 
@@ -120,7 +119,7 @@ class WorkerPool:
     self._threads = threads
     self._log_path = log_path
     self._selector = selectors.DefaultSelector()
-    self._workers: list[_Process] = []
+    self._workers: list[child.Child] = []
     self._num_workers = num_workers
     self._strategy = strategy
     self._gpus = accelerators.visible_gpus()
@@ -213,143 +212,22 @@ class WorkerPool:
           if task is None:
             continue
           running -= 1
-          content = {"error": _death(code), "traceback": ""}
+          content = {"error": child.death(code), "traceback": ""}
           yield failed(
             task, content, DEATH_RETRIES if retries is None else retries
           )
 
   def _start_worker(self) -> None:
-    taken = {worker.place for worker in self._workers}
-    place = next(i for i in range(self._num_workers) if i not in taken)
-    variables = environment(self._threads) | accelerators.environment(
-      self._gpus, place, self._strategy
-    )
-    worker = _Process(self._setup, variables, self._log_path, place)
+    taken = {worker.index for worker in self._workers}
+    index = next(i for i in range(self._num_workers) if i not in taken)
+    variables = environment_lib.environment(
+      self._threads
+    ) | accelerators.environment(self._gpus, index, self._strategy)
+    worker = child.Child(WORKER, self._setup, variables, self._log_path, index)
     self._selector.register(worker.results, selectors.EVENT_READ, worker)
     self._workers.append(worker)
 
-  def _end_worker(self, worker: "_Process") -> None:
+  def _end_worker(self, worker: child.Child) -> None:
     self._selector.unregister(worker.results)
     self._workers.remove(worker)
     worker.close()
-
-
-class _Process:
-  """One worker process, its place among them, and the pipes to it."""
-
-  def __init__(
-    self,
-    setup: dict,
-    variables: dict[str, str],
-    log_path: pathlib.Path | None,
-    place: int,
-  ):
-    self.place = place
-    self.results, write_end = os.pipe()
-    os.set_blocking(self.results, False)
-    self.task: dict | None = None
-    self.setting_up = True
-    self.ended = False
-    self._buffer = b""
-    log = subprocess.DEVNULL
-    if log_path:
-      log_path.parent.mkdir(parents=True, exist_ok=True)
-      log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    self.process = subprocess.Popen(
-      [
-        sys.executable,
-        "-m",
-        "memo_tf.running.worker",
-        str(write_end),
-        str(os.getpid()),
-      ],
-      stdin=subprocess.PIPE,
-      stdout=log,
-      stderr=log,
-      pass_fds=[write_end],
-      env=variables,
-      # Ctrl-C in a terminal must reach the parent only, which ends the workers.
-      start_new_session=True,
-    )
-    self._stdin = cast(IO[bytes], self.process.stdin)  # a pipe, see above
-    os.close(write_end)
-    if log_path:
-      os.close(log)
-    self._write(setup)
-
-  def give(self, task: dict) -> None:
-    self.task = task
-    self._write(task)
-
-  def read(self) -> list[dict]:
-    """The messages that have come; sets `ended` when the worker is gone."""
-    while True:
-      try:
-        block = os.read(self.results, 1 << 16)
-      except BlockingIOError:
-        break
-      if not block:
-        self.ended = True
-        break
-      self._buffer += block
-    *lines, self._buffer = self._buffer.split(b"\n")
-    return [json.loads(line) for line in lines]
-
-  def wait(self) -> int:
-    os.close(self.results)
-    self._stdin.close()
-    return self.process.wait()
-
-  def close(self) -> None:
-    try:
-      self._stdin.close()
-    except OSError:
-      pass
-    self.process.kill()
-    self.process.wait()
-    os.close(self.results)
-
-  def _write(self, message: dict) -> None:
-    try:
-      self._stdin.write((json.dumps(message) + "\n").encode())
-      self._stdin.flush()
-    except BrokenPipeError:
-      pass  # it died; its end of the other pipe tells
-
-
-def environment(threads: int) -> dict[str, str]:
-  """The environment of a worker: threads, quiet logs, memory kept."""
-  package_root = str(pathlib.Path(__file__).resolve().parents[2])
-  paths = [package_root, os.environ.get("PYTHONPATH", "")]
-  limits = {
-    name: str(threads)
-    for name in (
-      "OMP_NUM_THREADS",
-      "OPENBLAS_NUM_THREADS",
-      "TF_NUM_INTRAOP_THREADS",
-      "TF_NUM_INTEROP_THREADS",
-    )
-  }
-  # glibc would give a step's activations back to the system and fault them in
-  # again at the next one.
-  memory = {
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # the most that it takes
-    "MALLOC_TRIM_THRESHOLD_": str(8 << 30),
-    "MALLOC_TOP_PAD_": str(64 << 20),
-  }
-  quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
-  return {
-    **memory,
-    **os.environ,
-    **limits,
-    **quiet,
-    "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-  }
-
-
-def _death(code: int) -> str:
-  if code < 0:
-    return f"its worker was killed by signal {-code}" + (
-      " (out of memory?)" if code == -9 else ""
-    )
-  return f"its worker ended with exit status {code}"

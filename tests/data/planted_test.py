@@ -7,6 +7,7 @@ from absl.testing import parameterized
 import numpy as np
 
 from memo_tf.data import planted
+from memo_tf.data import planted_images
 from memo_tf.data.sources import load
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import config_rules
@@ -221,7 +222,9 @@ class AppendedTest(parameterized.TestCase):
 class NearCopiesTest(parameterized.TestCase):
   def near(self, images, **options):
     settings = {"shift": 1, "noise": 0.0, "max_pixel": 16} | options
-    return planted.near_copies(images, rng=np.random.default_rng(0), **settings)
+    return planted_images.near_copies(
+      images, rng=np.random.default_rng(0), **settings
+    )
 
   def test_each_is_moved_by_a_pixel_and_the_edge_repeated(self):
     image = np.arange(9, dtype=np.uint8).reshape(1, 3, 3, 1)

@@ -15,6 +15,7 @@ import numpy as np
 from memo_tf.data.sources import bundled
 from memo_tf.data.sources import folder as folder_lib
 from memo_tf.data.sources import image_source
+from memo_tf.data.sources import image_stream
 from memo_tf.data.sources import labels as labels_lib
 from memo_tf.data.sources import npz
 from memo_tf.data.sources import part
@@ -56,7 +57,7 @@ def load(
 
 def stream(
   config: settings_lib.DataConfig, seed: int = 0
-) -> image_source.ImageStream:
+) -> image_stream.ImageStream:
   """A data set whose images are read from its files, when they are written.
 
   Args:

@@ -307,7 +307,7 @@ def _read_split(
     raise differing_sizes(name, sizes[0], sizes[-1])
   if len(shapes) > 1:  # grey images among images in colour
     images = [coloured(image) for image in images]
-  order = original_order(names) if naming == ["id"] else None
+  order = tfds_features.original_order(names) if naming == ["id"] else None
   meaning = "the order of the data set's own `id`"
   if order is None:
     order = np.arange(len(labels))
@@ -331,26 +331,6 @@ def differing_sizes(
     f"--image_size must be given: the images of {name} have differing sizes, "
     f"{one[0]}x{one[1]} to {other[0]}x{other[1]}. Received: --image_size=0"
   )
-
-
-def original_order(ids: list[str]) -> np.ndarray | None:
-  """The indices of examples in the order of their ids.
-
-  Args:
-    ids: `[n]`. If all begin alike and end in a number (`train_00012`), they are
-      ordered by the number, else as text.
-
-  Returns:
-    int64 `[n]`; None if there are no ids or these are not unique.
-  """
-  if not ids or len(set(ids)) != len(ids):
-    return None
-  parts = [re.fullmatch(r"(.*?)(\d+)", text) for text in ids]
-  numbered = [part for part in parts if part is not None]
-  beginnings = {part.group(1) for part in numbered}
-  if len(numbered) == len(ids) and len(beginnings) == 1:
-    return np.argsort([int(part.group(2)) for part in numbered], kind="stable")
-  return np.argsort(np.array(ids), kind="stable")
 
 
 def _image(pixels: np.ndarray, size: int) -> np.ndarray:

@@ -3,6 +3,8 @@
 All of it comes from the builder; no data set is known here by name.
 """
 
+import re
+
 import numpy as np
 
 from memo_tf.experiment import errors
@@ -120,3 +122,23 @@ def _is_class_label(feature) -> bool:
 
 def _is_label(feature) -> bool:
   return feature.shape == () and np.dtype(feature.np_dtype).kind in "iub"
+
+
+def original_order(ids: list[str]) -> np.ndarray | None:
+  """The indices of examples in the order of their ids.
+
+  Args:
+    ids: `[n]`. If all begin alike and end in a number (`train_00012`), they are
+      ordered by the number, else as text.
+
+  Returns:
+    int64 `[n]`; None if there are no ids or these are not unique.
+  """
+  if not ids or len(set(ids)) != len(ids):
+    return None
+  parts = [re.fullmatch(r"(.*?)(\d+)", text) for text in ids]
+  numbered = [part for part in parts if part is not None]
+  beginnings = {part.group(1) for part in numbered}
+  if len(numbered) == len(ids) and len(beginnings) == 1:
+    return np.argsort([int(part.group(2)) for part in numbered], kind="stable")
+  return np.argsort(np.array(ids), kind="stable")

@@ -11,6 +11,7 @@ import numpy as np
 
 from memo_tf.data import encoding
 from memo_tf.data.sources import image_source
+from memo_tf.data.sources import image_stream
 from memo_tf.data.sources import tfds
 from memo_tf.data.sources import tfds_features
 from memo_tf.experiment import errors
@@ -64,7 +65,7 @@ def _num_examples(splits, split: str) -> int:
 
 def read(
   builder, name: str, config: settings_lib.DataConfig
-) -> image_source.ImageStream:
+) -> image_stream.ImageStream:
   """A prepared data set, whose images are read when they are written.
 
   Raises:
@@ -91,8 +92,8 @@ def read(
     nothing = np.full(len(ids), -1)
     reader = _Reader(builder, name, split.split, image_key)
     both = (ids, nothing) if is_train else (nothing, ids)
-    parts.append(image_source.Part(reader, *both))
-  return image_source.ImageStream(
+    parts.append(image_stream.Part(reader, *both))
+  return image_stream.ImageStream(
     **about,
     image_type=image_type,
     max_pixel=int(np.iinfo(image_type).max),

@@ -5,6 +5,7 @@ from absl.testing import parameterized
 import numpy as np
 
 from memo_tf.data.sources import image_source
+from memo_tf.data.sources import image_stream
 from memo_tf.experiment import errors
 
 
@@ -40,7 +41,7 @@ def listed(data: image_source.ImageSource) -> list[tuple[str, int, int]]:
 
 
 class SelectedTest(parameterized.TestCase):
-  @parameterized.parameters(lambda data: data, image_source.stream_of)
+  @parameterized.parameters(lambda data: data, image_stream.stream_of)
   def test_training_examples_are_renumbered(self, source):
     data = source(dataset(clean_labels=np.array([1, 1, 0, 0, 1])))
 
@@ -63,7 +64,7 @@ class SelectedTest(parameterized.TestCase):
     self.assertEqual(found.train_sources.tolist(), ["t1", "t3", "t4"])
     self.assertEqual(found.test_sources.tolist(), ["e0", "e1", "e2"])
 
-  @parameterized.parameters(lambda data: data, image_source.stream_of)
+  @parameterized.parameters(lambda data: data, image_stream.stream_of)
   def test_training_examples_replace_the_test_set(self, source):
     data = source(dataset())
 
@@ -77,7 +78,7 @@ class SelectedTest(parameterized.TestCase):
     self.assertEqual(found.test_labels.tolist(), [1, 1])
     self.assertEqual(found.test_sources.tolist(), ["t1", "t4"])
 
-  @parameterized.parameters(lambda data: data, image_source.stream_of)
+  @parameterized.parameters(lambda data: data, image_stream.stream_of)
   def test_a_selection_of_a_selection(self, source):
     data = source(dataset()).selected(np.array([0, 2, 3, 4]), np.array([1]))
 
@@ -91,7 +92,7 @@ class SelectedTest(parameterized.TestCase):
 
 class FirstTest(absltest.TestCase):
   def test_the_first_that_are_in_use(self):
-    data = image_source.stream_of(dataset()).selected(np.array([1, 3, 4]))
+    data = image_stream.stream_of(dataset()).selected(np.array([1, 3, 4]))
 
     found = data.first(2)
 

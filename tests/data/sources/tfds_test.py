@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 
 from memo_tf.data.sources import image_source
 from memo_tf.data.sources import load as load_lib
-from memo_tf.data.sources import tfds as tfds_lib
+from memo_tf.data.sources import tfds_features
 from memo_tf.data.stored import reader
 from memo_tf.data.stored import writer
 from memo_tf.experiment import config as config_lib
@@ -142,12 +142,14 @@ class TfdsSourceTest(parameterized.TestCase):
 
   def test_ids_give_back_the_original_order(self):
     ids = ["train_00002", "train_00010", "train_00001"]
-    self.assertEqual(tfds_lib.original_order(ids).tolist(), [2, 0, 1])
+    self.assertEqual(tfds_features.original_order(ids).tolist(), [2, 0, 1])
     # Numbers, not text; text where it does not end in a number.
-    self.assertEqual(tfds_lib.original_order(["a10", "a9"]).tolist(), [1, 0])
-    self.assertEqual(tfds_lib.original_order(["b", "a"]).tolist(), [1, 0])
-    self.assertIsNone(tfds_lib.original_order(["a", "a"]))
-    self.assertIsNone(tfds_lib.original_order([]))
+    self.assertEqual(
+      tfds_features.original_order(["a10", "a9"]).tolist(), [1, 0]
+    )
+    self.assertEqual(tfds_features.original_order(["b", "a"]).tolist(), [1, 0])
+    self.assertIsNone(tfds_features.original_order(["a", "a"]))
+    self.assertIsNone(tfds_features.original_order([]))
 
   def test_16_bit_images_of_four_channels_with_an_odd_label(self):
     folder = self.create_tempdir().full_path

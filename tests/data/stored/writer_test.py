@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from memo_tf.data import prepare
+from memo_tf.data.sources import image_stream
 from memo_tf.data.sources import load
 from memo_tf.data.stored import normalization
 from memo_tf.data.stored import reader
@@ -200,10 +201,9 @@ class WriterTest(absltest.TestCase):
     self.assertLess(len(data.train_labels), 2000)
     settings = settings_lib.DataConfig()
     with self.assertRaisesRegex(errors.UsageError, "exact or off"):
-      from memo_tf.data.sources import image_source
       from memo_tf.data.stored import writer
 
-      whole = image_source.stream_of(data)
+      whole = image_stream.stream_of(data)
       many = np.zeros(210_000, np.int32)
       object.__setattr__(whole, "train_labels", many)
       writer.write_dataset(
