@@ -99,7 +99,8 @@ class Ledger:
 
 
 def tracebacks(
-  directory: directory_lib.StudyDirectory, units
+  directory: directory_lib.StudyDirectory,
+  units: Iterable[work_units.WorkUnit],
 ) -> dict[str, int]:
   """The times, in ns, of the tracebacks that units have left, by unit name."""
   found = {}
@@ -113,7 +114,9 @@ def tracebacks(
 
 
 def own_failures(
-  directory: directory_lib.StudyDirectory, units, before: dict[str, int]
+  directory: directory_lib.StudyDirectory,
+  units: Iterable[work_units.WorkUnit],
+  before: dict[str, int],
 ) -> dict[str, str]:
   """The errors of units that failed since `before`, by unit name."""
   return {

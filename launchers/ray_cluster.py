@@ -20,7 +20,10 @@ from launchers import contract
 from launchers import ledger as ledger_lib
 from launchers import tasks as tasks_lib
 from launchers import watch as watch_lib
+from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
+from memo_tf.experiment import work_units
+from memo_tf.store import directory as directory_lib
 from memo_tf.store import time_left
 
 PROGRAM = "launchers.ray_cluster"
@@ -47,7 +50,12 @@ def define_flags(values: flags.FlagValues, program: str) -> None:
   )
 
 
-def launch(values, config, directory, only) -> int:
+def launch(
+  values: flags.FlagValues,
+  config: config_lib.StudyConfig,
+  directory: directory_lib.StudyDirectory,
+  only: list[work_units.WorkUnit],
+) -> int:
   """Runs the pending units on the cluster, then scores; returns the exit code.
 
   Raises:

@@ -25,7 +25,10 @@ from launchers import slurm_plan
 from launchers import slurm_queue
 from launchers import tasks as tasks_lib
 from launchers import watch as watch_lib
+from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
+from memo_tf.experiment import work_units
+from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 
 PROGRAM = slurm_plan.PROGRAM
@@ -78,7 +81,12 @@ def define_flags(values: flags.FlagValues, program: str) -> None:
   )
 
 
-def launch(values, config, directory, only) -> int:
+def launch(
+  values: flags.FlagValues,
+  config: config_lib.StudyConfig,
+  directory: directory_lib.StudyDirectory,
+  only: list[work_units.WorkUnit],
+) -> int:
   """Sends what is pending and waits for it; returns the exit code.
 
   Raises:

@@ -3,15 +3,19 @@
 work/slurm/<submission>/   wave-0.sh wave-0.units wave-0-<task>.log … last.sh
 """
 
+from collections.abc import Iterator
 import dataclasses
 import pathlib
 import sys
+
+from absl import flags
 
 from launchers import contract
 from launchers import slurm_queue
 from launchers import slurm_script
 from launchers import tasks as tasks_lib
 from memo_tf.experiment import work_units
+from memo_tf.store import directory as directory_lib
 
 PROGRAM = "launchers.slurm_array"
 UNITS_PER_TASK = 20
@@ -53,7 +57,13 @@ class Array:
   log: str
 
 
-def arrays_of(values, study, pending, asked, folder) -> list[Array]:
+def arrays_of(
+  values: flags.FlagValues,
+  study: contract.OpenStudy,
+  pending: list[work_units.WorkUnit],
+  asked: tasks_lib.Resources,
+  folder: pathlib.Path,
+) -> list[Array]:
   """The arrays of the pending units, in the order of submission."""
   waves = tasks_lib.split(
     pending,
@@ -90,7 +100,14 @@ def arrays_of(values, study, pending, asked, folder) -> list[Array]:
   return found
 
 
-def commands(values, study, arrays, asked, last_script, jobs):
+def commands(
+  values: flags.FlagValues,
+  study: contract.OpenStudy,
+  arrays: list[Array],
+  asked: tasks_lib.Resources,
+  last_script: pathlib.Path,
+  jobs: list[str],
+) -> Iterator[list[str]]:
   """Yields the sbatch commands.
 
   Args:
@@ -110,7 +127,9 @@ def commands(values, study, arrays, asked, last_script, jobs):
     job_name=slurm_queue.job_name(study.directory),
     more=tuple(values.sbatch_option),
   )
-  wave, after, ids = 0, [], []
+  wave = 0
+  after: list[str] = []
+  ids: list[str] = []
   for number, array in enumerate(arrays):
     if array.wave != wave:
       wave, after, ids = array.wave, ids, []
@@ -132,7 +151,12 @@ def commands(values, study, arrays, asked, last_script, jobs):
   )
 
 
-def last_script(values, study, folder, sent_before):
+def last_script(
+  values: flags.FlagValues,
+  study: contract.OpenStudy,
+  folder: pathlib.Path,
+  sent_before: int,
+) -> tuple[pathlib.Path, str]:
   """The path and the content of the last job's script."""
   root = str(study.directory.root)
   only = (
@@ -153,12 +177,12 @@ def last_script(values, study, folder, sent_before):
   )
 
 
-def folders(directory) -> list[pathlib.Path]:
+def folders(directory: directory_lib.StudyDirectory) -> list[pathlib.Path]:
   """The folders of earlier submissions, oldest first."""
   return sorted((directory.root / "work" / "slurm").glob("[0-9]" * 5))
 
 
-def new_folder(directory) -> pathlib.Path:
+def new_folder(directory: directory_lib.StudyDirectory) -> pathlib.Path:
   """The folder of the next submission."""
   found = folders(directory)
   number = int(found[-1].name) + 1 if found else 0

@@ -4,16 +4,19 @@ import os
 import subprocess
 
 from memo_tf.experiment import errors
+from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 
 
-def job_name(directory) -> str:
+def job_name(directory: directory_lib.StudyDirectory) -> str:
   """The name of all jobs of a study, different for each study."""
   digest = files.digest_bytes(str(directory.root).encode())
   return f"memo_tf-{digest[:8]}"
 
 
-def living(directory, *, needed: bool = True) -> list[str]:
+def living(
+  directory: directory_lib.StudyDirectory, *, needed: bool = True
+) -> list[str]:
   """Ids of the study's jobs that have not ended, without this one."""
   name = f"--name={job_name(directory)}"
   try:
@@ -26,7 +29,7 @@ def living(directory, *, needed: bool = True) -> list[str]:
   return list(dict.fromkeys(job for job in found if job != own))
 
 
-def running(directory) -> int:
+def running(directory: directory_lib.StudyDirectory) -> int:
   """How many tasks of the study are running."""
   name = f"--name={job_name(directory)}"
   answer = ask(
