@@ -20,7 +20,6 @@ import time
 import numpy as np
 
 from memo_tf.experiment import errors
-from memo_tf.experiment import flagfile
 from memo_tf.experiment import model_names
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import run_outputs
@@ -32,6 +31,7 @@ from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import opening
+from memo_tf.store import sealed
 
 
 def prepare(
@@ -95,8 +95,7 @@ def prepare(
   if is_new and directory.config_path.exists():
     # Another launch was faster: this one must fit to what it recorded.
     config = opening.recorded_config(directory, config)
-  _write_if_new(directory.flags_path, flagfile.resolved_flags(config))
-  _write_if_new(directory.config_path, config.to_json())
+  opening.write_settings(directory, config)
 
 
 def join_peers(pool: worker_pool.WorkerPool) -> None:
@@ -138,7 +137,7 @@ def _check_same_as_runs(directory) -> None:
   digest = dataset_info.read_info(directory)["digest"]
   for path in directory.run_paths():
     try:
-      seen = json.loads(path.read_text())["dataset_digest"]
+      seen = sealed.loads(path.read_bytes())["dataset_digest"]
     except (OSError, ValueError, KeyError, TypeError):
       continue
     if seen == digest:

@@ -7,7 +7,6 @@ deleted; the next launch then makes it again.
 
 from collections.abc import Iterator
 import dataclasses
-import json
 import os
 import pathlib
 
@@ -21,10 +20,23 @@ from memo_tf.experiment import work_units
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
+from memo_tf.store import opening
+from memo_tf.store import sealed
 
 DIGESTS = "digests.json"
-# Not derived: these have records of their own, or nobody reads them again.
-_OTHER = ("dataset", "subsets", "runs", "work", "damaged", "tensorboard")
+# Not derived: these have records or digests of their own, or nobody reads them
+# again.
+_OTHER = (
+  "config.json",
+  "damaged",
+  "dataset",
+  "environment.json",
+  "resolved.flags",
+  "runs",
+  "subsets",
+  "tensorboard",
+  "work",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +67,7 @@ def record_digests(directory: directory_lib.StudyDirectory) -> None:
     for name in _derived(directory)
   }
   content = {"format_version": config_lib.FORMAT_VERSION, "files": entries}
-  files.write_atomic(
-    directory.root / DIGESTS, json.dumps(content, indent=2) + "\n"
-  )
+  files.write_atomic(directory.root / DIGESTS, sealed.dumps(content))
 
 
 def findings(
@@ -71,6 +81,7 @@ def findings(
     plan: of the recorded config.
   """
   info, wrong = None, False
+  yield from _settings(directory)
   for finding in _dataset(directory):
     wrong = True
     yield finding
@@ -97,6 +108,40 @@ def repair(
     if place:
       moved.append((path, place))
   return moved
+
+
+def _settings(directory) -> Iterator[Finding]:
+  """Settings and environment against their own digests.
+
+  config.json is not among them: nothing is checked without it.
+  """
+  path = directory.flags_path
+  try:
+    problem = sealed.text_problem(path.read_bytes())
+    if problem and not opening.is_old(directory):
+      yield Finding(path.name, problem)
+  except FileNotFoundError:
+    yield Finding(path.name, "is missing")
+  except OSError as error:
+    yield Finding(path.name, f"cannot be read ({error})")
+  path = directory.root / "environment.json"
+  try:
+    _check_version(sealed.loads(path.read_bytes()))
+  except FileNotFoundError:
+    pass  # tells of the past; nothing depends on it
+  except (OSError, ValueError, RecursionError) as error:
+    yield Finding(path.name, f"cannot be read ({error})")
+
+
+def _check_version(content: dict) -> None:
+  """Refuses a file of a newer format.
+
+  Raises:
+    ValueError: if it is one, or does not say.
+  """
+  version = content.get("format_version", 1)
+  if not isinstance(version, int) or version > config_lib.FORMAT_VERSION:
+    raise ValueError(f"it has format_version {version}")
 
 
 def _dataset(directory) -> Iterator[Finding]:
@@ -179,7 +224,9 @@ def _derived(directory) -> list[str]:
 def _derived_files(directory) -> Iterator[Finding]:
   path = directory.root / DIGESTS
   try:
-    entries = json.loads(path.read_text())["files"].items()
+    content = sealed.loads(path.read_bytes())
+    _check_version(content)
+    entries = content["files"].items()
   except FileNotFoundError:
     return  # nothing was scored yet
   except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -195,7 +242,7 @@ def _derived_files(directory) -> Iterator[Finding]:
       problem = "is missing"
     except (OSError, KeyError, TypeError) as error:
       problem = f"cannot be read ({error})"
-    if problem and name not in ("config.json", "resolved.flags"):
+    if problem and name not in _OTHER:  # older digests name them
       yield Finding(name, problem)
 
 

@@ -9,6 +9,7 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
+from memo_tf.store import sealed
 
 ADVICE = (
   "move the folder {folder} away and rerun the launch command: it is "
@@ -20,7 +21,7 @@ def read_info(directory: directory_lib.StudyDirectory) -> dict:
   """The content of `dataset/info.json`."""
   path = directory.dataset_dir / "info.json"
   try:
-    info = json.loads(path.read_text())
+    info = sealed.loads(path.read_bytes())
     version = info["format_version"]
     is_newer = version > config_lib.FORMAT_VERSION
     for name, entry in info.get("files", {}).items():

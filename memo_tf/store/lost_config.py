@@ -18,6 +18,7 @@ from memo_tf.experiment import work_units
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
+from memo_tf.store import sealed
 
 
 def check_runs(
@@ -38,7 +39,7 @@ def check_runs(
   masks: dict[str, np.ndarray] = {}
   for path in directory.run_paths():
     try:
-      record = json.loads(path.read_text())
+      record = sealed.loads(path.read_bytes())
       unit = work_units.parse_unit(record["unit"])
       recipe = recipes.parse(unit.recipe, config.training)
       family = subsets_lib.parse_family(unit.subsets)

@@ -9,7 +9,6 @@ renamed into place, so that an interrupted merge resumes where it stopped.
 from collections.abc import Callable
 import dataclasses
 import io
-import json
 import os
 import pathlib
 import shutil
@@ -17,9 +16,7 @@ import shutil
 import numpy as np
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import config_rules
 from memo_tf.experiment import errors
-from memo_tf.experiment import flagfile
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.store import dataset_info
@@ -27,6 +24,7 @@ from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import opening
 from memo_tf.store import predictions
+from memo_tf.store import sealed
 
 Directory = directory_lib.StudyDirectory
 
@@ -103,9 +101,7 @@ def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
   united: config_lib.StudyConfig | None = None
   for study in studies:
     try:
-      config = config_rules.validated(
-        config_lib.from_json(study.config_path.read_text())
-      )
+      config = opening.read_config(study.config_path.read_bytes())
     except OSError as error:
       raise errors.UsageError(
         f"{study.root} holds no study: config.json cannot be read "
@@ -257,8 +253,7 @@ def _set_up(into, source, config, info, masks) -> None:
   environment = source.root / "environment.json"
   if environment.exists() and not (into.root / environment.name).exists():
     files.write_atomic(into.root / environment.name, environment.read_bytes())
-  files.write_atomic(into.flags_path, flagfile.resolved_flags(config))
-  files.write_atomic(into.config_path, config.to_json())
+  opening.write_settings(into, config)
 
 
 def _copy_run(source: Directory, into: Directory, unit) -> None:
@@ -281,11 +276,10 @@ def _copy_run(source: Directory, into: Directory, unit) -> None:
       record["outputs"][name] = files.file_entry(private / name, content)
     if there:
       record["outputs"] |= there["outputs"]
-      files.extend(private, target, there | {"outputs": record["outputs"]})
+      extended = sealed.dumps(there | {"outputs": record["outputs"]})
+      files.extend(private, target, there["outputs"], extended)
     else:
-      files.write_atomic(
-        private / "run.json", json.dumps(record, indent=2) + "\n"
-      )
+      files.write_atomic(private / "run.json", sealed.dumps(record))
       files.publish(private, target)
 
 

@@ -17,7 +17,7 @@ class SameDataTest(absltest.TestCase):
     preparation._check_same_as_runs(directory)  # it is
 
     path = directory.dataset_dir / "info.json"
-    path.write_text(path.read_text().replace("d" * 32, "e" * 32))
+    made_up.change(path, digest="e" * 32)
 
     with self.assertRaisesRegex(
       errors.StudyError, "can no longer be reproduced"

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import os
 import pathlib
 import tempfile
@@ -14,6 +13,7 @@ from memo_tf import status
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.store import checkup
 from memo_tf.store import files
+from memo_tf.store import sealed
 from tests.support import made_up
 
 RUN = f"runs/{made_up.unit(1).name}"
@@ -38,6 +38,8 @@ class CheckupTest(parameterized.TestCase):
     for name in ("scores/summary.json", "report/index.html"):
       (self.root / name).parent.mkdir()
       (self.root / name).write_text("[]")
+    environment = sealed.dumps({"format_version": 2, "history": []})
+    (self.root / "environment.json").write_text(environment)
     checkup.record_digests(self.directory)
 
   def findings(self) -> dict[str, str]:
@@ -53,6 +55,11 @@ class CheckupTest(parameterized.TestCase):
     ("subsets/r0.70.npy", "subsets/r0.70.npy"),
     (f"{RUN}/predictions.parquet", RUN),
     (f"{RUN}/history.jsonl", RUN),
+    (f"{RUN}/run.json", RUN),
+    ("dataset/info.json", "dataset/info.json"),
+    ("environment.json", "environment.json"),
+    ("resolved.flags", "resolved.flags"),
+    ("digests.json", "digests.json"),
     ("scores/summary.json", "scores/summary.json"),
     ("report/index.html", "report/index.html"),
   )
@@ -82,12 +89,12 @@ class CheckupTest(parameterized.TestCase):
 
   def test_a_run_of_another_study(self):
     path = self.root / RUN / "run.json"
-    record = json.loads(path.read_text())
+    record = sealed.loads(path.read_bytes())
     for name, problem in (
       ("dataset_digest", "it saw another data set"),
       ("recipe_digest", "it was trained by another recipe of that name"),
     ):
-      path.write_text(json.dumps(record | {name: "other"}))
+      path.write_text(sealed.dumps(record | {name: "other"}))
       self.assertEqual(self.findings(), {RUN: problem})
 
   def test_what_the_dead_left(self):

@@ -1,6 +1,5 @@
 """Distilled students in a study: the teacher saw what the student saw."""
 
-import json
 import pathlib
 import shutil
 
@@ -14,6 +13,7 @@ from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import predictions
+from memo_tf.store import sealed
 from tests.support import shared_studies
 from tests.support import small_study
 
@@ -110,9 +110,9 @@ class DistilledStudyTest(absltest.TestCase):
     shutil.rmtree(folder / "runs" / teacher.name)
     stolen = folder / "runs" / teacher.name
     shutil.copytree(folder / "runs" / other.name, stolen)
-    record = json.loads((stolen / "run.json").read_text())
+    record = sealed.loads((stolen / "run.json").read_bytes())
     record["unit"] = teacher.name
-    (stolen / "run.json").write_text(json.dumps(record))
+    (stolen / "run.json").write_text(sealed.dumps(record))
 
     result = small_study.launch(folder, **SMALL)
 

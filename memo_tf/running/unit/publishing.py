@@ -23,6 +23,7 @@ from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import predictions
+from memo_tf.store import sealed
 
 
 def machine() -> dict[str, str]:
@@ -154,13 +155,11 @@ def publish(
   if finished:
     with files.private_folder(target) as private:
       record["outputs"] = _write(private, outputs) | finished["outputs"]
-      files.extend(private, target, record)
+      files.extend(private, target, finished["outputs"], sealed.dumps(record))
     return
   with files.published(target) as private:
     record["outputs"] = _write(private, outputs)
-    files.write_atomic(
-      private / "run.json", json.dumps(record, indent=2) + "\n"
-    )
+    files.write_atomic(private / "run.json", sealed.dumps(record))
 
 
 def _write(folder: pathlib.Path, outputs: dict[str, bytes]) -> dict[str, dict]:
