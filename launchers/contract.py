@@ -122,7 +122,7 @@ def open_study(
   plan = plan_lib.Plan.of(config).selected(only)
   opening.open_directory(directory)
   if opening.is_old(directory):
-    pending = survey_lib.survey(directory, plan.wanted).pending
+    pending = survey_lib.survey(directory, plan).pending
     opening.check_extensible(directory, pending)
   say(f"Study: {directory.root}")
   # One process prepares the data, even if several train a run together.
@@ -139,7 +139,7 @@ def open_study(
     what = f"Preparing the data set {config.data.dataset}"
     waited = progress_lib.Waiting(what, log, say)
     preparation.prepare(directory, plan, pool, waited)
-  found = survey_lib.survey(directory, plan.wanted)
+  found = survey_lib.usable(directory, plan)
   for unit, problem in found.damaged.items():
     place = directory.move_aside(unit)
     say(f"{unit.name} is damaged: {problem}. Moved to {place}; run again.")
@@ -158,7 +158,7 @@ def look_at_study(
   return OpenStudy(
     plan=plan,
     directory=directory,
-    found=survey_lib.survey(directory, plan.wanted),
+    found=survey_lib.survey(directory, plan),
   )
 
 

@@ -55,10 +55,11 @@ def status(
     found_wrong = list(checkup.findings(directory, plan))
     if repair:
       moved = checkup.repair(directory, found_wrong)
-  found = survey_lib.survey(directory, plan.wanted)
+  found = survey_lib.survey(directory, plan)
   workers = worker_pool.number_of_workers(config.running)
   known = time_left.seconds_a_run(found.done)
   failed = _failed(directory, found.pending)
+  unusable = found.damaged | found.foreign
 
   print(f"{config.data.dataset}, seed {config.running.seed}: {directory.root}")
   print(
@@ -67,7 +68,7 @@ def status(
   )
   total, done, pending, damaged, broken = (
     collections.Counter(unit.group for unit in part)
-    for part in (plan.wanted, found.done, found.pending, found.damaged, failed)
+    for part in (plan.wanted, found.done, found.pending, unusable, failed)
   )
   for group in total:
     seconds = f"{known[group]:8.2f}" if group in known else ""
@@ -96,6 +97,10 @@ def status(
       f"damaged: {unit.name}: {problem}. {repeats}"
       for unit, problem in found.damaged.items()
     )
+    _show(
+      f"damaged: {unit.name}: {problem}. --check --repair moves it aside."
+      for unit, problem in found.foreign.items()
+    )
   _show(
     f"lost: {unit.name}: {', '.join(names)}. {repeats}"
     for unit, names in found.lost.items()
@@ -105,7 +110,7 @@ def status(
   if problem:
     print(f"damaged: {problem}")
   if not check:
-    return 1 if found.damaged or failed or problem else 0
+    return 1 if unusable or failed or problem else 0
   return 1 if _tell(found_wrong, moved, repair) or failed else 0
 
 

@@ -88,7 +88,7 @@ def launch(
     opening.open_directory(directory, tidy=plan.is_whole)
   if opening.is_old(directory):
     # Before anything is written: the subsets, for example, may grow.
-    pending = survey_lib.survey(directory, plan.wanted).pending
+    pending = survey_lib.survey(directory, plan).pending
     opening.check_extensible(directory, pending)
   workers = worker_pool.number_of_workers(config.running)
   setup = {"config": config.to_json(), "experiment_dir": str(directory.root)}
@@ -205,7 +205,7 @@ def _next_plan(plan: plan_lib.Plan, finished: _Round) -> plan_lib.Plan | None:
 def _run_round(started: _Launch, plan: plan_lib.Plan) -> _Round:
   """Runs what is pending of a plan and, if nothing is damaged, scores it."""
   directory = started.directory
-  found = survey_lib.survey(directory, plan.wanted)
+  found = survey_lib.usable(directory, plan)
   if started.is_first:
     dispatch.move_damaged_aside(directory, found.damaged, program.say)
   for unit, names in found.lost.items():
@@ -226,7 +226,7 @@ def _run_round(started: _Launch, plan: plan_lib.Plan) -> _Round:
     scores = results.score(directory, plan)
   except errors.DamagedRunError as error:
     # Where one is, others may be: all are read before any is repeated.
-    thorough = survey_lib.survey(directory, plan.wanted, check_digests=True)
+    thorough = survey_lib.survey(directory, plan, check_digests=True)
     damaged = {error.unit: error.problem, **thorough.damaged}
     return _Round(outcome=outcome, damaged=damaged)
   except errors.StudyError:

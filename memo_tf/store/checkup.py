@@ -21,6 +21,7 @@ from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import opening
+from memo_tf.store import origins
 from memo_tf.store import sealed
 
 DIGESTS = "digests.json"
@@ -88,7 +89,7 @@ def findings(
   if not wrong:
     info = dataset_info.read_info(directory)
   yield from _subsets(directory, plan.config, info)
-  yield from _runs(directory, plan, info)
+  yield from _runs(directory, plan)
   yield from _derived_files(directory)
   yield from _leftovers(directory)
 
@@ -178,29 +179,20 @@ def _subsets(directory, config, info) -> Iterator[Finding]:
       yield Finding(name, "does not hold the subsets that the seed gives")
 
 
-def _runs(directory, plan, info) -> Iterator[Finding]:
-  digests = {name: r.digest() for name, r in plan.recipes.items()}
+def _runs(directory, plan) -> Iterator[Finding]:
+  origin = origins.Origin.of(directory, plan)
   for unit, wanted in plan.wanted.items():
     state = directory.run_state(unit, check_digests=True)
     name = f"runs/{unit.name}"
     problem = state.problem
-    if state.record:
-      problem = _foreign(state.record, digests[unit.recipe], info)
+    if state.record and origin:
+      problem = origin.problem(unit, state.record)
     if problem:
       yield Finding(name, problem, unit)
     for lost in state.missing if not problem else ():
       # Nothing to move away: the run is of use without it.
       if lost in wanted:
         yield Finding(f"{name}/{lost}", "is missing", unit)
-
-
-def _foreign(record, recipe_digest, info) -> str | None:
-  """Why a whole run is not one of this study, or None."""
-  if info and record.get("dataset_digest") not in (None, info["digest"]):
-    return "it saw another data set"
-  if record.get("recipe_digest") not in (None, recipe_digest):
-    return "it was trained by another recipe of that name"
-  return None
 
 
 def _derived(directory) -> list[str]:

@@ -23,6 +23,7 @@ from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import opening
+from memo_tf.store import origins
 from memo_tf.store import predictions
 from memo_tf.store import sealed
 
@@ -176,6 +177,7 @@ def _same_subsets(studies, config, num_examples) -> dict[str, np.ndarray]:
 def _compare_runs(into, sources, plan, info, masks):
   """Which runs to copy from where, how many are there, which are damaged."""
   chosen, there, damaged = [], 0, {}
+  origin = origins.Origin(plan, info["digest"], masks)
   for unit in plan.units:
     first, record = None, None
     outputs: set[str] = set()
@@ -191,7 +193,10 @@ def _compare_runs(into, sources, plan, info, masks):
         damaged[f"{source.root}: {unit.name}"] = state.problem
       if not state.record:
         continue
-      _check_origin(source, unit, state.record, plan, info, masks)
+      if problem := origin.problem(unit, state.record):
+        raise errors.UsageError(
+          f"the run {unit.name} in {source.root} cannot be used: {problem}"
+        )
       if first:
         _check_same_run(unit, first, record, source, state.record)
       else:
@@ -202,22 +207,6 @@ def _compare_runs(into, sources, plan, info, masks):
         outputs |= set(state.record["outputs"])
         chosen.append((unit, source))
   return chosen, there, damaged
-
-
-def _check_origin(source, unit, record, plan, info, masks) -> None:
-  """Refuses a run of another data set, subset or recipe."""
-  mask = masks[unit.subsets][unit.index]
-  expected = {
-    "dataset_digest": info["digest"],
-    "subset_digest": files.digest_bytes(np.packbits(mask)),
-    "recipe_digest": plan.recipes[unit.recipe].digest(),
-  }
-  for name, digest in expected.items():
-    if record.get(name) != digest:
-      raise errors.UsageError(
-        f"the run {unit.name} in {source.root} is of another study: its {name} "
-        f"is {record.get(name)!r} instead of {digest!r}"
-      )
 
 
 def _check_same_run(unit, first, record, other, other_record) -> None:

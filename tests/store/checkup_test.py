@@ -90,12 +90,11 @@ class CheckupTest(parameterized.TestCase):
   def test_a_run_of_another_study(self):
     path = self.root / RUN / "run.json"
     record = sealed.loads(path.read_bytes())
-    for name, problem in (
-      ("dataset_digest", "it saw another data set"),
-      ("recipe_digest", "it was trained by another recipe of that name"),
-    ):
+    for name in ("dataset_digest", "recipe_digest", "seed"):
       path.write_text(sealed.dumps(record | {name: "other"}))
-      self.assertEqual(self.findings(), {RUN: problem})
+      found = self.findings()
+      self.assertEqual(list(found), [RUN])
+      self.assertIn(f"its {name} is 'other' instead of", found[RUN])
 
   def test_what_the_dead_left(self):
     private = files.private_name(self.root / RUN)
