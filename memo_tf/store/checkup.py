@@ -88,8 +88,11 @@ def findings(
     yield finding
   if not wrong:
     info = dataset_info.read_info(directory)
-  yield from _subsets(directory, plan.config, info)
-  yield from _runs(directory, plan)
+  wrong_families = set()
+  for family, finding in _subsets(directory, plan.config, info):
+    wrong_families.add(family)
+    yield finding
+  yield from _runs(directory, plan, wrong_families)
   yield from _derived_files(directory)
   yield from _leftovers(directory)
 
@@ -156,7 +159,7 @@ def _dataset(directory) -> Iterator[Finding]:
     yield Finding(f"dataset/{name}", problem)
 
 
-def _subsets(directory, config, info) -> Iterator[Finding]:
+def _subsets(directory, config, info) -> Iterator[tuple[str, Finding]]:
   """Masks are compared with those that the seed gives."""
   for family in config.family_names():
     path = directory.in_mask_path(family)
@@ -164,10 +167,10 @@ def _subsets(directory, config, info) -> Iterator[Finding]:
     try:
       masks = np.load(path, allow_pickle=False)
     except FileNotFoundError:
-      yield Finding(name, "is missing")
+      yield family, Finding(name, "is missing")
       continue
     except (OSError, ValueError, EOFError) as error:
-      yield Finding(name, f"cannot be read ({error})")
+      yield family, Finding(name, f"cannot be read ({error})")
       continue
     if info is None:
       continue
@@ -176,11 +179,12 @@ def _subsets(directory, config, info) -> Iterator[Finding]:
     )
     rows = len(masks) if masks.ndim else 0
     if not subsets_lib.same_masks(masks, expected[:rows]):
-      yield Finding(name, "does not hold the subsets that the seed gives")
+      problem = "does not hold the subsets that the seed gives"
+      yield family, Finding(name, problem)
 
 
-def _runs(directory, plan) -> Iterator[Finding]:
-  origin = origins.Origin.of(directory, plan)
+def _runs(directory, plan, wrong_families) -> Iterator[Finding]:
+  origin = origins.Origin.of(directory, plan, without=wrong_families)
   for unit, wanted in plan.wanted.items():
     state = directory.run_state(unit, check_digests=True)
     name = f"runs/{unit.name}"

@@ -6,6 +6,7 @@ copied from elsewhere, or made by a launch with other settings, is never scored
 with the others.
 """
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,12 +50,21 @@ class Origin:
 
   @classmethod
   def of(
-    cls, directory: directory_lib.StudyDirectory, plan: plan_lib.Plan
+    cls,
+    directory: directory_lib.StudyDirectory,
+    plan: plan_lib.Plan,
+    *,
+    without: Collection[str] = (),
   ) -> "Origin | None":
     """That of a study, from its directory; None if it is of an older format.
 
     A data set or subsets that are missing or damaged are not compared: they
     are found where they are read, and made anew.
+
+    Args:
+      directory: of the study.
+      plan: of the study.
+      without: subset families whose file is known to be wrong.
     """
     if opening.is_old(directory):
       return None
@@ -63,7 +73,7 @@ class Origin:
     except errors.StudyError:
       digest = None
     masks = {}
-    for family in {unit.subsets for unit in plan.wanted}:
+    for family in {unit.subsets for unit in plan.wanted} - {*without}:
       try:
         path = directory.in_mask_path(family)
         masks[family] = np.load(path, mmap_mode="r", allow_pickle=False)
