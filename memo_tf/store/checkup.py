@@ -23,6 +23,7 @@ from memo_tf.store import files
 from memo_tf.store import opening
 from memo_tf.store import origins
 from memo_tf.store import sealed
+from memo_tf.store import subset_info
 
 DIGESTS = "digests.json"
 # Not derived: these have records or digests of their own, or nobody reads them
@@ -92,6 +93,7 @@ def findings(
   for family, finding in _subsets(directory, plan.config, info):
     wrong_families.add(family)
     yield finding
+  yield from _subset_shards(directory, plan.config, info, wrong_families)
   yield from _runs(directory, plan, wrong_families)
   yield from _derived_files(directory)
   yield from _leftovers(directory)
@@ -181,6 +183,24 @@ def _subsets(directory, config, info) -> Iterator[tuple[str, Finding]]:
     if not subsets_lib.same_masks(masks, expected[:rows]):
       problem = "does not hold the subsets that the seed gives"
       yield family, Finding(name, problem)
+
+
+def _subset_shards(directory, config, info, wrong) -> Iterator[Finding]:
+  """Materialized subsets against the data set and the masks."""
+  digest = info["digest"] if info else None
+  for family in config.family_names():
+    masks = None
+    if family not in wrong:
+      masks = np.load(directory.in_mask_path(family), mmap_mode="r")
+    for index in range(config.subsets.num_subsets):
+      folder = directory.subset_shard_dir(family, index)
+      if not folder.is_dir():
+        continue  # not asked for, or not yet
+      mask = None
+      if masks is not None and index < len(masks):
+        mask = masks[index]
+      if problem := subset_info.problem(folder, digest, mask):
+        yield Finding(str(folder.relative_to(directory.root)), problem)
 
 
 def _runs(directory, plan, wrong_families) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from memo_tf.experiment import plan as plan_lib
 from memo_tf.store import checkup
 from memo_tf.store import files
 from memo_tf.store import sealed
+from memo_tf.store import subset_info
 from tests.support import made_up
 
 RUN = f"runs/{made_up.unit(1).name}"
@@ -95,6 +96,27 @@ class CheckupTest(parameterized.TestCase):
       found = self.findings()
       self.assertEqual(list(found), [RUN])
       self.assertIn(f"its {name} is 'other' instead of", found[RUN])
+
+  def test_materialized_subsets(self):
+    folder = self.directory.subset_shard_dir("r0.70", 2)
+    folder.mkdir(parents=True)
+    (folder / "train-00000-of-00001.tfrecord").write_bytes(b"records")
+    masks = made_up.masks_of(self.config)
+    subset_info.write(folder, "d" * 32, masks[2])
+    self.assertEqual(self.findings(), {})
+
+    name = "subsets/r0.70/00002"
+    for digest, mask, problem in (
+      ("e" * 32, masks[2], "its dataset_digest is 'eee"),
+      ("d" * 32, masks[1], "its subset_digest is"),
+    ):
+      (folder / "info.json").unlink()
+      subset_info.write(folder, digest, mask)
+      self.assertStartsWith(self.findings()[name], problem)
+    (folder / "info.json").unlink()
+    subset_info.write(folder, "d" * 32, masks[2])
+    flip(folder / "train-00000-of-00001.tfrecord")
+    self.assertIn("the recorded digest", self.findings()[name])
 
   def test_what_the_dead_left(self):
     private = files.private_name(self.root / RUN)

@@ -180,8 +180,7 @@ def _training_images(
     unit.subsets,
     unit.index,
     members,
-    session.data.image_shape,
-    session.data.image_type,
+    session.data,
   )
   indices = np.arange(len(members), dtype=np.int32)
   return pipeline.on_device(images), tf.constant(labels), indices
