@@ -66,6 +66,23 @@ def is_made_from(info: dict, config: config_lib.StudyConfig) -> bool:
   )
 
 
+def check_made_from(
+  directory: directory_lib.StudyDirectory,
+  info: dict,
+  config: config_lib.StudyConfig,
+) -> None:
+  """Refuses a data set that was made with other settings.
+
+  Raises:
+    StudyError: that shows both.
+  """
+  if not is_made_from(info, config):
+    raise errors.StudyError(
+      f"{directory.dataset_dir} was made with other settings "
+      f"({info.get('made_from')}) than the study's ({made_from(config)})."
+    )
+
+
 def decoded_bytes(info: dict) -> int:
   """What all training and test images take in memory."""
   size = 2 if info.get("image_type") == "uint16" else 1

@@ -70,6 +70,29 @@ def write_atomic(path: pathlib.Path, content: bytes | str) -> None:
     raise
 
 
+def create(path: pathlib.Path, content: bytes | str) -> None:
+  """Writes a new file, whole or not at all.
+
+  Raises:
+    FileExistsError: if there is one; it is left as it is.
+    OSError: if it cannot be written.
+  """
+  private = private_name(path)
+  write_atomic(private, content)
+  try:
+    os.link(private, path)
+    _sync_folder(path.parent)
+  except FileExistsError:
+    raise
+  except OSError:  # a file system without links
+    with open(path, "xb") as file:
+      file.write(private.read_bytes())
+      file.flush()
+      os.fsync(file.fileno())
+  finally:
+    private.unlink(missing_ok=True)
+
+
 def left_by_the_dead(folder, *entries: list[str]) -> list[pathlib.Path]:
   """Those of a folder's entries that a process of this host had as its own."""
   found = []

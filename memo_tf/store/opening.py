@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 import dataclasses
+import pathlib
 
 from absl import logging
 
@@ -121,18 +122,35 @@ def read_config(text: bytes) -> config_lib.StudyConfig:
 def write_settings(
   directory: directory_lib.StudyDirectory, config: config_lib.StudyConfig
 ) -> None:
-  """Writes config.json, and the flags that give it again."""
-  texts = {
-    directory.flags_path: sealed.seal_text(flagfile.resolved_flags(config)),
-    directory.config_path: sealed.seal_json(config.to_json()),
-  }
-  for path, text in texts.items():
+  """Writes config.json, and the flags that give it again.
+
+  A new config.json is created, never replaced: if another launch was faster,
+  its settings are united with these.
+
+  Raises:
+    UsageError: if they contradict each other.
+  """
+  text = sealed.seal_json(config.to_json())
+  if not directory.config_path.exists():
     try:
-      if path.read_bytes() == text.encode():
-        continue
-    except OSError:
-      pass
-    files.write_atomic(path, text)
+      files.create(directory.config_path, text)
+    except FileExistsError:
+      config = recorded_config(directory, config)
+      text = sealed.seal_json(config.to_json())
+  flags = sealed.seal_text(flagfile.resolved_flags(config))
+  for path, wanted in (
+    (directory.config_path, text),
+    (directory.flags_path, flags),
+  ):
+    if _content(path) != wanted.encode():
+      files.write_atomic(path, wanted)
+
+
+def _content(path: pathlib.Path) -> bytes | None:
+  try:
+    return path.read_bytes()
+  except OSError:
+    return None
 
 
 def _united(recorded, config) -> config_lib.StudyConfig:

@@ -9,6 +9,7 @@ from memo_tf.data.stored import reader
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
 from memo_tf.running import peers
+from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.training import distribution
 from memo_tf.training import trainer as trainer_lib
@@ -47,7 +48,11 @@ class Session:
   ):
     self.config = config
     self.directory = directory
-    self.data = data or reader.read_dataset(directory, config.running)
+    if data is None:
+      info = dataset_info.read_info(directory)
+      dataset_info.check_made_from(directory, info, config)
+      data = reader.read_dataset(directory, config.running)
+    self.data = data
     self.strategy = distribution.make_strategy(config.running.strategy)
     self.jit_compile = distribution.jit_compile(
       config.running.jit_compile, self.strategy
