@@ -33,6 +33,8 @@ def check_runs(
   Raises:
     UsageError: that names the first difference.
   """
+  if not any(directory.run_paths()):
+    return  # never set up: what is there was left by a set-up that broke off
   info = _info(directory)
   if info is not None:
     _refuse_any(directory, _dataset_differences(info, config))

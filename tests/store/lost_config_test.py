@@ -85,6 +85,12 @@ class LostConfigTest(parameterized.TestCase):
 
     self.assertEqual(sorted(self.directory.root.rglob("*")), before)
 
+  def test_a_set_up_that_broke_off_decides_nothing(self):
+    shutil.rmtree(self.directory.root / "runs")
+    config = made_up.config(seed=1)
+
+    self.assertEqual(opening.recorded_config(self.directory, config), config)
+
   def test_status_says_so(self):
     with self.assertRaisesRegex(errors.StudyError, "has no config.json"):
       opening.recorded_config(self.directory)
