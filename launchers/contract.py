@@ -33,6 +33,7 @@ from memo_tf.running import preparation
 from memo_tf.running import progress as progress_lib
 from memo_tf.running import worker_pool
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import environments
 from memo_tf.store import opening
 from memo_tf.store import survey as survey_lib
 
@@ -144,6 +145,13 @@ def open_study(
     place = directory.move_aside(unit)
     say(f"{unit.name} is damaged: {problem}. Moved to {place}; run again.")
   planning.check_requirements(directory, plan, found.pending)
+  if found.pending:
+    # Tasks run on other machines than this one, and compare theirs.
+    text = environments.check_change(
+      directory, environments.current(), config, same_machine=False
+    )
+    if text:
+      say(f"Warning: {text}")
   return OpenStudy(plan=plan, directory=directory, found=found)
 
 

@@ -179,7 +179,8 @@ def _origins(
       if record is None:  # removed since it was scored
         continue
       machine = record["machine"]
-      machines[machine["gpu"] or machine["cpu"]] += 1
+      isa = f" ({machine['isa']})" if machine.get("isa") else ""
+      machines[machine["gpu"] or machine["cpu"] + isa] += 1
       versions[json.dumps(record["versions"], sort_keys=True)] += 1
   return {
     "machines": [f"{name} ({n} runs)" for name, n in machines.items()],

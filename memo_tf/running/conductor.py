@@ -11,6 +11,7 @@ from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import storage
 from memo_tf.experiment import work_units
+from memo_tf.running import accelerators
 from memo_tf.running import dispatch
 from memo_tf.running import peers
 from memo_tf.running import planning
@@ -19,6 +20,7 @@ from memo_tf.running import progress as progress_lib
 from memo_tf.running import worker_pool
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import environments
 from memo_tf.store import opening
 from memo_tf.store import survey as survey_lib
 from memo_tf.store import time_left
@@ -211,6 +213,8 @@ def _run_round(started: _Launch, plan: plan_lib.Plan) -> _Round:
   for unit, names in found.lost.items():
     program.say(f"{unit.name} has lost {', '.join(names)}: run again for it.")
   planning.check_requirements(directory, plan, found.pending)
+  if found.pending and started.is_first:
+    _check_environment(directory, plan.config)
   program.say(_opening(plan, found, started.workers))
   outcome = dispatch.run_units(
     directory, plan, found, started.pool, started.workers
@@ -233,6 +237,15 @@ def _run_round(started: _Launch, plan: plan_lib.Plan) -> _Round:
     _say_failures(directory, outcome, len(plan.wanted))
     raise
   return _Round(outcome=outcome, damaged={}, scores=scores)
+
+
+def _check_environment(directory, config) -> None:
+  """Says, or refuses, that other versions or machines trained earlier runs."""
+  environment = environments.current(accelerators.gpu_models())
+  text = environments.check_change(directory, environment, config)
+  if text:
+    program.say(f"Warning: {text}")
+  environments.note(directory, environment, has_trained=True)
 
 
 def _opening(plan, found, workers) -> str:

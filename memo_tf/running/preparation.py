@@ -9,12 +9,7 @@ launch at a time is at it (`store/setup_lock.py`).
 """
 
 from collections.abc import Callable
-from importlib import metadata
 import io
-import json
-import os
-import pathlib
-import platform
 import shutil
 import time
 
@@ -30,6 +25,7 @@ from memo_tf.findings import proxy_files
 from memo_tf.running import worker_pool
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import environments
 from memo_tf.store import files
 from memo_tf.store import opening
 from memo_tf.store import sealed
@@ -67,7 +63,7 @@ def prepare(
     config = opening.recorded_config(directory, plan.config)
     is_new = not directory.config_path.exists()
     _make(directory, plan, pool, on_wait, may_remove=is_new and is_locked)
-    _write_if_new(directory.root / "environment.json", _environment())
+    environments.note(directory, environments.current(), has_trained=False)
     opening.write_settings(directory, config)
 
 
@@ -251,31 +247,3 @@ def _is_worth_keeping(directory: directory_lib.StudyDirectory) -> bool:
     return dataset_info.is_encoded(dataset_info.read_info(directory))
   except errors.StudyError:
     return False
-
-
-def _environment() -> str:
-  names = (
-    "tensorflow",
-    "keras",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "scipy",
-    "absl-py",
-  )
-  content = {
-    "python": platform.python_version(),
-    "platform": platform.platform(),
-    "cores": len(os.sched_getaffinity(0)),
-    "packages": {name: metadata.version(name) for name in names},
-  }
-  return json.dumps(content, indent=2) + "\n"
-
-
-def _write_if_new(path: pathlib.Path, content: str) -> None:
-  try:
-    if path.read_text() == content:
-      return
-  except (OSError, UnicodeDecodeError):
-    pass
-  files.write_atomic(path, content)

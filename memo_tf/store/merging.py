@@ -21,6 +21,7 @@ from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import environments
 from memo_tf.store import files
 from memo_tf.store import opening
 from memo_tf.store import origins
@@ -80,7 +81,7 @@ def merge(
   masks = _same_subsets(studies, config, info["num_train"])
   say(f"Comparing the runs of {len(studies)} folders …")
   chosen, there, damaged = _compare_runs(into, sources, plan, info, masks)
-  _set_up(into, sources[0], config, info, masks)
+  _set_up(into, sources, config, info, masks)
   say(f"Copying {len(chosen)} runs …")
   for unit, source in chosen:
     try:
@@ -225,11 +226,12 @@ def _check_same_run(unit, first, record, other, other_record) -> None:
     )
 
 
-def _set_up(into, source, config, info, masks) -> None:
+def _set_up(into, sources, config, info, masks) -> None:
   """Makes `into` a study without runs, unless it is one already."""
   into.root.mkdir(parents=True, exist_ok=True)
   into.clean_private()
   if not into.dataset_dir.exists():
+    source = sources[0]
     dataset_info.check_files(source, info)
     with files.published(into.dataset_dir) as private:
       shutil.copytree(source.dataset_dir, private, dirs_exist_ok=True)
@@ -239,9 +241,8 @@ def _set_up(into, source, config, info, masks) -> None:
     sink = io.BytesIO()
     np.save(sink, mask, allow_pickle=False)
     files.write_atomic(into.in_mask_path(family), sink.getvalue())
-  environment = source.root / "environment.json"
-  if environment.exists() and not (into.root / environment.name).exists():
-    files.write_atomic(into.root / environment.name, environment.read_bytes())
+  for other in sources:
+    environments.add(into, environments.history(other))
   opening.write_settings(into, config)
 
 

@@ -199,11 +199,13 @@ def _paused_set_up(study: Study) -> Ended:
   os.killpg(first.pid, signal.SIGSTOP)
   assert not (study.folder / "config.json").exists()
   second = study.start(label_noise=0.3)
-  time.sleep(8.0)  # or until it has done what it may do
+  said = ""
+  while "waiting for it" not in said and second.poll() is None:
+    said += second.stdout.readline()
   os.killpg(first.pid, signal.SIGCONT)
   ends = [study.end(first), study.end(second)]
   assert ends[0].code == 0, ends[0].text
-  return ends[1]
+  return Ended(ends[1].code, said + ends[1].text)
 
 
 def _stale_subsets(study: Study) -> Ended:

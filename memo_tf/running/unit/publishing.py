@@ -6,17 +6,14 @@ predictions, to the bit.
 """
 
 from collections.abc import Collection
-import importlib.metadata
 import io
 import json
 import pathlib
-import platform
 import tempfile
 
 import keras
 import numpy as np
 import pyarrow as pa
-import tensorflow as tf
 
 from memo_tf.experiment import errors
 from memo_tf.experiment import work_units
@@ -24,35 +21,6 @@ from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import predictions
 from memo_tf.store import sealed
-
-
-def machine() -> dict[str, str]:
-  """Host, processor, accelerators and platform: what results depend on."""
-  gpus = tf.config.list_physical_devices("GPU")
-  details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-  return {
-    "host": platform.node(),
-    "cpu": _cpu_name(),
-    "gpu": ", ".join(d.get("device_name", "GPU") for d in details),
-    "platform": platform.platform(),
-  }
-
-
-def versions() -> dict[str, str]:
-  """Versions of Python and of the packages that results depend on."""
-  packages = ("tensorflow", "keras", "numpy", "scipy", "pyarrow")
-  found = {name: importlib.metadata.version(name) for name in packages}
-  return {"python": platform.python_version(), **found}
-
-
-def _cpu_name() -> str:
-  try:
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-      if line.startswith("model name"):
-        return line.split(":", 1)[1].strip()
-  except OSError:
-    pass
-  return platform.processor() or platform.machine()
 
 
 def accuracies(table: pa.Table, mask: np.ndarray) -> dict[str, float | None]:
