@@ -185,7 +185,8 @@ def _origins(
   return {
     "machines": [f"{name} ({n} runs)" for name, n in machines.items()],
     "versions": [
-      ", ".join(f"{k} {v}" for k, v in json.loads(text).items())
+      # Of the digest of the training code its beginning is enough.
+      ", ".join(f"{k} {v[:12]}" for k, v in json.loads(text).items())
       + f" ({n} runs)"
       for text, n in versions.items()
     ],

@@ -237,6 +237,15 @@ def _other_recipe(study: Study) -> None:
   path.write_text(sealed.dumps(record))
 
 
+def _other_version(study: Study) -> Ended:
+  """A study that another TensorFlow began, and a launch that must stop."""
+  path = study.folder / "environment.json"
+  content = sealed.loads(path.read_bytes())
+  content["history"][0]["versions"]["tensorflow"] = "2.0.0"
+  path.write_text(sealed.dumps(content))
+  return study.launch(on_version_change="stop")
+
+
 def _doctor(study: Study) -> None:
   """`status --check --repair`, as the message says or without need."""
   study.doctor("--repair")
@@ -535,6 +544,15 @@ FAULTS = (
     inject=_paused_set_up,
     code=2,
     says="(?s)another launch is setting up .*another config: --label_noise",
+  ),
+  Fault(
+    name="version_changed",
+    state="half",
+    tool="an environment.json that names another TensorFlow; "
+    "--on_version_change=stop",
+    inject=_other_version,
+    code=2,
+    says="another environment: TensorFlow 2.0.0, now .*on_version_change=stop",
   ),
   Fault(
     name="checkpoint_truncated",

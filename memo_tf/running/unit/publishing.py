@@ -80,15 +80,22 @@ def _output_bytes(name, table, history, logits, model) -> bytes:
   if name == "history.jsonl":
     return "".join(json.dumps(line) + "\n" for line in history).encode()
   if name == "logits.npy":
-    sink = io.BytesIO()
-    np.save(sink, logits.astype(np.float16), allow_pickle=False)
-    return sink.getvalue()
+    return _logits_bytes(logits)
   if name == "weights.weights.h5":
     with tempfile.TemporaryDirectory() as folder:  # Keras writes to a path
       path = pathlib.Path(folder) / name
       model.save_weights(path)
       return path.read_bytes()
   raise ValueError(f"Unknown output. Received: {name!r}")
+
+
+def _logits_bytes(logits: np.ndarray) -> bytes:
+  """Logits as float16, or as float32 if one is beyond float16."""
+  is_in_range = np.abs(logits).max(initial=0.0) <= np.finfo(np.float16).max
+  sink = io.BytesIO()
+  stored = logits.astype(np.float16 if is_in_range else np.float32)
+  np.save(sink, stored, allow_pickle=False)
+  return sink.getvalue()
 
 
 def publish(
