@@ -22,6 +22,7 @@ from memo_tf.running import worker_pool
 from memo_tf.store import checkup
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import environments
 from memo_tf.store import opening
 from memo_tf.store import survey as survey_lib
 from memo_tf.store import time_left
@@ -91,6 +92,8 @@ def status(
     )
   for line in _certainty(directory):
     print(line)
+  if mixture := environments.mixture(directory):
+    print(mixture)
   repeats = "The launch command repeats it."
   if not check:
     _show(

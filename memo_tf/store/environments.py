@@ -206,6 +206,27 @@ def change(
   )
 
 
+def mixture(directory: directory_lib.StudyDirectory) -> str | None:
+  """One line if runs of a study were trained in several environments."""
+  kinds: dict[tuple, dict[str, str]] = {}
+  for entry in history(directory):
+    if entry["has_trained"]:
+      found = kind(entry)
+      kinds[tuple(found.values())] = found
+  if len(kinds) < 2:
+    return None
+  rows = list(kinds.values())
+  differences = [
+    f"{name} {', '.join(dict.fromkeys(row[name] for row in rows))}"
+    for name in rows[0]
+    if len({row[name] for row in rows}) > 1
+  ]
+  return (
+    f"Warning: runs were trained in {len(kinds)} environments, whose results "
+    f"round differently: {'; '.join(differences)}."
+  )
+
+
 def check_change(
   directory: directory_lib.StudyDirectory,
   environment: dict,

@@ -1,6 +1,8 @@
 """A change of code, TensorFlow or machine in mid-study is noticed."""
 
+import contextlib
 import dataclasses
+import io
 import pathlib
 import tempfile
 
@@ -8,6 +10,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 import memo_tf
+from memo_tf import status
 from memo_tf.experiment import errors
 from memo_tf.store import environments
 from tests.support import made_up
@@ -70,6 +73,22 @@ class EnvironmentsTest(parameterized.TestCase):
     )
 
     self.assertRegex(text, f"trained in another environment: {words}")
+
+  def test_a_mixture_is_named(self):
+    environments.note(self.directory, NOW, has_trained=True)
+    self.assertIsNone(environments.mixture(self.directory))
+
+    other = changed(versions={"tensorflow": "9.9"})
+    environments.note(self.directory, other, has_trained=True)
+
+    self.assertRegex(
+      environments.mixture(self.directory),
+      "trained in 2 environments.*: TensorFlow .*, 9.9.$",
+    )
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+      status.status(self.directory)
+    self.assertIn("trained in 2 environments", printed.getvalue())
 
   def test_stop_refuses_it(self):
     environments.note(self.directory, NOW, has_trained=True)
