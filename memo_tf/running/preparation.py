@@ -90,7 +90,7 @@ def _make(
     info = dataset_info.read_info(directory)
     storage.check_storage(config, dataset_info.decoded_bytes(info))
     sizes = [
-      _prepare_subsets(directory, config, family, info["num_train"])
+      _prepare_subsets(directory, config, family, info["num_train"], may_remove)
       for family in config.family_names()
     ]
     smallest = int(min(s.min() for s in sizes))
@@ -184,8 +184,9 @@ def _check_same_as_runs(directory) -> None:
     )
 
 
-def _prepare_subsets(directory, config, family_name, num_examples):
+def _prepare_subsets(directory, config, family_name, num_examples, may_remove):
   """Writes or extends a family's `in_mask`; returns the sizes, int `[M]`."""
+  may_replace = may_remove and not _holds_more(directory)
   family = subsets_lib.parse_family(family_name)
   path = directory.in_mask_path(family_name)
   count = config.subsets.num_subsets
@@ -200,7 +201,7 @@ def _prepare_subsets(directory, config, family_name, num_examples):
     if found is not None and found.ndim == 2 and len(found) <= count:
       if subsets_lib.same_masks(found, masks[: len(found)]):
         found = None  # a study that grows
-    if found is not None:
+    if found is not None and not may_replace:
       raise errors.StudyError(
         f"{path} does not hold the subsets that the seed gives: it was "
         "changed, or written by another memo_tf. Move it away to have it anew."

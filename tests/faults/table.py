@@ -211,7 +211,7 @@ def _paused_set_up(study: Study) -> Ended:
 def _stale_subsets(study: Study) -> Ended:
   """A set-up killed while it wrote subset shards, then other settings."""
   options = {"materialize_subsets": True}
-  first = study.start(label_noise=0.3, **options)
+  first = study.start(label_noise=0.3, seed=1, **options)
   small_study.wait_for((study.folder / "subsets/r0.70/00000").exists)
   disturbed.kill_all(first)
   first.communicate()
