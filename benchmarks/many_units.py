@@ -21,11 +21,14 @@ import sys
 import tempfile
 import time
 
+import numpy as np
+
 from memo_tf.experiment import config_rules
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.store import files
 
+NUM_TRAIN = 1500
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MODELS = (
   "cifar_resnet-8,cifar_resnet-14,cifar_resnet-20,cifar_resnet-32,"
@@ -40,7 +43,7 @@ from memo_tf.store import directory, opening, survey, time_left
 from memo_tf.running import planning, progress
 study = directory.StudyDirectory(sys.argv[1])
 plan = plan_lib.Plan.of(opening.recorded_config(study))
-found = survey.survey(study, plan.wanted)
+found = survey.survey(study, plan)
 planning.check_requirements(study, plan, found.pending)
 waves = plan.waves(found.pending)
 known = time_left.seconds_a_run(found.done)
@@ -55,7 +58,10 @@ def make_study(folder: pathlib.Path, count: int) -> int:
   """Writes a study of about `count` units, nine out of ten finished."""
   sys.path.insert(0, str(ROOT))
   from memo_tf.experiment import config as config_lib
+  from memo_tf.experiment import subsets as subsets_lib
   from memo_tf.store import directory as directory_lib
+  from memo_tf.store import opening
+  from memo_tf.store import sealed
 
   kinds = len(MODELS.split(",")) * len(RECIPES.split(","))
   config = config_rules.validated(
@@ -68,15 +74,32 @@ def make_study(folder: pathlib.Path, count: int) -> int:
   )
   directory = directory_lib.StudyDirectory(folder)
   folder.mkdir()
-  directory.config_path.write_text(config.to_json())
+  opening.write_settings(directory, config)
   directory.dataset_dir.mkdir()
-  info = {"format_version": 1, "num_train": 1500, "files": {}}
-  (directory.dataset_dir / "info.json").write_text(json.dumps(info))
-  wanted = plan_lib.Plan.of(config).wanted
+  version = config_lib.FORMAT_VERSION
+  info = {
+    "format_version": version,
+    "num_train": NUM_TRAIN,
+    "digest": "d" * 32,
+    "files": {},
+  }
+  (directory.dataset_dir / "info.json").write_text(sealed.dumps(info))
+  plan = plan_lib.Plan.of(config)
+  wanted = plan.wanted
+  (family,) = config.family_names()
+  masks = subsets_lib.parse_family(family).in_mask(
+    NUM_TRAIN, config.subsets.num_subsets, config.running.seed
+  )
+  path = directory.in_mask_path(family)
+  path.parent.mkdir()
+  np.save(path, masks)
   content = b"x" * 512  # never read
   digest = files.digest_bytes(content)
   record = {
-    "format_version": 1,
+    "format_version": version,
+    "seed": config.running.seed,
+    "threads": config.running.threads_per_unit,
+    "dataset_digest": info["digest"],
     "recipe": {f"setting_{i}": 0.1 for i in range(20)},
     "versions": {"tensorflow": "2.21.0", "keras": "3.15.0", "numpy": "2.3"},
     "machine": {"host": "made-up", "cpu": "made-up", "gpu": ""},
@@ -100,8 +123,13 @@ def make_study(folder: pathlib.Path, count: int) -> int:
         "digest": digest,
         "mtime_ns": os.stat(run / name).st_mtime_ns,
       }
-    text = json.dumps(record | {"unit": unit.name, "outputs": outputs})
-    (run / "run.json").write_text(text)
+    about = record | {
+      "unit": unit.name,
+      "recipe_digest": plan.recipes[unit.recipe].digest(),
+      "subset_digest": files.digest_bytes(np.packbits(masks[unit.index])),
+      "outputs": outputs,
+    }
+    (run / "run.json").write_text(sealed.dumps(about))
   return len(wanted)
 
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.processes import environment
-from memo_tf.store import files
+from memo_tf.store import opening
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CHILD = """
@@ -31,12 +31,12 @@ import sys, time
 import tensorflow as tf
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
-from memo_tf.experiment import config, work_units
-from memo_tf.store import directory
+from memo_tf.experiment import work_units
+from memo_tf.store import directory, opening
 from memo_tf.running.unit import run
 from memo_tf.running.unit import session as session_lib
 study = directory.StudyDirectory(sys.argv[1])
-settings = config.from_json(study.config_path.read_text())
+settings = opening.read_config(study.config_path.read_bytes())
 session = session_lib.Session(settings, study)
 name = settings.models.models[0] + f"/one_hot/r0.70/{int(sys.argv[2]):05d}"
 unit = work_units.parse_unit(name)
@@ -86,7 +86,7 @@ def made_up(folder: str, num_train: int, num_test: int, depth: int) -> None:
   masks = subsets.parse_family("r0.70").in_mask(num_train, 1010, 0)
   directory.in_mask_path("r0.70").parent.mkdir()
   np.save(directory.in_mask_path("r0.70"), masks)
-  files.write_atomic(directory.config_path, config.to_json())
+  opening.write_settings(directory, config)
 
 
 def start(folder: str, index: int, *more: str) -> subprocess.Popen:

@@ -18,12 +18,12 @@ from matplotlib import pyplot as plt
 import numpy as np
 
 from memo_tf.estimators import reliability
-from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import subsets
 from memo_tf.scoring import groups
 from memo_tf.scoring import study
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import opening
 
 PAIRS = 6
 
@@ -103,7 +103,7 @@ def main() -> None:
   parser.add_argument("--output_dir", default="docs/results")
   arguments = parser.parse_args()
   directory = directory_lib.StudyDirectory(arguments.experiment_dir)
-  config = config_lib.from_json(directory.config_path.read_text())
+  config = opening.read_config(directory.config_path.read_bytes())
   results = study.score_study(directory, plan_lib.Plan.of(config))
   images = np.load(directory.dataset_dir / "images.npy", allow_pickle=False)
   folder = pathlib.Path(arguments.output_dir)

@@ -33,6 +33,7 @@ from memo_tf.running import preparation
 from memo_tf.running import progress as progress_lib
 from memo_tf.running import worker_pool
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import environments
 from memo_tf.store import opening
 from memo_tf.store import survey as survey_lib
 
@@ -122,7 +123,7 @@ def open_study(
   plan = plan_lib.Plan.of(config).selected(only)
   opening.open_directory(directory)
   if opening.is_old(directory):
-    pending = survey_lib.survey(directory, plan.wanted).pending
+    pending = survey_lib.survey(directory, plan).pending
     opening.check_extensible(directory, pending)
   say(f"Study: {directory.root}")
   # One process prepares the data, even if several train a run together.
@@ -139,11 +140,18 @@ def open_study(
     what = f"Preparing the data set {config.data.dataset}"
     waited = progress_lib.Waiting(what, log, say)
     preparation.prepare(directory, plan, pool, waited)
-  found = survey_lib.survey(directory, plan.wanted)
+  found = survey_lib.usable(directory, plan)
   for unit, problem in found.damaged.items():
     place = directory.move_aside(unit)
     say(f"{unit.name} is damaged: {problem}. Moved to {place}; run again.")
   planning.check_requirements(directory, plan, found.pending)
+  if found.pending:
+    # Tasks run on other machines than this one, and compare theirs.
+    text = environments.check_change(
+      directory, environments.current(), config, same_machine=False
+    )
+    if text:
+      say(f"Warning: {text}")
   return OpenStudy(plan=plan, directory=directory, found=found)
 
 
@@ -158,7 +166,7 @@ def look_at_study(
   return OpenStudy(
     plan=plan,
     directory=directory,
-    found=survey_lib.survey(directory, plan.wanted),
+    found=survey_lib.survey(directory, plan),
   )
 
 

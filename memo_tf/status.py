@@ -22,6 +22,7 @@ from memo_tf.running import worker_pool
 from memo_tf.store import checkup
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import environments
 from memo_tf.store import opening
 from memo_tf.store import survey as survey_lib
 from memo_tf.store import time_left
@@ -55,10 +56,11 @@ def status(
     found_wrong = list(checkup.findings(directory, plan))
     if repair:
       moved = checkup.repair(directory, found_wrong)
-  found = survey_lib.survey(directory, plan.wanted)
+  found = survey_lib.survey(directory, plan)
   workers = worker_pool.number_of_workers(config.running)
   known = time_left.seconds_a_run(found.done)
   failed = _failed(directory, found.pending)
+  unusable = found.damaged | found.foreign
 
   print(f"{config.data.dataset}, seed {config.running.seed}: {directory.root}")
   print(
@@ -67,7 +69,7 @@ def status(
   )
   total, done, pending, damaged, broken = (
     collections.Counter(unit.group for unit in part)
-    for part in (plan.wanted, found.done, found.pending, found.damaged, failed)
+    for part in (plan.wanted, found.done, found.pending, unusable, failed)
   )
   for group in total:
     seconds = f"{known[group]:8.2f}" if group in known else ""
@@ -90,11 +92,17 @@ def status(
     )
   for line in _certainty(directory):
     print(line)
+  if mixture := environments.mixture(directory):
+    print(mixture)
   repeats = "The launch command repeats it."
   if not check:
     _show(
       f"damaged: {unit.name}: {problem}. {repeats}"
       for unit, problem in found.damaged.items()
+    )
+    _show(
+      f"damaged: {unit.name}: {problem}. --check --repair moves it aside."
+      for unit, problem in found.foreign.items()
     )
   _show(
     f"lost: {unit.name}: {', '.join(names)}. {repeats}"
@@ -105,7 +113,7 @@ def status(
   if problem:
     print(f"damaged: {problem}")
   if not check:
-    return 1 if found.damaged or failed or problem else 0
+    return 1 if unusable or failed or problem else 0
   return 1 if _tell(found_wrong, moved, repair) or failed else 0
 
 

@@ -76,6 +76,7 @@ COVERED = {
   "running/unit/recording_test.py": """
     memo_tf.experiment.run_outputs
     memo_tf.running.unit.fit
+    memo_tf.running.unit.machine
     memo_tf.running.unit.run
     memo_tf.running.unit.session
     memo_tf.training.recording.dynamics
@@ -91,10 +92,16 @@ COVERED = {
     memo_tf.scoring.stuck_runs
     memo_tf.scoring.summary
   """,
-  "store/checkup_test.py": "memo_tf.status",
+  "store/checkup_test.py": """
+    memo_tf.status
+    memo_tf.store.subset_info
+  """,
   "store/directory_test.py": "memo_tf.store.files",
   "store/merging_test.py": "memo_tf.merge",
-  "store/survey_test.py": "memo_tf.store.time_left",
+  "store/survey_test.py": """
+    memo_tf.store.origins
+    memo_tf.store.time_left
+  """,
   "training/families_test.py": """
     memo_tf.training.checkpoints
     memo_tf.training.distribution
@@ -124,7 +131,6 @@ COVERED = {
     memo_tf.running.conductor
     memo_tf.running.planning
     memo_tf.running.results
-    memo_tf.running.unit.publishing
     memo_tf.running.worker
   """,
   "whole/proxy_study_test.py": """

@@ -30,6 +30,7 @@ from memo_tf.store import dataset_info
 from memo_tf.store import files
 from memo_tf.store import opening
 from memo_tf.store import predictions
+from memo_tf.store import sealed
 from memo_tf.training import checkpoints
 from tests.support import made_up
 
@@ -103,7 +104,7 @@ class RecordsTest(parameterized.TestCase):
     ):
       changed = json.loads(json.dumps(content))
       changed[group][field] = [name]
-      self.directory.config_path.write_text(json.dumps(changed))
+      self.directory.config_path.write_text(sealed.dumps(changed))
       with self.assertRaises(errors.StudyError):
         opening.recorded_config(self.directory)
 
@@ -127,12 +128,20 @@ class RecordsTest(parameterized.TestCase):
 
     self.assertNotIn("\n", str(caught.exception))
 
+  def test_a_flipped_bit_in_config_json_is_found(self):
+    path = self.directory.config_path
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"seed": 0', b'"seed": 1'))
+
+    with self.assertRaisesRegex(errors.StudyError, "digest recorded in it"):
+      opening.recorded_config(self.directory)
+
   @parameterized.parameters("../../outside", "/etc/passwd", "a/b", "..", "")
   def test_outputs_in_run_json(self, name):
     path = self.directory.run_dir(made_up.unit(1)) / "run.json"
-    record = json.loads(path.read_text())
+    record = sealed.loads(path.read_bytes())
     record["outputs"][name] = record["outputs"]["history.jsonl"]
-    path.write_text(json.dumps(record))
+    path.write_text(sealed.dumps(record))
 
     state = self.directory.run_state(made_up.unit(1), check_digests=True)
 
@@ -142,14 +151,14 @@ class RecordsTest(parameterized.TestCase):
   def test_files_in_info_json_and_digests_json(self, name):
     entry = {"bytes": 1, "digest": "0"}
     path = self.directory.dataset_dir / "info.json"
-    info = json.loads(path.read_text())
+    info = sealed.loads(path.read_bytes())
     info["files"][name] = entry
-    path.write_text(json.dumps(info))
+    path.write_text(sealed.dumps(info))
     with self.assertRaises(errors.StudyError):
       dataset_info.read_info(self.directory)
 
     digests = {"format_version": 1, "files": {name: entry}}
-    (self.directory.root / checkup.DIGESTS).write_text(json.dumps(digests))
+    (self.directory.root / checkup.DIGESTS).write_text(sealed.dumps(digests))
     found = checkup.findings(self.directory, plan_lib.Plan.of(self.config))
     self.assertIn(checkup.DIGESTS, [finding.path for finding in found])
 
@@ -158,9 +167,9 @@ class RecordsTest(parameterized.TestCase):
     path = self.directory.run_dir(unit) / "predictions.parquet"
     table = predictions.read_run(self.directory, unit).drop_columns(["margin"])
     path.write_bytes(predictions.table_bytes(table))
-    record = json.loads((path.parent / "run.json").read_text())
+    record = sealed.loads((path.parent / "run.json").read_bytes())
     record["outputs"][path.name] = files.file_entry(path)
-    (path.parent / "run.json").write_text(json.dumps(record))
+    (path.parent / "run.json").write_text(sealed.dumps(record))
 
     with self.assertRaisesRegex(errors.DamagedRunError, "lacks a column"):
       predictions.read_run(self.directory, unit)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import pathlib
 import re
 
+from memo_tf.store import sealed
+
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -72,9 +74,16 @@ def _find(name: str) -> pathlib.Path:
       f"memo_tf (which has: {known}). Received: --flagfile={name}"
     )
   try:
-    lines = path.read_text().splitlines()
+    content = path.read_bytes()
+    lines = content.decode().splitlines()
   except (OSError, UnicodeDecodeError) as error:
     raise ValueError(f"--flagfile: {path} cannot be read ({error})") from error
+  if sealed.is_sealed_text(content) and sealed.text_problem(content):
+    raise ValueError(
+      f"--flagfile: {path} was changed since memo_tf wrote it. If you changed "
+      "it, delete its first line, which has the digest of the others. "
+      f"Received: --flagfile={name}"
+    )
   for number, line in enumerate(lines, 1):
     if re.match(r"\s*-.*\s#", line):
       raise ValueError(

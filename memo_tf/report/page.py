@@ -179,12 +179,14 @@ def _origins(
       if record is None:  # removed since it was scored
         continue
       machine = record["machine"]
-      machines[machine["gpu"] or machine["cpu"]] += 1
+      isa = f" ({machine['isa']})" if machine.get("isa") else ""
+      machines[machine["gpu"] or machine["cpu"] + isa] += 1
       versions[json.dumps(record["versions"], sort_keys=True)] += 1
   return {
     "machines": [f"{name} ({n} runs)" for name, n in machines.items()],
     "versions": [
-      ", ".join(f"{k} {v}" for k, v in json.loads(text).items())
+      # Of the digest of the training code its beginning is enough.
+      ", ".join(f"{k} {v[:12]}" for k, v in json.loads(text).items())
       + f" ({n} runs)"
       for text, n in versions.items()
     ],

@@ -34,6 +34,24 @@ def visible_gpus(devices: pathlib.Path = pathlib.Path("/dev")) -> list[str]:
   return names
 
 
+def gpu_models(
+  driver: pathlib.Path = pathlib.Path("/proc/driver/nvidia/gpus"),
+) -> str:
+  """The models of the GPUs that runs train on; empty without a GPU.
+
+  Args:
+    driver: where the driver has a folder for each GPU of the machine.
+  """
+  if not visible_gpus():
+    return ""
+  models = set()
+  for path in driver.glob("*/information"):
+    for line in path.read_text(errors="replace").splitlines():
+      if line.startswith("Model:"):
+        models.add(line.partition(":")[2].strip())
+  return ", ".join(sorted(models)) or "GPU"
+
+
 def environment(gpus: list[str], worker: int, strategy: str) -> dict[str, str]:
   """What the environment of a worker says of GPUs.
 

@@ -11,6 +11,7 @@ from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import storage
 from memo_tf.experiment import work_units
+from memo_tf.running import accelerators
 from memo_tf.running import dispatch
 from memo_tf.running import peers
 from memo_tf.running import planning
@@ -19,6 +20,7 @@ from memo_tf.running import progress as progress_lib
 from memo_tf.running import worker_pool
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import environments
 from memo_tf.store import opening
 from memo_tf.store import survey as survey_lib
 from memo_tf.store import time_left
@@ -88,7 +90,7 @@ def launch(
     opening.open_directory(directory, tidy=plan.is_whole)
   if opening.is_old(directory):
     # Before anything is written: the subsets, for example, may grow.
-    pending = survey_lib.survey(directory, plan.wanted).pending
+    pending = survey_lib.survey(directory, plan).pending
     opening.check_extensible(directory, pending)
   workers = worker_pool.number_of_workers(config.running)
   setup = {"config": config.to_json(), "experiment_dir": str(directory.root)}
@@ -205,12 +207,14 @@ def _next_plan(plan: plan_lib.Plan, finished: _Round) -> plan_lib.Plan | None:
 def _run_round(started: _Launch, plan: plan_lib.Plan) -> _Round:
   """Runs what is pending of a plan and, if nothing is damaged, scores it."""
   directory = started.directory
-  found = survey_lib.survey(directory, plan.wanted)
+  found = survey_lib.usable(directory, plan)
   if started.is_first:
     dispatch.move_damaged_aside(directory, found.damaged, program.say)
   for unit, names in found.lost.items():
     program.say(f"{unit.name} has lost {', '.join(names)}: run again for it.")
   planning.check_requirements(directory, plan, found.pending)
+  if found.pending and started.is_first:
+    _check_environment(directory, plan.config)
   program.say(_opening(plan, found, started.workers))
   outcome = dispatch.run_units(
     directory, plan, found, started.pool, started.workers
@@ -226,13 +230,22 @@ def _run_round(started: _Launch, plan: plan_lib.Plan) -> _Round:
     scores = results.score(directory, plan)
   except errors.DamagedRunError as error:
     # Where one is, others may be: all are read before any is repeated.
-    thorough = survey_lib.survey(directory, plan.wanted, check_digests=True)
+    thorough = survey_lib.survey(directory, plan, check_digests=True)
     damaged = {error.unit: error.problem, **thorough.damaged}
     return _Round(outcome=outcome, damaged=damaged)
   except errors.StudyError:
     _say_failures(directory, outcome, len(plan.wanted))
     raise
   return _Round(outcome=outcome, damaged={}, scores=scores)
+
+
+def _check_environment(directory, config) -> None:
+  """Says, or refuses, that other versions or machines trained earlier runs."""
+  environment = environments.current(accelerators.gpu_models())
+  text = environments.check_change(directory, environment, config)
+  if text:
+    program.say(f"Warning: {text}")
+  environments.note(directory, environment, has_trained=True)
 
 
 def _opening(plan, found, workers) -> str:

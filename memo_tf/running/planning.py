@@ -63,7 +63,7 @@ def dry_run(
     config = opening.recorded_config(directory, config)
   plan = plan_lib.Plan.of(config).selected(only)
   if directory:
-    found = survey_lib.survey(directory, plan.wanted)
+    found = survey_lib.survey(directory, plan)
     opening.check_extensible(directory, found.pending)
   else:
     found = survey_lib.Survey(done={}, pending=plan.units, damaged={})

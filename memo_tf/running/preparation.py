@@ -3,24 +3,19 @@
     config.json  resolved.flags  environment.json
     dataset/  subsets/<family>.npy
 
-`config.json` is written last: a directory without it was never set up, and
-whatever a broken set-up left there is made anew.
+`config.json` comes last, and is created, not replaced: a directory without it
+was never set up, and whatever a broken set-up left there is made anew. Only one
+launch at a time is at it (`store/setup_lock.py`).
 """
 
 from collections.abc import Callable
-from importlib import metadata
 import io
-import json
-import os
-import pathlib
-import platform
 import shutil
 import time
 
 import numpy as np
 
 from memo_tf.experiment import errors
-from memo_tf.experiment import flagfile
 from memo_tf.experiment import model_names
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import run_outputs
@@ -30,8 +25,11 @@ from memo_tf.findings import proxy_files
 from memo_tf.running import worker_pool
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import environments
 from memo_tf.store import files
 from memo_tf.store import opening
+from memo_tf.store import sealed
+from memo_tf.store import setup_lock
 
 
 def prepare(
@@ -53,31 +51,50 @@ def prepare(
       keeps its own.
 
   Raises:
-    UsageError: if models or batch size do not fit the data.
+    UsageError: if models or batch size do not fit the data, or another launch
+      has set the study up with other settings meanwhile.
     StudyError: if something there is damaged.
   """
+  if not record or opening.is_old(directory):
+    _make(directory, plan, pool, on_wait, may_remove=False)
+    return
+  with setup_lock.held(directory, on_wait) as is_locked:
+    # Another launch may have set the study up, or changed it, meanwhile.
+    config = opening.recorded_config(directory, plan.config)
+    is_new = not directory.config_path.exists()
+    _make(directory, plan, pool, on_wait, may_remove=is_new and is_locked)
+    environments.note(directory, environments.current(), has_trained=False)
+    opening.write_settings(directory, config)
+
+
+def _make(
+  directory: directory_lib.StudyDirectory,
+  plan: plan_lib.Plan,
+  pool: worker_pool.WorkerPool,
+  on_wait: Callable[[float], None],
+  *,
+  may_remove: bool,
+) -> None:
+  """Makes dataset and subsets; see `prepare`.
+
+  Args:
+    directory: as `prepare`.
+    plan: as `prepare`.
+    pool: as `prepare`.
+    on_wait: as `prepare`.
+    may_remove: what is there was left by a set-up that broke off.
+  """
   config = plan.config
-  is_new = not directory.config_path.exists()
   try:
-    _prepare_dataset(directory, config, pool, is_new, on_wait)
+    _prepare_dataset(directory, config, pool, may_remove, on_wait)
     info = dataset_info.read_info(directory)
     storage.check_storage(config, dataset_info.decoded_bytes(info))
     sizes = [
-      _prepare_subsets(directory, config, family, info["num_train"])
+      _prepare_subsets(directory, config, family, info["num_train"], may_remove)
       for family in config.family_names()
     ]
     smallest = int(min(s.min() for s in sizes))
-    for model in plan.models.values():
-      model_names.check_image(model, info["image_shape"])
-    for recipe in plan.recipes.values():
-      recipe.check_subset_size(smallest)
-    held_out = info["num_train"] - int(sizes[0].max())
-    run_outputs.check_subset_sizes(
-      config, plan.proxies.values(), smallest, held_out
-    )
-    proxy_files.read(
-      config.proxies.proxy_files, info["num_train"], config.models.models
-    )
+    _check_fit(plan, info, smallest, info["num_train"] - int(sizes[0].max()))
     if config.outputs.materialize_subsets:
       tasks = [
         {"task": "materialize", "family": family}
@@ -86,17 +103,37 @@ def prepare(
       _run_tasks(pool, tasks, on_wait)
   except ValueError as error:
     # Nothing may stay behind that would contradict a corrected command.
-    if is_new and not _holds_more(directory):
+    if may_remove and not _holds_more(directory):
       _remove_setup(directory)
     raise errors.UsageError(str(error)) from error
-  if not record or opening.is_old(directory):
-    return
-  _write_if_new(directory.root / "environment.json", _environment())
-  if is_new and directory.config_path.exists():
-    # Another launch was faster: this one must fit to what it recorded.
-    config = opening.recorded_config(directory, config)
-  _write_if_new(directory.flags_path, flagfile.resolved_flags(config))
-  _write_if_new(directory.config_path, config.to_json())
+
+
+def _check_fit(
+  plan: plan_lib.Plan, info: dict, smallest: int, held_out: int
+) -> None:
+  """Checks that models, recipes and proxies fit the data.
+
+  Args:
+    plan: of the round.
+    info: of the data set.
+    smallest: examples in the smallest subset.
+    held_out: examples that every subset of the first family holds out at least.
+
+  Raises:
+    ValueError: that names what does not.
+  """
+  for model in plan.models.values():
+    model_names.check_image(model, info["image_shape"])
+  for recipe in plan.recipes.values():
+    recipe.check_subset_size(smallest)
+  run_outputs.check_subset_sizes(
+    plan.config, plan.proxies.values(), smallest, held_out
+  )
+  proxy_files.read(
+    plan.config.proxies.proxy_files,
+    info["num_train"],
+    plan.config.models.models,
+  )
 
 
 def join_peers(pool: worker_pool.WorkerPool) -> None:
@@ -111,9 +148,9 @@ def _holds_more(directory) -> bool:
   )
 
 
-def _prepare_dataset(directory, config, pool, is_new, on_wait) -> None:
+def _prepare_dataset(directory, config, pool, may_remove, on_wait) -> None:
   folder = directory.dataset_dir
-  if is_new and folder.exists() and not _holds_more(directory):
+  if may_remove and folder.exists() and not _holds_more(directory):
     try:
       info = dataset_info.read_info(directory)
       same = dataset_info.is_made_from(info, config)
@@ -125,11 +162,7 @@ def _prepare_dataset(directory, config, pool, is_new, on_wait) -> None:
     _run_tasks(pool, [{"task": "prepare"}], on_wait)
     _check_same_as_runs(directory)
   info = dataset_info.read_info(directory)
-  if not dataset_info.is_made_from(info, config):
-    raise errors.StudyError(
-      f"{folder} was made with other settings ({info.get('made_from')}) than "
-      f"the study's ({dataset_info.made_from(config)})."
-    )
+  dataset_info.check_made_from(directory, info, config)
   dataset_info.check_files(directory, info)
 
 
@@ -138,7 +171,7 @@ def _check_same_as_runs(directory) -> None:
   digest = dataset_info.read_info(directory)["digest"]
   for path in directory.run_paths():
     try:
-      seen = json.loads(path.read_text())["dataset_digest"]
+      seen = sealed.loads(path.read_bytes())["dataset_digest"]
     except (OSError, ValueError, KeyError, TypeError):
       continue
     if seen == digest:
@@ -151,8 +184,9 @@ def _check_same_as_runs(directory) -> None:
     )
 
 
-def _prepare_subsets(directory, config, family_name, num_examples):
+def _prepare_subsets(directory, config, family_name, num_examples, may_remove):
   """Writes or extends a family's `in_mask`; returns the sizes, int `[M]`."""
+  may_replace = may_remove and not _holds_more(directory)
   family = subsets_lib.parse_family(family_name)
   path = directory.in_mask_path(family_name)
   count = config.subsets.num_subsets
@@ -167,7 +201,7 @@ def _prepare_subsets(directory, config, family_name, num_examples):
     if found is not None and found.ndim == 2 and len(found) <= count:
       if subsets_lib.same_masks(found, masks[: len(found)]):
         found = None  # a study that grows
-    if found is not None:
+    if found is not None and not may_replace:
       raise errors.StudyError(
         f"{path} does not hold the subsets that the seed gives: it was "
         "changed, or written by another memo_tf. Move it away to have it anew."
@@ -214,31 +248,3 @@ def _is_worth_keeping(directory: directory_lib.StudyDirectory) -> bool:
     return dataset_info.is_encoded(dataset_info.read_info(directory))
   except errors.StudyError:
     return False
-
-
-def _environment() -> str:
-  names = (
-    "tensorflow",
-    "keras",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "scipy",
-    "absl-py",
-  )
-  content = {
-    "python": platform.python_version(),
-    "platform": platform.platform(),
-    "cores": len(os.sched_getaffinity(0)),
-    "packages": {name: metadata.version(name) for name in names},
-  }
-  return json.dumps(content, indent=2) + "\n"
-
-
-def _write_if_new(path: pathlib.Path, content: str) -> None:
-  try:
-    if path.read_text() == content:
-      return
-  except (OSError, UnicodeDecodeError):
-    pass
-  files.write_atomic(path, content)

@@ -14,6 +14,7 @@ from memo_tf.scoring import study
 from memo_tf.scoring import summary
 from memo_tf.store import checkup
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import environments
 
 score = study.score_study
 
@@ -48,4 +49,6 @@ def show(
     print(line)
   for line in proxies.summary_lines(compared):
     print(line)
+  if mixture := environments.mixture(directory):
+    print(mixture)
   print(f"Page: {path}")

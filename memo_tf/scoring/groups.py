@@ -21,6 +21,7 @@ from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
 from memo_tf.scoring import stuck_runs
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import origins
 from memo_tf.store import predictions
 
 
@@ -152,6 +153,7 @@ def score_group(
   *,
   exclude_flagged: bool = False,
   outputs: settings_lib.OutputsConfig | None = None,
+  origin: origins.Origin | None = None,
 ) -> GroupScores | None:
   """Scores the finished runs among `units`, which share a group.
 
@@ -161,6 +163,7 @@ def score_group(
     examples: `predictions.read_examples`.
     exclude_flagged: leave out runs that got stuck.
     outputs: thresholds of the pairs and width of the intervals.
+    origin: what the runs must have been made with; None: not compared.
 
   Returns:
     None if no run is finished.
@@ -169,6 +172,8 @@ def score_group(
   for unit in units:
     state = directory.run_state(unit, check_digests=False)
     if state.record:
+      if origin:
+        origin.check(unit, state.record)
       records[unit] = _figures(unit, state.record)
   if not records:
     return None

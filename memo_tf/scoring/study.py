@@ -11,6 +11,7 @@ from memo_tf.scoring import files
 from memo_tf.scoring import groups
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files as files_lib
+from memo_tf.store import origins
 from memo_tf.store import predictions
 
 
@@ -42,6 +43,7 @@ def score_study(
   config, units = plan.config, plan.groups()
   order = sorted(units, key=lambda g: (plan.models[g.model].relative_cost, g))
   examples = predictions.read_examples(directory)
+  origin = origins.Origin.of(directory, plan)
   results = []
   for group in order:
     result = groups.score_group(
@@ -50,6 +52,7 @@ def score_study(
       examples,
       exclude_flagged=config.outputs.exclude_flagged_runs,
       outputs=config.outputs,
+      origin=origin,
     )
     if result:
       write_scores(directory, result, config)

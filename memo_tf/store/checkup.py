@@ -7,7 +7,6 @@ deleted; the next launch then makes it again.
 
 from collections.abc import Iterator
 import dataclasses
-import json
 import os
 import pathlib
 
@@ -21,10 +20,25 @@ from memo_tf.experiment import work_units
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
+from memo_tf.store import opening
+from memo_tf.store import origins
+from memo_tf.store import sealed
+from memo_tf.store import subset_info
 
 DIGESTS = "digests.json"
-# Not derived: these have records of their own, or nobody reads them again.
-_OTHER = ("dataset", "subsets", "runs", "work", "damaged", "tensorboard")
+# Not derived: these have records or digests of their own, or nobody reads them
+# again.
+_OTHER = (
+  "config.json",
+  "damaged",
+  "dataset",
+  "environment.json",
+  "resolved.flags",
+  "runs",
+  "subsets",
+  "tensorboard",
+  "work",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +69,7 @@ def record_digests(directory: directory_lib.StudyDirectory) -> None:
     for name in _derived(directory)
   }
   content = {"format_version": config_lib.FORMAT_VERSION, "files": entries}
-  files.write_atomic(
-    directory.root / DIGESTS, json.dumps(content, indent=2) + "\n"
-  )
+  files.write_atomic(directory.root / DIGESTS, sealed.dumps(content))
 
 
 def findings(
@@ -71,13 +83,18 @@ def findings(
     plan: of the recorded config.
   """
   info, wrong = None, False
+  yield from _settings(directory)
   for finding in _dataset(directory):
     wrong = True
     yield finding
   if not wrong:
     info = dataset_info.read_info(directory)
-  yield from _subsets(directory, plan.config, info)
-  yield from _runs(directory, plan, info)
+  wrong_families = set()
+  for family, finding in _subsets(directory, plan.config, info):
+    wrong_families.add(family)
+    yield finding
+  yield from _subset_shards(directory, plan.config, info, wrong_families)
+  yield from _runs(directory, plan, wrong_families)
   yield from _derived_files(directory)
   yield from _leftovers(directory)
 
@@ -99,6 +116,40 @@ def repair(
   return moved
 
 
+def _settings(directory) -> Iterator[Finding]:
+  """Settings and environment against their own digests.
+
+  config.json is not among them: nothing is checked without it.
+  """
+  path = directory.flags_path
+  try:
+    problem = sealed.text_problem(path.read_bytes())
+    if problem and not opening.is_old(directory):
+      yield Finding(path.name, problem)
+  except FileNotFoundError:
+    yield Finding(path.name, "is missing")
+  except OSError as error:
+    yield Finding(path.name, f"cannot be read ({error})")
+  path = directory.root / "environment.json"
+  try:
+    _check_version(sealed.loads(path.read_bytes()))
+  except FileNotFoundError:
+    pass  # tells of the past; nothing depends on it
+  except (OSError, ValueError, RecursionError) as error:
+    yield Finding(path.name, f"cannot be read ({error})")
+
+
+def _check_version(content: dict) -> None:
+  """Refuses a file of a newer format.
+
+  Raises:
+    ValueError: if it is one, or does not say.
+  """
+  version = content.get("format_version", 1)
+  if not isinstance(version, int) or version > config_lib.FORMAT_VERSION:
+    raise ValueError(f"it has format_version {version}")
+
+
 def _dataset(directory) -> Iterator[Finding]:
   try:
     info = dataset_info.read_info(directory)
@@ -110,7 +161,7 @@ def _dataset(directory) -> Iterator[Finding]:
     yield Finding(f"dataset/{name}", problem)
 
 
-def _subsets(directory, config, info) -> Iterator[Finding]:
+def _subsets(directory, config, info) -> Iterator[tuple[str, Finding]]:
   """Masks are compared with those that the seed gives."""
   for family in config.family_names():
     path = directory.in_mask_path(family)
@@ -118,10 +169,10 @@ def _subsets(directory, config, info) -> Iterator[Finding]:
     try:
       masks = np.load(path, allow_pickle=False)
     except FileNotFoundError:
-      yield Finding(name, "is missing")
+      yield family, Finding(name, "is missing")
       continue
     except (OSError, ValueError, EOFError) as error:
-      yield Finding(name, f"cannot be read ({error})")
+      yield family, Finding(name, f"cannot be read ({error})")
       continue
     if info is None:
       continue
@@ -130,32 +181,42 @@ def _subsets(directory, config, info) -> Iterator[Finding]:
     )
     rows = len(masks) if masks.ndim else 0
     if not subsets_lib.same_masks(masks, expected[:rows]):
-      yield Finding(name, "does not hold the subsets that the seed gives")
+      problem = "does not hold the subsets that the seed gives"
+      yield family, Finding(name, problem)
 
 
-def _runs(directory, plan, info) -> Iterator[Finding]:
-  digests = {name: r.digest() for name, r in plan.recipes.items()}
+def _subset_shards(directory, config, info, wrong) -> Iterator[Finding]:
+  """Materialized subsets against the data set and the masks."""
+  digest = info["digest"] if info else None
+  for family in config.family_names():
+    masks = None
+    if family not in wrong:
+      masks = np.load(directory.in_mask_path(family), mmap_mode="r")
+    for index in range(config.subsets.num_subsets):
+      folder = directory.subset_shard_dir(family, index)
+      if not folder.is_dir():
+        continue  # not asked for, or not yet
+      mask = None
+      if masks is not None and index < len(masks):
+        mask = masks[index]
+      if problem := subset_info.problem(folder, digest, mask):
+        yield Finding(str(folder.relative_to(directory.root)), problem)
+
+
+def _runs(directory, plan, wrong_families) -> Iterator[Finding]:
+  origin = origins.Origin.of(directory, plan, without=wrong_families)
   for unit, wanted in plan.wanted.items():
     state = directory.run_state(unit, check_digests=True)
     name = f"runs/{unit.name}"
     problem = state.problem
-    if state.record:
-      problem = _foreign(state.record, digests[unit.recipe], info)
+    if state.record and origin:
+      problem = origin.problem(unit, state.record)
     if problem:
       yield Finding(name, problem, unit)
     for lost in state.missing if not problem else ():
       # Nothing to move away: the run is of use without it.
       if lost in wanted:
         yield Finding(f"{name}/{lost}", "is missing", unit)
-
-
-def _foreign(record, recipe_digest, info) -> str | None:
-  """Why a whole run is not one of this study, or None."""
-  if info and record.get("dataset_digest") not in (None, info["digest"]):
-    return "it saw another data set"
-  if record.get("recipe_digest") not in (None, recipe_digest):
-    return "it was trained by another recipe of that name"
-  return None
 
 
 def _derived(directory) -> list[str]:
@@ -179,7 +240,9 @@ def _derived(directory) -> list[str]:
 def _derived_files(directory) -> Iterator[Finding]:
   path = directory.root / DIGESTS
   try:
-    entries = json.loads(path.read_text())["files"].items()
+    content = sealed.loads(path.read_bytes())
+    _check_version(content)
+    entries = content["files"].items()
   except FileNotFoundError:
     return  # nothing was scored yet
   except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -195,7 +258,7 @@ def _derived_files(directory) -> Iterator[Finding]:
       problem = "is missing"
     except (OSError, KeyError, TypeError) as error:
       problem = f"cannot be read ({error})"
-    if problem and name not in ("config.json", "resolved.flags"):
+    if problem and name not in _OTHER:  # older digests name them
       yield Finding(name, problem)
 
 

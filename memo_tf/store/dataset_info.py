@@ -9,6 +9,7 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
+from memo_tf.store import sealed
 
 ADVICE = (
   "move the folder {folder} away and rerun the launch command: it is "
@@ -20,7 +21,7 @@ def read_info(directory: directory_lib.StudyDirectory) -> dict:
   """The content of `dataset/info.json`."""
   path = directory.dataset_dir / "info.json"
   try:
-    info = json.loads(path.read_text())
+    info = sealed.loads(path.read_bytes())
     version = info["format_version"]
     is_newer = version > config_lib.FORMAT_VERSION
     for name, entry in info.get("files", {}).items():
@@ -63,6 +64,23 @@ def is_made_from(info: dict, config: config_lib.StudyConfig) -> bool:
   return json.loads(json.dumps(before)) == json.loads(
     json.dumps(made_from(config))
   )
+
+
+def check_made_from(
+  directory: directory_lib.StudyDirectory,
+  info: dict,
+  config: config_lib.StudyConfig,
+) -> None:
+  """Refuses a data set that was made with other settings.
+
+  Raises:
+    StudyError: that shows both.
+  """
+  if not is_made_from(info, config):
+    raise errors.StudyError(
+      f"{directory.dataset_dir} was made with other settings "
+      f"({info.get('made_from')}) than the study's ({made_from(config)})."
+    )
 
 
 def decoded_bytes(info: dict) -> int:

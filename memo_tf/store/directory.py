@@ -17,7 +17,6 @@ Rules that hold everything together and may not be changed:
 from collections.abc import Iterator
 import contextlib
 import dataclasses
-import json
 import os
 import pathlib
 import re
@@ -27,6 +26,7 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import work_units
 from memo_tf.store import files as files_lib
+from memo_tf.store import sealed
 
 PREDICTIONS = "predictions.parquet"
 # What run.json names lies beside it: a name, never a path.
@@ -117,7 +117,7 @@ class StudyDirectory:
     except OSError as error:
       return RunState(None, f"run.json cannot be read ({error})")
     try:
-      record = json.loads(text.decode())
+      record = sealed.loads(text)
       outputs = record["outputs"]
       for name, entry in outputs.items():
         if not _FILE_NAME.fullmatch(name):
@@ -128,7 +128,9 @@ class StudyDirectory:
       is_newer = record["format_version"] > config_lib.FORMAT_VERSION
     except UnicodeDecodeError as error:
       return RunState(None, f"run.json cannot be read ({error})")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except ValueError as error:
+      return RunState(None, f"run.json is damaged ({error})")
+    except (KeyError, TypeError, AttributeError, RecursionError):
       return RunState(None, "run.json is damaged")
     if is_newer:
       version = record["format_version"]

@@ -1,10 +1,10 @@
 """Files that appear whole or not at all, and their digests."""
 
+from collections.abc import Collection
 from collections.abc import Iterator
 import contextlib
 import errno
 import itertools
-import json
 import os
 import pathlib
 import re
@@ -68,6 +68,29 @@ def write_atomic(path: pathlib.Path, content: bytes | str) -> None:
     if isinstance(error, OSError) and not error.filename:
       error.filename = str(path)
     raise
+
+
+def create(path: pathlib.Path, content: bytes | str) -> None:
+  """Writes a new file, whole or not at all.
+
+  Raises:
+    FileExistsError: if there is one; it is left as it is.
+    OSError: if it cannot be written.
+  """
+  private = private_name(path)
+  write_atomic(private, content)
+  try:
+    os.link(private, path)
+    _sync_folder(path.parent)
+  except FileExistsError:
+    raise
+  except OSError:  # a file system without links
+    with open(path, "xb") as file:
+      file.write(private.read_bytes())
+      file.flush()
+      os.fsync(file.fileno())
+  finally:
+    private.unlink(missing_ok=True)
 
 
 def left_by_the_dead(folder, *entries: list[str]) -> list[pathlib.Path]:
@@ -170,19 +193,29 @@ def _sync_folder(folder: str | os.PathLike) -> None:
     os.close(opened)
 
 
-def extend(private: pathlib.Path, target: pathlib.Path, record: dict) -> None:
+def extend(
+  private: pathlib.Path,
+  target: pathlib.Path,
+  named: Collection[str],
+  record: str,
+) -> None:
   """Adds the outputs of a repeated run to the run that it reproduced.
 
   Files that `target` has already are left as they are; its `run.json` names
   the new ones only once they are there.
+
+  Args:
+    private: the folder of the repeated run.
+    target: the folder of the run.
+    named: the outputs that its `run.json` names.
+    record: the new text of its `run.json`.
   """
-  named = json.loads((target / "run.json").read_text())["outputs"]
   for path in private.iterdir():
     # A file that run.json does not name was left by an attempt that broke off.
     lost = path.name not in named or not (target / path.name).exists()
     if path.name != "run.json" and lost:
       os.replace(path, target / path.name)
-  write_atomic(target / "run.json", json.dumps(record, indent=2) + "\n")
+  write_atomic(target / "run.json", record)
   shutil.rmtree(private)
 
 

@@ -18,6 +18,7 @@ from memo_tf.experiment import work_units
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
+from memo_tf.store import sealed
 
 
 def check_runs(
@@ -32,13 +33,15 @@ def check_runs(
   Raises:
     UsageError: that names the first difference.
   """
+  if not any(directory.run_paths()):
+    return  # never set up: what is there was left by a set-up that broke off
   info = _info(directory)
   if info is not None:
     _refuse_any(directory, _dataset_differences(info, config))
   masks: dict[str, np.ndarray] = {}
   for path in directory.run_paths():
     try:
-      record = json.loads(path.read_text())
+      record = sealed.loads(path.read_bytes())
       unit = work_units.parse_unit(record["unit"])
       recipe = recipes.parse(unit.recipe, config.training)
       family = subsets_lib.parse_family(unit.subsets)

@@ -9,7 +9,6 @@ renamed into place, so that an interrupted merge resumes where it stopped.
 from collections.abc import Callable
 import dataclasses
 import io
-import json
 import os
 import pathlib
 import shutil
@@ -17,16 +16,17 @@ import shutil
 import numpy as np
 
 from memo_tf.experiment import config as config_lib
-from memo_tf.experiment import config_rules
 from memo_tf.experiment import errors
-from memo_tf.experiment import flagfile
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import environments
 from memo_tf.store import files
 from memo_tf.store import opening
+from memo_tf.store import origins
 from memo_tf.store import predictions
+from memo_tf.store import sealed
 
 Directory = directory_lib.StudyDirectory
 
@@ -81,7 +81,7 @@ def merge(
   masks = _same_subsets(studies, config, info["num_train"])
   say(f"Comparing the runs of {len(studies)} folders …")
   chosen, there, damaged = _compare_runs(into, sources, plan, info, masks)
-  _set_up(into, sources[0], config, info, masks)
+  _set_up(into, sources, config, info, masks)
   say(f"Copying {len(chosen)} runs …")
   for unit, source in chosen:
     try:
@@ -103,9 +103,7 @@ def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
   united: config_lib.StudyConfig | None = None
   for study in studies:
     try:
-      config = config_rules.validated(
-        config_lib.from_json(study.config_path.read_text())
-      )
+      config = opening.read_config(study.config_path.read_bytes())
     except OSError as error:
       raise errors.UsageError(
         f"{study.root} holds no study: config.json cannot be read "
@@ -180,6 +178,7 @@ def _same_subsets(studies, config, num_examples) -> dict[str, np.ndarray]:
 def _compare_runs(into, sources, plan, info, masks):
   """Which runs to copy from where, how many are there, which are damaged."""
   chosen, there, damaged = [], 0, {}
+  origin = origins.Origin(plan, info["digest"], masks)
   for unit in plan.units:
     first, record = None, None
     outputs: set[str] = set()
@@ -195,7 +194,10 @@ def _compare_runs(into, sources, plan, info, masks):
         damaged[f"{source.root}: {unit.name}"] = state.problem
       if not state.record:
         continue
-      _check_origin(source, unit, state.record, plan, info, masks)
+      if problem := origin.problem(unit, state.record):
+        raise errors.UsageError(
+          f"the run {unit.name} in {source.root} cannot be used: {problem}"
+        )
       if first:
         _check_same_run(unit, first, record, source, state.record)
       else:
@@ -206,22 +208,6 @@ def _compare_runs(into, sources, plan, info, masks):
         outputs |= set(state.record["outputs"])
         chosen.append((unit, source))
   return chosen, there, damaged
-
-
-def _check_origin(source, unit, record, plan, info, masks) -> None:
-  """Refuses a run of another data set, subset or recipe."""
-  mask = masks[unit.subsets][unit.index]
-  expected = {
-    "dataset_digest": info["digest"],
-    "subset_digest": files.digest_bytes(np.packbits(mask)),
-    "recipe_digest": plan.recipes[unit.recipe].digest(),
-  }
-  for name, digest in expected.items():
-    if record.get(name) != digest:
-      raise errors.UsageError(
-        f"the run {unit.name} in {source.root} is of another study: its {name} "
-        f"is {record.get(name)!r} instead of {digest!r}"
-      )
 
 
 def _check_same_run(unit, first, record, other, other_record) -> None:
@@ -240,11 +226,12 @@ def _check_same_run(unit, first, record, other, other_record) -> None:
     )
 
 
-def _set_up(into, source, config, info, masks) -> None:
+def _set_up(into, sources, config, info, masks) -> None:
   """Makes `into` a study without runs, unless it is one already."""
   into.root.mkdir(parents=True, exist_ok=True)
   into.clean_private()
   if not into.dataset_dir.exists():
+    source = sources[0]
     dataset_info.check_files(source, info)
     with files.published(into.dataset_dir) as private:
       shutil.copytree(source.dataset_dir, private, dirs_exist_ok=True)
@@ -254,11 +241,9 @@ def _set_up(into, source, config, info, masks) -> None:
     sink = io.BytesIO()
     np.save(sink, mask, allow_pickle=False)
     files.write_atomic(into.in_mask_path(family), sink.getvalue())
-  environment = source.root / "environment.json"
-  if environment.exists() and not (into.root / environment.name).exists():
-    files.write_atomic(into.root / environment.name, environment.read_bytes())
-  files.write_atomic(into.flags_path, flagfile.resolved_flags(config))
-  files.write_atomic(into.config_path, config.to_json())
+  for other in sources:
+    environments.add(into, environments.history(other))
+  opening.write_settings(into, config)
 
 
 def _copy_run(source: Directory, into: Directory, unit) -> None:
@@ -281,11 +266,10 @@ def _copy_run(source: Directory, into: Directory, unit) -> None:
       record["outputs"][name] = files.file_entry(private / name, content)
     if there:
       record["outputs"] |= there["outputs"]
-      files.extend(private, target, there | {"outputs": record["outputs"]})
+      extended = sealed.dumps(there | {"outputs": record["outputs"]})
+      files.extend(private, target, there["outputs"], extended)
     else:
-      files.write_atomic(
-        private / "run.json", json.dumps(record, indent=2) + "\n"
-      )
+      files.write_atomic(private / "run.json", sealed.dumps(record))
       files.publish(private, target)
 
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Collection
 import dataclasses
+import pathlib
 
 from absl import logging
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import config_rules
 from memo_tf.experiment import errors
+from memo_tf.experiment import flagfile
 from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import lost_config
+from memo_tf.store import sealed
 
 # What setting up a study writes before config.json.
 SET_UP = {"dataset", "subsets", "work", "resolved.flags", "environment.json"}
@@ -83,7 +86,7 @@ def recorded_config(
     StudyError: if config.json is missing (without `config`) or damaged.
   """
   try:
-    text = directory.config_path.read_text()
+    text = directory.config_path.read_bytes()
   except FileNotFoundError:
     if config is None:
       raise errors.StudyError(
@@ -91,22 +94,63 @@ def recorded_config(
       ) from None
     lost_config.check_runs(directory, config)
     return config
-  except UnicodeDecodeError:
-    text = ""
   try:
-    recorded = config_rules.validated(config_lib.from_json(text))
+    recorded = read_config(text)
   except (ValueError, TypeError, AttributeError, RecursionError) as error:
     raise errors.StudyError(
       f"{directory.config_path} cannot be read ({error}). The settings are "
       f"also in {directory.flags_path}: move config.json away and rerun the "
       "launch command with them; it is written anew if they fit the runs."
     ) from error
-  version = config_lib.format_version(text)
+  version = config_lib.format_version(text.decode())
   if version < config_lib.FORMAT_VERSION:
     logging.warning(
       "%s %s.", directory.root, _OLD_FORMAT.format(version=version)
     )
   return recorded if config is None else _united(recorded, config)
+
+
+def read_config(text: bytes) -> config_lib.StudyConfig:
+  """The settings in a config.json, checked.
+
+  Raises:
+    ValueError, TypeError, AttributeError, RecursionError: if it is damaged.
+  """
+  return config_rules.validated(config_lib.from_json(sealed.unsealed(text)))
+
+
+def write_settings(
+  directory: directory_lib.StudyDirectory, config: config_lib.StudyConfig
+) -> None:
+  """Writes config.json, and the flags that give it again.
+
+  A new config.json is created, never replaced: if another launch was faster,
+  its settings are united with these.
+
+  Raises:
+    UsageError: if they contradict each other.
+  """
+  text = sealed.seal_json(config.to_json())
+  if not directory.config_path.exists():
+    try:
+      files.create(directory.config_path, text)
+    except FileExistsError:
+      config = recorded_config(directory, config)
+      text = sealed.seal_json(config.to_json())
+  flags = sealed.seal_text(flagfile.resolved_flags(config))
+  for path, wanted in (
+    (directory.config_path, text),
+    (directory.flags_path, flags),
+  ):
+    if _content(path) != wanted.encode():
+      files.write_atomic(path, wanted)
+
+
+def _content(path: pathlib.Path) -> bytes | None:
+  try:
+    return path.read_bytes()
+  except OSError:
+    return None
 
 
 def _united(recorded, config) -> config_lib.StudyConfig:
@@ -149,8 +193,8 @@ def is_recorded(
 ) -> bool:
   """Whether config.json has this, but for where and how the work is done."""
   try:
-    recorded = config_lib.from_json(directory.config_path.read_text())
-  except (OSError, ValueError, TypeError, AttributeError):
+    recorded = read_config(directory.config_path.read_bytes())
+  except (OSError, ValueError, TypeError, AttributeError, RecursionError):
     return False
   return all(
     config_lib.portable(field, getattr(getattr(recorded, group), field.name))

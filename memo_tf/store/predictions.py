@@ -14,7 +14,6 @@ of id, then one for each of the T test examples:
 
 import dataclasses
 import io
-import json
 
 import numpy as np
 import pandas as pd
@@ -26,6 +25,7 @@ from memo_tf.experiment import errors
 from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
+from memo_tf.store import sealed
 
 COLUMNS = (
   "split",
@@ -167,7 +167,7 @@ def read_run(
   """
   path = directory.run_dir(unit) / directory_lib.PREDICTIONS
   try:
-    record = json.loads((path.parent / "run.json").read_text())
+    record = sealed.loads((path.parent / "run.json").read_bytes())
     digest = record["outputs"][directory_lib.PREDICTIONS]["digest"]
     content = path.read_bytes()
   except (OSError, ValueError, KeyError, TypeError) as error:

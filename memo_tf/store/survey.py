@@ -3,14 +3,15 @@
 Read from the directory alone: there is no index file that could be wrong.
 """
 
-from collections.abc import Mapping
 import dataclasses
 import os
 import pathlib
 
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import run_outputs
 from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import origins
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,12 +40,16 @@ class Survey:
     done: each unit that has all outputs that are wanted.
     pending: units that miss an output, in the order given.
     damaged: pending units whose run cannot be used, with why.
+    foreign: pending units whose run is whole and not of this study, with why.
     lost: outputs that pending units had once and have no more.
   """
 
   done: dict[work_units.WorkUnit, FinishedRun]
   pending: list[work_units.WorkUnit]
   damaged: dict[work_units.WorkUnit, str]
+  foreign: dict[work_units.WorkUnit, str] = dataclasses.field(
+    default_factory=dict
+  )
   lost: dict[work_units.WorkUnit, tuple[str, ...]] = dataclasses.field(
     default_factory=dict
   )
@@ -52,11 +57,11 @@ class Survey:
 
 def survey(
   directory: directory_lib.StudyDirectory,
-  wanted: Mapping[work_units.WorkUnit, frozenset[str]],
+  plan: plan_lib.Plan,
   *,
   check_digests: bool = False,
 ) -> Survey:
-  """Looks at every unit's run; see `StudyDirectory.run_state`.
+  """Looks at every unit's run; see `StudyDirectory.run_state` and `Origin`.
 
   The cost of a unit does not depend on how many there are; one that was never
   run costs no look at the disk of its own.
@@ -64,9 +69,11 @@ def survey(
   done: dict[work_units.WorkUnit, FinishedRun] = {}
   pending: list[work_units.WorkUnit] = []
   damaged: dict[work_units.WorkUnit, str] = {}
+  foreign: dict[work_units.WorkUnit, str] = {}
   lost: dict[work_units.WorkUnit, tuple[str, ...]] = {}
+  origin = origins.Origin.of(directory, plan)
   present: dict[work_units.Group, set[str]] = {}
-  for unit, outputs in wanted.items():
+  for unit, outputs in plan.wanted.items():
     if unit.group not in present:
       present[unit.group] = _entries(directory.run_dir(unit).parent)
     if unit.folder not in present[unit.group]:
@@ -75,13 +82,35 @@ def survey(
     state = directory.run_state(unit, check_digests=check_digests)
     if state.problem:
       damaged[unit] = state.problem
+    if origin and state.record:
+      problem = origin.problem(unit, state.record)
+      if problem:
+        foreign[unit] = problem
+        pending.append(unit)
+        continue
     if state.record and state.has(outputs):
       done[unit] = _finished(state.record)
     else:
       pending.append(unit)
       if gone := tuple(name for name in state.missing if name in outputs):
         lost[unit] = gone
-  return Survey(done=done, pending=pending, damaged=damaged, lost=lost)
+  return Survey(
+    done=done, pending=pending, damaged=damaged, foreign=foreign, lost=lost
+  )
+
+
+def usable(
+  directory: directory_lib.StudyDirectory, plan: plan_lib.Plan
+) -> Survey:
+  """The survey of a study that is about to be extended.
+
+  Raises:
+    StudyError: if a run is not of this study.
+  """
+  found = survey(directory, plan)
+  if found.foreign:
+    raise origins.refusal(found.foreign)
+  return found
 
 
 def _entries(folder: pathlib.Path) -> set[str]:

@@ -13,6 +13,7 @@ import shutil
 import signal
 import time
 
+from memo_tf.store import sealed
 from tests.faults import disturbed
 from tests.faults.disturbed import Ended
 from tests.faults.disturbed import Study
@@ -189,6 +190,60 @@ def _rights_given_back(study: Study) -> None:
 def _read_only(study: Study) -> Ended:
   study.mount_read_only()
   return study.launch()
+
+
+def _paused_set_up(study: Study) -> Ended:
+  """Two launches with other settings, one paused while it sets the study up."""
+  first = study.start()
+  small_study.wait_for((study.folder / "dataset").exists)
+  os.killpg(first.pid, signal.SIGSTOP)
+  assert not (study.folder / "config.json").exists()
+  second = study.start(label_noise=0.3)
+  said = ""
+  while "waiting for it" not in said and second.poll() is None:
+    said += second.stdout.readline()
+  os.killpg(first.pid, signal.SIGCONT)
+  ends = [study.end(first), study.end(second)]
+  assert ends[0].code == 0, ends[0].text
+  return Ended(ends[1].code, said + ends[1].text)
+
+
+def _stale_subsets(study: Study) -> Ended:
+  """A set-up killed while it wrote subset shards, then other settings."""
+  options = {"materialize_subsets": True}
+  first = study.start(label_noise=0.3, seed=1, **options)
+  small_study.wait_for((study.folder / "subsets/r0.70/00000").exists)
+  disturbed.kill_all(first)
+  first.communicate()
+  assert not (study.folder / "config.json").exists()
+  return study.launch(**options)
+
+
+def _changed_digit(path) -> None:
+  """Changes the first digit of the channels' mean, and keeps the time."""
+  content = path.read_bytes()
+  mean = content.index(b'"mean": [') + len(b'"mean": [')
+  while not content[mean : mean + 1].isdigit():
+    mean += 1
+  disturbed.flip(path, mean)
+
+
+def _other_recipe(study: Study) -> None:
+  """Puts the run of a launch with other settings in a run's place."""
+  path = study.run(2) / "run.json"
+  record = sealed.loads(path.read_bytes())
+  record["recipe"]["learning_rate"] *= 2
+  record["recipe_digest"] = "0" * 32
+  path.write_text(sealed.dumps(record))
+
+
+def _other_version(study: Study) -> Ended:
+  """A study that another TensorFlow began, and a launch that must stop."""
+  path = study.folder / "environment.json"
+  content = sealed.loads(path.read_bytes())
+  content["history"][0]["versions"]["tensorflow"] = "2.0.0"
+  path.write_text(sealed.dumps(content))
+  return study.launch(on_version_change="stop")
 
 
 def _doctor(study: Study) -> None:
@@ -428,6 +483,76 @@ FAULTS = (
     mend=lambda s: (s.folder / "config.json").unlink(),
     code=1,
     says="config.json cannot be read .* move config.json away",
+  ),
+  Fault(
+    name="info_json_bit_flipped",
+    state="half",
+    tool="a bit of a digit of the mean in dataset/info.json flipped",
+    inject=damage(lambda s: _changed_digit(s.folder / "dataset/info.json")),
+    mend=_doctor,
+    code=1,
+    says="info.json cannot be read .its content does not have the digest",
+  ),
+  Fault(
+    name="run_json_bit_flipped",
+    state="finished",
+    harms=(2,),
+    tool="a bit of a run.json flipped, its time of change kept",
+    inject=damage(lambda s: disturbed.flip(s.run(2) / "run.json")),
+    code=0,
+    says="00002 is damaged: run.json is damaged .its content does not have",
+  ),
+  Fault(
+    name="config_bit_flipped",
+    state="half",
+    tool="a bit of config.json flipped",
+    inject=damage(lambda s: disturbed.flip(s.folder / "config.json")),
+    mend=lambda s: (s.folder / "config.json").unlink(),
+    code=1,
+    says="config.json cannot be read .its content does not have the digest",
+  ),
+  Fault(
+    name="resolved_flags_bit_flipped",
+    state="finished",
+    tool="a bit of resolved.flags flipped",
+    inject=damage(lambda s: disturbed.flip(s.folder / "resolved.flags")),
+    code=0,
+    says=AGAIN,
+  ),
+  Fault(
+    name="run_of_another_study",
+    state="finished",
+    harms=(2,),
+    tool="a run.json that says that it was trained by another recipe",
+    inject=damage(_other_recipe),
+    mend=_doctor,
+    code=1,
+    says="00002 cannot be used: it is not of this study: its recipe_digest is",
+  ),
+  Fault(
+    name="subset_shards_of_another_data_set",
+    state="new",
+    tool="all killed while subset shards are written; then other --label_noise",
+    inject=_stale_subsets,
+    code=0,
+    says="4 runs: 0 done",
+  ),
+  Fault(
+    name="two_launches_with_other_settings",
+    state="new",
+    tool="SIGSTOP of a launch that sets up; a second one with other settings",
+    inject=_paused_set_up,
+    code=2,
+    says="(?s)another launch is setting up .*another config: --label_noise",
+  ),
+  Fault(
+    name="version_changed",
+    state="half",
+    tool="an environment.json that names another TensorFlow; "
+    "--on_version_change=stop",
+    inject=_other_version,
+    code=2,
+    says="another environment: TensorFlow 2.0.0, now .*on_version_change=stop",
   ),
   Fault(
     name="checkpoint_truncated",

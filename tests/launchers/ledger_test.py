@@ -35,7 +35,7 @@ class LedgerTest(absltest.TestCase):
     self.study = contract.OpenStudy(
       plan=plan,
       directory=self.directory,
-      found=survey_lib.survey(self.directory, plan.wanted),
+      found=survey_lib.survey(self.directory, plan),
     )
     teachers, students = plan.waves(plan.units)
     self.teachers = tasks.Task("00000", tuple(teachers))

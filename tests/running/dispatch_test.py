@@ -61,7 +61,7 @@ class DispatchTest(absltest.TestCase):
   def run_units(self, pool, config=None) -> dispatch.Outcome:
     config = config or self.config
     plan = plan_lib.Plan.of(config)
-    found = survey_lib.survey(self.directory, plan.wanted)
+    found = survey_lib.survey(self.directory, plan)
     return dispatch.run_units(self.directory, plan, found, pool, workers=1)
 
   def test_runs_what_is_pending(self):

@@ -4,6 +4,7 @@ import pathlib
 import tempfile
 
 from absl.testing import absltest
+import numpy as np
 
 from memo_tf.experiment import errors
 from memo_tf.running import preparation
@@ -17,7 +18,7 @@ class SameDataTest(absltest.TestCase):
     preparation._check_same_as_runs(directory)  # it is
 
     path = directory.dataset_dir / "info.json"
-    path.write_text(path.read_text().replace("d" * 32, "e" * 32))
+    made_up.change(path, digest="e" * 32)
 
     with self.assertRaisesRegex(
       errors.StudyError, "can no longer be reproduced"
@@ -26,6 +27,31 @@ class SameDataTest(absltest.TestCase):
     # Moved, not deleted.
     self.assertFalse(directory.dataset_dir.exists())
     self.assertLen(list((root / "study/damaged").rglob("info.json")), 1)
+
+
+class LeftSubsetsTest(absltest.TestCase):
+  def test_only_those_of_a_broken_set_up_are_replaced(self):
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    other, config = made_up.config(seed=1), made_up.config()
+    directory = made_up.make(root / "study", other, runs=())
+    path = directory.in_mask_path("r0.70")
+
+    def prepare(may_remove):
+      preparation._prepare_subsets(
+        directory, config, "r0.70", made_up.NUM_TRAIN, may_remove
+      )
+
+    for may_remove in (False, True):  # config.json is there
+      with self.assertRaisesRegex(errors.StudyError, "that the seed gives"):
+        prepare(may_remove)
+    directory.config_path.unlink()
+    with self.assertRaisesRegex(errors.StudyError, "that the seed gives"):
+      prepare(False)
+    np.testing.assert_array_equal(np.load(path), made_up.masks_of(other))
+
+    prepare(True)
+
+    np.testing.assert_array_equal(np.load(path), made_up.masks_of(config))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import os
 import pathlib
 import tempfile
@@ -14,6 +13,8 @@ from memo_tf import status
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.store import checkup
 from memo_tf.store import files
+from memo_tf.store import sealed
+from memo_tf.store import subset_info
 from tests.support import made_up
 
 RUN = f"runs/{made_up.unit(1).name}"
@@ -38,6 +39,8 @@ class CheckupTest(parameterized.TestCase):
     for name in ("scores/summary.json", "report/index.html"):
       (self.root / name).parent.mkdir()
       (self.root / name).write_text("[]")
+    environment = sealed.dumps({"format_version": 2, "history": []})
+    (self.root / "environment.json").write_text(environment)
     checkup.record_digests(self.directory)
 
   def findings(self) -> dict[str, str]:
@@ -53,6 +56,11 @@ class CheckupTest(parameterized.TestCase):
     ("subsets/r0.70.npy", "subsets/r0.70.npy"),
     (f"{RUN}/predictions.parquet", RUN),
     (f"{RUN}/history.jsonl", RUN),
+    (f"{RUN}/run.json", RUN),
+    ("dataset/info.json", "dataset/info.json"),
+    ("environment.json", "environment.json"),
+    ("resolved.flags", "resolved.flags"),
+    ("digests.json", "digests.json"),
     ("scores/summary.json", "scores/summary.json"),
     ("report/index.html", "report/index.html"),
   )
@@ -82,13 +90,33 @@ class CheckupTest(parameterized.TestCase):
 
   def test_a_run_of_another_study(self):
     path = self.root / RUN / "run.json"
-    record = json.loads(path.read_text())
-    for name, problem in (
-      ("dataset_digest", "it saw another data set"),
-      ("recipe_digest", "it was trained by another recipe of that name"),
+    record = sealed.loads(path.read_bytes())
+    for name in ("dataset_digest", "recipe_digest", "seed"):
+      path.write_text(sealed.dumps(record | {name: "other"}))
+      found = self.findings()
+      self.assertEqual(list(found), [RUN])
+      self.assertIn(f"its {name} is 'other' instead of", found[RUN])
+
+  def test_materialized_subsets(self):
+    folder = self.directory.subset_shard_dir("r0.70", 2)
+    folder.mkdir(parents=True)
+    (folder / "train-00000-of-00001.tfrecord").write_bytes(b"records")
+    masks = made_up.masks_of(self.config)
+    subset_info.write(folder, "d" * 32, masks[2])
+    self.assertEqual(self.findings(), {})
+
+    name = "subsets/r0.70/00002"
+    for digest, mask, problem in (
+      ("e" * 32, masks[2], "its dataset_digest is 'eee"),
+      ("d" * 32, masks[1], "its subset_digest is"),
     ):
-      path.write_text(json.dumps(record | {name: "other"}))
-      self.assertEqual(self.findings(), {RUN: problem})
+      (folder / "info.json").unlink()
+      subset_info.write(folder, digest, mask)
+      self.assertStartsWith(self.findings()[name], problem)
+    (folder / "info.json").unlink()
+    subset_info.write(folder, "d" * 32, masks[2])
+    flip(folder / "train-00000-of-00001.tfrecord")
+    self.assertIn("the recorded digest", self.findings()[name])
 
   def test_what_the_dead_left(self):
     private = files.private_name(self.root / RUN)

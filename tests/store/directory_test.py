@@ -17,6 +17,7 @@ from memo_tf.experiment import errors
 from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files as files_lib
+from memo_tf.store import sealed
 
 UNIT = work_units.WorkUnit("cifar_resnet-8", "one_hot", "r0.70", 3)
 
@@ -562,11 +563,16 @@ class ExtendTest(DirectoryTestCase):
     entries = self.record["outputs"] | self.old["outputs"]
     self.record = {**self.record, "outputs": entries}
 
+  def extend(self):
+    files_lib.extend(
+      self.private, self.folder, self.old["outputs"], sealed.dumps(self.record)
+    )
+
   def test_adds_only_what_is_new(self):
-    files_lib.extend(self.private, self.folder, self.record)
+    self.extend()
 
     files = tree(self.folder)
-    self.assertEqual(json.loads(files.pop("run.json")), self.record)
+    self.assertEqual(sealed.loads(files.pop("run.json")), self.record)
     self.assertEqual(
       files, {"predictions.parquet": b"first", "logits.npy": b"logits"}
     )
@@ -578,7 +584,7 @@ class ExtendTest(DirectoryTestCase):
   def test_what_a_broken_attempt_left_is_replaced(self):
     (self.folder / "logits.npy").write_bytes(b"half of an earlier attempt")
 
-    files_lib.extend(self.private, self.folder, self.record)
+    self.extend()
 
     state = self.directory.run_state(UNIT, check_digests=True)
     self.assertIsNone(state.problem)
@@ -587,7 +593,7 @@ class ExtendTest(DirectoryTestCase):
   def test_failure_leaves_the_old_run_usable(self):
     with mock.patch.object(os, "replace", side_effect=no_space()):
       with self.assertRaises(OSError):
-        files_lib.extend(self.private, self.folder, self.record)
+        self.extend()
 
     state = self.directory.run_state(UNIT, check_digests=True)
     self.assertEqual(state.record, self.old)

@@ -1,6 +1,5 @@
 """A study that has lost its config.json is still that study."""
 
-import json
 import pathlib
 import shutil
 import tempfile
@@ -10,6 +9,7 @@ from absl.testing import parameterized
 
 from memo_tf.experiment import errors
 from memo_tf.store import opening
+from memo_tf.store import sealed
 from tests.support import made_up
 
 
@@ -59,8 +59,8 @@ class LostConfigTest(parameterized.TestCase):
   )
   def test_one_run_that_differs_is_enough(self, name, value, words):
     path = self.directory.run_dir(made_up.unit(1)) / "run.json"
-    record = json.loads(path.read_text()) | {name: value}
-    path.write_text(json.dumps(record))
+    record = sealed.loads(path.read_bytes()) | {name: value}
+    path.write_text(sealed.dumps(record))
 
     with self.assertRaisesRegex(errors.UsageError, words):
       opening.recorded_config(self.directory, self.config)
@@ -84,6 +84,12 @@ class LostConfigTest(parameterized.TestCase):
       opening.open_directory(self.directory)
 
     self.assertEqual(sorted(self.directory.root.rglob("*")), before)
+
+  def test_a_set_up_that_broke_off_decides_nothing(self):
+    shutil.rmtree(self.directory.root / "runs")
+    config = made_up.config(seed=1)
+
+    self.assertEqual(opening.recorded_config(self.directory, config), config)
 
   def test_status_says_so(self):
     with self.assertRaisesRegex(errors.StudyError, "has no config.json"):

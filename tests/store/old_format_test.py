@@ -17,17 +17,20 @@ from memo_tf.scoring import study
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import merging
 from memo_tf.store import opening
+from memo_tf.store import sealed
 from tests.support import made_up
 
 
 def make_old(root: pathlib.Path, runs=range(4)) -> directory_lib.StudyDirectory:
   """Writes a study as format 1 had it."""
   directory = made_up.make(root, made_up.config(), runs)
-  content = json.loads(directory.config_path.read_text())
+  content = sealed.loads(directory.config_path.read_bytes())
   content |= {"format_version": 1, "recipe": content.pop("training")}
+  flags = directory.flags_path.read_text().split("\n", 1)[1]
+  directory.flags_path.write_text(flags)
   paths = [directory.dataset_dir / "info.json", *directory.run_paths()]
   for path in paths:
-    record = json.loads(path.read_text()) | {"format_version": 1}
+    record = sealed.loads(path.read_bytes()) | {"format_version": 1}
     path.write_text(json.dumps(record))
   directory.config_path.write_text(json.dumps(content, indent=2) + "\n")
   return directory

@@ -1,5 +1,6 @@
 """The survey: what is done, pending or damaged, and how long the rest takes."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -10,13 +11,18 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
+from memo_tf.scoring import study
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
+from memo_tf.store import opening
+from memo_tf.store import sealed
 from memo_tf.store import survey
 from memo_tf.store import time_left
+from tests.support import made_up
 
 SMALL, LARGE = "cifar_resnet-8", "cifar_resnet-32"
 PLAN = plan_lib.Plan.of(
@@ -60,7 +66,8 @@ class SurveyTest(parameterized.TestCase):
     return record
 
   def wanted(self, *names, count=5):
-    return {unit(index): frozenset(names) for index in range(count)}
+    wanted = {unit(index): frozenset(names) for index in range(count)}
+    return dataclasses.replace(PLAN, wanted=wanted)
 
   def test_empty_directory_has_everything_pending(self):
     found = survey.survey(self.directory, self.wanted("a"))
@@ -193,6 +200,69 @@ class SurveyTest(parameterized.TestCase):
     survey.survey(self.directory, self.wanted("a"))
 
     self.assertEqual(sorted(self.directory.root.rglob("*")), before)
+
+
+class ForeignTest(parameterized.TestCase):
+  """A run of another study is told from a damaged one, and never done."""
+
+  def setUp(self):
+    super().setUp()
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    self.config = made_up.config()
+    self.directory = made_up.make(root / "a study", self.config)
+    self.plan = plan_lib.Plan.of(self.config)
+
+  def test_the_runs_of_a_study_are_its_own(self):
+    found = survey.usable(self.directory, self.plan)
+
+    self.assertLen(found.done, 4)
+    self.assertEqual(found.foreign, {})
+
+  @parameterized.parameters(
+    ("recipe_digest", "e" * 32),
+    ("dataset_digest", "e" * 32),
+    ("subset_digest", "e" * 32),
+    ("seed", 1),
+    ("threads", 2),
+    ("seed", None),
+  )
+  def test_a_run_that_differs_is_refused(self, name, value):
+    path = self.directory.run_dir(made_up.unit(1)) / "run.json"
+    made_up.change(path, **{name: value})
+
+    found = survey.survey(self.directory, self.plan)
+
+    problem = f"it is not of this study: its {name} is {value!r} instead of"
+    self.assertStartsWith(found.foreign[made_up.unit(1)], problem)
+    self.assertEqual(found.pending, [made_up.unit(1)])
+    self.assertEqual(found.damaged, {})
+    with self.assertRaisesRegex(errors.StudyError, f"00001 cannot .*{problem}"):
+      survey.usable(self.directory, self.plan)
+    with self.assertRaisesRegex(errors.StudyError, problem):
+      study.score_study(self.directory, self.plan)
+
+  def test_a_run_without_a_field_is_refused(self):
+    path = self.directory.run_dir(made_up.unit(1)) / "run.json"
+    record = sealed.loads(path.read_bytes())
+    del record["threads"]
+    path.write_text(sealed.dumps(record))
+
+    found = survey.survey(self.directory, self.plan)
+
+    self.assertIn("threads is None", found.foreign[made_up.unit(1)])
+
+  def test_settings_of_another_study(self):
+    other = made_up.make(
+      self.directory.root.parent / "other", made_up.config(learning_rate=0.3)
+    )
+    other.config_path.rename(self.directory.config_path)
+
+    config = opening.recorded_config(self.directory)
+    found = survey.survey(self.directory, plan_lib.Plan.of(config))
+
+    self.assertLen(found.foreign, 4)
+    with self.assertRaisesRegex(errors.StudyError, r"\(and 3 more\) cannot"):
+      survey.usable(self.directory, plan_lib.Plan.of(config))
 
 
 class TimeTest(parameterized.TestCase):

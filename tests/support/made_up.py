@@ -1,7 +1,6 @@
 """Studies with made-up runs: no model is trained, all files are as recorded."""
 
 import dataclasses
-import json
 import pathlib
 
 import numpy as np
@@ -16,7 +15,9 @@ from memo_tf.experiment import work_units
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
+from memo_tf.store import opening
 from memo_tf.store import predictions
+from memo_tf.store import sealed
 
 NUM_TRAIN, NUM_TEST, CLASSES = 20, 5, 3
 LABELS = np.arange(NUM_TRAIN) % CLASSES
@@ -68,14 +69,14 @@ def make(
       for name in ("shard", "examples.parquet")
     },
   }
-  (directory.dataset_dir / "info.json").write_text(json.dumps(info))
+  (directory.dataset_dir / "info.json").write_text(sealed.dumps(info))
   masks = masks_of(settings)
   path = directory.in_mask_path(GROUP.subsets)
   path.parent.mkdir()
   np.save(path, masks)
   for index in runs:
     write_run(directory, settings, index, dataset_digest=dataset_digest)
-  directory.config_path.write_text(settings.to_json())
+  opening.write_settings(directory, settings)
   return directory
 
 
@@ -127,4 +128,10 @@ def write_run(
     **record,
     "outputs": entries,
   }
-  (folder / "run.json").write_text(json.dumps(about))
+  (folder / "run.json").write_text(sealed.dumps(about))
+
+
+def change(path: pathlib.Path, **fields) -> None:
+  """Changes fields of a record, as an older or another program writes it."""
+  content = sealed.loads(path.read_bytes()) | fields
+  path.write_text(sealed.dumps(content))

@@ -3,7 +3,6 @@
 Damaged runs and full disks are rows of tests/faults/table.py.
 """
 
-import json
 import os
 import pathlib
 import shutil
@@ -14,6 +13,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
+from memo_tf.store import sealed
 from tests.support import shared_studies
 from tests.support import small_study
 
@@ -211,9 +211,9 @@ class DamageTest(OneLineMixin, absltest.TestCase):
     self.assert_nothing_lost()
 
   def test_newer_format(self):
-    content = json.loads((self.folder / "config.json").read_text())
+    content = sealed.loads((self.folder / "config.json").read_bytes())
     content["format_version"] = 99
-    (self.folder / "config.json").write_text(json.dumps(content))
+    (self.folder / "config.json").write_text(sealed.dumps(content))
 
     self.assert_one_line(self.launch(), 1, "format_version 99", "newer")
 

@@ -1,6 +1,5 @@
 """Distilled students in a study: the teacher saw what the student saw."""
 
-import json
 import pathlib
 import shutil
 
@@ -14,6 +13,8 @@ from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import predictions
+from memo_tf.store import sealed
+from tests.support import made_up
 from tests.support import shared_studies
 from tests.support import small_study
 
@@ -106,13 +107,20 @@ class DistilledStudyTest(absltest.TestCase):
     shared_studies.copy("distilled", folder)
     student, teacher = pairs()[0]
     other = pairs()[1][1]
-    shutil.rmtree(folder / "runs" / student.name)
-    shutil.rmtree(folder / "runs" / teacher.name)
     stolen = folder / "runs" / teacher.name
+    digest = sealed.loads((stolen / "run.json").read_bytes())["subset_digest"]
+    shutil.rmtree(folder / "runs" / student.name)
+    shutil.rmtree(stolen)
     shutil.copytree(folder / "runs" / other.name, stolen)
-    record = json.loads((stolen / "run.json").read_text())
-    record["unit"] = teacher.name
-    (stolen / "run.json").write_text(json.dumps(record))
+    made_up.change(stolen / "run.json", unit=teacher.name)
+
+    result = small_study.launch(folder, **SMALL)
+
+    self.assertEqual(result.returncode, 1, result.stderr)
+    self.assertIn("not of this study: its subset_digest", result.stderr)
+
+    # What it recorded of every example is compared as well.
+    made_up.change(stolen / "run.json", subset_digest=digest)
 
     result = small_study.launch(folder, **SMALL)
 

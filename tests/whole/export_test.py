@@ -25,6 +25,7 @@ from memo_tf.experiment import work_units
 from memo_tf.exporting import saved_model
 from memo_tf.models import layers  # noqa: F401 (what model.keras is made of)
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import sealed
 from tests.support import shared_studies
 from tests.support import small_study
 
@@ -177,7 +178,9 @@ class ExportedRunTest(parameterized.TestCase):
   @parameterized.parameters(TEACHER, STUDENT)
   def test_gives_the_stored_predictions(self, unit):
     output, found = self.outputs[unit], self.found[unit]
-    record = json.loads((self.study / "runs" / unit / "run.json").read_text())
+    record = sealed.loads(
+      (self.study / "runs" / unit / "run.json").read_bytes()
+    )
     images = np.load(self.study / "dataset/images.npy")
     stored = pd.read_parquet(self.study / "runs" / unit / "predictions.parquet")
     rows, labels = np.arange(len(images)), stored["label"].to_numpy()
@@ -207,7 +210,7 @@ class ExportedRunTest(parameterized.TestCase):
     self.assertEqual(about["unit"], unit)
     for key in ("recipe", "in_accuracy", "out_accuracy", "test_accuracy"):
       self.assertEqual(about[key], record[key])
-    info = json.loads((self.study / "dataset/info.json").read_text())
+    info = sealed.loads((self.study / "dataset/info.json").read_bytes())
     for key in ("mean", "std"):
       np.testing.assert_allclose(
         about["normalization"][key], info["normalization"][key], rtol=1e-6
@@ -304,11 +307,11 @@ class ExportedRunTest(parameterized.TestCase):
     run = study / "runs" / TEACHER
     other = run.with_name("00000")
     name = "weights.weights.h5"
-    record = json.loads((run / "run.json").read_text())
-    stolen = json.loads((other / "run.json").read_text())
+    record = sealed.loads((run / "run.json").read_bytes())
+    stolen = sealed.loads((other / "run.json").read_bytes())
     shutil.copy(other / name, run / name)
     record["outputs"][name] = stolen["outputs"][name]
-    (run / "run.json").write_text(json.dumps(record))
+    (run / "run.json").write_text(sealed.dumps(record))
 
     with self.assertRaisesRegex(errors.StudyError, "differs by"):
       export_here(study, TEACHER, study / "out")

@@ -20,6 +20,7 @@ from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import predictions
+from memo_tf.store import sealed
 from tests.support import shared_studies
 from tests.support import small_study
 
@@ -348,7 +349,7 @@ class MoreOutputsTest(absltest.TestCase):
 
   @staticmethod
   def replace_predictions(run, other):
-    record = json.loads((run / "run.json").read_text())
+    record = sealed.loads((run / "run.json").read_bytes())
     record["machine"]["host"] = "elsewhere"
     content = (other / "predictions.parquet").read_bytes()
     record["outputs"]["predictions.parquet"] = {
@@ -356,7 +357,7 @@ class MoreOutputsTest(absltest.TestCase):
       "digest": files.digest_bytes(content),
     }
     (run / "predictions.parquet").write_bytes(content)
-    (run / "run.json").write_text(json.dumps(record))
+    (run / "run.json").write_text(sealed.dumps(record))
 
   def test_the_chosen_units_are_run_and_nothing_follows_them(self):
     self.assertIn("0 done, 2 to run", self.result.stderr)

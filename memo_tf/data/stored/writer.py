@@ -16,7 +16,6 @@ thumbnails and the digests of its pixels.
 
 import dataclasses
 import io
-import json
 import pathlib
 
 from absl import logging
@@ -39,6 +38,7 @@ from memo_tf.experiment import errors
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files as files_lib
+from memo_tf.store import sealed
 
 # All pairs of more images would take hours.
 MAX_COMPARED = 200_000
@@ -69,9 +69,7 @@ def write_dataset(
   with files_lib.published(directory.dataset_dir) as private:
     (private / "shards").mkdir()
     info = _DatasetWriter(data, config, private).write()
-    files_lib.write_atomic(
-      private / "info.json", json.dumps(info, indent=2) + "\n"
-    )
+    files_lib.write_atomic(private / "info.json", sealed.dumps(info))
   return dataset_info.read_info(directory)
 
 

@@ -71,6 +71,14 @@ class RunningConfig:
     "free",
     rule=field.at_least(0),
   )
+  on_version_change: str = _field(
+    "warn",
+    "If runs of the study were trained by another version of memo_tf or of "
+    "TensorFlow, or on another kind of machine: warn, and train the others "
+    "here; or stop before anything is trained.",
+    "free",
+    choices=("warn", "stop"),
+  )
   max_retries: int = _field(
     1,
     "How often a launch retries a run that failed or whose worker died; the "

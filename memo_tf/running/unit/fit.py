@@ -21,6 +21,7 @@ from memo_tf.experiment import work_units
 from memo_tf.running.unit import recording as recording_lib
 from memo_tf.running.unit import session as session_lib
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import environments
 from memo_tf.store import files
 from memo_tf.training import checkpoints
 from memo_tf.training import epochs
@@ -142,6 +143,7 @@ def _checkpoint_key(session, trainer, unit, members, teacher, recording) -> str:
       files.digest_bytes(members),
       str(config.seed),
       str(config.threads_per_unit),
+      *environments.kind(session.environment).values(),
       *teacher.values(),
       *([recording.key()] if recording else ()),
     ]
@@ -180,8 +182,7 @@ def _training_images(
     unit.subsets,
     unit.index,
     members,
-    session.data.image_shape,
-    session.data.image_type,
+    session.data,
   )
   indices = np.arange(len(members), dtype=np.int32)
   return pipeline.on_device(images), tf.constant(labels), indices

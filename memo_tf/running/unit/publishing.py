@@ -6,52 +6,21 @@ predictions, to the bit.
 """
 
 from collections.abc import Collection
-import importlib.metadata
 import io
 import json
 import pathlib
-import platform
 import tempfile
 
 import keras
 import numpy as np
 import pyarrow as pa
-import tensorflow as tf
 
 from memo_tf.experiment import errors
 from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import predictions
-
-
-def machine() -> dict[str, str]:
-  """Host, processor, accelerators and platform: what results depend on."""
-  gpus = tf.config.list_physical_devices("GPU")
-  details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-  return {
-    "host": platform.node(),
-    "cpu": _cpu_name(),
-    "gpu": ", ".join(d.get("device_name", "GPU") for d in details),
-    "platform": platform.platform(),
-  }
-
-
-def versions() -> dict[str, str]:
-  """Versions of Python and of the packages that results depend on."""
-  packages = ("tensorflow", "keras", "numpy", "scipy", "pyarrow")
-  found = {name: importlib.metadata.version(name) for name in packages}
-  return {"python": platform.python_version(), **found}
-
-
-def _cpu_name() -> str:
-  try:
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-      if line.startswith("model name"):
-        return line.split(":", 1)[1].strip()
-  except OSError:
-    pass
-  return platform.processor() or platform.machine()
+from memo_tf.store import sealed
 
 
 def accuracies(table: pa.Table, mask: np.ndarray) -> dict[str, float | None]:
@@ -111,15 +80,22 @@ def _output_bytes(name, table, history, logits, model) -> bytes:
   if name == "history.jsonl":
     return "".join(json.dumps(line) + "\n" for line in history).encode()
   if name == "logits.npy":
-    sink = io.BytesIO()
-    np.save(sink, logits.astype(np.float16), allow_pickle=False)
-    return sink.getvalue()
+    return _logits_bytes(logits)
   if name == "weights.weights.h5":
     with tempfile.TemporaryDirectory() as folder:  # Keras writes to a path
       path = pathlib.Path(folder) / name
       model.save_weights(path)
       return path.read_bytes()
   raise ValueError(f"Unknown output. Received: {name!r}")
+
+
+def _logits_bytes(logits: np.ndarray) -> bytes:
+  """Logits as float16, or as float32 if one is beyond float16."""
+  is_in_range = np.abs(logits).max(initial=0.0) <= np.finfo(np.float16).max
+  sink = io.BytesIO()
+  stored = logits.astype(np.float16 if is_in_range else np.float32)
+  np.save(sink, stored, allow_pickle=False)
+  return sink.getvalue()
 
 
 def publish(
@@ -154,13 +130,11 @@ def publish(
   if finished:
     with files.private_folder(target) as private:
       record["outputs"] = _write(private, outputs) | finished["outputs"]
-      files.extend(private, target, record)
+      files.extend(private, target, finished["outputs"], sealed.dumps(record))
     return
   with files.published(target) as private:
     record["outputs"] = _write(private, outputs)
-    files.write_atomic(
-      private / "run.json", json.dumps(record, indent=2) + "\n"
-    )
+    files.write_atomic(private / "run.json", sealed.dumps(record))
 
 
 def _write(folder: pathlib.Path, outputs: dict[str, bytes]) -> dict[str, dict]:

@@ -152,8 +152,7 @@ def _identity(
     "subset_size": int(in_mask.sum()),
     "seed": running.seed,
     "threads": running.threads_per_unit,
-    "versions": publishing.versions(),
-    "machine": publishing.machine(),
+    **session.environment,
     **({"teacher": teacher} if teacher else {}),
     "parameters": models.count_parameters(trainer.model),
   }

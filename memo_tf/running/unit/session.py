@@ -9,7 +9,10 @@ from memo_tf.data.stored import reader
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
 from memo_tf.running import peers
+from memo_tf.running.unit import machine
+from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import environments
 from memo_tf.training import distribution
 from memo_tf.training import trainer as trainer_lib
 
@@ -33,6 +36,7 @@ class Session:
       all runs; or on disk, if they are streamed.
     labels: int32 `[N]`, on the device.
     test_images: `[T, H, W, channels]`, as `images`.
+    environment: what trains the runs, as `environments.kind` takes it.
     strategy: that runs train under.
     jit_compile: whether XLA compiles training and prediction.
     writes: whether this process writes runs. Of several processes that train
@@ -47,7 +51,15 @@ class Session:
   ):
     self.config = config
     self.directory = directory
-    self.data = data or reader.read_dataset(directory, config.running)
+    if data is None:
+      info = dataset_info.read_info(directory)
+      dataset_info.check_made_from(directory, info, config)
+      data = reader.read_dataset(directory, config.running)
+    self.data = data
+    self.environment = {
+      "versions": environments.versions(),
+      "machine": machine.machine(),
+    }
     self.strategy = distribution.make_strategy(config.running.strategy)
     self.jit_compile = distribution.jit_compile(
       config.running.jit_compile, self.strategy

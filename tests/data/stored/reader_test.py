@@ -1,6 +1,5 @@
 """`dataset/` read back: by id, shared by processes, checked."""
 
-import json
 import pathlib
 
 from absl.testing import absltest
@@ -13,6 +12,7 @@ from memo_tf.experiment import errors
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import sealed
 from tests.support import small_data
 
 
@@ -64,11 +64,11 @@ class ReaderTest(absltest.TestCase):
     writer.write_dataset(data, small_data.config(0.2), self.directory)
     new = reader.read_dataset(self.directory)
     path = self.directory.dataset_dir / "info.json"
-    info = json.loads(path.read_text())
+    info = sealed.loads(path.read_bytes())
     for split in ("train", "test"):
       del info["files"][f"shards/{split}-index.npy"]
       (self.directory.dataset_dir / f"shards/{split}-index.npy").unlink()
-    path.write_text(json.dumps(info))
+    path.write_text(sealed.dumps(info))
 
     for storage in ("memory", "stream"):
       old = reader.read_dataset(
@@ -87,8 +87,8 @@ class ReaderTest(absltest.TestCase):
       small_data.digits(), small_data.config(), self.directory
     )
     path = self.directory.dataset_dir / "info.json"
-    info = json.loads(path.read_text())
-    path.write_text(json.dumps({**info, "image_shape": [4, 16, 1]}))
+    info = sealed.loads(path.read_bytes())
+    path.write_text(sealed.dumps({**info, "image_shape": [4, 16, 1]}))
 
     with self.assertRaisesRegex(errors.StudyError, r"\(57, 8, 8, 1\) instead"):
       reader.read_dataset(self.directory)

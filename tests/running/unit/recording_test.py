@@ -192,6 +192,26 @@ class RecordingTest(absltest.TestCase):
       for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array, name)
 
+  def test_a_checkpoint_of_another_version_is_not_resumed(self):
+    folder = pathlib.Path(self.create_tempdir().full_path)
+    _, directory, _ = study(folder)
+    SESSION.directory, before = directory, SESSION.directory
+    self.addCleanup(setattr, SESSION, "directory", before)
+
+    def kill(finished, epochs):
+      if finished == 3:
+        raise Killed
+
+    with self.assertRaises(Killed):
+      run.run_unit(SESSION, UNIT, ALWAYS, kill)
+    newer = SESSION.environment["versions"] | {"tensorflow": "9.9"}
+    self.addCleanup(setattr, SESSION, "environment", SESSION.environment)
+    SESSION.environment = SESSION.environment | {"versions": newer}
+    record = run.run_unit(SESSION, UNIT, ALWAYS)
+
+    self.assertEqual(record["resumed_after_epoch"], 0)
+    self.assertEqual(record["versions"]["tensorflow"], "9.9")
+
   def test_one_more_output_is_added_to_a_finished_run(self):
     before = (PLAIN.run_dir(UNIT) / "predictions.parquet").read_bytes()
     SESSION.directory, kept = PLAIN, SESSION.directory
