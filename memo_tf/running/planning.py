@@ -5,6 +5,7 @@ import tempfile
 
 import numpy as np
 
+from memo_tf.data.sources import origins
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
@@ -12,6 +13,7 @@ from memo_tf.experiment import run_outputs
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import worker_pool
+from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import opening
 from memo_tf.store import survey as survey_lib
@@ -63,6 +65,7 @@ def dry_run(
     config = opening.recorded_config(directory, config)
   plan = plan_lib.Plan.of(config).selected(only)
   if directory:
+    _check_origins(directory, config)
     found = survey_lib.survey(directory, plan)
     opening.check_extensible(directory, found.pending)
   else:
@@ -113,6 +116,15 @@ def dry_run(
   print(_precision(config))
   for unit, problem in found.damaged.items():
     print(f"{unit.name} is damaged ({problem}) and would be run again.")
+
+
+def _check_origins(directory, config) -> None:
+  """Refuses files of another content than those the study was made from."""
+  try:
+    info = dataset_info.read_info(directory)
+  except errors.StudyError:
+    return  # not prepared yet, or damaged, which a launch says
+  origins.check(config.data, info, directory.root)
 
 
 def _measure(config, groups, workers):
