@@ -55,7 +55,7 @@ def status(
   if check:
     found_wrong = list(checkup.findings(directory, plan))
     if repair:
-      moved = checkup.repair(directory, found_wrong)
+      found_wrong, moved = checkup.repair_all(directory, plan, found_wrong)
   found = survey_lib.survey(directory, plan)
   workers = worker_pool.number_of_workers(config.running)
   known = time_left.seconds_a_run(found.done)

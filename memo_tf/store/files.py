@@ -222,7 +222,8 @@ def extend(
 def is_inside(name: str) -> bool:
   """Whether a recorded name is that of a file below the folder it is under."""
   parts = pathlib.PurePosixPath(name).parts
-  return bool(parts) and ".." not in parts and not name.startswith("/")
+  is_name = bool(parts) and "\0" not in name and not name.startswith("/")
+  return is_name and ".." not in parts
 
 
 def file_entry(path: pathlib.Path, content: bytes | None = None) -> dict:

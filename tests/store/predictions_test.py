@@ -17,6 +17,7 @@ from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import predictions
+from tests.support import made_up
 
 FAMILY = "r0.50"
 TRAIN_LABELS = np.array([0, 2, 1, 0], np.int32)
@@ -200,7 +201,7 @@ class StudyTestCase(parameterized.TestCase):
       "digest": files.digest_bytes(content),
     }
     record = {
-      "format_version": 1,
+      **made_up.ABOUT_RUN,
       "unit": unit(index).name,
       "outputs": {"predictions.parquet": entry},
     }

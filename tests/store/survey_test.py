@@ -58,7 +58,8 @@ class SurveyTest(parameterized.TestCase):
       digest = files.digest_bytes(content)
       outputs[name] = {"bytes": len(content), "digest": digest}
     record = {
-      "format_version": 1,
+      **made_up.ABOUT_RUN,
+      "resumed_after_epoch": 1,  # and so tells no time
       "unit": unit(index).name,
       "outputs": outputs,
     }
