@@ -21,6 +21,8 @@ from memo_tf.store import time_left
 
 # Bytes a prediction takes in a run's Parquet file, where none can be looked at.
 BYTES_A_PREDICTION = 12
+# Subsets of which a dry run looks at the sizes.
+FEW_SUBSETS = 10
 
 
 def check_requirements(
@@ -84,6 +86,7 @@ def dry_run(
     )
   if missing:
     start_up, sizes, measured, recording = _measure(config, missing, workers)
+    _check_subset_sizes(plan, sizes[0])
     known |= measured
     beside |= recording
   more = time_left.seconds_beside(plan, found.pending, beside)
@@ -125,6 +128,35 @@ def _check_origins(directory, config) -> None:
   except errors.StudyError:
     return  # not prepared yet, or damaged, which a launch says
   origins.check(config.data, info, directory.root)
+
+
+def _check_subset_sizes(plan: plan_lib.Plan, num_train: int) -> None:
+  """Refuses what a launch would refuse: subsets that fill no batch.
+
+  Raises:
+    UsageError: that names the flag.
+  """
+  config = plan.config
+  # Of random sizes a few tell enough for a plan.
+  count = min(config.subsets.num_subsets, FEW_SUBSETS)
+  sizes = [
+    subsets_lib.parse_family(name)
+    .in_mask(num_train, count, config.running.seed)
+    .sum(axis=1)
+    for name in config.family_names()
+  ]
+  smallest = int(min(size.min() for size in sizes))
+  try:
+    for recipe in plan.recipes.values():
+      recipe.check_subset_size(smallest)
+    run_outputs.check_subset_sizes(
+      config,
+      plan.proxies.values(),
+      smallest,
+      num_train - int(sizes[0].max()),
+    )
+  except ValueError as error:
+    raise errors.UsageError(str(error)) from error
 
 
 def _measure(config, groups, workers):
