@@ -149,12 +149,16 @@ def _document(name: str) -> None:
     main.__doc__ = f"{sys.modules[name].__doc__}\n"
 
 
-def say(line: str) -> bool:
+def say(line: str) -> None:
   """Prints a line to standard error at once, or else to standard output.
 
-  Returns:
-    Whether standard error took it. A launch goes on without it.
+  Where both are closed or full nothing is said: a launch goes on without them.
   """
+  _is_said(line)
+
+
+def _is_said(line: str) -> bool:
+  """Does what `say` does; returns whether standard error took the line."""
   for name in ("stderr", "stdout"):
     stream = getattr(sys, name)
     if stream is None or stream is _nowhere:
@@ -194,7 +198,7 @@ def _open_closed_streams() -> None:
 def _say_error(line: str, values: flags.FlagValues, output: str) -> None:
   """Says why a program fails; without standard error, in a file as well."""
   root = values[output].value
-  if say(line) or not root or not os.path.isdir(root):
+  if _is_said(line) or not root or not os.path.isdir(root):
     return
   path = pathlib.Path(root, LOG)
   with contextlib.suppress(OSError):

@@ -24,6 +24,7 @@ from memo_tf.experiment import storage
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.findings import proxy_files
 from memo_tf.running import worker_pool
+from memo_tf.store import arrays
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import environments
@@ -195,7 +196,7 @@ def _prepare_subsets(directory, config, family_name, num_examples):
   masks = family.in_mask(num_examples, count, config.running.seed)
   if path.exists():
     try:
-      found = np.load(path, allow_pickle=False)
+      found = arrays.load(path)
     except (ValueError, EOFError, OSError):
       found = None
     if found is not None and subsets_lib.same_masks(found, masks):

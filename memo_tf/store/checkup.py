@@ -11,13 +11,12 @@ import dataclasses
 import os
 import pathlib
 
-import numpy as np
-
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
+from memo_tf.store import arrays
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
@@ -194,7 +193,7 @@ def _subsets(directory, config, info) -> Iterator[tuple[str, Finding]]:
     path = directory.in_mask_path(family)
     name = str(path.relative_to(directory.root))
     try:
-      masks = np.load(path, allow_pickle=False)
+      masks = arrays.load(path)
     except FileNotFoundError:
       yield family, Finding(name, "is missing")
       continue

@@ -414,6 +414,18 @@ class CleanPrivateTest(DirectoryTestCase):
 
     self.assertTrue((path / "weights").exists())
 
+  def test_a_machine_of_the_same_name_is_another_host(self):
+    here = files_lib.host_name()
+    self.addCleanup(files_lib._boot_id.cache_clear)
+    files_lib._boot_id.cache_clear()
+    with mock.patch.object(
+      pathlib.Path, "read_text", lambda path: "another-boot\n"
+    ):
+      there = files_lib.host_name()
+
+    self.assertNotEqual(here, there)
+    self.assertRegex(there, r"^[A-Za-z0-9]+$")
+
   def test_keeps_what_is_another_users(self):
     path = self.leftover(self.folder, 12345, folder=True)
 

@@ -344,7 +344,15 @@ class StackRunsTest(StudyTestCase):
 
 class ReadExamplesTest(StudyTestCase):
   def test_gives_what_was_written(self):
-    frame = pd.DataFrame({"example_id": [0, 1], "is_noisy": [True, False]})
+    frame = pd.DataFrame(
+      {
+        "example_id": [0, 1, 0],
+        "split": ["train", "train", "test"],
+        "label": [0, 1, 1],
+        "clean_label": [1, 1, 1],
+        "is_noisy": [True, False, False],
+      }
+    )
     self.directory.dataset_dir.mkdir()
     frame.to_parquet(self.directory.dataset_dir / "examples.parquet")
 
