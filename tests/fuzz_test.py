@@ -24,6 +24,7 @@ import pytest
 from memo_tf import status
 from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
+from memo_tf.experiment import subsets
 from memo_tf.findings import proxy_files
 from memo_tf.scoring import groups
 from memo_tf.store import checkup
@@ -175,13 +176,24 @@ class FuzzTest(absltest.TestCase):
       return
     with self.changed(name, content):
       found = self.read()
-    if name in VOUCHED:
+    if name in VOUCHED and not self.is_same_array(name, content):
       self.assertTrue(self.is_noticed(found), f"{name}: {content[:2000]!r}")
     for number in ("config", "info", "scores"):
       value = found[number]
       is_lost = isinstance(value, Exception) or found["survey"].damaged
       if not is_lost:
         self.assertEqual(value, self.baseline[number], f"{name}, {number}")
+
+  def is_same_array(self, name: str, content: bytes) -> bool:
+    """Whether an array is the same, with bytes behind it that nobody reads."""
+    try:
+      arrays = [
+        np.load(io.BytesIO(each), allow_pickle=False)
+        for each in (content, self.whole[name])
+      ]
+    except Exception:
+      return False
+    return subsets.same_masks(*arrays)
 
   def check_harm(self, name: str, content: Any) -> None:
     """A file whose digest is right is read, or refused in one line."""

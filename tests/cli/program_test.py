@@ -134,15 +134,14 @@ class AnswerTest(parameterized.TestCase):
       shell=True,
       cwd=ROOT,
       env={"PYTHONPATH": str(ROOT)},
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
+      capture_output=True,
       text=True,
       check=False,
     )
 
     self.assertEqual(done.returncode, program.FAILED)
     self.assertIn("full", (folder / program.LOG).read_text())
-    if ">&- " not in closed + " " or closed == "2>&-":
+    if closed != "2>&- >&-":
       self.assertIn("full", done.stdout)
 
   def test_no_file_gets_the_number_of_a_closed_stream(self):

@@ -1,4 +1,4 @@
-"""What a checkpoint's key takes in: everything that a run's state depends on."""
+"""A checkpoint's key takes in everything that a run's state depends on."""
 
 import dataclasses
 import types
