@@ -11,6 +11,7 @@ again. Exits with 1 if something is damaged or failed. Flags:
 import collections
 from collections.abc import Iterable
 import json
+import pathlib
 
 from absl import flags
 
@@ -51,7 +52,7 @@ def status(
   config = opening.recorded_config(directory)
   plan = plan_lib.Plan.of(config)
   found_wrong: list[checkup.Finding] = []
-  moved = []
+  moved: list[tuple[str, pathlib.Path]] = []
   if check:
     found_wrong = list(checkup.findings(directory, plan))
     if repair:

@@ -34,10 +34,12 @@ from memo_tf.store import merging
 from memo_tf.store import opening
 from memo_tf.store import predictions
 from memo_tf.store import sealed
+from memo_tf.store import subset_info
 from memo_tf.store import survey
 from tests.support import made_up
 from tests.support import mutations
 
+SHARDS = "subsets/r0.70/00001"
 RUN = f"runs/{made_up.unit(1).name}"
 JSON_FILES = (
   "config.json",
@@ -45,6 +47,7 @@ JSON_FILES = (
   f"{RUN}/run.json",
   "digests.json",
   "environment.json",
+  f"{SHARDS}/info.json",
   "scores/summary.json",
   "work/launches/abc.json",
 )
@@ -58,6 +61,7 @@ VOUCHED = frozenset(
     f"{RUN}/run.json",
     "digests.json",
     "environment.json",
+    f"{SHARDS}/info.json",
     "scores/summary.json",
     *TABLES,
     *OTHERS,
@@ -95,6 +99,10 @@ class FuzzTest(absltest.TestCase):
       path.write_text(json.dumps(content))
     environment = {"format_version": 2, "python": "3.11", "cores": 2}
     (self.root / "environment.json").write_text(sealed.dumps(environment))
+    shards = self.root / SHARDS
+    shards.mkdir(parents=True)
+    (shards / "train-00000-of-00001.tfrecord").write_bytes(b"records")
+    subset_info.write(shards, "d" * 32, made_up.masks_of(self.config)[1])
     checkup.record_digests(self.directory)
     self.whole = {
       name: (self.root / name).read_bytes()
@@ -102,6 +110,7 @@ class FuzzTest(absltest.TestCase):
     }
     self.times = {name: os.stat(self.root / name) for name in self.whole}
     self.baseline = self.read()
+    self.assertFalse(self.is_noticed(self.baseline), self.baseline)
 
   @contextlib.contextmanager
   def changed(self, name: str, content: bytes, **more: bytes):
@@ -125,7 +134,7 @@ class FuzzTest(absltest.TestCase):
       ("info", lambda: dataset_info.read_info(self.directory)),
       ("scores", self._scores),
       ("check", lambda: list(checkup.findings(self.directory, self.plan))),
-      ("survey", lambda: survey.survey(self.directory, self.plan.wanted)),
+      ("survey", lambda: survey.survey(self.directory, self.plan)),
       ("merge", self._merge),
       ("opened", lambda: opening.is_recorded(self.directory, self.config)),
       ("status", self._status),
@@ -168,7 +177,8 @@ class FuzzTest(absltest.TestCase):
   def is_noticed(self, found: dict[str, Any]) -> bool:
     """Whether something was said of a change."""
     wrong = any(isinstance(value, Exception) for value in found.values())
-    return wrong or bool(found["check"]) or bool(found["survey"].damaged)
+    state = found["survey"]
+    return wrong or bool(found["check"] or state.damaged or state.foreign)
 
   def check_bytes(self, name: str, content: bytes) -> None:
     """A file of other bytes is noticed, and until then changes no number."""
@@ -180,7 +190,8 @@ class FuzzTest(absltest.TestCase):
       self.assertTrue(self.is_noticed(found), f"{name}: {content[:2000]!r}")
     for number in ("config", "info", "scores"):
       value = found[number]
-      is_lost = isinstance(value, Exception) or found["survey"].damaged
+      state = found["survey"]
+      is_lost = isinstance(value, Exception) or state.damaged or state.foreign
       if not is_lost:
         self.assertEqual(value, self.baseline[number], f"{name}, {number}")
 

@@ -6,10 +6,10 @@ comes from TensorFlow Datasets or a folder; a package or an .npz file hands over
 all its arrays at once.
 """
 
+from memo_tf.data.sources import custom_files
 from memo_tf.data.sources import image_source
 from memo_tf.data.sources import image_stream
 from memo_tf.data.sources import load
-from memo_tf.data.sources import origins
 from memo_tf.data.sources import tfds_stream
 from memo_tf.data.stored import writer
 from memo_tf.experiment import config as config_lib
@@ -30,7 +30,7 @@ def write_dataset(
     UsageError: if the data set is not available, or not what a study takes.
     OSError: if it cannot be written.
   """
-  made_of = origins.digests(config.data)
+  made_of = custom_files.digests(config.data)
   return writer.write_dataset(source(config), config, directory, made_of)
 
 

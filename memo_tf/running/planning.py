@@ -5,7 +5,7 @@ import tempfile
 
 import numpy as np
 
-from memo_tf.data.sources import origins
+from memo_tf.data.sources import custom_files
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
@@ -67,7 +67,7 @@ def dry_run(
     config = opening.recorded_config(directory, config)
   plan = plan_lib.Plan.of(config).selected(only)
   if directory:
-    _check_origins(directory, config)
+    _check_custom_files(directory, config)
     found = survey_lib.survey(directory, plan)
     opening.check_extensible(directory, found.pending)
   else:
@@ -121,13 +121,13 @@ def dry_run(
     print(f"{unit.name} is damaged ({problem}) and would be run again.")
 
 
-def _check_origins(directory, config) -> None:
+def _check_custom_files(directory, config) -> None:
   """Refuses files of another content than those the study was made from."""
   try:
     info = dataset_info.read_info(directory)
   except errors.StudyError:
     return  # not prepared yet, or damaged, which a launch says
-  origins.check(config.data, info, directory.root)
+  custom_files.check(config.data, info, directory.root)
 
 
 def _check_subset_sizes(plan: plan_lib.Plan, num_train: int) -> None:

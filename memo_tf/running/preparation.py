@@ -15,7 +15,7 @@ import time
 
 import numpy as np
 
-from memo_tf.data.sources import origins
+from memo_tf.data.sources import custom_files
 from memo_tf.experiment import errors
 from memo_tf.experiment import model_names
 from memo_tf.experiment import plan as plan_lib
@@ -156,7 +156,7 @@ def _prepare_dataset(directory, config, pool, may_remove, on_wait) -> None:
     try:
       info = dataset_info.read_info(directory)
       same = dataset_info.is_made_from(info, config)
-      same = same and origins.difference(config.data, info) is None
+      same = same and custom_files.difference(config.data, info) is None
     except errors.StudyError:
       same = False
     if not same:
@@ -166,7 +166,7 @@ def _prepare_dataset(directory, config, pool, may_remove, on_wait) -> None:
     _check_same_as_runs(directory)
   info = dataset_info.read_info(directory)
   dataset_info.check_made_from(directory, info, config)
-  origins.check(config.data, info, directory.root)
+  custom_files.check(config.data, info, directory.root)
   dataset_info.check_files(directory, info)
 
 

@@ -219,7 +219,7 @@ def _subset_shards(directory, config, info, wrong) -> Iterator[Finding]:
   for family in config.family_names():
     masks = None
     if family not in wrong:
-      masks = np.load(directory.in_mask_path(family), mmap_mode="r")
+      masks = arrays.load(directory.in_mask_path(family), mmap_mode="r")
     for index in range(config.subsets.num_subsets):
       folder = directory.subset_shard_dir(family, index)
       if not folder.is_dir():

@@ -9,12 +9,12 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
-from memo_tf.data.sources import origins
+from memo_tf.data.sources import custom_files
 from memo_tf.experiment import errors
 from memo_tf.experiment import settings as settings_lib
 
 
-class OriginsTest(parameterized.TestCase):
+class CustomFilesTest(parameterized.TestCase):
   def setUp(self):
     super().setUp()
     self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
@@ -48,26 +48,26 @@ class OriginsTest(parameterized.TestCase):
   @parameterized.parameters("folder", "npz", "labels")
   def test_another_content_under_the_same_name_is_an_error(self, kind):
     config = self.config(kind)
-    info = {"origins": origins.digests(config)}
-    origins.check(config, info, "study")  # as it was
+    info = {"custom_files": custom_files.digests(config)}
+    custom_files.check(config, info, "study")  # as it was
 
     self.change(kind)
 
     with self.assertRaisesRegex(errors.UsageError, "other content") as caught:
-      origins.check(config, info, "study")
+      custom_files.check(config, info, "study")
     self.assertNotIn("\n", str(caught.exception))
 
   @parameterized.parameters("folder", "npz", "labels")
   def test_a_copy_elsewhere_with_other_times_is_the_same(self, kind):
-    info = {"origins": origins.digests(self.config(kind))}
+    info = {"custom_files": custom_files.digests(self.config(kind))}
     for path in (*self.images.rglob("*.png"), *self.root.glob("*.*")):
       os.utime(path, (1, 1))
 
-    self.assertIsNone(origins.difference(self.config(kind), info))
+    self.assertIsNone(custom_files.difference(self.config(kind), info))
 
   def test_an_image_more_less_or_renamed_is_another_content(self):
     config = self.config("folder")
-    info = {"origins": origins.digests(config)}
+    info = {"custom_files": custom_files.digests(config)}
     first = self.images / "train/cat/1.png"
     for change in (
       lambda: shutil.copy(first, first.with_name("2.png")),
@@ -75,19 +75,21 @@ class OriginsTest(parameterized.TestCase):
       lambda: os.rename(first.with_name("2.png"), first.with_name("3.png")),
     ):
       change()
-      self.assertRegex(origins.difference(config, info), "pets holds other")
+      self.assertRegex(
+        custom_files.difference(config, info), "pets holds other"
+      )
 
   def test_what_is_gone_or_was_never_recorded_is_not_compared(self):
     config = self.config("npz")
-    info = {"origins": origins.digests(config)}
+    info = {"custom_files": custom_files.digests(config)}
     self.change("npz")
-    self.assertIsNone(origins.difference(config, {}))
+    self.assertIsNone(custom_files.difference(config, {}))
     (self.root / "data.npz").unlink()
 
-    self.assertIsNone(origins.difference(config, info))
+    self.assertIsNone(custom_files.difference(config, info))
 
   def test_published_data_have_none(self):
-    self.assertEmpty(origins.digests(settings_lib.DataConfig()))
+    self.assertEmpty(custom_files.digests(settings_lib.DataConfig()))
 
 
 if __name__ == "__main__":

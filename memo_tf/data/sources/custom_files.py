@@ -50,7 +50,7 @@ def difference(config: settings_lib.DataConfig, info: dict) -> str | None:
     UsageError: as `digests`.
     OSError: if a file cannot be read.
   """
-  recorded = info.get("origins", {})
+  recorded = info.get("custom_files", {})
   for flag, path in _paths(config).items():
     entry = recorded.get(flag)
     if not entry or not path.exists():
