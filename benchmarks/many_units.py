@@ -80,6 +80,12 @@ def make_study(folder: pathlib.Path, count: int) -> int:
   info = {
     "format_version": version,
     "num_train": NUM_TRAIN,
+    "num_test": 297,
+    "num_classes": 2,
+    "class_names": ["a", "b"],
+    "image_shape": [8, 8, 1],
+    "max_pixel": 255,
+    "normalization": {"mean": [0.0], "std": [1.0]},
     "digest": "d" * 32,
     "files": {},
   }

@@ -86,6 +86,16 @@ def write_study(
     record = {
       "format_version": 1,
       "unit": unit.name,
+      "recipe_digest": "0" * 16,
+      "dataset_digest": "0" * 32,
+      "subset_digest": "0" * 32,
+      "seed": 0,
+      "threads": 1,
+      "parameters": 1,
+      "in_accuracy": 1.0,
+      "machine": {"host": "", "cpu": "", "gpu": ""},
+      "versions": {},
+      "seconds": {"total": 1.0},
       "outputs": {"predictions.parquet": entry},
     }
     folder = directory.run_dir(unit)

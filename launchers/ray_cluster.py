@@ -28,6 +28,8 @@ from memo_tf.store import time_left
 
 PROGRAM = "launchers.ray_cluster"
 CONNECT_SECONDS = 5.0
+# "0": Ray on this machine alone uses the loopback address.
+LOOPBACK_VARIABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 
 def define_flags(values: flags.FlagValues, program: str) -> None:
@@ -72,7 +74,7 @@ def launch(
     processes = values.processes_per_run
   if values.dry_run:
     return _dry_run(values, config, directory, only, asked, processes)
-  ray = _import_ray()
+  ray = _import_ray(values.ray_address)
   _connect(ray, values.ray_address)
   try:
     slots = _slots(ray, asked, processes)
@@ -165,7 +167,7 @@ def _dry_run(values, config, directory, only, asked, processes) -> int:
   study = contract.look_at_study(config, directory, only)
   slots = 0
   if not values.units_per_task:
-    ray = _import_ray()
+    ray = _import_ray(values.ray_address)
     _connect(ray, values.ray_address)
     try:
       slots = _slots(ray, asked, processes)
@@ -196,7 +198,14 @@ def _dry_run(values, config, directory, only, asked, processes) -> int:
   return 0
 
 
-def _import_ray():
+def _import_ray(address: str):
+  if address == "local":
+    # Ray listens on every address of the machine unless it is told, before it
+    # is loaded, that no other machine will join: by a variable whose name is
+    # that of the systems on which this is the default.
+    os.environ.setdefault(LOOPBACK_VARIABLE, "0")
+    # Other users of this machine reach these ports, and need a token then.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
   try:
     import ray
   except ImportError as error:
@@ -217,6 +226,7 @@ def _connect(ray, address: str) -> None:
   os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
   quiet = {"log_to_driver": False, "logging_level": "ERROR"}
   if address == "local":
+    # Its ports are then those of 127.0.0.1 (see docs/launchers.md).
     ray.init(address="local", include_dashboard=False, **quiet)
     return
   if address != "auto":

@@ -11,6 +11,7 @@ again. Exits with 1 if something is damaged or failed. Flags:
 import collections
 from collections.abc import Iterable
 import json
+import pathlib
 
 from absl import flags
 
@@ -51,11 +52,11 @@ def status(
   config = opening.recorded_config(directory)
   plan = plan_lib.Plan.of(config)
   found_wrong: list[checkup.Finding] = []
-  moved = []
+  moved: list[tuple[str, pathlib.Path]] = []
   if check:
     found_wrong = list(checkup.findings(directory, plan))
     if repair:
-      moved = checkup.repair(directory, found_wrong)
+      found_wrong, moved = checkup.repair_all(directory, plan, found_wrong)
   found = survey_lib.survey(directory, plan)
   workers = worker_pool.number_of_workers(config.running)
   known = time_left.seconds_a_run(found.done)

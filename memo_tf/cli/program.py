@@ -5,9 +5,13 @@ flags, errors and signals alike. docs/programs.md lists the exit codes.
 """
 
 from collections.abc import Callable
+import contextlib
+import os
+import pathlib
 import signal
 import sys
 from types import FrameType
+from typing import TextIO
 
 from absl import app
 from absl import flags
@@ -17,6 +21,10 @@ from memo_tf.cli import flags as flags_lib
 from memo_tf.experiment import errors
 
 FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+# In a study's folder: why a program failed that had no standard error.
+LOG = "work/launch.log"
+# In place of a standard stream that is closed or takes nothing.
+_nowhere: TextIO | None = None
 
 
 class Signalled(BaseException):
@@ -65,6 +73,8 @@ def run_program(
       sys.exit(WRONG_USE)
     return rest
 
+  _open_closed_streams()
+
   def main(unused_argv: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
       signal.signal(number, on_signal)
@@ -93,23 +103,26 @@ def answer(
   try:
     return body(values)
   except errors.UsageError as error:
-    say(f"{name}: {error}")
+    _say_error(f"{name}: {error}", values, output)
     return WRONG_USE
   except errors.StudyError as error:
-    say(f"{name}: {error}")
+    _say_error(f"{name}: {error}", values, output)
     return FAILED
   except OSError as error:
     place = values[output].value or ""
-    say(f"{name}: {errors.describe_os_error(error, place)}")
+    text = errors.describe_os_error(error, place)
+    _say_error(f"{name}: {text}", values, output)
     return FAILED
   except (Signalled, SystemError) as error:
     # A signal that arrives in compiled code becomes a SystemError's cause.
     signalled = error.__cause__ if isinstance(error, SystemError) else error
     if not isinstance(signalled, Signalled):
       raise
-    say(
+    _say_error(
       f"{name}: interrupted. What is finished is kept. Rerun the same command "
-      "to resume."
+      "to resume.",
+      values,
+      output,
     )
     interrupted = signalled.number == signal.SIGINT
     return INTERRUPTED if interrupted else TERMINATED
@@ -137,8 +150,61 @@ def _document(name: str) -> None:
 
 
 def say(line: str) -> None:
-  """Prints a line to standard error at once."""
-  print(line, file=sys.stderr, flush=True)
+  """Prints a line to standard error at once, or else to standard output.
+
+  Where both are closed or full nothing is said: a launch goes on without them.
+  """
+  _is_said(line)
+
+
+def _is_said(line: str) -> bool:
+  """Does what `say` does; returns whether standard error took the line."""
+  for name in ("stderr", "stdout"):
+    stream = getattr(sys, name)
+    if stream is None or stream is _nowhere:
+      continue
+    try:
+      print(line, file=stream, flush=True)
+      return name == "stderr"
+    except (OSError, ValueError):
+      # What its buffer holds would fail again and change the exit code.
+      setattr(sys, name, _open_nowhere())
+  return False
+
+
+def _open_nowhere() -> TextIO:
+  """A stream that takes everything, in place of one that cannot."""
+  global _nowhere
+  if _nowhere is None:
+    _nowhere = open(os.devnull, "w")
+  return _nowhere
+
+
+def _open_closed_streams() -> None:
+  """Opens what of input, output and error is closed (`2>&-`), to nowhere.
+
+  Else the next file that is opened would get their number, and what libraries
+  print would be written into it.
+  """
+  for number, name in enumerate(("stdin", "stdout", "stderr")):
+    try:
+      os.fstat(number)
+    except OSError:
+      os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+    if getattr(sys, name) is None and number:
+      setattr(sys, name, _open_nowhere())
+
+
+def _say_error(line: str, values: flags.FlagValues, output: str) -> None:
+  """Says why a program fails; without standard error, in a file as well."""
+  root = values[output].value
+  if _is_said(line) or not root or not os.path.isdir(root):
+    return
+  path = pathlib.Path(root, LOG)
+  with contextlib.suppress(OSError):
+    path.parent.mkdir(exist_ok=True)
+    with open(path, "a", encoding="utf-8") as file:
+      file.write(f"{line}\n")
 
 
 def on_signal(number: int, frame: FrameType | None) -> None:

@@ -6,6 +6,7 @@ comes from TensorFlow Datasets or a folder; a package or an .npz file hands over
 all its arrays at once.
 """
 
+from memo_tf.data.sources import custom_files
 from memo_tf.data.sources import image_source
 from memo_tf.data.sources import image_stream
 from memo_tf.data.sources import load
@@ -29,7 +30,8 @@ def write_dataset(
     UsageError: if the data set is not available, or not what a study takes.
     OSError: if it cannot be written.
   """
-  return writer.write_dataset(source(config), config, directory)
+  made_of = custom_files.digests(config.data)
+  return writer.write_dataset(source(config), config, directory, made_of)
 
 
 def source(

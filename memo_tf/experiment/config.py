@@ -54,8 +54,16 @@ def groups() -> dict[str, type]:
 
 
 def format_version(text: str) -> int:
-  """The format of a recorded config that `from_json` reads."""
-  return json.loads(text)["format_version"]
+  """The format of a recorded config that `from_json` reads.
+
+  Raises:
+    ValueError: if it does not say.
+  """
+  content = json.loads(text)
+  version = content.get("format_version") if isinstance(content, dict) else None
+  if not isinstance(version, int):
+    raise ValueError("config.json has no format_version")
+  return version
 
 
 def from_json(text: str) -> StudyConfig:

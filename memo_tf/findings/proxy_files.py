@@ -17,7 +17,6 @@ import re
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from memo_tf import proxies
 
@@ -78,7 +77,8 @@ def _read_file(path: str, num_train: int, models) -> list[OwnProxy]:
     refuse("is no file")
   try:
     frame = pd.read_parquet(path)
-  except (OSError, ValueError, pa.ArrowException) as error:
+  # pandas reads its own metadata in the file, and trusts it.
+  except Exception as error:
     refuse(f"cannot be read as Parquet ({' '.join(str(error).split())})")
   if "example_id" not in frame:
     columns = ", ".join(map(str, frame.columns))
@@ -93,7 +93,9 @@ def _read_file(path: str, num_train: int, models) -> list[OwnProxy]:
     refuse("has no column beside example_id: a column is a proxy")
   parts: dict[str | None, pd.DataFrame] = {None: frame}
   if "model" in frame:
-    parts = {str(key): part for key, part in frame.groupby("model")}
+    # As text: a missing name is then unknown, and not left out.
+    models_of = frame["model"].map(str)
+    parts = {str(key): part for key, part in frame.groupby(models_of)}
     unknown = sorted({str(key) for key in parts} - set(models))
     if unknown:
       refuse(
@@ -103,14 +105,18 @@ def _read_file(path: str, num_train: int, models) -> list[OwnProxy]:
   for model, part in parts.items():
     of = f" of model {model}" if model else ""
     ids = part["example_id"]
-    if ids.dtype.kind not in "iu" or not np.array_equal(
+    is_whole = ids.dtype.kind in "iu"
+    if not is_whole or not np.array_equal(
       np.sort(ids.to_numpy()), np.arange(num_train)
     ):
       refuse(
         f"must have each example_id from 0 to {num_train - 1} once{of}, as "
-        f"integers. Received: {len(ids)} rows, {ids.nunique()} different ids"
+        f"integers. Received: {len(ids)} rows of {ids.dtype}"
+        + (f", {ids.nunique()} different ids" if is_whole else "")
       )
   signs = frame.attrs.get("sign", {})
+  if not isinstance(signs, dict):
+    refuse(f"says sign {str(signs)[:40]!r}: it must be an object of 1 or -1")
   result = []
   for name in names:
     if not _NAME.fullmatch(name) or name in proxies.PROXIES:
@@ -119,7 +125,7 @@ def _read_file(path: str, num_train: int, models) -> list[OwnProxy]:
         "not that of a built-in proxy"
       )
     sign = signs.get(name)
-    if sign not in (1, -1, None):
+    if not isinstance(sign, int | None) or sign not in (1, -1, None):
       refuse(f"says sign {sign!r} of {name!r}: it must be 1 or -1")
     values = {
       model: _column(part.sort_values("example_id"), name, refuse)

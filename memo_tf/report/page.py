@@ -17,6 +17,7 @@ from memo_tf.report import galleries
 from memo_tf.report import proxy_page
 from memo_tf.report import size_page
 from memo_tf.scoring import groups
+from memo_tf.store import arrays
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
@@ -50,9 +51,7 @@ def write_page(
   if config.outputs.report_images == "shown":
     is_encoded = dataset_info.is_encoded(info)
     name = "thumbnails.npy" if is_encoded else "images.npy"
-    images = np.load(
-      directory.dataset_dir / name, mmap_mode="r", allow_pickle=False
-    )
+    images = arrays.load(directory.dataset_dir / name, mmap_mode="r")
   environment = jinja2.Environment(
     loader=jinja2.PackageLoader("memo_tf.report", "templates"),
     autoescape=True,

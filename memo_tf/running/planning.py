@@ -5,6 +5,7 @@ import tempfile
 
 import numpy as np
 
+from memo_tf.data.sources import custom_files
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
@@ -12,6 +13,7 @@ from memo_tf.experiment import run_outputs
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import worker_pool
+from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import opening
 from memo_tf.store import survey as survey_lib
@@ -19,6 +21,8 @@ from memo_tf.store import time_left
 
 # Bytes a prediction takes in a run's Parquet file, where none can be looked at.
 BYTES_A_PREDICTION = 12
+# Subsets of which a dry run looks at the sizes.
+FEW_SUBSETS = 10
 
 
 def check_requirements(
@@ -63,6 +67,7 @@ def dry_run(
     config = opening.recorded_config(directory, config)
   plan = plan_lib.Plan.of(config).selected(only)
   if directory:
+    _check_custom_files(directory, config)
     found = survey_lib.survey(directory, plan)
     opening.check_extensible(directory, found.pending)
   else:
@@ -81,6 +86,7 @@ def dry_run(
     )
   if missing:
     start_up, sizes, measured, recording = _measure(config, missing, workers)
+    _check_subset_sizes(plan, sizes[0])
     known |= measured
     beside |= recording
   more = time_left.seconds_beside(plan, found.pending, beside)
@@ -113,6 +119,44 @@ def dry_run(
   print(_precision(config))
   for unit, problem in found.damaged.items():
     print(f"{unit.name} is damaged ({problem}) and would be run again.")
+
+
+def _check_custom_files(directory, config) -> None:
+  """Refuses files of another content than those the study was made from."""
+  try:
+    info = dataset_info.read_info(directory)
+  except errors.StudyError:
+    return  # not prepared yet, or damaged, which a launch says
+  custom_files.check(config.data, info, directory.root)
+
+
+def _check_subset_sizes(plan: plan_lib.Plan, num_train: int) -> None:
+  """Refuses what a launch would refuse: subsets that fill no batch.
+
+  Raises:
+    UsageError: that names the flag.
+  """
+  config = plan.config
+  # Of random sizes a few tell enough for a plan.
+  count = min(config.subsets.num_subsets, FEW_SUBSETS)
+  sizes = [
+    subsets_lib.parse_family(name)
+    .in_mask(num_train, count, config.running.seed)
+    .sum(axis=1)
+    for name in config.family_names()
+  ]
+  smallest = int(min(size.min() for size in sizes))
+  try:
+    for recipe in plan.recipes.values():
+      recipe.check_subset_size(smallest)
+    run_outputs.check_subset_sizes(
+      config,
+      plan.proxies.values(),
+      smallest,
+      num_train - int(sizes[0].max()),
+    )
+  except ValueError as error:
+    raise errors.UsageError(str(error)) from error
 
 
 def _measure(config, groups, workers):

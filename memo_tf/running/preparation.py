@@ -15,6 +15,7 @@ import time
 
 import numpy as np
 
+from memo_tf.data.sources import custom_files
 from memo_tf.experiment import errors
 from memo_tf.experiment import model_names
 from memo_tf.experiment import plan as plan_lib
@@ -23,6 +24,7 @@ from memo_tf.experiment import storage
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.findings import proxy_files
 from memo_tf.running import worker_pool
+from memo_tf.store import arrays
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import environments
@@ -154,6 +156,7 @@ def _prepare_dataset(directory, config, pool, may_remove, on_wait) -> None:
     try:
       info = dataset_info.read_info(directory)
       same = dataset_info.is_made_from(info, config)
+      same = same and custom_files.difference(config.data, info) is None
     except errors.StudyError:
       same = False
     if not same:
@@ -163,6 +166,7 @@ def _prepare_dataset(directory, config, pool, may_remove, on_wait) -> None:
     _check_same_as_runs(directory)
   info = dataset_info.read_info(directory)
   dataset_info.check_made_from(directory, info, config)
+  custom_files.check(config.data, info, directory.root)
   dataset_info.check_files(directory, info)
 
 
@@ -193,7 +197,7 @@ def _prepare_subsets(directory, config, family_name, num_examples, may_remove):
   masks = family.in_mask(num_examples, count, config.running.seed)
   if path.exists():
     try:
-      found = np.load(path, allow_pickle=False)
+      found = arrays.load(path)
     except (ValueError, EOFError, OSError):
       found = None
     if found is not None and subsets_lib.same_masks(found, masks):

@@ -86,14 +86,13 @@ class Worker:
 
   def materialize(self, task: dict) -> dict:
     """Writes the subset shards of one family that are missing."""
-    import numpy as np
-
     from memo_tf.data.stored import reader
     from memo_tf.data.stored import subsets as subset_shards
+    from memo_tf.store import arrays
 
     data = reader.read_dataset(self._directory, self._config.running)
     path = self._directory.in_mask_path(task["family"])
-    masks = np.load(path, allow_pickle=False)
+    masks = arrays.load(path)
     for index, mask in enumerate(masks):
       subset_shards.materialize(
         data, mask, self._directory, task["family"], index

@@ -184,6 +184,11 @@ def score_group(
   used = [unit for unit in records if unit.name not in excluded]
   stack = predictions.stack_runs(directory, used)
   train = examples[examples["split"] == "train"].reset_index(drop=True)
+  if not np.array_equal(train["label"], stack.labels):
+    raise errors.StudyError(
+      f"the runs of {units[0].group.name} were trained with other labels than "
+      "dataset/examples.parquet has"
+    )
   outputs = outputs or settings_lib.OutputsConfig()
   family = subsets_lib.parse_family(units[0].subsets)
   scores = _scores(stack, family, "correctness")

@@ -6,39 +6,38 @@ deleted; the next launch then makes it again.
 """
 
 from collections.abc import Iterator
+import contextlib
 import dataclasses
 import os
 import pathlib
-
-import numpy as np
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
+from memo_tf.store import arrays
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import opening
 from memo_tf.store import origins
+from memo_tf.store import record_rules
 from memo_tf.store import sealed
 from memo_tf.store import subset_info
 
 DIGESTS = "digests.json"
-# Not derived: these have records or digests of their own, or nobody reads them
-# again.
-_OTHER = (
-  "config.json",
-  "damaged",
-  "dataset",
-  "environment.json",
-  "resolved.flags",
-  "runs",
-  "subsets",
-  "tensorboard",
-  "work",
+# Folders of what is derived from runs.
+_DERIVED = (
+  "comparison",
+  "findings",
+  "proxies",
+  "report",
+  "scores",
+  "trajectories",
 )
+# What older digests name as well; these now have digests of their own.
+_SETTINGS = ("config.json", "environment.json", "resolved.flags")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,12 +81,11 @@ def findings(
     directory: of the study.
     plan: of the recorded config.
   """
-  info, wrong = None, False
+  info = None
   yield from _settings(directory)
-  for finding in _dataset(directory):
-    wrong = True
-    yield finding
-  if not wrong:
+  yield from _dataset(directory)
+  # Its other files may be damaged: subsets and runs are checked all the same.
+  with contextlib.suppress(errors.StudyError):
     info = dataset_info.read_info(directory)
   wrong_families = set()
   for family, finding in _subsets(directory, plan.config, info):
@@ -114,6 +112,34 @@ def repair(
     if place:
       moved.append((path, place))
   return moved
+
+
+def repair_all(
+  directory: directory_lib.StudyDirectory,
+  plan: plan_lib.Plan,
+  found: list[Finding],
+) -> tuple[list[Finding], list[tuple[str, pathlib.Path]]]:
+  """Repairs and checks again until there is nothing more to move.
+
+  Args:
+    directory: of the study.
+    plan: of the recorded config.
+    found: the findings of a first check.
+
+  Returns:
+    All findings, the later ones at the end, and what was moved.
+  """
+  found, moved = list(found), []
+  new = found
+  while step := repair(directory, new):
+    moved += step
+    new = [
+      finding
+      for finding in findings(directory, plan)
+      if finding not in found and os.path.lexists(directory.root / finding.path)
+    ]
+    found = found + new
+  return found, moved
 
 
 def _settings(directory) -> Iterator[Finding]:
@@ -167,21 +193,23 @@ def _subsets(directory, config, info) -> Iterator[tuple[str, Finding]]:
     path = directory.in_mask_path(family)
     name = str(path.relative_to(directory.root))
     try:
-      masks = np.load(path, allow_pickle=False)
+      masks = arrays.load(path)
     except FileNotFoundError:
       yield family, Finding(name, "is missing")
       continue
     except (OSError, ValueError, EOFError) as error:
       yield family, Finding(name, f"cannot be read ({error})")
       continue
-    if info is None:
+    problem = "does not hold the subsets that the seed gives"
+    if masks.ndim != 2 or len(masks) > config.subsets.num_subsets:
+      yield family, Finding(name, problem)
       continue
     expected = subsets_lib.parse_family(family).in_mask(
-      info["num_train"], config.subsets.num_subsets, config.running.seed
+      info["num_train"] if info else masks.shape[1],
+      config.subsets.num_subsets,
+      config.running.seed,
     )
-    rows = len(masks) if masks.ndim else 0
-    if not subsets_lib.same_masks(masks, expected[:rows]):
-      problem = "does not hold the subsets that the seed gives"
+    if not subsets_lib.same_masks(masks, expected[: len(masks)]):
       yield family, Finding(name, problem)
 
 
@@ -191,7 +219,7 @@ def _subset_shards(directory, config, info, wrong) -> Iterator[Finding]:
   for family in config.family_names():
     masks = None
     if family not in wrong:
-      masks = np.load(directory.in_mask_path(family), mmap_mode="r")
+      masks = arrays.load(directory.in_mask_path(family), mmap_mode="r")
     for index in range(config.subsets.num_subsets):
       folder = directory.subset_shard_dir(family, index)
       if not folder.is_dir():
@@ -221,20 +249,12 @@ def _runs(directory, plan, wrong_families) -> Iterator[Finding]:
 
 def _derived(directory) -> list[str]:
   """Names of the files that a launch has derived, as they lie there."""
-  names = []
-  for entry in sorted(os.scandir(directory.root), key=lambda e: e.name):
-    if entry.name in (*_OTHER, DIGESTS) or entry.name.startswith("."):
-      continue
-    path = pathlib.Path(entry.path)
-    if path.is_file():
-      names.append(entry.name)
-    elif path.is_dir():
-      names += [
-        str(file.relative_to(directory.root))
-        for file in sorted(path.rglob("*"))
-        if file.is_file() and not file.name.startswith(".")
-      ]
-  return names
+  return [
+    str(file.relative_to(directory.root))
+    for top in _DERIVED
+    for file in sorted((directory.root / top).rglob("*"))
+    if file.is_file() and not file.name.startswith(".")
+  ]
 
 
 def _derived_files(directory) -> Iterator[Finding]:
@@ -242,23 +262,27 @@ def _derived_files(directory) -> Iterator[Finding]:
   try:
     content = sealed.loads(path.read_bytes())
     _check_version(content)
-    entries = content["files"].items()
+    record_rules.check_entries(content.get("files"))
   except FileNotFoundError:
     return  # nothing was scored yet
-  except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+  except (OSError, ValueError, RecursionError) as error:
     yield Finding(DIGESTS, f"cannot be read ({error})")
     return
-  for name, entry in entries:
-    if not files.is_inside(name):
-      yield Finding(DIGESTS, f"names a file {name!r} outside the study")
+  entries = content["files"]
+  for name in entries:
+    # Repair would move aside what it names: runs, or files of the user.
+    is_known = name.split("/")[0] in _DERIVED and files.is_inside(name)
+    if not is_known and name not in _SETTINGS:
+      yield Finding(DIGESTS, f"names a file {name!r} that no launch derives")
       return
+  for name, entry in entries.items():
     try:
       problem = files.difference(directory.root / name, entry, True)
     except FileNotFoundError:
       problem = "is missing"
     except (OSError, KeyError, TypeError) as error:
       problem = f"cannot be read ({error})"
-    if problem and name not in _OTHER:  # older digests name them
+    if problem and name not in _SETTINGS:
       yield Finding(name, problem)
 
 

@@ -9,6 +9,7 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
+from memo_tf.store import record_rules
 from memo_tf.store import sealed
 
 ADVICE = (
@@ -22,20 +23,16 @@ def read_info(directory: directory_lib.StudyDirectory) -> dict:
   path = directory.dataset_dir / "info.json"
   try:
     info = sealed.loads(path.read_bytes())
-    version = info["format_version"]
-    is_newer = version > config_lib.FORMAT_VERSION
-    for name, entry in info.get("files", {}).items():
-      if not files.is_inside(name):
-        raise ValueError(f"it names a file {name!r}")
-      int(entry["bytes"]), str(entry["digest"])
-  except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    version = record_rules.format_version(info)
+    if version > config_lib.FORMAT_VERSION:
+      raise errors.StudyError(
+        f"{path} was written by a newer memo_tf (format_version {version})."
+      )
+    record_rules.check_info(info)
+  except (OSError, ValueError, RecursionError) as error:
     raise errors.StudyError(
       f"{path} cannot be read ({error}); " + ADVICE.format(folder=path.parent)
     ) from error
-  if is_newer:
-    raise errors.StudyError(
-      f"{path} was written by a newer memo_tf (format_version {version})."
-    )
   return info
 
 

@@ -19,18 +19,16 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-import re
 import shutil
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import work_units
 from memo_tf.store import files as files_lib
+from memo_tf.store import record_rules
 from memo_tf.store import sealed
 
 PREDICTIONS = "predictions.parquet"
-# What run.json names lies beside it: a name, never a path.
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -118,25 +116,21 @@ class StudyDirectory:
       return RunState(None, f"run.json cannot be read ({error})")
     try:
       record = sealed.loads(text)
-      outputs = record["outputs"]
-      for name, entry in outputs.items():
-        if not _FILE_NAME.fullmatch(name):
-          return RunState(None, f"run.json names an output {name!r}")
-        int(entry["bytes"]), str(entry["digest"])
-      if record["unit"] != unit.name:
-        return RunState(None, f"run.json is that of {record['unit']}")
-      is_newer = record["format_version"] > config_lib.FORMAT_VERSION
+      version = record_rules.format_version(record)
+      if version > config_lib.FORMAT_VERSION:
+        raise errors.StudyError(
+          f"{folder} was written by a newer memo_tf (format_version {version})."
+        )
+      record_rules.check_run(record)
     except UnicodeDecodeError as error:
       return RunState(None, f"run.json cannot be read ({error})")
     except ValueError as error:
       return RunState(None, f"run.json is damaged ({error})")
-    except (KeyError, TypeError, AttributeError, RecursionError):
+    except RecursionError:
       return RunState(None, "run.json is damaged")
-    if is_newer:
-      version = record["format_version"]
-      raise errors.StudyError(
-        f"{folder} was written by a newer memo_tf (format_version {version})."
-      )
+    if record["unit"] != unit.name:
+      return RunState(None, f"run.json is that of {record['unit']!r}")
+    outputs = record["outputs"]
     missing = []
     for name, entry in outputs.items():
       try:

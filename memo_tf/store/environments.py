@@ -115,7 +115,7 @@ def kind(record: dict) -> dict[str, str]:
   return {
     "memo_tf": found.get("memo_tf", "unknown"),
     "training code": found.get("training_code", "unknown")[:8],
-    "TensorFlow": found["tensorflow"],
+    "TensorFlow": found.get("tensorflow", "unknown"),
     "machine": hardware.strip(),
   }
 
@@ -128,7 +128,7 @@ def history(directory: directory_lib.StudyDirectory) -> list[dict]:
     for entry in found:
       kind(entry), bool(entry["has_trained"])
     return found
-  except (OSError, ValueError, KeyError, TypeError, AttributeError):
+  except (OSError, ValueError, LookupError, TypeError, AttributeError):
     return []  # nothing depends on it; `--check` names what is damaged
 
 

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from collections.abc import Iterator
 import contextlib
 import errno
+import functools
 import itertools
 import os
 import pathlib
@@ -38,15 +39,29 @@ def private_name(path: pathlib.Path) -> pathlib.Path:
 
 
 def host_name() -> str:
-  """This host's name for the names of files, telling containers apart.
+  """This host's name for the names of files, until it is started again.
 
-  Containers may share a host's name and each count processes on its own.
+  Processes are judged by their numbers only where this is the same. Machines
+  may share a name, and clones also the machine's id; the id of the boot differs
+  between any two. Containers of one machine share it, and each counts processes
+  on its own.
   """
   name = re.sub(r"[^A-Za-z0-9]", "", socket.gethostname()) or "host"
   try:
-    return f"{name}{os.stat('/proc/self/ns/pid').st_ino % 100_000}"
+    name += f"{os.stat('/proc/self/ns/pid').st_ino % 100_000}"
   except OSError:  # not Linux
-    return name
+    pass
+  return name + digest_bytes(_boot_id().encode())[:8]
+
+
+@functools.cache
+def _boot_id() -> str:
+  """An id of this machine since it was started; else of the machine."""
+  for path in ("/proc/sys/kernel/random/boot_id", "/etc/machine-id"):
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+      if found := pathlib.Path(path).read_text().strip():
+        return found
+  return str(uuid.getnode())
 
 
 def write_atomic(path: pathlib.Path, content: bytes | str) -> None:
@@ -222,7 +237,8 @@ def extend(
 def is_inside(name: str) -> bool:
   """Whether a recorded name is that of a file below the folder it is under."""
   parts = pathlib.PurePosixPath(name).parts
-  return bool(parts) and ".." not in parts and not name.startswith("/")
+  is_name = bool(parts) and "\0" not in name and not name.startswith("/")
+  return is_name and ".." not in parts
 
 
 def file_entry(path: pathlib.Path, content: bytes | None = None) -> dict:

@@ -19,6 +19,7 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.store import arrays
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import environments
@@ -161,7 +162,7 @@ def _same_subsets(studies, config, num_examples) -> dict[str, np.ndarray]:
     for study in studies:
       path = study.in_mask_path(family)
       try:
-        found = np.load(path, allow_pickle=False)
+        found = arrays.load(path)
       except FileNotFoundError:
         continue
       except (OSError, ValueError, EOFError) as error:

@@ -15,6 +15,7 @@ import numpy as np
 from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import work_units
+from memo_tf.store import arrays
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
@@ -76,7 +77,7 @@ class Origin:
     for family in {unit.subsets for unit in plan.wanted} - {*without}:
       try:
         path = directory.in_mask_path(family)
-        masks[family] = np.load(path, mmap_mode="r", allow_pickle=False)
+        masks[family] = arrays.load(path, mmap_mode="r")
       except (OSError, ValueError, EOFError):
         continue
     return cls(plan, digest, masks)

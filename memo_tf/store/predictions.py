@@ -23,19 +23,13 @@ import pyarrow.parquet as pq
 
 from memo_tf.experiment import errors
 from memo_tf.experiment import work_units
+from memo_tf.store import arrays
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import sealed
+from memo_tf.store import table_rules
 
-COLUMNS = (
-  "split",
-  "example_id",
-  "in_subset",
-  "label",
-  "predicted",
-  "label_prob",
-  "margin",
-)
+COLUMNS = tuple(table_rules.PREDICTIONS)
 
 
 def from_logits(
@@ -180,11 +174,10 @@ def read_run(
     )
   try:
     table = pq.read_table(pa.BufferReader(content))
-    if not set(COLUMNS) <= set(table.column_names):
-      raise ValueError(f"it lacks a column of {', '.join(COLUMNS)}")
+    table_rules.check_predictions(table)
   except (pa.ArrowException, ValueError, OSError) as error:
     raise errors.DamagedRunError(
-      unit, f"{path.name} cannot be read ({error})"
+      unit, f"{path.name} cannot be read ({table_rules.one_line(error)})"
     ) from error
   return table
 
@@ -201,7 +194,7 @@ def stack_runs(
   """
   path = directory.in_mask_path(units[0].subsets)
   try:
-    masks = np.load(path, mmap_mode="r", allow_pickle=False)
+    masks = arrays.load(path, mmap_mode="r")
     masks[max(unit.index for unit in units)]
   except (OSError, ValueError, EOFError, IndexError) as error:
     raise errors.StudyError(
@@ -212,7 +205,7 @@ def stack_runs(
   is_test, labels = _is_test(first), _column(first, "label")
   num_train = int((~is_test).sum())
   splits = {"": slice(num_train), "test_": slice(num_train, None)}
-  arrays = {
+  columns = {
     prefix + name: np.empty(
       (len(units), len(labels[rows])), _column(first, name).dtype
     )
@@ -232,13 +225,13 @@ def stack_runs(
     for name in ("label_prob", "margin", "predicted"):
       column = _column(table, name)
       for prefix, rows in splits.items():
-        arrays[prefix + name][m] = column[rows]
+        columns[prefix + name][m] = column[rows]
   return RunStack(
     units=tuple(units),
     in_mask=in_mask,
     labels=labels[:num_train],
     test_labels=labels[num_train:],
-    **arrays,
+    **columns,
   )
 
 
@@ -264,12 +257,20 @@ def read_examples(
   """`dataset/examples.parquet`: example_id, split, label, clean_label, …"""
   path = directory.dataset_dir / "examples.parquet"
   try:
-    return pd.read_parquet(path)
-  except (OSError, pa.ArrowException) as error:
+    content = path.read_bytes()
+    table_rules.check_examples(pq.read_table(pa.BufferReader(content)))
+    frame = pd.read_parquet(io.BytesIO(content))
+    is_test = (frame["split"] == "test").to_numpy()
+    ids = [np.arange((~is_test).sum()), np.arange(is_test.sum())]
+    if not np.array_equal(frame["example_id"], np.concatenate(ids)):
+      raise ValueError("it does not have every example once, in order of ids")
+  except (OSError, ValueError, pa.ArrowException) as error:
     raise errors.StudyError(
-      f"{path} cannot be read ({error}); move {path.parent} away and give the "
-      "launch command again: it is written anew."
+      f"{path} cannot be read ({table_rules.one_line(error)}); move "
+      f"{path.parent} away and give the launch command again: it is written "
+      "anew."
     ) from error
+  return frame
 
 
 def _column(table: pa.Table, name: str) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.store import files
+from memo_tf.store import record_rules
 from memo_tf.store import sealed
 
 NAME = "info.json"
@@ -56,9 +57,11 @@ def problem(
   """
   try:
     info = sealed.loads((folder / NAME).read_bytes())
-    version, entries = info["format_version"], info["files"]
+    version = record_rules.format_version(info)
     if version > config_lib.FORMAT_VERSION:
       return f"{NAME} was written by a newer memo_tf ({version})"
+    entries = info["files"]
+    record_rules.check_entries(entries)
     for name, value in _origin(dataset_digest, in_mask).items():
       if value is not None and info[name] != value:
         return f"its {name} is {info[name]!r} instead of {value!r}"

@@ -120,6 +120,48 @@ class AnswerTest(parameterized.TestCase):
     with self.assertRaisesRegex(kind, "a bug"):
       self.answer(raises(kind("a bug")))
 
+  @parameterized.parameters("2>&-", "2>/dev/full", "2>&- >&-")
+  def test_without_standard_error_code_and_log_say_why(self, closed):
+    folder = pathlib.Path(self.create_tempdir().full_path)
+    source = folder / "program.py"
+    source.write_text(
+      WAITING.replace("return values.code", "raise OSError(28, 'full')")
+    )
+    command = f"{sys.executable} {source} --experiment_dir={folder} {closed}"
+
+    done = subprocess.run(
+      command,
+      shell=True,
+      cwd=ROOT,
+      env={"PYTHONPATH": str(ROOT)},
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+
+    self.assertEqual(done.returncode, program.FAILED)
+    self.assertIn("full", (folder / program.LOG).read_text())
+    if closed != "2>&- >&-":
+      self.assertIn("full", done.stdout)
+
+  def test_no_file_gets_the_number_of_a_closed_stream(self):
+    folder = pathlib.Path(self.create_tempdir().full_path)
+    source = folder / "program.py"
+    opened = "print(open('/dev/null').fileno(), flush=True); return 0"
+    source.write_text(WAITING.replace("return values.code", opened))
+
+    done = subprocess.run(
+      f"{sys.executable} {source} 2>&- <&-",
+      shell=True,
+      cwd=ROOT,
+      env={"PYTHONPATH": str(ROOT)},
+      capture_output=True,
+      text=True,
+      check=True,
+    )
+
+    self.assertGreater(int(done.stdout.split()[-1]), 2)
+
 
 class RunProgramTest(parameterized.TestCase):
   def start(self, *arguments):

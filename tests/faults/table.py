@@ -17,6 +17,7 @@ from memo_tf.store import sealed
 from tests.faults import disturbed
 from tests.faults.disturbed import Ended
 from tests.faults.disturbed import Study
+from tests.support import made_up
 from tests.support import small_study
 
 
@@ -465,6 +466,31 @@ FAULTS = (
     mend=_doctor,
     code=1,
     says="does not hold the subsets that the seed gives",
+  ),
+  Fault(
+    name="images_and_subsets_bit_flipped",
+    state="half",
+    tool="a bit of images.npy and one of subsets/r0.70.npy flipped",
+    inject=damage(
+      lambda s: [
+        disturbed.flip(s.folder / name)
+        for name in ("dataset/images.npy", "subsets/r0.70.npy")
+      ]
+    ),
+    mend=_doctor,
+    code=1,
+    says="images.npy is damaged: it does not have the recorded digest",
+  ),
+  Fault(
+    name="run_json_with_nonsense",
+    state="finished",
+    harms=(2,),
+    tool="a run.json that another program wrote, with seconds as text",
+    inject=damage(
+      lambda s: made_up.change(s.run(2) / "run.json", seconds="many")
+    ),
+    code=0,
+    says="00002 is damaged: run.json is damaged .its field seconds must be",
   ),
   Fault(
     name="run_json_truncated",

@@ -18,6 +18,7 @@ from memo_tf.scoring import groups as groups_lib
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import predictions
 from tests.support import beta_trajectories
+from tests.support import made_up
 
 SHARES = {"constant": 0.6, "increasing": 0.2, "decreasing": 0.2}
 EVIL = "<script>alert(1)</script>"
@@ -227,7 +228,7 @@ class WrittenStudyTest(absltest.TestCase):
       directory.dataset_dir / "images.npy", np.zeros((62, 8, 8, 1), np.uint8)
     )
     info = {
-      "format_version": 1,
+      **made_up.ABOUT_DATA,
       "name": "made up",
       "version": "1",
       "licence": "none",
@@ -245,13 +246,7 @@ class WrittenStudyTest(absltest.TestCase):
       for unit in group.stack.units:
         folder = directory.run_dir(unit)
         folder.mkdir(parents=True)
-        record = {
-          "format_version": 1,
-          "outputs": {},
-          "machine": {"gpu": "", "cpu": "made-up chip"},
-          "versions": {"python": "3.11"},
-          "unit": unit.name,
-        }
+        record = {**made_up.ABOUT_RUN, "unit": unit.name, "outputs": {}}
         (folder / "run.json").write_text(json.dumps(record))
     outputs = settings_lib.OutputsConfig(report_images=report_images)
     return page.write_page(

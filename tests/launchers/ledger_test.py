@@ -14,6 +14,7 @@ from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import survey as survey_lib
+from tests.support import made_up
 
 STUDENT = "distilled-cifar_resnet-8-t3"
 
@@ -49,8 +50,8 @@ class LedgerTest(absltest.TestCase):
     outputs = {}
     for name in self.study.plan.wanted[unit]:
       (folder / name).write_bytes(b"x")
-      outputs[name] = {"bytes": 1, "digest": ""}
-    content = {"unit": unit.name, "format_version": 1, "outputs": outputs}
+      outputs[name] = {"bytes": 1, "digest": "0" * 32}
+    content = {**made_up.ABOUT_RUN, "unit": unit.name, "outputs": outputs}
     (folder / "run.json").write_text(json.dumps(content))
 
   def fail(self, unit, error):

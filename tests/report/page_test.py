@@ -21,6 +21,7 @@ from memo_tf.report import page
 from memo_tf.scoring import groups
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import predictions
+from tests.support import made_up
 
 EVIL = "<script>alert(1)</script>"
 
@@ -79,7 +80,7 @@ class PageTest(absltest.TestCase):
       directory.dataset_dir / "images.npy", np.zeros((6, 8, 8, 3), np.uint8)
     )
     info = {
-      "format_version": 1,
+      **made_up.ABOUT_DATA,
       "name": EVIL,
       "version": "1",
       "licence": "none",
@@ -90,17 +91,13 @@ class PageTest(absltest.TestCase):
       "num_classes": 2,
       "class_names": [EVIL, "cat & dog"],
       "image_shape": [8, 8, 3],
+      "normalization": {"mean": [0.0] * 3, "std": [1.0] * 3},
       "max_pixel": 255,
     }
     if duplicates:
       info["duplicates"] = duplicates
     (directory.dataset_dir / "info.json").write_text(json.dumps(info))
-    record = {
-      "format_version": 1,
-      "outputs": {},
-      "machine": {"gpu": "", "cpu": "made-up chip"},
-      "versions": {"python": "3.11"},
-    }
+    record = {**made_up.ABOUT_RUN, "outputs": {}}
     for result in results:
       for unit in result.stack.units:
         folder = directory.run_dir(unit)

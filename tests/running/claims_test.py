@@ -90,6 +90,21 @@ class ClaimsTest(parameterized.TestCase):
 
     self.assertTrue(other.take(UNIT))
 
+  def test_another_host_s_process_is_not_judged_by_its_number_here(self):
+    process = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    process.wait()
+    one, other = self.launch(), self.launch()
+    one.take(UNIT)
+    token = (self.directory.work_dir(UNIT) / "claim").read_text()
+    path = self.directory.root / f"work/launches/{token}.json"
+    content = json.loads(path.read_text())
+    content |= {"pid": process.pid, "host": "elsewhere"}
+    path.write_text(json.dumps(content))
+
+    self.assertFalse(other.take(UNIT))
+    self.launch()  # removes the beats of launches that have ended
+    self.assertTrue(path.exists())
+
   @parameterized.parameters(
     # Four runs of 10 s are less than the shortest patience; of 1000 s, more.
     (10.0, claims.LONGEST_WAIT_SECONDS),

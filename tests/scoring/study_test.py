@@ -22,6 +22,7 @@ from memo_tf.scoring import summary as summary_lib
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import predictions
+from tests.support import made_up
 
 SMALL, LARGE = "cifar_resnet-8", "cifar_resnet-14"
 FAMILY = "r0.50"
@@ -151,7 +152,7 @@ class StudyTestCase(parameterized.TestCase):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "predictions.parquet").write_bytes(content)
     record = {
-      "format_version": 1,
+      **made_up.ABOUT_RUN,
       "unit": unit.name,
       "parameters": 1000 + len(unit.model),
       "in_accuracy": float((predicted == LABELS)[mask].mean()),

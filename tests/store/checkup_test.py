@@ -91,11 +91,15 @@ class CheckupTest(parameterized.TestCase):
   def test_a_run_of_another_study(self):
     path = self.root / RUN / "run.json"
     record = sealed.loads(path.read_bytes())
-    for name in ("dataset_digest", "recipe_digest", "seed"):
-      path.write_text(sealed.dumps(record | {name: "other"}))
+    for name, other in (
+      ("dataset_digest", "0" * 32),
+      ("recipe_digest", "other"),
+      ("seed", 7),
+    ):
+      path.write_text(sealed.dumps(record | {name: other}))
       found = self.findings()
       self.assertEqual(list(found), [RUN])
-      self.assertIn(f"its {name} is 'other' instead of", found[RUN])
+      self.assertIn(f"its {name} is {other!r} instead of", found[RUN])
 
   def test_materialized_subsets(self):
     folder = self.directory.subset_shard_dir("r0.70", 2)

@@ -18,6 +18,7 @@ from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files as files_lib
 from memo_tf.store import sealed
+from tests.support import made_up
 
 UNIT = work_units.WorkUnit("cifar_resnet-8", "one_hot", "r0.70", 3)
 
@@ -37,7 +38,7 @@ def write_run(folder, outputs, *, unit=UNIT, **record):
       "digest": files_lib.digest_bytes(content),
     }
   content = {
-    "format_version": 1,
+    **made_up.ABOUT_RUN,
     "unit": unit.name,
     "outputs": entries,
     **record,
@@ -248,7 +249,7 @@ class RunStateTest(DirectoryTestCase):
     other = work_units.WorkUnit("cifar_resnet-8", "one_hot", "r0.70", 4)
     write_run(self.folder, self.outputs, unit=other)
 
-    self.assert_problem(f"run.json is that of {other.name}")
+    self.assert_problem(f"run.json is that of '{other.name}'")
 
   @parameterized.parameters(True, False)
   def test_output_missing(self, check_digests):
@@ -412,6 +413,18 @@ class CleanPrivateTest(DirectoryTestCase):
     self.directory.clean_private()
 
     self.assertTrue((path / "weights").exists())
+
+  def test_a_machine_of_the_same_name_is_another_host(self):
+    here = files_lib.host_name()
+    self.addCleanup(files_lib._boot_id.cache_clear)
+    files_lib._boot_id.cache_clear()
+    with mock.patch.object(
+      pathlib.Path, "read_text", lambda path: "another-boot\n"
+    ):
+      there = files_lib.host_name()
+
+    self.assertNotEqual(here, there)
+    self.assertRegex(there, r"^[A-Za-z0-9]+$")
 
   def test_keeps_what_is_another_users(self):
     path = self.leftover(self.folder, 12345, folder=True)

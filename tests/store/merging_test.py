@@ -124,11 +124,11 @@ class MergingTest(parameterized.TestCase):
   @parameterized.parameters("recipe_digest", "subset_digest", "dataset_digest")
   def test_a_run_of_another_study_is_refused(self, name):
     a, b = self.make("a", [0]), self.make("b", [])
-    made_up.write_run(b, made_up.config(), 1, **{name: "other"})
+    made_up.write_run(b, made_up.config(), 1, **{name: "0" * 32})
 
     message = self.refused(a, b)
 
-    self.assertRegex(message, f"00001 in .* its {name} is 'other'")
+    self.assertRegex(message, f"00001 in .* its {name} is '00")
 
   def test_one_unit_with_two_predictions_is_refused(self):
     a, b = self.make("a", [0]), self.make("b", [])

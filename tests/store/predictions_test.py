@@ -17,6 +17,7 @@ from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import predictions
+from tests.support import made_up
 
 FAMILY = "r0.50"
 TRAIN_LABELS = np.array([0, 2, 1, 0], np.int32)
@@ -200,7 +201,7 @@ class StudyTestCase(parameterized.TestCase):
       "digest": files.digest_bytes(content),
     }
     record = {
-      "format_version": 1,
+      **made_up.ABOUT_RUN,
       "unit": unit(index).name,
       "outputs": {"predictions.parquet": entry},
     }
@@ -343,7 +344,15 @@ class StackRunsTest(StudyTestCase):
 
 class ReadExamplesTest(StudyTestCase):
   def test_gives_what_was_written(self):
-    frame = pd.DataFrame({"example_id": [0, 1], "is_noisy": [True, False]})
+    frame = pd.DataFrame(
+      {
+        "example_id": [0, 1, 0],
+        "split": ["train", "train", "test"],
+        "label": [0, 1, 1],
+        "clean_label": [1, 1, 1],
+        "is_noisy": [True, False, False],
+      }
+    )
     self.directory.dataset_dir.mkdir()
     frame.to_parquet(self.directory.dataset_dir / "examples.parquet")
 

@@ -58,7 +58,8 @@ class SurveyTest(parameterized.TestCase):
       digest = files.digest_bytes(content)
       outputs[name] = {"bytes": len(content), "digest": digest}
     record = {
-      "format_version": 1,
+      **made_up.ABOUT_RUN,
+      "resumed_after_epoch": 1,  # and so tells no time
       "unit": unit(index).name,
       "outputs": outputs,
     }
@@ -153,7 +154,11 @@ class SurveyTest(parameterized.TestCase):
 
   def test_resumed_run_tells_no_time(self):
     for index, more in enumerate(
-      ({}, {"resumed_after_epoch": 3}, {"resumed_after_epoch": 0})
+      (
+        {"resumed_after_epoch": 0},
+        {"resumed_after_epoch": 3},
+        {"resumed_after_epoch": 0},
+      )
     ):
       record = self.write(index, "a") | {"seconds": {"total": 2.0}} | more
       path = self.directory.run_dir(unit(index)) / "run.json"

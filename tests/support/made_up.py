@@ -23,6 +23,33 @@ NUM_TRAIN, NUM_TEST, CLASSES = 20, 5, 3
 LABELS = np.arange(NUM_TRAIN) % CLASSES
 TEST_LABELS = np.arange(NUM_TEST) % CLASSES
 GROUP = work_units.Group("cifar_resnet-8", "one_hot", "r0.70")
+# What every run.json has beside its unit and outputs.
+ABOUT_RUN = {
+  "format_version": 1,
+  "recipe_digest": "r" * 16,
+  "dataset_digest": "d" * 32,
+  "subset_digest": "5" * 32,
+  "seed": 0,
+  "threads": 1,
+  "parameters": 10,
+  "in_accuracy": 0.5,
+  "machine": {"host": "h", "cpu": "made-up chip", "gpu": ""},
+  "versions": {"python": "3.11"},
+  "seconds": {"total": 1.0},
+}
+# What every info.json has beside what `make` writes.
+ABOUT_DATA = {
+  "format_version": 1,
+  "num_train": NUM_TRAIN,
+  "num_test": NUM_TEST,
+  "num_classes": CLASSES,
+  "class_names": [str(label) for label in range(CLASSES)],
+  "image_shape": [1, 1, 1],
+  "max_pixel": 255,
+  "normalization": {"mean": [0.0], "std": [1.0]},
+  "digest": "d" * 32,
+  "files": {},
+}
 
 
 def config(num_subsets: int = 4, seed: int = 0, **recipe):
@@ -60,8 +87,8 @@ def make(
     }
   ).to_parquet(directory.dataset_dir / "examples.parquet")
   info = {
+    **ABOUT_DATA,
     "format_version": config_lib.FORMAT_VERSION,
-    "num_train": NUM_TRAIN,
     "digest": dataset_digest,
     "made_from": dataset_info.made_from(settings),
     "files": {
@@ -112,6 +139,7 @@ def write_run(
     entries[name] = files.file_entry(folder / name)
   recipe = recipes.parse("one_hot", settings.training)
   about = {
+    **ABOUT_RUN,
     "format_version": config_lib.FORMAT_VERSION,
     "unit": unit(index).name,
     "recipe_digest": recipe.digest(),
@@ -120,11 +148,8 @@ def write_run(
     "threads": settings.running.threads_per_unit,
     "dataset_digest": "d" * 32,
     "subset_digest": files.digest_bytes(np.packbits(mask)),
-    "parameters": 10,
-    "in_accuracy": 0.5,
     "machine": {"host": "h", "cpu": "c", "gpu": ""},
     "versions": {"tensorflow": "t"},
-    "seconds": {"total": 1.0},
     **record,
     "outputs": entries,
   }

@@ -89,6 +89,9 @@ class WrongUseTest(OneLineMixin, parameterized.TestCase):
     ("scheme", {"subset_scheme": "odd"}, "subset_scheme", "balanced"),
     ("subsets", {"subset_families": "../x"}, "--subset_families", "../x"),
     ("unit", {"work_units": "../../etc"}, "MODEL/RECIPE", "../../etc"),
+    ("many_subsets", {"num_subsets": 10**9}, "--num_subsets", "at most"),
+    ("many_workers", {"workers": 10**9}, "--workers", "at most 4096"),
+    ("many_threads", {"threads_per_unit": 10**9}, "--threads_per", "at most"),
   )
   def test_flag(self, changes, *parts):
     result = small_study.launch(self.folder, **changes)
@@ -111,6 +114,41 @@ class WrongUseTest(OneLineMixin, parameterized.TestCase):
 
     self.assert_one_line(result, 2, "--batch_size", "1050")
     self.assertFalse(self.folder.exists())
+
+  def test_a_dry_run_refuses_such_a_batch_as_well(self):
+    result = small_study.launch(self.folder, "--dry_run", batch_size=1051)
+
+    self.assert_one_line(result, 2, "--batch_size", "1050")
+    self.assertFalse(self.folder.exists())
+
+  def test_own_data_that_changed_since(self):
+    path = self.folder.parent / "data.npz"
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (60, 8, 8), np.uint8)
+    changes = {
+      "dataset": f"npz:{path}",
+      "test_fraction": 0.2,
+      "batch_size": 16,
+      "num_subsets": 2,
+      "epochs": 1,
+      "workers": 1,
+      "label_noise": 0,
+    }
+    np.savez(path, train_images=images, train_labels=np.arange(60) % 2)
+    first = small_study.launch(self.folder, **changes)
+    self.assertEqual(first.returncode, 0, first.stderr)
+    before = small_study.arrays(self.folder)
+    np.savez(path, train_images=255 - images, train_labels=np.arange(60) % 2)
+
+    for more in ((), ("--dry_run",), ("--num_subsets=3",)):
+      result = small_study.launch(self.folder, *more, **changes)
+      self.assert_one_line(result, 2, "data.npz", "other content")
+
+    self.assertEmpty(
+      small_study.differences(small_study.arrays(self.folder), before)
+    )
+    path.unlink()  # the study has its own copy
+    self.assertEqual(small_study.launch(self.folder, **changes).returncode, 0)
 
   def test_more_to_plant_than_there_are_images(self):
     result = small_study.launch(self.folder, planted_exact_duplicates=1351)

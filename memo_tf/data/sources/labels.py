@@ -5,6 +5,7 @@ import os
 import numpy as np
 
 from memo_tf.experiment import errors
+from memo_tf.store import arrays
 
 
 def read(path: str, count: int) -> np.ndarray:
@@ -22,7 +23,7 @@ def read(path: str, count: int) -> np.ndarray:
   """
   try:
     if path.endswith(".npy"):
-      labels = np.load(path, allow_pickle=False)
+      labels = arrays.load(path)
     else:
       labels = np.loadtxt(path, dtype=np.float64, ndmin=1)
   except (OSError, ValueError, EOFError) as error:

@@ -87,7 +87,7 @@ def prepared_builder(config: settings_lib.DataConfig) -> tuple:
   """
   if config.dataset.startswith("folder:"):
     path = pathlib.Path(config.data_dir, config.dataset.partition(":")[2])
-    return folder_lib.builder(path), path.name
+    return folder_lib.builder(path, config.max_image_pixels), path.name
   return tfds.prepared_builder(config), config.dataset
 
 

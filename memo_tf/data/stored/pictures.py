@@ -11,6 +11,8 @@ import pathlib
 
 import numpy as np
 
+from memo_tf.store import arrays
+
 SIDE = 48
 
 
@@ -76,4 +78,4 @@ class Writer:
 
   def read(self) -> np.ndarray:
     """`[N + T, h, w, channels]`, mapped; after `close`."""
-    return np.load(self.path, mmap_mode="r", allow_pickle=False)
+    return arrays.load(self.path, mmap_mode="r")

@@ -16,6 +16,7 @@ from memo_tf.data.stored import records
 from memo_tf.experiment import errors
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import storage
+from memo_tf.store import arrays
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 
@@ -115,9 +116,7 @@ def _mapped(
     StudyError: if the content does not have the recorded digest.
   """
   # Private on writing ("c"), as TensorFlow shares no memory that is read-only.
-  images = np.load(
-    directory.dataset_dir / "images.npy", mmap_mode="c", allow_pickle=False
-  )
+  images = arrays.load(directory.dataset_dir / "images.npy", mmap_mode="c")
   num_train, num_test = info["num_train"], info["num_test"]
   shape = (num_train + num_test, *info["image_shape"])
   if images.shape != shape or images.dtype != _image_type(info):

@@ -11,12 +11,14 @@ the image: every image is compared with it each time it is read.
 
 import os
 import pathlib
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import xxhash
 
 from memo_tf.experiment import errors
+from memo_tf.store import arrays
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 
@@ -115,7 +117,7 @@ def open_split(
     return _without_index(directory, info, split)
   path, count = directory.dataset_dir / name, info[f"num_{split}"]
   try:
-    index = np.load(path, allow_pickle=False)
+    index = arrays.load(path)
   except (OSError, ValueError, EOFError) as error:
     raise _damaged_index(path, str(error)) from error
   if index.dtype != INDEX_TYPE or index.shape != (count,):
@@ -138,7 +140,7 @@ def _without_index(
   The images are those of `images.npy`, the labels those of `examples.parquet`.
   """
   path = directory.dataset_dir / "images.npy"
-  images = np.load(path, mmap_mode="r", allow_pickle=False)
+  images = cast(np.memmap, arrays.load(path, mmap_mode="r"))
   size = images[0].nbytes
   first = 0 if split == "train" else info["num_train"]
   count = info[f"num_{split}"]

@@ -49,6 +49,7 @@ def write_dataset(
   data: image_source.ImageSource,
   config: config_lib.StudyConfig,
   directory: directory_lib.StudyDirectory,
+  custom_files: dict[str, dict] | None = None,
 ) -> dict:
   """Writes `dataset/`.
 
@@ -56,6 +57,8 @@ def write_dataset(
     data: an `ImageDataset` is stored as pixels, an `ImageStream` encoded.
     config: of the study.
     directory: of the study.
+    custom_files: digests of the user's own files, for info.json
+      (`sources/custom_files.py`).
 
   Returns:
     The content of info.json.
@@ -69,6 +72,7 @@ def write_dataset(
   with files_lib.published(directory.dataset_dir) as private:
     (private / "shards").mkdir()
     info = _DatasetWriter(data, config, private).write()
+    info |= {"custom_files": custom_files} if custom_files else {}
     files_lib.write_atomic(private / "info.json", sealed.dumps(info))
   return dataset_info.read_info(directory)
 

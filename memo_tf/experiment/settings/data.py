@@ -89,6 +89,13 @@ class DataConfig:
     "centre is cut out); 0: as they are.",
     rule=(lambda x: x == 0 or x >= 8, "must be 0 (as they are) or at least 8"),
   )
+  max_image_pixels: int = _field(
+    100_000_000,
+    "Height times width that no image of folder:DIR may exceed: a small file "
+    "can decode to more than the memory holds.",
+    "free",
+    rule=field.at_least(1),
+  )
   image_encoding: str = _field(
     "auto",
     "How images are stored. raw: their pixels; png: the data set's own files "

@@ -40,6 +40,11 @@ def at_least(least: float) -> Rule:
   return lambda value: least <= value < float("inf"), text
 
 
+def at_most(most: int) -> Rule:
+  """The rule of a number that must not be above `most`."""
+  return lambda value: value <= most, f"must be at most {most}"
+
+
 def named_once(values: tuple) -> bool:
   """Whether a list names nothing twice."""
   return len(set(values)) == len(values)
@@ -50,6 +55,8 @@ def parsed_by(parse: Callable[[Any], Any]) -> Rule:
   return lambda values: all(parse(value) is not None for value in values), ""
 
 
+# Processes, threads or devices of one machine: more is a slip of the finger.
+MOST_PROCESSES = 4096
 ABOVE_ZERO: Rule = (lambda value: 0 < value < float("inf"), "must be above 0")
 NAMED_ONCE: Rule = (named_once, "names something twice")
 NAMES_ONE: Rule = (bool, "must name at least one")

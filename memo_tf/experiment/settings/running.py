@@ -21,7 +21,7 @@ class RunningConfig:
     1,
     "Threads of one run. Part of what fixes the results: another number gives "
     "other roundings. 1 repeats to the bit.",
-    rule=field.at_least(1),
+    rule=[field.at_least(1), field.at_most(field.MOST_PROCESSES)],
   )
   jit_compile: str = _field(
     "auto",
@@ -40,13 +40,13 @@ class RunningConfig:
     1,
     "Logical devices that the CPU is divided into, to use mirrored without "
     "accelerators.",
-    rule=field.at_least(1),
+    rule=[field.at_least(1), field.at_most(field.MOST_PROCESSES)],
   )
   workers: int = _field(
     0,
     "Runs at a time; 0: one a GPU, without GPUs the cores // threads_per_unit.",
     "free",
-    rule=field.at_least(0),
+    rule=[field.at_least(0), field.at_most(field.MOST_PROCESSES)],
     short=True,
   )
   storage: str = _field(

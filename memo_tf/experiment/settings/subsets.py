@@ -6,6 +6,8 @@ from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment.settings import field
 
 _field = field.field
+# Every unit of a plan takes memory, long before any of them is run.
+MOST_SUBSETS = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,11 +19,14 @@ class SubsetsConfig:
     "M, how many subsets, so runs of each model and recipe; at least 2. A "
     "larger number extends a study.",
     "grows",
-    rule=(
-      lambda x: x >= 2,
-      "must be at least 2: memorization compares runs that saw an example "
-      "with runs that did not",
-    ),
+    rule=[
+      (
+        lambda x: x >= 2,
+        "must be at least 2: memorization compares runs that saw an example "
+        "with runs that did not",
+      ),
+      field.at_most(MOST_SUBSETS),
+    ],
     short=True,
   )
   subset_ratio: float = _field(

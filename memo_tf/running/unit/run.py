@@ -22,6 +22,7 @@ from memo_tf.running.unit import publishing
 from memo_tf.running.unit import recording as recording_lib
 from memo_tf.running.unit import session as session_lib
 from memo_tf.running.unit import teachers
+from memo_tf.store import arrays
 from memo_tf.store import files
 from memo_tf.store import predictions
 from memo_tf.training import trainer as trainer_lib
@@ -55,7 +56,7 @@ def run_unit(
 
   # Data: the unit's subset.
   path = directory.in_mask_path(unit.subsets)
-  in_mask = np.load(path, mmap_mode="r", allow_pickle=False)[unit.index]
+  in_mask = arrays.load(path, mmap_mode="r")[unit.index]
   members = np.flatnonzero(in_mask)
 
   # Model: its trainer, a student's teacher, and what records the run.

@@ -1,5 +1,6 @@
 """A user's folder of images: what is taken, and what is refused."""
 
+import os
 import pathlib
 
 from absl.testing import absltest
@@ -63,6 +64,48 @@ class FolderTest(absltest.TestCase):
     with self.assertRaisesRegex(errors.UsageError, "name a folder"):
       self.folder = self.folder / "none"
       self.load()
+
+  def test_links_that_lead_outside_are_refused(self):
+    secret = self.folder.parent / "secret.png"
+    Image.new("RGB", (10, 12)).save(secret)
+    link = self.folder / "train/cat/9.png"
+    link.symlink_to(secret)
+    with self.assertRaisesRegex(errors.UsageError, "leads out.*secret.png"):
+      self.load()
+
+    link.unlink()
+    link.symlink_to(self.folder / "train/cat/1.png")
+    self.assertLen(self.load().train_labels, 7)
+
+    link.unlink()
+    outside = self.folder.parent / "outside"
+    outside.mkdir()
+    secret.rename(outside / "secret.png")
+    (self.folder / "train/fox").symlink_to(outside)
+    with self.assertRaisesRegex(errors.UsageError, "leads out.*outside"):
+      self.load()
+
+  def test_what_is_no_plain_file_is_refused_and_never_opened(self):
+    path = self.folder / "train/cat/9.png"
+    for make, words in (
+      (lambda: os.mkfifo(path), "a FIFO"),
+      (lambda: path.mkdir(), "a folder"),
+      (lambda: path.symlink_to("nowhere.png"), "leads nowhere"),
+    ):
+      make()
+      with self.assertRaisesRegex(errors.UsageError, words):
+        self.load()
+      path.rmdir() if path.is_dir() else path.unlink()
+
+  def test_images_of_too_many_pixels_are_refused_before_they_are_decoded(self):
+    Image.new("L", (20_000, 20_000)).save(self.folder / "train/cat/9.png")
+
+    with self.assertRaisesRegex(
+      errors.UsageError, "--max_image_pixels=100000000, and .*20000x20000"
+    ):
+      self.load(image_size=9)
+    with self.assertRaisesRegex(errors.UsageError, "max_image_pixels=119"):
+      self.load(max_image_pixels=119)
 
 
 if __name__ == "__main__":

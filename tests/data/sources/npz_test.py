@@ -1,6 +1,8 @@
 """Arrays of a user's .npz file: what is taken, and what is refused."""
 
+import io
 import pathlib
+import zipfile
 
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -137,8 +139,82 @@ class NpzTest(parameterized.TestCase):
       {},
       "NaN or infinity in example 7",
     ),
-    ("pixels", {"train_images": np.full((20, 8, 8), -1.0)}, {}, "fractions"),
+    ("pixels", {"train_images": np.full((20, 8, 8), -1.0)}, {}, "one dtype"),
+    (
+      "negative pixels",
+      {
+        "train_images": np.full((20, 8, 8), -1.0),
+        "test_images": np.full((8, 8, 8), 0.5),
+      },
+      {},
+      "fractions",
+    ),
+    (
+      "scale of one split",
+      {
+        "train_images": np.full((20, 8, 8), 200.0),
+        "test_images": np.full((8, 8, 8), 0.5),
+      },
+      {},
+      r"one scale. Received: train in \[200, 200\], test in \[0.5, 0.5\]",
+    ),
+    (
+      "scale of whole numbers",
+      {
+        "train_images": np.full((20, 8, 8), 200.0),
+        "test_images": np.full((8, 8, 8), 1.0),
+      },
+      {},
+      "one scale",
+    ),
+    (
+      "scale of 16 bits",
+      {
+        "train_images": np.full((20, 8, 8), 60_000, np.uint16),
+        "test_images": np.full((8, 8, 8), 200, np.uint16),
+      },
+      {},
+      "one scale",
+    ),
+    (
+      "dtype of one split",
+      {"test_images": np.full((8, 8, 8), 200.0)},
+      {},
+      "one dtype. Received: uint8 and float64",
+    ),
+    (
+      "no pixels",
+      {
+        "train_images": np.zeros((20, 0, 0), np.uint8),
+        "test_images": np.zeros((8, 0, 0), np.uint8),
+      },
+      {},
+      "must have pixels. Received: images of 0x0x1",
+    ),
+    (
+      "no pixels in floats",
+      {"train_images": np.zeros((20, 0, 8, 3))},
+      {},
+      "must have pixels",
+    ),
+    ("ids of two axes", {"train_ids": np.zeros((20, 1))}, {}, "one name per"),
+    (
+      "elements of no size",
+      {"train_ids": np.zeros(20, "S0")[:, None][:, 0]},
+      {},
+      "no size",
+    ),
     ("text", {"train_images": np.full((20, 8, 8), "x")}, {}, "must be numbers"),
+    (
+      "a whole number beside fractions",
+      {
+        "train_images": np.full((20, 8, 8), 0.5),
+        "test_images": np.full((8, 8, 8), 1.0),
+        "test_labels": np.full(8, 7),
+      },
+      {},
+      "class 3",
+    ),
     (
       "one class",
       {"train_labels": np.zeros(20, int), "test_labels": np.zeros(8, int)},
@@ -178,6 +254,47 @@ class NpzTest(parameterized.TestCase):
         load_lib.load(settings_lib.DataConfig(dataset=f"npz:{folder / name}"))
     with self.assertRaisesRegex(errors.UsageError, "No such file"):
       load_lib.load(settings_lib.DataConfig(dataset=f"npz:{folder}/none.npz"))
+
+  def test_fractions_of_which_one_split_has_0_and_1_only_are_fractions(self):
+    data = self.load(
+      arrays(
+        train_images=np.full((20, 8, 8), 0.5), test_images=np.ones((8, 8, 8))
+      )
+    )
+
+    self.assertEqual(data.train_images.max(), 128)
+    self.assertEqual(data.test_images.min(), 255)
+
+  def test_archives_that_cannot_be_read_are_one_clear_line(self):
+    folder = pathlib.Path(self.create_tempdir().full_path)
+    whole = folder / "whole.npz"
+    np.savez(whole, **arrays())
+    sink = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+      sink, {"descr": "|u1", "fortran_order": False, "shape": (10**18, 8, 8)}
+    )
+    absurd = folder / "absurd.npz"
+    with zipfile.ZipFile(absurd, "w") as archive:
+      archive.writestr("train_images.npy", sink.getvalue() + b"1234")
+    text = folder / "text.npz"
+    with zipfile.ZipFile(text, "w") as archive:
+      archive.writestr("train_images.txt", "no array")
+      archive.writestr("train_labels.txt", "no array")
+    for name, offsets, value in (
+      ("encrypted", (6, 8), 1),  # bit 0 of the flags of an entry
+      ("compression", (8, 10), 77),
+    ):
+      content = bytearray(whole.read_bytes())
+      # In the entry's own header, and in the archive's directory.
+      content[content.index(b"PK\x03\x04") + offsets[0]] = value
+      content[content.index(b"PK\x01\x02") + offsets[1]] = value
+      (folder / f"{name}.npz").write_bytes(content)
+    for path in folder.glob("*.npz"):
+      if path == whole:
+        continue
+      with self.assertRaisesRegex(errors.UsageError, path.name) as caught:
+        load_lib.load(settings_lib.DataConfig(dataset=f"npz:{path}"))
+      self.assertNotIn("\n", str(caught.exception))
 
   def test_a_test_set_is_drawn_by_the_seed(self):
     content = arrays(test_images=None, test_labels=None)

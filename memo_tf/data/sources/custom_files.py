@@ -1,0 +1,124 @@
+"""What the user's own files held when a study was made from them.
+
+A study knows its own files by their last name only, so that it can be moved:
+another `data.npz`, or the same one changed, would pass for the first. So
+`info.json` keeps digests of the .npz file or the folder of `--dataset` and of
+`--labels_file`; another content is an error. Files that are not there (any
+more) are not compared: the study has its own copy of the data.
+"""
+
+import os
+import pathlib
+
+from memo_tf.data.sources import folder as folder_lib
+from memo_tf.experiment import errors
+from memo_tf.experiment import settings as settings_lib
+from memo_tf.store import files
+
+
+def digests(config: settings_lib.DataConfig) -> dict[str, dict]:
+  """What the files of a study hold now, by the flag that names them.
+
+  Returns:
+    Of each of them that is there, its size and digest, and what changes when
+    it is changed: the time of change of a file, a digest of names, sizes and
+    times of change of a folder. Empty for a published data set.
+
+  Raises:
+    UsageError: if a folder holds what `folder.image_files` refuses.
+  """
+  return {
+    flag: _folder_entry(path) if path.is_dir() else files.file_entry(path)
+    for flag, path in _paths(config).items()
+    if path.exists()
+  }
+
+
+def difference(config: settings_lib.DataConfig, info: dict) -> str | None:
+  """How the files that are there differ from what a study was made from.
+
+  What has the recorded size and time of change is not read again.
+
+  Args:
+    config: of the data.
+    info: the content of `dataset/info.json`.
+
+  Returns:
+    In words, or None.
+
+  Raises:
+    UsageError: as `digests`.
+    OSError: if a file cannot be read.
+  """
+  recorded = info.get("custom_files", {})
+  for flag, path in _paths(config).items():
+    entry = recorded.get(flag)
+    if not entry or not path.exists():
+      continue
+    if path.is_dir():
+      found = _folder_listing(path)
+      same = found == entry.get("listing") or (
+        _folder_entry(path)["digest"] == entry["digest"]
+      )
+    else:
+      same = files.difference(path, entry, check_digest=False) is None
+    if not same:
+      return (
+        f"--{flag}: {path} holds other content than the study was made from"
+      )
+  return None
+
+
+def check(config: settings_lib.DataConfig, info: dict, root: object) -> None:
+  """Refuses files of another content than those a study was made from.
+
+  Args:
+    config: of the data.
+    info: the content of `dataset/info.json`.
+    root: folder of the study, for the message.
+
+  Raises:
+    UsageError: that names the file and says what to do.
+  """
+  problem = difference(config, info)
+  if problem:
+    raise errors.UsageError(
+      f"{problem}, {root}. Restore it (or move it away: the study has its own "
+      "copy), or give another --experiment_dir."
+    )
+
+
+def _paths(config: settings_lib.DataConfig) -> dict[str, pathlib.Path]:
+  """The user's own files, by the flag that names them."""
+  found = {}
+  kind, _, name = config.dataset.partition(":")
+  if kind in ("npz", "folder") and name:
+    found["dataset"] = pathlib.Path(config.data_dir, name)
+  if config.labels_file:
+    found["labels_file"] = pathlib.Path(config.labels_file)
+  return found
+
+
+def _folder_entry(path: pathlib.Path) -> dict:
+  """Of a folder of images: how many, their bytes, and digests."""
+  found = folder_lib.image_files(path)
+  lines = [f"{_name(file, path)}\t{files.digest_file(file)}" for file in found]
+  return {
+    "files": len(found),
+    "bytes": sum(os.stat(file).st_size for file in found),
+    "digest": files.digest_bytes("\n".join(lines).encode(errors="replace")),
+    "listing": _folder_listing(path),
+  }
+
+
+def _folder_listing(path: pathlib.Path) -> str:
+  """A digest of the names, sizes and times of change of a folder's images."""
+  lines = []
+  for file in folder_lib.image_files(path):
+    found = os.stat(file)
+    lines.append(f"{_name(file, path)}\t{found.st_size}\t{found.st_mtime_ns}")
+  return files.digest_bytes("\n".join(lines).encode(errors="replace"))
+
+
+def _name(file: pathlib.Path, path: pathlib.Path) -> str:
+  return file.relative_to(path).as_posix()
