@@ -31,6 +31,7 @@ COVERED = {
   "estimators/influence_test.py": """
     memo_tf.estimators.influence_products
     memo_tf.estimators.influence_tally
+    memo_tf.estimators.q_values
   """,
   "experiment/config_test.py": """
     memo_tf.experiment.config_rules

@@ -28,6 +28,7 @@ import numpy as np
 import pandas as pd
 
 from memo_tf.estimators import influence_products as products
+from memo_tf.estimators import q_values as q_values_lib
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -169,7 +170,7 @@ def influence_scores(
       target[:, ids] = part.reshape(len(ids), -1).T
   known = ~np.isnan(p_value)
   q_value = np.full(shape, np.nan)
-  q_value[known] = q_values(p_value[known], int(known.sum()))
+  q_value[known] = q_values_lib.q_values(p_value[known], int(known.sum()))
   return InfluenceScores(
     influence=influence,
     standard_error=error,
@@ -280,28 +281,8 @@ def influential_pairs(
     test_ids=pair_test[order],
     influence=influence[order],
     standard_error=error[order],
-    q_value=q_values(p_value, num_tested)[order],
+    q_value=q_values_lib.q_values(p_value, num_tested)[order],
     num_tested=num_tested,
     outcome=runs.kind,
     estimand=estimand,
   )
-
-
-def q_values(p_value: np.ndarray, num_tested: int) -> np.ndarray:
-  """Benjamini & Hochberg's (1995) adjusted p-values.
-
-  Args:
-    p_value: `[P]` in [0, 1], without NaN.
-    num_tested: number of all tests, at least P. Tests that are not among these
-      count as less significant.
-
-  Returns:
-    `[P]` in [0, 1]: the least false discovery rate at which each is rejected.
-  """
-  order = np.argsort(p_value)
-  ranks = np.arange(1, len(order) + 1)
-  adjusted = p_value[order] * num_tested / ranks
-  adjusted = np.minimum.accumulate(adjusted[::-1])[::-1]
-  result = np.empty(len(order))
-  result[order] = np.minimum(adjusted, 1.0)
-  return result
