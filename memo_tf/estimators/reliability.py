@@ -1,24 +1,35 @@
-"""Split-half reliability of a study's scores, and how many more runs it needs.
+"""Split-half reliability of a study's scores, with an interval.
 
 The N scores of a study come from the same runs, so their errors are
 correlated, and the runs of a balanced block depend on each other. So whole
 blocks of runs are split in two.
 
-Reliability is the correlation over examples of the scores from two disjoint
-halves of the runs, extrapolated to all of them by Spearman & Brown's (1910)
-2r / (1 + r): the share of the scores' variance that is not noise.
+Reliability is the share of the scores' variance over examples that is not
+noise. It is estimated from r, the correlation over examples of the scores from
+two disjoint halves of the runs, averaged over splits: Spearman & Brown's (1910)
+formula k r / (1 + (k - 1) r) takes it from one half to k times as many runs.
+The square root of the reliability is the ceiling of any correlation with the
+scores: what the true scores would reach.
 """
 
+from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
+import itertools
 import math
 
 import numpy as np
 from scipy import stats
 
-from memo_tf.estimators import intervals
-from memo_tf.estimators import memorization as memorization_lib
+from memo_tf.estimators import in_out
 from memo_tf.estimators import resampling
+
+NUM_SPLITS = 20
+# Groups of blocks that the jackknife leaves out; fewest for an interval.
+MAX_GROUPS = 10
+MIN_GROUPS = 3
+# Examples behind a standard error: of 50,000 a sample tells it as well.
+MAX_EXAMPLES = 5000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,55 +37,66 @@ class SplitHalfReliability:
   """Agreement between the scores of two halves of the runs.
 
   Attributes:
-    num_runs: in both halves together.
-    correlations: `[P]`, Pearson's correlation of each of P splits; at most
-      `num_splits`, since splits with constant scores are left out.
+    num_runs: that `reliability` is of.
+    num_half: runs in a half, on average.
+    correlations: `[P]`, Pearson's correlation of each of P different splits;
+      splits with constant scores are left out.
+    is_every_split: whether there are no more different splits than these.
     correlation: their mean.
     rank_correlation: the mean of Spearman's.
-    reliability: of all `num_runs` together, 2r / (1 + r).
+    reliability, rank_reliability: of `num_runs` runs; NaN if unknown.
+    ci_low, ci_high: 95 % interval of `reliability`; NaN without one.
+    rank_ci_low, rank_ci_high: of `rank_reliability`.
   """
 
   num_runs: int
+  num_half: float
   correlations: np.ndarray
+  is_every_split: bool
   correlation: float
   rank_correlation: float
   reliability: float
+  rank_reliability: float
+  ci_low: float = math.nan
+  ci_high: float = math.nan
+  rank_ci_low: float = math.nan
+  rank_ci_high: float = math.nan
+
+  @property
+  def ceiling(self) -> float:
+    """Correlation of the scores with the true ones; NaN if unknown."""
+    return math.sqrt(self.reliability) if self.reliability > 0 else math.nan
 
 
 def split_half_reliability(
   outcome: np.ndarray,
   in_mask: np.ndarray,
   *,
-  num_splits: int = 20,
+  num_splits: int = NUM_SPLITS,
   seed: int = 0,
-  block: int = 1,
+  block: int | np.ndarray = 1,
 ) -> SplitHalfReliability:
-  """Correlation between the scores of two random halves of the runs.
+  """Reliability of the scores of all runs, from two halves of their blocks.
 
   Args:
     outcome: `[M, N]`, as in `memorization_scores`.
     in_mask: `[M, N]` bool.
-    num_splits: number of random splits; at least 1.
+    num_splits: number of different splits, at least 1; all of them if there
+      are no more.
     seed: of the splits.
-    block: number of consecutive runs that stay together. With an odd number
-      of blocks each split leaves one out.
+    block: number of consecutive runs that stay together, or `[M]` int, the
+      block of each run. With an odd number of blocks each split leaves one
+      out. Blocks may lack runs.
 
   Returns:
-    A `SplitHalfReliability`; NaN if no two halves have scores that vary.
+    A `SplitHalfReliability` of M runs; NaN if no two halves have scores that
+    vary. The interval is NaN below three blocks.
 
   Raises:
     ValueError: for fewer than two blocks, or arrays of different shapes.
   """
-  outcome, in_mask = np.asarray(outcome), np.asarray(in_mask)
-  if outcome.ndim != 2 or outcome.shape != in_mask.shape:
-    raise ValueError(
-      "`outcome` and `in_mask` must both be [M, N]. Received: "
-      f"{outcome.shape} and {in_mask.shape}"
-    )
-  blocks = _blocks(len(outcome), block)
-  return _split_halves(
-    outcome, in_mask, blocks, len(blocks) // 2, num_splits, seed
-  )
+  scores_of, runs = _of_runs(outcome, in_mask, block)
+  return of_blocks(scores_of, runs, num_splits=num_splits, seed=seed)
 
 
 def reliability_curve(
@@ -82,159 +104,268 @@ def reliability_curve(
   in_mask: np.ndarray,
   *,
   counts: Sequence[int] | None = None,
-  num_splits: int = 20,
+  num_splits: int = NUM_SPLITS,
   seed: int = 0,
-  block: int = 1,
+  block: int | np.ndarray = 1,
 ) -> list[SplitHalfReliability]:
   """Split-half reliability for several numbers of runs.
 
   Args:
     outcome: `[M, N]`.
     in_mask: `[M, N]` bool.
-    counts: numbers of runs, from two blocks to M, each rounded down to an even
-      number of blocks; None: M, M / 2, M / 4 ..., down to two blocks.
+    counts: numbers of runs, from two blocks to M; those below M are rounded
+      down to an even number of blocks. None: M, M / 2, M / 4 ..., down to two
+      blocks.
     num_splits, seed, block: as in `split_half_reliability`. Each split draws
       its own runs.
 
   Returns:
-    A `SplitHalfReliability` per count, ascending, without repeats.
+    A `SplitHalfReliability` per count, ascending, without repeats; only that of
+    M runs has an interval.
 
   Raises:
     ValueError: as `split_half_reliability`, or for a count out of range.
   """
-  outcome, in_mask = np.asarray(outcome), np.asarray(in_mask)
-  blocks = _blocks(len(outcome), block)
+  scores_of, runs = _of_runs(outcome, in_mask, block)
+  total, size = int(runs.sum()), runs.mean()
   if counts is None:
-    counts, count = [], len(outcome)
-    while count >= 2 * block:
+    counts, count = [], total
+    while count >= 2 * size:
       counts.append(count)
       count //= 2
-  halves = set()
+  halves: dict[int, int] = {}
   for count in counts:
-    if not 2 * block <= count <= len(outcome):
+    if not math.floor(2 * size) <= count <= total:
       raise ValueError(
-        f"`counts` must be from two blocks, {2 * block}, to M={len(outcome)}. "
+        f"`counts` must be from two blocks, {2 * size:g}, to M={total}. "
         f"Received: {count}"
       )
-    halves.add(min(count // (2 * block), len(blocks) // 2))
+    half = max(1, min(int(count / (2 * size)), len(runs) // 2))
+    even = min(round(2 * half * size), total)
+    halves[half] = total if count == total else max(halves.get(half, 0), even)
   return [
-    _split_halves(outcome, in_mask, blocks, half, num_splits, seed)
-    for half in sorted(halves)
+    of_blocks(
+      scores_of,
+      runs,
+      half=half,
+      num_runs=num_runs,
+      num_splits=num_splits,
+      seed=seed,
+    )
+    for half, num_runs in sorted(halves.items())
   ]
 
 
-def runs_needed(
-  scores: memorization_lib.MemorizationScores,
-  width: float,
+def of_blocks(
+  scores_of: Callable[[np.ndarray], np.ndarray],
+  runs: np.ndarray,
   *,
-  block: int = 1,
-  confidence: float = 0.95,
-) -> int | None:
-  """Number of further runs that narrow the mean interval to `width`.
+  half: int | None = None,
+  num_runs: int | None = None,
+  num_splits: int = NUM_SPLITS,
+  seed: int = 0,
+  with_ranks: bool = False,
+) -> SplitHalfReliability:
+  """Reliability of any score that can be computed from any of its blocks.
 
-  Keeps every example's accuracies and its share of runs as they are, and finds
-  the smallest number of runs for which the mean width over examples is at most
-  `width`. For correctness the widths are Newcombe's; for the others they
-  shrink with the square root of the number of runs.
+  The interval is estimate ± Student's t of G - 1 degrees times a jackknife's
+  standard error, on the scale of arctanh, over G groups of blocks, at most
+  `MAX_GROUPS`.
 
   Args:
-    scores: from the runs so far.
-    width: target width of the confidence interval, above 0.
-    block: runs are added in multiples of it.
-    confidence: of the intervals, the same as in `scores`.
-
-  Returns:
-    0 if they are narrow enough already; None if no example has an interval.
+    scores_of: from how often each block counts, `[R, B]`, to the scores
+      `[R, N]`, NaN where unknown.
+    runs: `[B]`, number of runs of each block.
+    half: number of blocks in a half; None: of all blocks, and with an interval.
+    num_runs: to which the reliability is scaled; None: all.
+    num_splits, seed: as in `split_half_reliability`.
+    with_ranks: whether the rank reliability gets an interval, too.
 
   Raises:
-    ValueError: if `width` is not above 0.
+    ValueError: for fewer than two blocks or one split.
   """
-  _check(width > 0, "`width` must be above 0", width)
-  known = ~np.isnan(scores.ci_high - scores.ci_low)
-  if not known.any():
-    return None
-  present = int((scores.num_in + scores.num_out)[known].max())
-  actual = float((scores.ci_high - scores.ci_low)[known].mean())
-  if actual <= width:
-    return 0
-
-  def mean_width(runs: float) -> float:
-    share = runs / present
-    if scores.outcome != "correctness":
-      return actual / math.sqrt(share)
-    low, high = intervals.newcombe_interval(
-      scores.in_accuracy[known],
-      scores.num_in[known] * share,
-      scores.out_accuracy[known],
-      scores.num_out[known] * share,
-      confidence,
-    )
-    return float((high - low).mean())
-
-  blocks = -(-present // block)
-  while mean_width(blocks * block) > width:
-    blocks *= 2
-  low = blocks // 2
-  while blocks - low > 1:
-    middle = (low + blocks) // 2
-    if mean_width(middle * block) > width:
-      low = middle
-    else:
-      blocks = middle
-  return max(blocks * block - present, 0)
-
-
-def _split_halves(outcome, in_mask, blocks, half, num_splits, seed):
-  """Splits `2 * half` randomly drawn blocks in two, `num_splits` times."""
+  runs = np.asarray(runs, np.float64)
   _check(num_splits >= 1, "`num_splits` must be at least 1", num_splits)
-  rng = np.random.default_rng([seed, half])
-  # An incomplete last block would make halves of unequal size.
-  whole = [b for b in blocks if len(b) == len(blocks[0])]
-  half = min(half, len(whole) // 2)
-  _check(half >= 1, "Two whole blocks of runs are needed", len(whole))
-  pearson, spearman = [], []
-  for _ in range(num_splits):
-    order = rng.permutation(len(whole))
-    one, other = (
-      _scores_of(
-        outcome, in_mask, np.concatenate([whole[b] for b in order[part]])
-      )
-      for part in (slice(0, half), slice(half, 2 * half))
+  _check(len(runs) >= 2, "At least two blocks of runs are needed", len(runs))
+  total = int(runs.sum()) if num_runs is None else num_runs
+  most = len(runs) // 2
+  half = most if half is None else half
+  splits, is_every = _splits(np.arange(len(runs)), half, num_splits, seed)
+  weights = _weights(splits, len(runs))
+  pearson = _correlations(scores_of, weights)
+  spearman = _correlations(scores_of, weights, ranked=True)
+  factor = _factor(weights, runs, total)
+  found = SplitHalfReliability(
+    num_runs=total,
+    num_half=float((weights @ runs).mean()),
+    correlations=pearson[~np.isnan(pearson)],
+    is_every_split=is_every,
+    correlation=_mean(pearson),
+    rank_correlation=_mean(spearman),
+    reliability=_scaled(_mean(pearson), factor),
+    rank_reliability=_scaled(_mean(spearman), factor),
+  )
+  if half < most:
+    return found
+  low, high = _interval(scores_of, runs, found.reliability, seed, False)
+  found = dataclasses.replace(found, ci_low=low, ci_high=high)
+  if with_ranks:
+    low, high = _interval(scores_of, runs, found.rank_reliability, seed, True)
+    found = dataclasses.replace(found, rank_ci_low=low, rank_ci_high=high)
+  return found
+
+
+def memorization_of_blocks(
+  outcome: np.ndarray, in_mask: np.ndarray, group: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+  """Memorization as a function of how often each block counts.
+
+  Args:
+    outcome, in_mask: `[M, N]`.
+    group: `[M]` int, the block of each run, from 0 to B - 1.
+
+  Returns:
+    A function of weights `[R, B]` that gives scores `[R, N]`.
+  """
+  parts = [
+    in_out.in_out_sums(outcome[group == b], in_mask[group == b])
+    for b in range(int(group.max()) + 1)
+  ]
+  sums = [np.stack(column).astype(np.float64) for column in zip(*parts)]
+
+  def scores_of(weights: np.ndarray) -> np.ndarray:
+    in_out_of = in_out.InOutSums(*(weights @ part for part in sums))
+    in_mean, out_mean = in_out_of.means()
+    return in_mean - out_mean
+
+  return scores_of
+
+
+def _of_runs(outcome, in_mask, block):
+  """`scores_of` and the number of runs of each block."""
+  outcome, in_mask = np.asarray(outcome), np.asarray(in_mask, bool)
+  if outcome.ndim != 2 or outcome.shape != in_mask.shape:
+    raise ValueError(
+      "`outcome` and `in_mask` must both be [M, N]. Received: "
+      f"{outcome.shape} and {in_mask.shape}"
     )
-    known = ~np.isnan(one) & ~np.isnan(other)
-    one, other = one[known], other[known]
-    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
-      continue
-    pearson.append(np.corrcoef(one, other)[0, 1])
-    ranks = stats.rankdata(one), stats.rankdata(other)
-    spearman.append(np.corrcoef(*ranks)[0, 1])
-  mean = float(np.mean(pearson)) if pearson else math.nan
-  return SplitHalfReliability(
-    num_runs=2 * half * len(whole[0]),
-    correlations=np.array(pearson),
-    correlation=mean,
-    rank_correlation=float(np.mean(spearman)) if spearman else math.nan,
-    reliability=2 * mean / (1 + mean) if mean > -1 else math.nan,
+  if np.ndim(block) == 0:
+    _check(block >= 1, "`block` must be at least 1", block)
+  group = resampling.block_of_run(len(outcome), block)
+  _check(
+    len(group) and group.max() > 0,
+    "At least two blocks of runs are needed",
+    len(outcome),
   )
+  return memorization_of_blocks(outcome, in_mask, group), np.bincount(group)
 
 
-def _scores_of(outcome, in_mask, runs) -> np.ndarray:
-  """Memorization `[N]` from the runs with these indices."""
-  kind = "correctness"
-  if not (outcome.dtype == bool or np.issubdtype(outcome.dtype, np.integer)):
-    kind = "margin"  # any number; only the means are used
-  scores = memorization_lib.memorization_scores(
-    outcome[runs], in_mask[runs], outcome_kind=kind
-  )
-  return scores.memorization
+def _splits(blocks, half, num_splits, seed) -> tuple[list, bool]:
+  """Different pairs of disjoint halves, and whether these are all."""
+  count = len(blocks)
+  possible = math.comb(count, 2 * half) * math.comb(2 * half, half) // 2
+  if possible <= num_splits:
+    found = []
+    for chosen in itertools.combinations(blocks, 2 * half):
+      for rest in itertools.combinations(chosen[1:], half - 1):
+        one = (chosen[0], *rest)
+        found.append((one, tuple(b for b in chosen if b not in one)))
+    return found, True
+  rng = np.random.default_rng([seed, half])
+  drawn: dict[frozenset, tuple] = {}
+  while len(drawn) < num_splits:
+    order = rng.permutation(blocks)
+    pair = tuple(order[:half]), tuple(order[half : 2 * half])
+    drawn.setdefault(frozenset(map(frozenset, pair)), pair)
+  return list(drawn.values()), False
 
 
-def _blocks(num_runs: int, block: int) -> list[np.ndarray]:
-  """Indices of the runs of each block; the last may be shorter."""
-  _check(block >= 1, "`block` must be at least 1", block)
-  _check(num_runs > block, "At least two blocks of runs are needed", num_runs)
-  group = resampling.block_of_run(num_runs, block)
-  return [np.flatnonzero(group == b) for b in range(group.max() + 1)]
+def _weights(splits, num_blocks) -> np.ndarray:
+  """`[2, P, B]`: 1 for the blocks of each half."""
+  weights = np.zeros((2, len(splits), num_blocks))
+  for p, pair in enumerate(splits):
+    for side, members in enumerate(pair):
+      weights[side, p, list(members)] = 1
+  return weights
+
+
+def _correlations(scores_of, weights, *, ranked=False, examples=slice(None)):
+  """`[P]`: correlation of both halves' scores; NaN where one is constant."""
+  one, other = (scores_of(w)[:, examples] for w in weights)
+  known = ~np.isnan(one) & ~np.isnan(other)
+  if ranked:
+    one, other = (_ranks(rows, known) for rows in (one, other))
+  count = known.sum(axis=1, keepdims=True)
+  sums = []
+  for rows in (one, other):
+    rows = np.where(known, rows, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+      rows = np.where(known, rows - rows.sum(axis=1, keepdims=True) / count, 0)
+    size = np.sqrt(np.square(rows).sum(axis=1))
+    # What rounding leaves of constant scores is no variance.
+    size = np.where(size > 1e-9 * np.sqrt(count[:, 0]), size, np.nan)
+    sums.append(rows / size[:, None])
+  return (sums[0] * sums[1]).sum(axis=1)
+
+
+def _ranks(rows, known) -> np.ndarray:
+  """Ranks within the known values of each row."""
+  if known.all():
+    return stats.rankdata(rows, axis=1)
+  found = np.full(rows.shape, np.nan)
+  for row, mask, target in zip(rows, known, found):
+    target[mask] = stats.rankdata(row[mask])
+  return found
+
+
+def _factor(weights, runs, total) -> float:
+  """How many times as many runs as a half has."""
+  return total / float((weights @ runs).mean())
+
+
+def _scaled(correlation: float, factor: float) -> float:
+  """Spearman & Brown's formula; NaN where it has no value."""
+  below = 1 + (factor - 1) * correlation
+  return factor * correlation / below if below > 0 else math.nan
+
+
+def _interval(scores_of, runs, estimate, seed, ranked) -> tuple[float, float]:
+  """Jackknife interval of a reliability; NaN with too few groups."""
+  num_blocks = len(runs)
+  num_groups = min(num_blocks, MAX_GROUPS)
+  if num_groups < MIN_GROUPS or math.isnan(estimate):
+    return math.nan, math.nan
+  group = np.arange(num_blocks) * num_groups // num_blocks
+  num_examples = scores_of(np.ones((1, num_blocks))).shape[1]
+  examples = np.arange(num_examples)
+  if num_examples > MAX_EXAMPLES:
+    rng = np.random.default_rng(seed)
+    examples = rng.permutation(num_examples)[:MAX_EXAMPLES]
+  found = []
+  for g in range(num_groups):
+    kept = np.flatnonzero(group != g)
+    splits, _ = _splits(kept, len(kept) // 2, NUM_SPLITS, seed)
+    weights = _weights(splits, num_blocks)
+    r = _correlations(scores_of, weights, ranked=ranked, examples=examples)
+    found.append(_scaled(_mean(r), _factor(weights, runs, runs.sum())))
+  values = _arctanh(np.array(found))
+  if np.isnan(values).any():
+    return math.nan, math.nan
+  squares = np.square(values - values.mean()).sum()
+  error = math.sqrt((num_groups - 1) / num_groups * squares)
+  half = stats.t.ppf(0.975, num_groups - 1) * error
+  centre = _arctanh(estimate)
+  return float(np.tanh(centre - half)), float(np.tanh(centre + half))
+
+
+def _arctanh(values):
+  return np.arctanh(np.clip(values, -1 + 1e-9, 1 - 1e-9))
+
+
+def _mean(values: np.ndarray) -> float:
+  """Mean of the values that are not NaN; NaN without any."""
+  known = values[~np.isnan(values)]
+  return float(known.mean()) if len(known) else math.nan
 
 
 def _check(holds: bool, rule: str, value) -> None:

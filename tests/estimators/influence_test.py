@@ -130,6 +130,24 @@ class PairsTest(parameterized.TestCase):
       mine = pairs.train_ids[pairs.test_ids == t]
       np.testing.assert_array_equal(mine, order)
 
+  def test_top_k_applies_no_threshold_that_was_not_given(self):
+    value, masks, *unused = self.study()
+    scores = np.zeros(37)  # below Feldman & Zhang's 0.25
+
+    pairs = influence.influential_pairs(
+      value, masks, memorization=scores, top_k=12
+    )
+    limited = influence.influential_pairs(
+      value, masks, memorization=scores, top_k=12, min_influence=0.15
+    )
+
+    self.assertLen(pairs, 12 * 11)
+    self.assertLess(pairs.influence.min(), 0.15)
+    self.assertLess(len(limited), 12 * 11)
+    self.assertEmpty(
+      influence.influential_pairs(value, masks, memorization=scores)
+    )
+
   def test_tally_is_batch_to_the_bit(self):
     value, masks, *unused = self.study()
     tallies = [influence_tally.InfluenceTally(37, 11) for _ in range(2)]
