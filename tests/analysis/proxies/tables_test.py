@@ -324,7 +324,7 @@ class SimulatedVerdictsTest(parameterized.TestCase):
   def test_without_reliable_changes_there_is_no_answer(self, num_subsets):
     # Standard deviations of the true changes: reliabilities of 0.03 or less.
     spread = 0.02 if num_subsets < 400 else 0.01
-    answers, _ = self.answers(8, num_subsets=num_subsets, spread=spread)
+    answers, _ = self.answers(5, num_subsets=num_subsets, spread=spread)
 
     self.assertGreaterEqual(
       (answers == verdicts.UNKNOWN).to_numpy().mean(), 0.75
@@ -334,7 +334,7 @@ class SimulatedVerdictsTest(parameterized.TestCase):
 
   @parameterized.parameters((40, 0.2), (100, 0.13), (400, 0.06))
   def test_with_reliable_changes_there_is(self, num_subsets, spread):
-    answers, study = self.answers(8, num_subsets=num_subsets, spread=spread)
+    answers, study = self.answers(5, num_subsets=num_subsets, spread=spread)
 
     self.assertBetween(study.reliability, 0.45, 0.65)
     self.assertGreaterEqual((answers["perfect"] == verdicts.YES).mean(), 0.8)
