@@ -33,6 +33,7 @@ COVERED = {
     memo_tf.estimators.influence_tally
     memo_tf.estimators.q_values
   """,
+  "estimators/reliability_test.py": "memo_tf.estimators.split_halves",
   "experiment/config_test.py": """
     memo_tf.experiment.config_rules
     memo_tf.experiment.settings.data

@@ -30,8 +30,8 @@ _PUBLIC = {
   "reliability": (
     "reliability_curve",
     "split_half_reliability",
-    "SplitHalfReliability",
   ),
+  "split_halves": ("SplitHalfReliability",),
   "widths": (
     "interval_widths",
     "IntervalWidths",

@@ -16,6 +16,7 @@ from memo_tf.analysis import ranking
 from memo_tf.estimators import influence as influence_lib
 from memo_tf.estimators import memorization
 from memo_tf.estimators import reliability as reliability_lib
+from memo_tf.estimators import split_halves
 from memo_tf.estimators import widths as widths_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import settings as settings_lib
@@ -57,7 +58,7 @@ class GroupScores:
   seconds: float
   further_scores: tuple[memorization.MemorizationScores, ...] = ()
   influence: influence_lib.InfluencePairs | None = None
-  reliability_curve: tuple[reliability_lib.SplitHalfReliability, ...] = ()
+  reliability_curve: tuple[split_halves.SplitHalfReliability, ...] = ()
   runs_needed: int | None = None
 
   @functools.cached_property
@@ -66,7 +67,7 @@ class GroupScores:
     return widths_lib.interval_widths(self.scores)
 
   @property
-  def reliability(self) -> reliability_lib.SplitHalfReliability | None:
+  def reliability(self) -> split_halves.SplitHalfReliability | None:
     """Of all runs, from two halves of their blocks."""
     return self.reliability_curve[-1] if self.reliability_curve else None
 
@@ -215,7 +216,7 @@ def score_group(
   family = subsets_lib.parse_family(units[0].subsets)
   scores = _scores(stack, family, "correctness")
   pairs: influence_lib.InfluencePairs | None = None
-  curve: tuple[reliability_lib.SplitHalfReliability, ...] = ()
+  curve: tuple[split_halves.SplitHalfReliability, ...] = ()
   if family.scheme != "full":
     pairs = _pairs(stack, scores, outputs)
     block = np.array([unit.index for unit in stack.units]) // family.block

@@ -5,6 +5,7 @@ import numpy as np
 
 from memo_tf.estimators import memorization
 from memo_tf.estimators import reliability
+from memo_tf.estimators import split_halves
 from memo_tf.experiment import subsets
 
 
@@ -71,12 +72,12 @@ class ReliabilityTest(absltest.TestCase):
     self.assertBetween(found.reliability, found.ci_low, found.ci_high)
 
   def test_splits_are_different(self):
-    splits, is_every = reliability._splits(np.arange(6), 3, 20, 0)
+    splits, is_every = split_halves._splits(np.arange(6), 3, 20, 0)
 
     # 6! / (3! 3! 2) of them.
     self.assertTrue(is_every)
     self.assertLen({frozenset(map(frozenset, s)) for s in splits}, 10)
-    splits, is_every = reliability._splits(np.arange(10), 5, 20, 0)
+    splits, is_every = split_halves._splits(np.arange(10), 5, 20, 0)
     self.assertFalse(is_every)
     self.assertLen({frozenset(map(frozenset, s)) for s in splits}, 20)
 

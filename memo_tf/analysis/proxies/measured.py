@@ -14,7 +14,7 @@ import functools
 import numpy as np
 
 from memo_tf.analysis import ranking
-from memo_tf.estimators import reliability as reliability_lib
+from memo_tf.estimators import split_halves
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -119,9 +119,9 @@ class Parts:
 
   def reliability(
     self, *, with_ranks: bool = False
-  ) -> reliability_lib.SplitHalfReliability:
+  ) -> split_halves.SplitHalfReliability:
     """Split-half reliability over these blocks, at least two."""
-    return reliability_lib.of_blocks(
+    return split_halves.of_blocks(
       self.scores_of, self.runs, with_ranks=with_ranks
     )
 
