@@ -33,7 +33,9 @@ COVERED = {
   "estimators/influence_test.py": """
     memo_tf.estimators.influence_products
     memo_tf.estimators.influence_tally
+    memo_tf.estimators.q_values
   """,
+  "estimators/reliability_test.py": "memo_tf.estimators.split_halves",
   "experiment/config_test.py": """
     memo_tf.experiment.config_rules
     memo_tf.experiment.settings.data

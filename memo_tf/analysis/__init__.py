@@ -9,10 +9,13 @@ from memo_tf.analysis.ranking import auroc
 from memo_tf.analysis.ranking import correlation
 from memo_tf.analysis.ranking import top_overlap
 from memo_tf.analysis.trajectories import classify_trajectories
+from memo_tf.analysis.trajectories import example_changes
+from memo_tf.analysis.trajectories import ExampleChanges
 from memo_tf.analysis.trajectories import shape_shares
 from memo_tf.analysis.trajectories import TrajectoryClasses
 
 __all__ = [
+  "ExampleChanges",
   "Measured",
   "ProxyFindings",
   "TrajectoryClasses",
@@ -20,6 +23,7 @@ __all__ = [
   "classify_trajectories",
   "compare_proxies",
   "correlation",
+  "example_changes",
   "from_recording_runs",
   "from_subset_runs",
   "shape_shares",

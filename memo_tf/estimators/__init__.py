@@ -29,8 +29,13 @@ _PUBLIC = {
   ),
   "reliability": (
     "reliability_curve",
-    "runs_needed",
     "split_half_reliability",
+  ),
+  "split_halves": ("SplitHalfReliability",),
+  "widths": (
+    "interval_widths",
+    "IntervalWidths",
+    "runs_needed",
   ),
 }
 _MODULE_OF = {

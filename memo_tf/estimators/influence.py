@@ -20,14 +20,23 @@ the hypergeometric tail of Fisher's exact test, for other outcomes Welch's t.
 q-values are Benjamini & Hochberg's (1995) over all pairs tested. Where only
 some pairs are kept, each is ranked among the kept pairs alone, which can only
 make its q-value larger.
+
+**Selected pairs.** Pairs that are kept because their estimate is high have
+estimates that are too high (winner's curse). They are not corrected: with a
+q-value above 0.05 a pair is no evidence of influence at all.
 """
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from memo_tf.estimators import influence_products as products
+from memo_tf.estimators import q_values as q_values_lib
+
+# Feldman & Zhang's thresholds.
+MIN_MEMORIZATION, MIN_INFLUENCE = 0.25, 0.15
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -169,7 +178,7 @@ def influence_scores(
       target[:, ids] = part.reshape(len(ids), -1).T
   known = ~np.isnan(p_value)
   q_value = np.full(shape, np.nan)
-  q_value[known] = q_values(p_value[known], int(known.sum()))
+  q_value[known] = q_values_lib.q_values(p_value[known], int(known.sum()))
   return InfluenceScores(
     influence=influence,
     standard_error=error,
@@ -188,8 +197,8 @@ def influential_pairs(
   memorization: np.ndarray | None = None,
   train_labels: np.ndarray | None = None,
   test_labels: np.ndarray | None = None,
-  min_memorization: float | None = 0.25,
-  min_influence: float | None = 0.15,
+  min_memorization: float | Literal["auto"] | None = "auto",
+  min_influence: float | Literal["auto"] | None = "auto",
   same_class: bool | None = None,
   top_k: int | None = None,
   outcome_kind: str | None = None,
@@ -208,9 +217,9 @@ def influential_pairs(
       None keeps training examples of any memorization.
     train_labels, test_labels: `[N]` and `[T]`; needed for `same_class`.
     min_memorization: least memorization of a pair's training example; None
-      sets no limit. The default is Feldman & Zhang's.
+      sets no limit. "auto" is Feldman & Zhang's 0.25, or None with `top_k`.
     min_influence: least influence of a pair; None sets no limit and needs
-      `top_k`. The default is Feldman & Zhang's.
+      `top_k`. "auto" is Feldman & Zhang's 0.15, or None with `top_k`.
     same_class: only pairs of equal labels, as in Feldman & Zhang; other pairs
       are not computed. None: if labels are given.
     top_k: keep only the k most influential pairs of each test example; ties
@@ -226,6 +235,10 @@ def influential_pairs(
       length; if neither `min_influence` nor `top_k` is given.
   """
   runs = products.PairwiseRuns(test_outcome, in_mask, outcome_kind, estimand)
+  if min_memorization == "auto":
+    min_memorization = None if top_k else MIN_MEMORIZATION
+  if min_influence == "auto":
+    min_influence = None if top_k else MIN_INFLUENCE
   if min_influence is None and top_k is None:
     raise ValueError(
       "`min_influence` or `top_k` must limit the pairs. Received: neither"
@@ -280,28 +293,8 @@ def influential_pairs(
     test_ids=pair_test[order],
     influence=influence[order],
     standard_error=error[order],
-    q_value=q_values(p_value, num_tested)[order],
+    q_value=q_values_lib.q_values(p_value, num_tested)[order],
     num_tested=num_tested,
     outcome=runs.kind,
     estimand=estimand,
   )
-
-
-def q_values(p_value: np.ndarray, num_tested: int) -> np.ndarray:
-  """Benjamini & Hochberg's (1995) adjusted p-values.
-
-  Args:
-    p_value: `[P]` in [0, 1], without NaN.
-    num_tested: number of all tests, at least P. Tests that are not among these
-      count as less significant.
-
-  Returns:
-    `[P]` in [0, 1]: the least false discovery rate at which each is rejected.
-  """
-  order = np.argsort(p_value)
-  ranks = np.arange(1, len(order) + 1)
-  adjusted = p_value[order] * num_tested / ranks
-  adjusted = np.minimum.accumulate(adjusted[::-1])[::-1]
-  result = np.empty(len(order))
-  result[order] = np.minimum(adjusted, 1.0)
-  return result

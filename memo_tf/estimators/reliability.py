@@ -1,79 +1,58 @@
-"""Split-half reliability of a study's scores, and how many more runs it needs.
+"""Split-half reliability of a study's scores, with an interval.
 
 The N scores of a study come from the same runs, so their errors are
 correlated, and the runs of a balanced block depend on each other. So whole
 blocks of runs are split in two.
 
-Reliability is the correlation over examples of the scores from two disjoint
-halves of the runs, extrapolated to all of them by Spearman & Brown's (1910)
-2r / (1 + r): the share of the scores' variance that is not noise.
+Reliability is the share of the scores' variance over examples that is not
+noise. It is estimated from r, the correlation over examples of the scores from
+two disjoint halves of the runs, averaged over splits: Spearman & Brown's (1910)
+formula k r / (1 + (k - 1) r) takes it from one half to k times as many runs.
+The square root of the reliability is the ceiling of any correlation with the
+scores: what the true scores would reach.
 """
 
+from collections.abc import Callable
 from collections.abc import Sequence
-import dataclasses
 import math
 
 import numpy as np
-from scipy import stats
 
-from memo_tf.estimators import intervals
-from memo_tf.estimators import memorization as memorization_lib
+from memo_tf.estimators import in_out
 from memo_tf.estimators import resampling
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SplitHalfReliability:
-  """Agreement between the scores of two halves of the runs.
-
-  Attributes:
-    num_runs: in both halves together.
-    correlations: `[P]`, Pearson's correlation of each of P splits; at most
-      `num_splits`, since splits with constant scores are left out.
-    correlation: their mean.
-    rank_correlation: the mean of Spearman's.
-    reliability: of all `num_runs` together, 2r / (1 + r).
-  """
-
-  num_runs: int
-  correlations: np.ndarray
-  correlation: float
-  rank_correlation: float
-  reliability: float
+from memo_tf.estimators import split_halves
 
 
 def split_half_reliability(
   outcome: np.ndarray,
   in_mask: np.ndarray,
   *,
-  num_splits: int = 20,
+  num_splits: int = split_halves.NUM_SPLITS,
   seed: int = 0,
-  block: int = 1,
-) -> SplitHalfReliability:
-  """Correlation between the scores of two random halves of the runs.
+  block: int | np.ndarray = 1,
+) -> split_halves.SplitHalfReliability:
+  """Reliability of the scores of all runs, from two halves of their blocks.
 
   Args:
     outcome: `[M, N]`, as in `memorization_scores`.
     in_mask: `[M, N]` bool.
-    num_splits: number of random splits; at least 1.
+    num_splits: number of different splits, at least 1; all of them if there
+      are no more.
     seed: of the splits.
-    block: number of consecutive runs that stay together. With an odd number
-      of blocks each split leaves one out.
+    block: number of consecutive runs that stay together, or `[M]` int, the
+      block of each run. With an odd number of blocks each split leaves one
+      out. Blocks may lack runs.
 
   Returns:
-    A `SplitHalfReliability`; NaN if no two halves have scores that vary.
+    A `SplitHalfReliability` of M runs; NaN if no two halves have scores that
+    vary. The interval is NaN below three blocks.
 
   Raises:
     ValueError: for fewer than two blocks, or arrays of different shapes.
   """
-  outcome, in_mask = np.asarray(outcome), np.asarray(in_mask)
-  if outcome.ndim != 2 or outcome.shape != in_mask.shape:
-    raise ValueError(
-      "`outcome` and `in_mask` must both be [M, N]. Received: "
-      f"{outcome.shape} and {in_mask.shape}"
-    )
-  blocks = _blocks(len(outcome), block)
-  return _split_halves(
-    outcome, in_mask, blocks, len(blocks) // 2, num_splits, seed
+  scores_of, runs = _of_runs(outcome, in_mask, block)
+  return split_halves.of_blocks(
+    scores_of, runs, num_splits=num_splits, seed=seed
   )
 
 
@@ -82,159 +61,101 @@ def reliability_curve(
   in_mask: np.ndarray,
   *,
   counts: Sequence[int] | None = None,
-  num_splits: int = 20,
+  num_splits: int = split_halves.NUM_SPLITS,
   seed: int = 0,
-  block: int = 1,
-) -> list[SplitHalfReliability]:
+  block: int | np.ndarray = 1,
+) -> list[split_halves.SplitHalfReliability]:
   """Split-half reliability for several numbers of runs.
 
   Args:
     outcome: `[M, N]`.
     in_mask: `[M, N]` bool.
-    counts: numbers of runs, from two blocks to M, each rounded down to an even
-      number of blocks; None: M, M / 2, M / 4 ..., down to two blocks.
+    counts: numbers of runs, from two blocks to M; those below M are rounded
+      down to an even number of blocks. None: M, M / 2, M / 4 ..., down to two
+      blocks.
     num_splits, seed, block: as in `split_half_reliability`. Each split draws
       its own runs.
 
   Returns:
-    A `SplitHalfReliability` per count, ascending, without repeats.
+    A `SplitHalfReliability` per count, ascending, without repeats; only that of
+    M runs has an interval.
 
   Raises:
     ValueError: as `split_half_reliability`, or for a count out of range.
   """
-  outcome, in_mask = np.asarray(outcome), np.asarray(in_mask)
-  blocks = _blocks(len(outcome), block)
+  scores_of, runs = _of_runs(outcome, in_mask, block)
+  total, size = int(runs.sum()), runs.mean()
   if counts is None:
-    counts, count = [], len(outcome)
-    while count >= 2 * block:
+    counts, count = [], total
+    while count >= 2 * size:
       counts.append(count)
       count //= 2
-  halves = set()
+  halves: dict[int, int] = {}
   for count in counts:
-    if not 2 * block <= count <= len(outcome):
+    if not math.floor(2 * size) <= count <= total:
       raise ValueError(
-        f"`counts` must be from two blocks, {2 * block}, to M={len(outcome)}. "
+        f"`counts` must be from two blocks, {2 * size:g}, to M={total}. "
         f"Received: {count}"
       )
-    halves.add(min(count // (2 * block), len(blocks) // 2))
+    half = max(1, min(int(count / (2 * size)), len(runs) // 2))
+    even = min(round(2 * half * size), total)
+    halves[half] = total if count == total else max(halves.get(half, 0), even)
   return [
-    _split_halves(outcome, in_mask, blocks, half, num_splits, seed)
-    for half in sorted(halves)
+    split_halves.of_blocks(
+      scores_of,
+      runs,
+      half=half,
+      num_runs=num_runs,
+      num_splits=num_splits,
+      seed=seed,
+    )
+    for half, num_runs in sorted(halves.items())
   ]
 
 
-def runs_needed(
-  scores: memorization_lib.MemorizationScores,
-  width: float,
-  *,
-  block: int = 1,
-  confidence: float = 0.95,
-) -> int | None:
-  """Number of further runs that narrow the mean interval to `width`.
-
-  Keeps every example's accuracies and its share of runs as they are, and finds
-  the smallest number of runs for which the mean width over examples is at most
-  `width`. For correctness the widths are Newcombe's; for the others they
-  shrink with the square root of the number of runs.
+def memorization_of_blocks(
+  outcome: np.ndarray, in_mask: np.ndarray, group: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+  """Memorization as a function of how often each block counts.
 
   Args:
-    scores: from the runs so far.
-    width: target width of the confidence interval, above 0.
-    block: runs are added in multiples of it.
-    confidence: of the intervals, the same as in `scores`.
+    outcome, in_mask: `[M, N]`.
+    group: `[M]` int, the block of each run, from 0 to B - 1.
 
   Returns:
-    0 if they are narrow enough already; None if no example has an interval.
-
-  Raises:
-    ValueError: if `width` is not above 0.
+    A function of weights `[R, B]` that gives scores `[R, N]`.
   """
-  _check(width > 0, "`width` must be above 0", width)
-  known = ~np.isnan(scores.ci_high - scores.ci_low)
-  if not known.any():
-    return None
-  present = int((scores.num_in + scores.num_out)[known].max())
-  actual = float((scores.ci_high - scores.ci_low)[known].mean())
-  if actual <= width:
-    return 0
+  parts = [
+    in_out.in_out_sums(outcome[group == b], in_mask[group == b])
+    for b in range(int(group.max()) + 1)
+  ]
+  sums = [np.stack(column).astype(np.float64) for column in zip(*parts)]
 
-  def mean_width(runs: float) -> float:
-    share = runs / present
-    if scores.outcome != "correctness":
-      return actual / math.sqrt(share)
-    low, high = intervals.newcombe_interval(
-      scores.in_accuracy[known],
-      scores.num_in[known] * share,
-      scores.out_accuracy[known],
-      scores.num_out[known] * share,
-      confidence,
+  def scores_of(weights: np.ndarray) -> np.ndarray:
+    in_out_of = in_out.InOutSums(*(weights @ part for part in sums))
+    in_mean, out_mean = in_out_of.means()
+    return in_mean - out_mean
+
+  return scores_of
+
+
+def _of_runs(outcome, in_mask, block):
+  """`scores_of` and the number of runs of each block."""
+  outcome, in_mask = np.asarray(outcome), np.asarray(in_mask, bool)
+  if outcome.ndim != 2 or outcome.shape != in_mask.shape:
+    raise ValueError(
+      "`outcome` and `in_mask` must both be [M, N]. Received: "
+      f"{outcome.shape} and {in_mask.shape}"
     )
-    return float((high - low).mean())
-
-  blocks = -(-present // block)
-  while mean_width(blocks * block) > width:
-    blocks *= 2
-  low = blocks // 2
-  while blocks - low > 1:
-    middle = (low + blocks) // 2
-    if mean_width(middle * block) > width:
-      low = middle
-    else:
-      blocks = middle
-  return max(blocks * block - present, 0)
-
-
-def _split_halves(outcome, in_mask, blocks, half, num_splits, seed):
-  """Splits `2 * half` randomly drawn blocks in two, `num_splits` times."""
-  _check(num_splits >= 1, "`num_splits` must be at least 1", num_splits)
-  rng = np.random.default_rng([seed, half])
-  # An incomplete last block would make halves of unequal size.
-  whole = [b for b in blocks if len(b) == len(blocks[0])]
-  half = min(half, len(whole) // 2)
-  _check(half >= 1, "Two whole blocks of runs are needed", len(whole))
-  pearson, spearman = [], []
-  for _ in range(num_splits):
-    order = rng.permutation(len(whole))
-    one, other = (
-      _scores_of(
-        outcome, in_mask, np.concatenate([whole[b] for b in order[part]])
-      )
-      for part in (slice(0, half), slice(half, 2 * half))
-    )
-    known = ~np.isnan(one) & ~np.isnan(other)
-    one, other = one[known], other[known]
-    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
-      continue
-    pearson.append(np.corrcoef(one, other)[0, 1])
-    ranks = stats.rankdata(one), stats.rankdata(other)
-    spearman.append(np.corrcoef(*ranks)[0, 1])
-  mean = float(np.mean(pearson)) if pearson else math.nan
-  return SplitHalfReliability(
-    num_runs=2 * half * len(whole[0]),
-    correlations=np.array(pearson),
-    correlation=mean,
-    rank_correlation=float(np.mean(spearman)) if spearman else math.nan,
-    reliability=2 * mean / (1 + mean) if mean > -1 else math.nan,
+  if np.ndim(block) == 0:
+    _check(block >= 1, "`block` must be at least 1", block)
+  group = resampling.block_of_run(len(outcome), block)
+  _check(
+    len(group) and group.max() > 0,
+    "At least two blocks of runs are needed",
+    len(outcome),
   )
-
-
-def _scores_of(outcome, in_mask, runs) -> np.ndarray:
-  """Memorization `[N]` from the runs with these indices."""
-  kind = "correctness"
-  if not (outcome.dtype == bool or np.issubdtype(outcome.dtype, np.integer)):
-    kind = "margin"  # any number; only the means are used
-  scores = memorization_lib.memorization_scores(
-    outcome[runs], in_mask[runs], outcome_kind=kind
-  )
-  return scores.memorization
-
-
-def _blocks(num_runs: int, block: int) -> list[np.ndarray]:
-  """Indices of the runs of each block; the last may be shorter."""
-  _check(block >= 1, "`block` must be at least 1", block)
-  _check(num_runs > block, "At least two blocks of runs are needed", num_runs)
-  group = resampling.block_of_run(num_runs, block)
-  return [np.flatnonzero(group == b) for b in range(group.max() + 1)]
+  return memorization_of_blocks(outcome, in_mask, group), np.bincount(group)
 
 
 def _check(holds: bool, rule: str, value) -> None:

@@ -96,6 +96,47 @@ def paired_bootstrap(
   return PairedBootstrap(weights=weights, num_blocks=num_blocks)
 
 
+def interval(
+  estimate: float,
+  replicates: np.ndarray,
+  *,
+  num_drawn: int | None = None,
+  bounds: tuple[float, float] | None = None,
+  confidence: float = 0.95,
+) -> tuple[float, float]:
+  """Interval around an estimate, from the spread of its replicates.
+
+  Args:
+    estimate: a number.
+    replicates: `[R]`, each already as far from the estimate as for infinitely
+      many draws: times sqrt(B / (B - 1)) for B blocks drawn.
+    num_drawn: B, at least 2: the quantile is Student's of B - 1 degrees; None
+      takes the normal one.
+    bounds: of the statistic's range; the interval is then symmetric on the
+      scale of arctanh, and stays within them.
+    confidence: in (0, 1).
+
+  Returns:
+    Lower and upper limit; NaN if the estimate or most replicates are missing.
+  """
+  known = replicates[~np.isnan(replicates)]
+  if np.isnan(estimate) or len(known) < 2 or 2 * len(known) < len(replicates):
+    return float("nan"), float("nan")
+  degrees = np.inf if num_drawn is None else num_drawn - 1
+  reach = stats.t.ppf(0.5 + confidence / 2, degrees)
+  if bounds is None:
+    reach *= known.std(ddof=1)
+    return float(estimate - reach), float(estimate + reach)
+  middle, half = (bounds[0] + bounds[1]) / 2, (bounds[1] - bounds[0]) / 2
+  inner = 1 - 1e-6  # arctanh of an end is infinite
+  scaled = np.arctanh(np.clip((known - middle) / half, -inner, inner))
+  centre = np.arctanh(np.clip((estimate - middle) / half, -inner, inner))
+  reach *= scaled.std(ddof=1)
+  low, high = middle + half * np.tanh([centre - reach, centre + reach])
+  # An estimate at an end stays within its own interval.
+  return float(min(low, estimate)), float(max(high, estimate))
+
+
 def block_of_run(num_runs: int, block: int | np.ndarray) -> np.ndarray:
   """Block that each run belongs to, int `[M]`, numbered from 0 without gaps.
 

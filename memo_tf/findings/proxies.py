@@ -5,8 +5,9 @@
 
 One comparison a ladder of sizes (`ModelName.ladder`) and recipe, from small to
 large. For intervals, blocks of subset runs are resampled for memorization, with
-the same draws at every size, and recording runs for proxies. Imports no
-TensorFlow.
+the same draws at every size, and recording runs for proxies. No run measures
+both a proxy and the memorization that it is compared with (`cross_fit`).
+Imports no TensorFlow.
 """
 
 from collections.abc import Callable
@@ -20,18 +21,16 @@ import pandas as pd
 
 from memo_tf.analysis.proxies import measured
 from memo_tf.analysis.proxies import tables as tables_lib
+from memo_tf.analysis.proxies import trends
 from memo_tf.analysis.trajectories import classify as classify_lib
-from memo_tf.estimators import in_out
-from memo_tf.estimators import resampling
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
-from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.findings import cross_fit
 from memo_tf.findings import proxy_values
 from memo_tf.scoring import groups as groups_lib
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 
-NUM_RESAMPLES = 200
 # Each holds the replicates of a proxy: 80 MB a size for 50,000 images.
 MAX_THREADS = 4
 # Proxies that are means of an outcome over the runs that held an example out.
@@ -45,7 +44,9 @@ class RecipeFindings:
   Attributes:
     ladder, recipe: their names.
     groups: the proxies behind it, smallest model first.
-    memorization: by model.
+    memorization: by model, of all runs.
+    beside: by proxy, then by model: the memorization it is compared with, from
+      other runs.
     proxies: float64 `[N]` by name, then by model; `never` above all.
     signs, papers: by name.
     tables: of `analysis.proxy_findings`.
@@ -55,6 +56,7 @@ class RecipeFindings:
   recipe: str
   groups: tuple[proxy_values.ProxyGroup, ...]
   memorization: dict[str, measured.Measured]
+  beside: dict[str, dict[str, measured.Measured]]
   proxies: dict[str, dict[str, np.ndarray]]
   signs: dict[str, int | None]
   papers: dict[str, str]
@@ -114,16 +116,13 @@ def _classifier(outputs: settings_lib.OutputsConfig):
 
 def _compare(ladder, recipe, groups, classify) -> RecipeFindings:
   """Compares a few proxies at a time: all their replicates would be large."""
-  memorization = {g.result.group.model: _memorization(g.result) for g in groups}
+  memorization = _Memorization(groups)
   found: dict[str, dict[str, proxy_values.ProxyGroup]] = {}
   for group in groups:
     for proxy in group.found:
       found.setdefault(proxy.name, {})[group.result.group.model] = group
   kind, _ = groups[0].result.kinds()
   wrong = kind == groups_lib.planted_truth.WRONG
-  classes = None
-  if len(memorization) > 1:
-    classes = classify(np.stack([m.values for m in memorization.values()]))
   own = {
     name: {model: _of_name(group, name) for model, group in by_model.items()}
     for name, by_model in found.items()
@@ -131,33 +130,44 @@ def _compare(ladder, recipe, groups, classify) -> RecipeFindings:
   signs = {name: _first(by_model).sign for name, by_model in own.items()}
 
   def compare(name: str):
+    beside, shares = memorization.beside(_first(own[name]))
     scores = {
-      model: _measured(proxy, found[name][model].result)
+      model: _measured(proxy, found[name][model])
       for model, proxy in own[name].items()
     }
+    if shares:
+      scores = {
+        model: dataclasses.replace(score, shares_runs=True)
+        for model, score in scores.items()
+      }
+    classes = None
+    if len(beside) > 1:
+      classes = classify(np.stack([m.values for m in beside.values()]))
     table = tables_lib.compare_proxies(
-      memorization,
+      beside,
       {name: scores},
       {name: signs[name]},
       planted=wrong if wrong.any() else None,
       memorization_classes=classes,
       classify=classify if classes is not None else None,
     )
-    return {model: score.values for model, score in scores.items()}, table
+    return beside, {m: score.values for m, score in scores.items()}, table
 
   # Sorting takes most of the time, and NumPy's needs no interpreter.
   threads = min(MAX_THREADS, len(os.sched_getaffinity(0)))
   with futures.ThreadPoolExecutor(threads) as pool:
     compared = list(pool.map(compare, own))
+  alone = tables_lib.compare_proxies(memorization.of_all, {}, {})
   return RecipeFindings(
     ladder=ladder,
     recipe=recipe,
     groups=tuple(groups),
-    memorization=memorization,
-    proxies={name: values for name, (values, _) in zip(own, compared)},
+    memorization=memorization.of_all,
+    beside={name: beside for name, (beside, _, _) in zip(own, compared)},
+    proxies={name: values for name, (_, values, _) in zip(own, compared)},
     signs=signs,
     papers={name: _first(by_model).paper for name, by_model in own.items()},
-    tables=_joined([table for _, table in compared]),
+    tables=_joined(alone, [table for _, _, table in compared]),
   )
 
 
@@ -169,85 +179,80 @@ def _of_name(group, name) -> proxy_values.ProxyValues:
   return next(proxy for proxy in group.found if proxy.name == name)
 
 
-def _joined(tables) -> tables_lib.ProxyFindings:
-  """The tables of all proxies; memorization's own rows, in each, once."""
+def _joined(alone, tables) -> tables_lib.ProxyFindings:
+  """The tables of all proxies, memorization's own rows from all its runs."""
   parts = {}
-  for field in dataclasses.fields(tables[0]):
+  for field in dataclasses.fields(alone):
     rows = [getattr(table, field.name) for table in tables]
+    rows = [
+      part[part["score"] != trends.MEMORIZATION] if "score" in part else part
+      for part in rows
+    ]
+    rows = [getattr(alone, field.name), *rows]
     parts[field.name] = pd.concat(
       [part for part in rows if len(part)] or rows[:1], ignore_index=True
-    ).drop_duplicates(ignore_index=True)
+    )
   return tables_lib.ProxyFindings(**parts)
 
 
-def _memorization(result: groups_lib.GroupScores) -> measured.Measured:
-  """The scores of a group with blocks of its runs drawn again."""
-  values = result.scores.memorization
-  block = subsets_lib.parse_family(result.group.subsets).block
-  stack = result.stack
-  bootstrap = _bootstrap(len(stack.units), block)
-  if bootstrap is None:
-    return measured.Measured(values=values)
-  halves = result.reliability
-  reliability = rank_reliability = float("nan")
-  if halves is not None:
-    reliability = halves.reliability
-    r = halves.rank_correlation
-    rank_reliability = 2 * r / (1 + r) if r > 0 else float("nan")
-  in_mean, out_mean = in_out.in_out_means(
-    stack.correct, stack.in_mask, _drawn(bootstrap)
-  )
-  return measured.from_subset_runs(
-    values,
-    in_mean - out_mean,
-    num_blocks=bootstrap.num_blocks,
-    reliability=reliability,
-    rank_reliability=rank_reliability,
-  )
-
-
 def _measured(
-  proxy: proxy_values.ProxyValues, result: groups_lib.GroupScores
+  proxy: proxy_values.ProxyValues, group: proxy_values.ProxyGroup
 ) -> measured.Measured:
   """A proxy with what it owes to the runs that it comes from."""
-  if proxy.per_run:
-    found = measured.from_recording_runs(
-      proxy.ranked_runs(), num_resamples=NUM_RESAMPLES
-    )
-    return dataclasses.replace(found, values=proxy.ranked())
   if proxy.name in _HELD_OUT:
-    stack = result.stack
-    block = subsets_lib.parse_family(result.group.subsets).block
-    bootstrap = _bootstrap(len(stack.units), block)
-    if bootstrap is not None:
-      outcome = stack.outcome(_HELD_OUT[proxy.name])
-      return measured.from_subset_runs(
-        proxy.values,
-        in_out.held_out_mean(outcome, stack.in_mask, _drawn(bootstrap)),
-        num_blocks=bootstrap.num_blocks,
-        shares_runs=True,
-      )
-  shares = not proxy.is_own
-  return measured.Measured(values=proxy.ranked(), shares_runs=shares)
-
-
-def _bootstrap(num_runs: int, block: int) -> resampling.PairedBootstrap | None:
-  """Draws of blocks of subset runs; None with fewer than two blocks.
-
-  The same for all groups of as many runs, so that draws are paired.
-  """
-  return resampling.paired_bootstrap(
-    num_runs,
-    block=block,
-    num_resamples=NUM_RESAMPLES,
-    min_blocks=1,
-    draw="indices",
+    result = group.result
+    outcome = _HELD_OUT[proxy.name]
+    return cross_fit.held_out_mean(
+      result, outcome, cross_fit.odd_blocks(result)
+    )
+  if not proxy.per_run:
+    return measured.Measured(
+      values=proxy.ranked(), shares_runs=proxy.is_of_many_runs
+    )
+  found = measured.from_recording_runs(
+    proxy.ranked_runs(), num_resamples=cross_fit.NUM_RESAMPLES
+  )
+  return dataclasses.replace(
+    found, values=proxy.ranked(), shares_runs=proxy.is_of_many_runs
   )
 
 
-def _drawn(bootstrap: resampling.PairedBootstrap) -> np.ndarray:
-  """Weights `[R, M]` of the replicates; float32 halves memory and time."""
-  return bootstrap.weights[1:].astype(np.float32, order="C")
+class _Memorization:
+  """Memorization of all sizes, from the runs that a proxy does not use."""
+
+  def __init__(self, groups: list[proxy_values.ProxyGroup]):
+    self._groups = {g.result.group.model: g for g in groups}
+    self.of_all = {
+      model: cross_fit.memorization(g.result)
+      for model, g in self._groups.items()
+    }
+    self._even = self._of_rows(lambda g: ~cross_fit.odd_blocks(g.result))
+    self._not_recording = self._of_rows(
+      lambda g: cross_fit.other_blocks(g.result, g.recorded)
+    )
+
+  def beside(self, proxy: proxy_values.ProxyValues):
+    """Memorization by model; and whether it shares runs with the proxy."""
+    if proxy.is_custom:
+      return self.of_all, False
+    if proxy.name in _HELD_OUT:
+      return self._even or self.of_all, True
+    if proxy.is_from_recording:
+      return self._not_recording or self.of_all, not self._not_recording
+    return self.of_all, True
+
+  def _of_rows(self, choose):
+    """From these runs; None if they are of fewer than two blocks anywhere."""
+    rows = {model: choose(group) for model, group in self._groups.items()}
+    if not all(
+      cross_fit.has_two_blocks(g.result, rows[model])
+      for model, g in self._groups.items()
+    ):
+      return None
+    return {
+      model: cross_fit.memorization(g.result, rows[model])
+      for model, g in self._groups.items()
+    }
 
 
 def summary_lines(findings: list[RecipeFindings]) -> list[str]:

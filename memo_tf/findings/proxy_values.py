@@ -43,7 +43,10 @@ class ProxyValues:
     per_run: (values `[N]`, never `[N]`) of each recording run, NaN where the
       run does not count; of agreement among runs what each adds
       (`_pseudo_values`); empty if it does not come from recording runs.
-    is_own: whether it comes from a file of custom proxies.
+    is_custom: whether it comes from a file of custom proxies.
+    is_of_many_runs: whether it is computed from the predictions of several of
+      the study's runs at once.
+    is_from_recording: whether it comes from recording runs alone.
   """
 
   name: str
@@ -52,7 +55,9 @@ class ProxyValues:
   values: np.ndarray
   never: np.ndarray
   per_run: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
-  is_own: bool = False
+  is_custom: bool = False
+  is_of_many_runs: bool = False
+  is_from_recording: bool = True
 
   def ranked(self) -> np.ndarray:
     """`[N]`: the values with `never` counted as above all."""
@@ -72,11 +77,22 @@ class ProxyValues:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProxyGroup:
-  """The proxies of one model and recipe, beside its memorization scores."""
+  """The proxies of one model and recipe, beside its memorization scores.
+
+  Attributes:
+    result: the scores.
+    found: the proxies.
+    recorded: bool `[M]`, which of the runs behind the scores recorded.
+  """
 
   result: groups_lib.GroupScores
   found: tuple[ProxyValues, ...]
-  num_runs: int
+  recorded: np.ndarray
+
+  @property
+  def num_runs(self) -> int:
+    """Number of recording runs."""
+    return int(self.recorded.sum())
 
 
 def proxies_of_study(
@@ -135,11 +151,16 @@ def proxies_of_study(
             paper="",
             values=values,
             never=np.zeros(len(values)),
-            is_own=True,
+            is_custom=True,
+            is_from_recording=False,
           )
         )
     if found:
-      group = ProxyGroup(result=result, found=tuple(found), num_runs=len(units))
+      group = ProxyGroup(
+        result=result,
+        found=tuple(found),
+        recorded=np.array([u in set(units) for u in result.stack.units]),
+      )
       _write(directory, config, group)
       groups.append(group)
   return groups
@@ -185,7 +206,14 @@ def _of_group(directory, plan, units, result, siblings):
     else:
       continue
     found.append(
-      ProxyValues(**about, values=values, never=never.astype(float), **more)
+      ProxyValues(
+        **about,
+        values=values,
+        never=never.astype(float),
+        is_of_many_runs=_is_of_many_runs(proxy),
+        is_from_recording=not run_outputs.FROM_PREDICTIONS & set(proxy.needs),
+        **more,
+      )
     )
   return found
 

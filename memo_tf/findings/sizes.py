@@ -17,6 +17,7 @@ import pandas as pd
 from memo_tf.analysis.sizes import distribution
 from memo_tf.analysis.sizes import sentences
 from memo_tf.analysis.sizes import trends as trends_lib
+from memo_tf.analysis.trajectories import changes as changes_lib
 from memo_tf.analysis.trajectories import classify
 from memo_tf.analysis.trajectories import planted as planted_lib
 from memo_tf.analysis.trajectories import shares as shares_lib
@@ -89,6 +90,10 @@ class SizeStudy:
     )
 
   @functools.cached_property
+  def example_changes(self) -> changes_lib.ExampleChanges:
+    return changes_lib.example_changes(self.correct, self.in_mask)
+
+  @functools.cached_property
   def shares(self) -> list[shares_lib.ShapeShare]:
     return shares_lib.shape_shares(
       self.correct,
@@ -145,7 +150,6 @@ class SizeStudy:
     """Planted wrong labels by class; without rows if none were planted."""
     return planted_lib.planted_by_class(
       self.classes.shape_class,
-      self.classes.probability,
       self.examples["is_noisy"].to_numpy(dtype=bool),
     )
 
@@ -168,10 +172,17 @@ class SizeStudy:
       carried, len(self.in_mask), self.min_change
     )
 
+  @functools.cached_property
+  def named_statement(self) -> str:
+    return sentences.named_statement(
+      self.example_changes.named(), len(self.in_mask), len(self.models)
+    )
+
   def tables(self) -> dict[str, pd.DataFrame]:
     """Every table by its file's name.
 
-    One row per: example and size (trajectories); example (classes); size, with
+    One row per: example and size (trajectories); example (classes, with the
+    change over sizes, its interval and q-value); size, with
     means, accuracies and bi-modality (sizes); pair of sizes (changes); size
     and bin (histograms); class (shares, planted); class and size
     (class_means); rule and threshold (sensitivity); sentence (findings).
@@ -180,9 +191,7 @@ class SizeStudy:
     classes = self.classes.to_dataframe()
     classes.insert(1, "label", label)
     classes["is_noisy"] = self.examples["is_noisy"].to_numpy(dtype=bool)
-    span = np.ptp(self.evidence.memorization, axis=0)
-    change = self.evidence.memorization[-1] - self.evidence.memorization[0]
-    classes["change"], classes["range"] = change, span
+    classes = pd.concat([classes, self.example_changes.to_dataframe()], axis=1)
     sizes = pd.concat([self.trends[0], self.modes[0]], axis=1)
     runs = self.accuracies
     sizes["test_accuracy"] = runs["test_accuracy"]
@@ -334,4 +343,5 @@ def summary_lines(studies: list[SizeStudy]) -> list[str]:
     lines += ["", f"over sizes: {study.name} ({', '.join(study.models)})"]
     lines += [f"  {finding.text}" for finding in study.findings]
     lines.append(f"  {study.noise_statement}")
+    lines.append(f"  {study.named_statement}")
   return lines

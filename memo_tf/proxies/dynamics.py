@@ -18,7 +18,10 @@ def cumulative_accuracy(*, correct: np.ndarray) -> np.ndarray:
 
 
 def cumulative_probability(*, label_prob: np.ndarray) -> np.ndarray:
-  """Mean probability of the label, `cprox` of Lukasik et al.: `[N]`."""
+  """Mean probability of the label: `[N]`.
+
+  In our reading this is `cprox` of Lukasik et al. (2024).
+  """
   return _mean(label_prob)
 
 

@@ -82,7 +82,7 @@ _TABLE = (
     "cumulative_probability",
     ("label_prob",),
     -1,
-    f"{_JIANG}; cprox of Lukasik et al. 2024",
+    f"{_JIANG}; cprox of Lukasik et al. 2024, in our reading",
     dynamics.cumulative_probability,
   ),
   (

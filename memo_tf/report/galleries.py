@@ -8,6 +8,7 @@ from memo_tf.report import figures
 from memo_tf.scoring import groups
 
 GALLERY_SIZE = 40
+MAX_Q_VALUE = 0.05
 
 
 def picture(
@@ -125,6 +126,7 @@ def influential_pairs(
         "influence": pairs.influence[p],
         "standard_error": pairs.standard_error[p],
         "q_value": pairs.q_value[p],
+        "may_be_chance": bool(pairs.q_value[p] > MAX_Q_VALUE),
       }
     )
   return tiles

@@ -118,7 +118,7 @@ def _plots(found: proxies.RecipeFindings) -> list[dict]:
         "model": model,
         "figure": figures.proxy_scatter(
           by_size[model],
-          found.memorization[model].values,
+          found.beside[name][model].values,
           name.replace("_", " "),
           MAX_POINTS,
         ),

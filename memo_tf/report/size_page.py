@@ -9,7 +9,13 @@ from memo_tf.findings import sizes
 from memo_tf.report import galleries
 from memo_tf.report import size_figures
 
-TILES_PER_CLASS = 12
+TILES_PER_LIST = 12
+# Headings of the lists of `ExampleChanges.named`.
+LISTS = {
+  "rises": "Memorization rises from the smallest to the largest size",
+  "falls": "Memorization falls from the smallest to the largest size",
+  "departs": "Memorization departs from the smallest size at a size between",
+}
 
 
 def sections(
@@ -60,6 +66,7 @@ def _section(
     "sensitivity": study.sensitivity.to_dict("records"),
     "classes": classify.SHAPE_CLASSES,
     "planted": study.planted.to_dict("records"),
+    "named": study.named_statement,
     "galleries": _galleries(study, info, images),
   }
 
@@ -67,18 +74,17 @@ def _section(
 def _galleries(
   study: sizes.SizeStudy, info: dict, images: np.ndarray | None
 ) -> list[dict]:
-  """The images of each class that change most, with their trajectories."""
+  """The images that may be named as changing, with their trajectories."""
   scores, names = study.evidence.memorization, info["class_names"]
-  span = np.ptp(scores, axis=0)
-  classes = study.classes.to_dataframe()
-  found = []
-  for name in classify.SHAPE_CLASSES:
-    member = np.flatnonzero(classes["shape_class"] == name)
-    # Constant trajectories do not change: show the most memorized ones.
-    value = scores.mean(axis=0) if name == "constant" else span
-    order = member[np.argsort(-value[member], kind="stable")][:TILES_PER_CLASS]
+  changes, found = study.example_changes, []
+  for key, ids in changes.named().items():
+    start = "largest_departure" if key == "departs" else "change"
+    value, low, high, q_value = (
+      getattr(changes, f"{start}{end}")
+      for end in ("", "_ci_low", "_ci_high", "_q_value")
+    )
     tiles = []
-    for n in order:
+    for n in ids[:TILES_PER_LIST]:
       row = study.examples.iloc[n]
       tiles.append(
         {
@@ -87,9 +93,12 @@ def _galleries(
           "clean_label": names[row["clean_label"]],
           "is_noisy": bool(row["is_noisy"]),
           "trajectory": [float(v) for v in scores[:, n]],
-          "probability": float(classes[f"p_{name}"].iloc[n]),
+          "change": float(value[n]),
+          "low": float(low[n]),
+          "high": float(high[n]),
+          "q_value": float(q_value[n]),
         }
       )
     if tiles:
-      found.append({"name": name, "count": len(member), "tiles": tiles})
+      found.append({"name": LISTS[key], "count": len(ids), "tiles": tiles})
   return found

@@ -228,9 +228,9 @@ def _precision(config: config_lib.StudyConfig) -> str:
   return (
     f"Certainty: with {num_in} runs that saw an example and "
     f"{count - num_in} that did not, a score's 95 % interval is "
-    f"{widths[1]:.2f} wide for an example that is always right when seen and "
-    f"half the time when not, and {widths[0]:.2f} for one that is never right "
-    "when not seen."
+    f"{widths[1]:.2f} wide for an ambiguous example (always right when seen, "
+    f"half the time when not; --interval_width is about these) and "
+    f"{widths[0]:.2f} for one that is never right when not seen."
   )
 
 

@@ -100,6 +100,8 @@ def write_influence(
       "one-sided Fisher's exact test, Benjamini & Hochberg over num_tested "
       "pairs",
       "num_tested": pairs.num_tested,
+      "selection": "pairs kept for a high estimate: their influence is "
+      "overstated on average; above q = 0.05 it may be chance",
     }
     | limits,
   )

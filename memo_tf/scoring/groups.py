@@ -6,6 +6,7 @@ Imports no TensorFlow: whoever has the predictions can score them.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from memo_tf.analysis import ranking
 from memo_tf.estimators import influence as influence_lib
 from memo_tf.estimators import memorization
 from memo_tf.estimators import reliability as reliability_lib
+from memo_tf.estimators import split_halves
+from memo_tf.estimators import widths as widths_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
@@ -42,8 +45,8 @@ class GroupScores:
     influence: the pairs kept; None if not asked for or for whole data.
     reliability_curve: of two halves, over numbers of runs up to all; empty with
       fewer than two blocks.
-    runs_needed: how many more make intervals as narrow as asked for; None if
-      no example has one.
+    runs_needed: how many more make the intervals of ambiguous examples as
+      narrow as asked for; None if no example has one.
   """
 
   group: work_units.Group
@@ -56,31 +59,59 @@ class GroupScores:
   seconds: float
   further_scores: tuple[memorization.MemorizationScores, ...] = ()
   influence: influence_lib.InfluencePairs | None = None
-  reliability_curve: tuple[reliability_lib.SplitHalfReliability, ...] = ()
+  reliability_curve: tuple[split_halves.SplitHalfReliability, ...] = ()
   runs_needed: int | None = None
 
+  @functools.cached_property
+  def widths(self) -> widths_lib.IntervalWidths:
+    """Mean widths of the intervals."""
+    return widths_lib.interval_widths(self.scores)
+
   @property
-  def reliability(self) -> reliability_lib.SplitHalfReliability | None:
-    """Of two halves of all runs that make whole blocks."""
+  def reliability(self) -> split_halves.SplitHalfReliability | None:
+    """Of all runs, from two halves of their blocks."""
     return self.reliability_curve[-1] if self.reliability_curve else None
 
   def certainty(self, width: float) -> str:
     """In words: how sure the scores are, and what narrower ones would take."""
-    actual = _mean(self.scores.ci_high - self.scores.ci_low)
-    if np.isnan(actual):
+    widths = self.widths
+    if np.isnan(widths.mean):
       return "No example was both in and out of subsets: there are no scores."
-    text = f"An interval is {actual:.2f} wide on average"
-    if self.runs_needed:
-      text += f"; {width:.2f} takes about {self.runs_needed} more runs"
-    text += "."
-    if self.reliability and not np.isnan(self.reliability.correlation):
+    text = f"An interval is {widths.mean:.2f} wide on average"
+    if self.scores.outcome == "correctness":
       text += (
-        " Scores from two halves of the runs correlate "
-        f"{self.reliability.correlation:.3f}: an estimated "
-        f"{100 * self.reliability.reliability:.0f} % of the variance of the "
-        f"scores from all {self.reliability.num_runs} runs is not noise."
+        f", and {widths.ambiguous:.2f} for an ambiguous image (held-out "
+        f"accuracy of 0.3 to 0.7; there are {widths.num_ambiguous})"
       )
-    return text
+    if self.runs_needed:
+      text += (
+        f"; {width:.2f} for ambiguous images takes about {self.runs_needed} "
+        "more runs"
+      )
+    return text + "." + self._reliability_text()
+
+  def _reliability_text(self) -> str:
+    """The same of the reliability; empty if it is unknown."""
+    found = self.reliability
+    if not found or np.isnan(found.reliability):
+      return ""
+    count = len(found.correlations)
+    splits = f"mean over {count} splits"
+    if found.is_every_split:
+      splits = f"mean over all {count} different splits"
+      if count == 1:
+        splits = "the only split"
+    text = (
+      " Scores from two halves of the blocks of runs correlate "
+      f"{found.correlation:.3f} ({splits}): an estimated "
+      f"{100 * found.reliability:.0f} %"
+    )
+    if not np.isnan(found.ci_low):
+      text += f" [{100 * found.ci_low:.0f}, {100 * found.ci_high:.0f}]"
+    return (
+      f"{text} of the variance of the scores from all {found.num_runs} runs is "
+      "not noise."
+    )
 
   def plant(self) -> np.ndarray:
     """`[N]` str, the column `plant`; "" where only labels are recorded."""
@@ -135,7 +166,9 @@ class GroupScores:
       "in_accuracy_clean": _mean(clean_hits[inside]),
       "out_accuracy_clean": _mean(clean_hits[outside]),
       "mean_memorization": _mean(scores.memorization),
-      "mean_interval_width": _mean(scores.ci_high - scores.ci_low),
+      "mean_interval_width": self.widths.mean,
+      "ambiguous_interval_width": self.widths.ambiguous,
+      "num_ambiguous": self.widths.num_ambiguous,
       "num_planted": int(noisy.sum()),
       "planted_auroc": ranking.auroc(scores.memorization[plain], noisy[plain]),
       "planted_precision": ranking.precision(
@@ -193,13 +226,14 @@ def score_group(
   family = subsets_lib.parse_family(units[0].subsets)
   scores = _scores(stack, family, "correctness")
   pairs: influence_lib.InfluencePairs | None = None
-  curve: tuple[reliability_lib.SplitHalfReliability, ...] = ()
+  curve: tuple[split_halves.SplitHalfReliability, ...] = ()
   if family.scheme != "full":
     pairs = _pairs(stack, scores, outputs)
-    if family.scheme != "two_sizes" and len(used) >= 2 * family.block:
+    block = np.array([unit.index for unit in stack.units]) // family.block
+    if family.scheme != "two_sizes" and len(np.unique(block)) > 1:
       curve = tuple(
         reliability_lib.reliability_curve(
-          stack.correct, stack.in_mask, block=family.block
+          stack.correct, stack.in_mask, block=block
         )
       )
   return GroupScores(
@@ -218,7 +252,7 @@ def score_group(
     seconds=sum(record["seconds"] for record in records.values()),
     influence=pairs,
     reliability_curve=curve,
-    runs_needed=reliability_lib.runs_needed(
+    runs_needed=widths_lib.runs_needed(
       scores, outputs.interval_width, block=family.block
     ),
   )

@@ -67,7 +67,8 @@ def score_study(
     | {
       "reliability": _without_nan(
         {point.num_runs: point.reliability for point in r.reliability_curve}
-      )
+      ),
+      "reliability_interval": _interval(r),
     }
     | {
       "planted": [
@@ -81,6 +82,14 @@ def score_study(
     json.dumps(summary, indent=2) + "\n",
   )
   return results
+
+
+def _interval(result: groups.GroupScores) -> list[float] | None:
+  """95 % interval of the reliability of all runs; None if unknown."""
+  found = result.reliability
+  if found is None or np.isnan(found.ci_low):
+    return None
+  return [found.ci_low, found.ci_high]
 
 
 def _without_nan(figures: dict) -> dict:

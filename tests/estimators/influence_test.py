@@ -7,6 +7,7 @@ from scipy import stats
 
 from memo_tf.estimators import influence
 from memo_tf.estimators import influence_tally
+from memo_tf.estimators import q_values
 from memo_tf.experiment import subsets
 
 
@@ -106,7 +107,7 @@ class PairsTest(parameterized.TestCase):
       ]
       p_value[n] = stats.fisher_exact(table, alternative="greater")[1]
     np.testing.assert_allclose(
-      pairs.q_value, influence.q_values(p_value, 37)[pairs.train_ids], atol=1e-9
+      pairs.q_value, q_values.q_values(p_value, 37)[pairs.train_ids], atol=1e-9
     )
 
   def test_paper_refuses_other_sizes(self):
@@ -129,6 +130,24 @@ class PairsTest(parameterized.TestCase):
       mine = pairs.train_ids[pairs.test_ids == t]
       np.testing.assert_array_equal(mine, order)
 
+  def test_top_k_applies_no_threshold_that_was_not_given(self):
+    value, masks, *unused = self.study()
+    scores = np.zeros(37)  # below Feldman & Zhang's 0.25
+
+    pairs = influence.influential_pairs(
+      value, masks, memorization=scores, top_k=12
+    )
+    limited = influence.influential_pairs(
+      value, masks, memorization=scores, top_k=12, min_influence=0.15
+    )
+
+    self.assertLen(pairs, 12 * 11)
+    self.assertLess(pairs.influence.min(), 0.15)
+    self.assertLess(len(limited), 12 * 11)
+    self.assertEmpty(
+      influence.influential_pairs(value, masks, memorization=scores)
+    )
+
   def test_tally_is_batch_to_the_bit(self):
     value, masks, *unused = self.study()
     tallies = [influence_tally.InfluenceTally(37, 11) for _ in range(2)]
@@ -145,7 +164,7 @@ class PairsTest(parameterized.TestCase):
   def test_q_values_by_hand(self):
     # 0.01 * 4 / 1, 0.02 * 4 / 2, 0.6 * 4 / 3; a fourth test was not kept.
     np.testing.assert_allclose(
-      influence.q_values(np.array([0.6, 0.01, 0.02]), 4), [0.8, 0.04, 0.04]
+      q_values.q_values(np.array([0.6, 0.01, 0.02]), 4), [0.8, 0.04, 0.04]
     )
 
   def test_null_is_rejected_as_often_as_it_says(self):

@@ -1,7 +1,9 @@
 """From groups of runs to the study over sizes, and its files."""
 
+import dataclasses
 import json
 import pathlib
+import re
 
 from absl.testing import absltest
 import numpy as np
@@ -14,6 +16,7 @@ from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.findings import sizes
 from memo_tf.report import page
+from memo_tf.report import size_page
 from memo_tf.scoring import groups as groups_lib
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import predictions
@@ -266,7 +269,8 @@ class WrittenStudyTest(absltest.TestCase):
     self.assertEqual(part.count("<svg"), 5)
     self.assertIn("Planted wrong labels by class", part)
     self.assertIn("If no image changed at all", part)
-    self.assertIn("<summary>increasing: the first", part)
+    self.assertIn("rises from the smallest to the largest size: the", part)
+    self.assertNotIn("with probability", part)
     self.assertIn("<td>template</td>", part)
     self.assertIn("data:image/png", part)
     self.assertNotIn("<script", part)
@@ -277,7 +281,30 @@ class WrittenStudyTest(absltest.TestCase):
 
     part = html[html.index("Over model sizes") :]
     self.assertNotIn("<img", part)
-    self.assertIn("with probability", part)
+    self.assertIn("smallest q first", part)
+
+  def test_only_images_with_a_small_q_value_are_named(self):
+    table = self.study.tables()["classes"].set_index("example_id")
+    part = self.page("none")
+    part = part[part.index("Over model sizes") :]
+
+    named = [int(n) for n in re.findall(r"q 0\.\d+<br>id (\d+)", part)]
+
+    self.assertNotEmpty(named)
+    self.assertTrue((table.loc[named, "change_q_value"] <= 0.05).all())
+    self.assertFalse([c for c in table if c.startswith("p_")])
+    self.assertTrue((table["change_ci_low"] <= table["change"]).all())
+
+  def test_without_such_images_the_page_names_none(self):
+    rng = np.random.default_rng(0)
+    level = rng.random(60)
+    correct = rng.random(self.study.correct.shape) < level
+    study = dataclasses.replace(self.study, correct=correct)
+
+    section = size_page.sections([study], {"class_names": []}, None)[0]
+
+    self.assertIn("no single image can be named", section["named"])
+    self.assertEmpty(section["galleries"])
 
 
 if __name__ == "__main__":

@@ -220,7 +220,10 @@ class ScoreStudyTest(StudyTestCase):
       self.assertAlmostEqual(summary[name], value, 12, name)
     width = np.mean(result.scores.ci_high - result.scores.ci_low)
     self.assertAlmostEqual(summary["mean_interval_width"], width, 12)
-    self.assertEqual(set(summary) - set(expected), {"mean_interval_width"})
+    self.assertEqual(
+      set(summary) - set(expected),
+      {"mean_interval_width", "ambiguous_interval_width", "num_ambiguous"},
+    )
 
   def test_score_file(self):
     (result,) = study.score_study(self.directory, plan_of(SMALL))
@@ -369,7 +372,10 @@ class ScoreStudyTest(StudyTestCase):
     metadata = table.schema.metadata
     self.assertIn(b"Fisher", metadata[b"null"])
     self.assertEqual(metadata[b"num_tested"], b"4")
-    self.assertIn("wide on average", result.certainty(0.2))
+    text = result.certainty(0.2)
+    self.assertRegex(
+      text, r"wide on average, and 1\.\d\d for an ambiguous image"
+    )
 
     plan = plan_of(SMALL, min_influence=0.4, min_memorization=-1.0)
     study.score_study(self.directory, plan)

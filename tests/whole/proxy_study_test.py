@@ -108,7 +108,7 @@ class ProxyStudyTest(absltest.TestCase):
     page = (STUDY / "report" / "index.html").read_text()
 
     self.assertIn("Proxies of memorization: cifar_resnet, one_hot", page)
-    for text in ("tracks", "forgetting events", "mine", "Scatter plots: 6"):
+    for text in ("ranking:", "forgetting events", "mine", "Scatter plots: 6"):
       self.assertIn(text, page)
 
   def test_verdicts_are_printed(self):

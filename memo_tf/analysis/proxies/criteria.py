@@ -15,6 +15,7 @@ import pandas as pd
 
 from memo_tf.analysis import ranking
 from memo_tf.analysis.proxies import measured
+from memo_tf.estimators import resampling
 
 # Numbers of replicates' rows that are processed at once.
 _AT_ONCE = 2**21
@@ -26,6 +27,10 @@ COLUMNS = (
   "corrected",
   "corrected_low",
   "corrected_high",
+  "reliability",
+  "reliability_low",
+  "reliability_high",
+  "ceiling",
   "num_examples",
   "drawn",
   "shares_runs",
@@ -92,8 +97,9 @@ def compare_at_size(
   drawn = ", ".join(d for d in (memorization.drawn, proxy.drawn) if d)
   table = []
   for name, (values, number) in found.items():
-    row = criterion(name, values, number, settings)
-    row |= corrected(row, memorization, proxy)
+    scores = (proxy,) if name == "auroc_planted" else (memorization, proxy)
+    row = criterion(name, values, number, settings, measured.fewest(*scores))
+    row |= corrected(row, memorization, proxy) | ceiling(row, memorization)
     row |= {
       "drawn": proxy.drawn if name == "auroc_planted" else drawn,
       "shares_runs": proxy.shares_runs,
@@ -139,7 +145,11 @@ def compare_sizes(
 
 
 def criterion(
-  name: str, values: np.ndarray, count: int, settings: ComparisonSettings
+  name: str,
+  values: np.ndarray,
+  count: int,
+  settings: ComparisonSettings,
+  num_drawn: int | None,
 ) -> dict:
   """Row of a criterion with its estimate and interval.
 
@@ -148,11 +158,13 @@ def criterion(
     values: `[R + 1]`, the estimate and its replicates.
     count: number of examples.
     settings: of the comparison.
+    num_drawn: how many blocks or runs the replicates draw from.
   """
   signed = name.startswith(("spearman", "pearson", "kendall"))
-  low, high = measured.interval(
+  low, high = resampling.interval(
     values[0],
     values[1:],
+    num_drawn=num_drawn,
     bounds=(-1, 1) if signed else (0, 1),
     confidence=settings.confidence,
   )
@@ -187,6 +199,33 @@ def corrected(
     "corrected": row["estimate"] / product,
     "corrected_low": row["ci_low"] / product,
     "corrected_high": row["ci_high"] / product,
+  }
+
+
+def ceiling(row: dict, memorization: measured.Measured) -> dict:
+  """What noise of memorization leaves of a correlation with the true scores.
+
+  Columns `reliability`, of memorization (or of its change), with
+  `reliability_low` and `reliability_high`, and `ceiling`, its square root: what
+  a perfect proxy would reach. Of ranks for spearman; NaN for other criteria,
+  and where unknown.
+
+  Args:
+    row: from `criterion`.
+    memorization: of the row.
+  """
+  nothing = float("nan")
+  low = high = reliability = nothing
+  if row["criterion"] == "spearman":
+    reliability = memorization.rank_reliability
+    low, high = memorization.rank_reliability_interval
+  elif row["criterion"] == "pearson":
+    reliability = memorization.reliability
+  return {
+    "reliability": reliability,
+    "reliability_low": low,
+    "reliability_high": high,
+    "ceiling": float(np.sqrt(reliability)) if reliability > 0 else nothing,
   }
 
 

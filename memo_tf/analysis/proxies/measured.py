@@ -7,12 +7,14 @@ correlation: replicates carry the noise of the draw on top of that of the runs,
 and so correlate less than the estimate does.
 """
 
+from collections.abc import Callable
 import dataclasses
+import functools
 
 import numpy as np
-from scipy import stats
 
 from memo_tf.analysis import ranking
+from memo_tf.estimators import split_halves
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,9 +30,11 @@ class Measured:
       NaN if unknown.
     rank_reliability: the same for their ranks.
     drawn: what was redrawn, in words.
+    num_drawn: how many blocks or runs that was; None without replicates.
+    parts: the score as a function of its blocks of runs; None if unknown.
     shares_runs: whether the score comes from the same runs as memorization.
-      Their errors are then correlated: the correlation is overstated, and the
-      reliabilities cannot correct it.
+      Its rows get no verdict and no correction: unless runs are divided
+      between the two, their errors are correlated.
   """
 
   values: np.ndarray
@@ -38,33 +42,98 @@ class Measured:
   reliability: float = float("nan")
   rank_reliability: float = float("nan")
   drawn: str = ""
+  num_drawn: int | None = None
+  parts: "Parts | None" = None
   shares_runs: bool = False
 
   def turned(self, sign: int | None) -> "Measured":
     """The score times its sign; unchanged without a sign."""
     if sign in (None, 1):
       return self
-    replicates = None if self.replicates is None else -self.replicates
-    return dataclasses.replace(self, values=-self.values, replicates=replicates)
+    return dataclasses.replace(
+      self,
+      values=-self.values,
+      replicates=None if self.replicates is None else -self.replicates,
+      parts=None if self.parts is None else self.parts.turned(),
+    )
 
   def __sub__(self, other: "Measured") -> "Measured":
-    """The difference, with its reliability from the spread of its replicates.
+    """The difference, with the reliability of differences of the same blocks.
 
     Replicates are subtracted row by row, so they are paired if the draws are.
+    Reliabilities are NaN if the scores do not come from blocks in common.
     """
-    values = self.values - other.values
     replicates = None
     if self.replicates is not None and other.replicates is not None:
       count = min(len(self.replicates), len(other.replicates))
       replicates = self.replicates[:count] - other.replicates[:count]
+    parts = None
+    if self.parts is not None and other.parts is not None:
+      parts = self.parts.minus(other.parts)
+    halves = None if parts is None else parts.reliability()
     return Measured(
-      values=values,
+      values=self.values - other.values,
       replicates=replicates,
-      reliability=_reliability(values, replicates),
-      rank_reliability=_reliability(values, replicates),
+      reliability=halves.reliability if halves else float("nan"),
+      rank_reliability=halves.rank_reliability if halves else float("nan"),
       drawn=self.drawn,
-      shares_runs=self.shares_runs,
+      num_drawn=fewest(self, other),
+      parts=parts,
+      shares_runs=self.shares_runs or other.shares_runs,
     )
+
+  @functools.cached_property
+  def rank_reliability_interval(self) -> tuple[float, float]:
+    """95 % interval of `rank_reliability`; NaN if unknown."""
+    if self.parts is None or len(self.parts.ids) < 2:
+      return float("nan"), float("nan")
+    found = self.parts.reliability(with_ranks=True)
+    return found.rank_ci_low, found.rank_ci_high
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Parts:
+  """A score as a function of how often each of its blocks of runs counts.
+
+  Attributes:
+    ids: which blocks; two scores of the same ids come from the same subsets.
+    runs: `[B]` int, number of runs of each.
+    scores_of: from weights `[R, B]` to scores `[R, N]`.
+  """
+
+  ids: tuple[int, ...]
+  runs: np.ndarray
+  scores_of: Callable[[np.ndarray], np.ndarray]
+
+  def turned(self) -> "Parts":
+    """Of the negative score."""
+    return dataclasses.replace(self, scores_of=lambda w: -self.scores_of(w))
+
+  def minus(self, other: "Parts") -> "Parts | None":
+    """Of the difference; None if the blocks are not the same."""
+    if self.ids != other.ids:
+      return None
+    return dataclasses.replace(
+      self, scores_of=lambda w: self.scores_of(w) - other.scores_of(w)
+    )
+
+  def reliability(
+    self, *, with_ranks: bool = False
+  ) -> split_halves.SplitHalfReliability:
+    """Split-half reliability over these blocks, at least two."""
+    return split_halves.of_blocks(
+      self.scores_of, self.runs, with_ranks=with_ranks
+    )
+
+
+def fewest(*scores: Measured) -> int | None:
+  """The fewest blocks or runs drawn for any of the scores with replicates."""
+  counts = [
+    s.num_drawn
+    for s in scores
+    if s.replicates is not None and s.num_drawn is not None
+  ]
+  return min(counts, default=None)
 
 
 def from_recording_runs(
@@ -109,6 +178,12 @@ def from_recording_runs(
     reliability=_of_runs(runs, "pearson"),
     rank_reliability=_of_runs(runs, "spearman"),
     drawn=f"{count} recording runs",
+    num_drawn=count,
+    parts=Parts(
+      ids=tuple(range(count)),
+      runs=np.ones(count, int),
+      scores_of=functools.partial(_weighted_mean, runs),
+    ),
   )
 
 
@@ -119,6 +194,7 @@ def from_subset_runs(
   num_blocks: int,
   reliability: float = float("nan"),
   rank_reliability: float = float("nan"),
+  parts: Parts | None = None,
   shares_runs: bool = False,
 ) -> Measured:
   """A score from subset runs, with replicates that redraw blocks of runs.
@@ -130,6 +206,7 @@ def from_subset_runs(
       widened as in `from_recording_runs`, by sqrt(B / (B - 1)) for B blocks.
     num_blocks: B, at least 2.
     reliability, rank_reliability: of all runs, for example from split halves.
+    parts: the score as a function of its blocks.
     shares_runs: whether the score is a proxy from the runs of memorization.
 
   Returns:
@@ -145,6 +222,8 @@ def from_subset_runs(
     reliability=reliability,
     rank_reliability=rank_reliability,
     drawn=f"{num_blocks} blocks of subset runs",
+    num_drawn=num_blocks,
+    parts=parts,
     shares_runs=shares_runs,
   )
 
@@ -170,42 +249,6 @@ def replicate_rows(
   return known, rows[0][:count], rows[1][:count]
 
 
-def interval(
-  estimate: float,
-  replicates: np.ndarray,
-  *,
-  bounds: tuple[float, float] | None = None,
-  confidence: float = 0.95,
-) -> tuple[float, float]:
-  """Normal interval around an estimate, from the spread of its replicates.
-
-  Args:
-    estimate: a number.
-    replicates: `[R]`.
-    bounds: of the statistic's range; the interval is then normal on the scale
-      of arctanh, and stays within them.
-    confidence: in (0, 1).
-
-  Returns:
-    Lower and upper limit; NaN if the estimate or most replicates are missing.
-  """
-  known = replicates[~np.isnan(replicates)]
-  if np.isnan(estimate) or len(known) < 2 or 2 * len(known) < len(replicates):
-    return float("nan"), float("nan")
-  reach = stats.norm.ppf(0.5 + confidence / 2)
-  if bounds is None:
-    reach *= known.std(ddof=1)
-    return float(estimate - reach), float(estimate + reach)
-  middle, half = (bounds[0] + bounds[1]) / 2, (bounds[1] - bounds[0]) / 2
-  inner = 1 - 1e-6  # arctanh of an end is infinite
-  scaled = np.arctanh(np.clip((known - middle) / half, -inner, inner))
-  centre = np.arctanh(np.clip((estimate - middle) / half, -inner, inner))
-  reach *= scaled.std(ddof=1)
-  low, high = middle + half * np.tanh([centre - reach, centre + reach])
-  # An estimate at an end stays within its own interval.
-  return float(min(low, estimate)), float(max(high, estimate))
-
-
 def _of_runs(runs: np.ndarray, kind: str) -> float:
   """Reliability of the mean of runs, from the mean correlation of two runs."""
   found = [
@@ -220,19 +263,16 @@ def _of_runs(runs: np.ndarray, kind: str) -> float:
   return count * r / (1 + (count - 1) * r) if r > 0 else float("nan")
 
 
-def _reliability(values, replicates) -> float:
-  """1 - noise variance / variance, the former from the replicates."""
-  if replicates is None:
-    return float("nan")
-  known = ~np.isnan(values) & ~np.isnan(replicates).any(axis=0)
-  total = values[known].var() if known.any() else 0.0
-  if not total:
-    return float("nan")
-  return float(1 - replicates[:, known].var(axis=0, ddof=1).mean() / total)
-
-
 def _mean(runs: np.ndarray) -> np.ndarray:
   """Mean over the runs that have a value; NaN without any."""
   known = ~np.isnan(runs)
   with np.errstate(invalid="ignore"):
     return np.where(known, runs, 0.0).sum(axis=0) / known.sum(axis=0)
+
+
+def _weighted_mean(runs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+  """Means `[R, N]` of runs `[P, N]` under weights `[R, P]`."""
+  known = ~np.isnan(runs)
+  total = weights @ np.where(known, runs, 0.0)
+  with np.errstate(invalid="ignore", divide="ignore"):
+    return total / (weights @ known.astype(np.float64))

@@ -19,6 +19,7 @@ from memo_tf.analysis.proxies import criteria
 from memo_tf.analysis.proxies import measured
 from memo_tf.analysis.proxies import shapes
 from memo_tf.analysis.sizes import distribution
+from memo_tf.estimators import resampling
 
 MEMORIZATION = "memorization"
 RISES, FALLS, UNSURE = "rises", "falls", "unsure"
@@ -141,8 +142,8 @@ def changes(
 ) -> pd.DataFrame:
   """Correlation over examples of the changes from smallest to largest size.
 
-  The reliability of a change is 1 minus the mean variance of its replicates
-  divided by its variance; it is also used for the ranks.
+  The reliability of a change is that of two halves of the blocks, the same at
+  both sizes; its square root is the ceiling that a perfect proxy would reach.
 
   Args:
     memorization, proxies, signs: as in `tables.compare_proxies`.
@@ -168,8 +169,11 @@ def changes(
     if known.sum() < 2:
       continue
     for kind, values in criteria.correlations(one, other, settings).items():
-      row = criteria.criterion(kind, values, known.sum(), settings)
+      row = criteria.criterion(
+        kind, values, known.sum(), settings, measured.fewest(moved, proxy)
+      )
       row |= criteria.corrected(row, moved, proxy)
+      row |= criteria.ceiling(row, moved)
       row |= {
         "proxy": name,
         "size": f"{last} - {first}",
@@ -193,7 +197,9 @@ def _mean(score: measured.Measured, confidence: float):
     again = np.where(np.isnan(again), values, again).mean(axis=1)
     return (
       mean,
-      *measured.interval(mean, again, confidence=confidence),
+      *resampling.interval(
+        mean, again, num_drawn=score.num_drawn, confidence=confidence
+      ),
       score.drawn,
     )
   if len(values) < 2:

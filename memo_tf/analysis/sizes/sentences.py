@@ -266,23 +266,47 @@ def noise_statement(
     f"{100 * false:.0f} % of the ambiguous ones. "
   )
   if false <= 0.05:
-    text += (
-      "So the class of a single image is reliable, except for changes near the "
-      "threshold."
-    )
-  elif false <= 0.2:
-    text += (
-      "So most classes are reliable; for an ambiguous image use the "
-      "probability of its class instead."
-    )
+    text += "So few of the classes by the plain rule are noise."
   else:
     text += (
-      "So the class of a single ambiguous image is not reliable. Use the "
-      "probabilities of the classes, the shares with the noise taken out, and "
-      "means over images, which are far more certain."
+      "So the class of a single ambiguous image by the plain rule is no "
+      "evidence that it changes. Use the q-values of single images, the shares "
+      "with the noise taken out, and means over images."
     )
   text += (
     f" Constant: {100 * carried['measured_constant']:.1f} % by the plain rule, "
     f"{100 * carried['constant']:.1f} % with the noise taken out."
   )
   return text
+
+
+def named_statement(
+  named: dict[str, np.ndarray], num_runs: int, num_sizes: int
+) -> str:
+  """Sentences on which single images may be named as changing.
+
+  Args:
+    named: from `trajectories.changes.ExampleChanges.named`.
+    num_runs: M.
+    num_sizes: S.
+  """
+  count = {name: len(ids) for name, ids in named.items()}
+  if not sum(count.values()):
+    return (
+      f"With {num_runs} runs per size no single image can be named as "
+      "changing: none has a q-value of at most 0.05."
+    )
+  text = (
+    "Single images with a q-value of at most 0.05: memorization rises from the "
+    f"smallest to the largest size for {count['rises']} and falls for "
+    f"{count['falls']}"
+  )
+  if num_sizes > 2:
+    text += (
+      f"; {count['departs']} more depart from the smallest size at a size "
+      "between"
+    )
+  return text + (
+    ". Of the images in each list about 5 % at most are expected to be false "
+    "discoveries."
+  )

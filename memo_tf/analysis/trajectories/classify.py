@@ -4,10 +4,9 @@ Lukasik et al. (2024, arXiv:2310.05337) follow each example's score over a
 family of sizes and sort these trajectories into shape classes. Module `rules`
 has the rules. A rule that takes noisy scores for true ones calls noise a
 change: the range of a constant example over S sizes with a standard error e is
-about 2.1 e (S = 4) to 2.7 e (S = 7). So with standard errors each example also
-gets the probability of each class, from the distribution of the true
-trajectories that is fitted to all of them (module `noise`), and the shares of
-the classes are estimated with the noise taken out (module `shares`).
+about 2.1 e (S = 4) to 2.7 e (S = 7). So the class of a single example is not
+evidence that it changes. Module `changes` tests that; module `shares` estimates
+the shares of the classes with the noise taken out.
 """
 
 import dataclasses
@@ -30,14 +29,11 @@ class TrajectoryClasses:
   Attributes:
     shape_class: `[N]` str, one of `SHAPE_CLASSES`; "" where a score is NaN.
     rule, min_change: by which the classes were assigned.
-    probability: `[N, 6]`, of each of `SHAPE_CLASSES` for the true trajectory;
-      NaN where a score or standard error is; None without standard errors.
   """
 
   shape_class: np.ndarray
   rule: str
   min_change: float
-  probability: np.ndarray | None = None
 
   def shares(self) -> dict[str, float]:
     """Measured share of each class among the examples with scores."""
@@ -48,17 +44,13 @@ class TrajectoryClasses:
     }
 
   def to_dataframe(self) -> pd.DataFrame:
-    """Table with one row per example: id, shape class, any probabilities."""
-    frame = pd.DataFrame(
+    """Table with one row per example: id and shape class."""
+    return pd.DataFrame(
       {
         "example_id": np.arange(len(self.shape_class)),
         "shape_class": self.shape_class,
       }
     )
-    if self.probability is not None:
-      for k, name in enumerate(SHAPE_CLASSES):
-        frame[f"p_{name}"] = self.probability[:, k]
-    return frame
 
 
 def classify_trajectories(
@@ -70,11 +62,12 @@ def classify_trajectories(
   correlation: np.ndarray | None = None,
   z: float = rules.DEFAULT_Z,
 ) -> TrajectoryClasses:
-  """Shape class of each trajectory, with its probability.
+  """Shape class of each measured trajectory, noise and all.
 
   Args:
     memorization: `[S, N]`, sizes in ascending order, S at least 2.
-    standard_error: `[S, N]`, of each score; None: no probabilities.
+    standard_error: `[S, N]`, of each score; needed by rule `z`, used by rule
+      `template`.
     min_change: alpha, the least change that counts, in (0, 1].
     rule: one of `RULES`; formulas in module `rules`.
     correlation: `[S, S]`, of an example's errors over sizes, which share their
@@ -83,8 +76,7 @@ def classify_trajectories(
       `z`.
 
   Returns:
-    A `TrajectoryClasses`. Probabilities are of the *true* trajectory's class by
-    this rule; for rule `z`, which is about noise, by the default rule.
+    A `TrajectoryClasses`.
 
   Raises:
     ValueError: if shapes differ, the rule is unknown, `min_change` or `z` is
@@ -102,10 +94,8 @@ def classify_trajectories(
     None,
   )
   known = ~np.isnan(memorization).any(axis=0)
-  if standard_error is not None:
-    sure = known & ~np.isnan(standard_error).any(axis=0)
   if rule == "z":
-    known = sure
+    known &= ~np.isnan(standard_error).any(axis=0)
   classes = _classes(
     memorization[:, known],
     None if standard_error is None else standard_error[:, known],
@@ -116,24 +106,10 @@ def classify_trajectories(
   )
   names = np.full(memorization.shape[1], "", "U10")
   names[known] = np.array(SHAPE_CLASSES)[classes]
-  probability = None
-  if standard_error is not None:
-    probability = np.full((memorization.shape[1], len(SHAPE_CLASSES)), np.nan)
-    if sure.any():
-      values = memorization[:, sure]
-      errors = noise.usable_standard_error(standard_error[:, sure])
-      law = noise.fit_law(values, errors, correlation)
-      probability[sure] = law.posterior_shares(
-        values,
-        errors,
-        true_classes(law.atoms, min_change, rule),
-        len(SHAPE_CLASSES),
-      )
   return TrajectoryClasses(
     shape_class=names,
     rule=rule,
     min_change=min_change,
-    probability=probability,
   )
 
 

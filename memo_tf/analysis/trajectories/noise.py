@@ -11,9 +11,9 @@ least-squares fits of all shapes to measured trajectories. Fits to measured
 trajectories carry their noise, so this is done twice: the second time with fits
 to the posterior means under the first law.
 
-The probability that an example's true trajectory has a shape is then the
-posterior weight of the atoms of that shape. The share of a shape class, with
-the noise taken out, is the mean of this probability over examples.
+The share of a shape class, with the noise taken out, is the weight of the atoms
+of that shape. The posterior of a single example is not reported: it depends on
+the assumed law, and under others it is overconfident.
 """
 
 import dataclasses
@@ -43,22 +43,6 @@ class TrajectoryLaw:
   atoms: np.ndarray
   weights: np.ndarray
   correlation: np.ndarray
-
-  def posterior_shares(
-    self,
-    memorization: np.ndarray,
-    standard_error: np.ndarray,
-    atom_class: np.ndarray,
-    num_classes: int,
-  ) -> np.ndarray:
-    """Probability of each class for each example, `[N, num_classes]`."""
-    member = np.eye(num_classes, dtype=np.float32)[atom_class]
-    parts = []
-    for start in range(0, memorization.shape[1], _CHUNK):
-      part = slice(start, start + _CHUNK)
-      weighted = self._joint(memorization[:, part], standard_error[:, part])
-      parts.append(weighted @ member / weighted.sum(axis=1, keepdims=True))
-    return np.concatenate(parts).astype(np.float64)
 
   def draw(
     self,

@@ -12,29 +12,27 @@ from memo_tf.analysis.trajectories import classify
 
 
 def planted_by_class(
-  shape_class: np.ndarray, probability: np.ndarray | None, planted: np.ndarray
+  shape_class: np.ndarray, planted: np.ndarray
 ) -> pd.DataFrame:
   """Number and share of planted wrong labels in each shape class.
 
   Args:
     shape_class: `[N]` str, as measured; examples with "" are left out.
-    probability: `[N, 6]`, of each true class, or None.
     planted: `[N]` bool.
 
   Returns:
     A table with one row per class: shape_class, num_examples, num_planted,
     share with its 95 % Wilson interval (share_low, share_high), enrichment
-    (share over the share among all examples), p_value (two-sided, Fisher's
-    exact test of the class against the rest), and, with probabilities,
-    expected_share: the share among the true members, each example weighted by
-    its probability. No rows if no wrong label was planted.
+    (share over the share among all examples) and p_value (two-sided, Fisher's
+    exact test of the class against the rest). No rows if no wrong label was
+    planted.
   """
   shape_class, planted = np.asarray(shape_class), np.asarray(planted, bool)
   known = shape_class != ""
   if not planted[known].any():
     return pd.DataFrame()
   rows, base = [], planted[known].mean()
-  for k, name in enumerate(classify.SHAPE_CLASSES):
+  for name in classify.SHAPE_CLASSES:
     member = known & (shape_class == name)
     count, hits = int(member.sum()), int((member & planted).sum())
     rest = known & ~member
@@ -54,13 +52,5 @@ def planted_by_class(
       row["share_low"], row["share_high"] = interval.low, interval.high
       table = [[hits, count - hits], [other, int(rest.sum()) - other]]
       row["p_value"] = float(stats.fisher_exact(table)[1])
-    if probability is not None:
-      weight = np.nan_to_num(probability[known, k])
-      total = weight.sum()
-      row["expected_share"] = (
-        float((weight * planted[known]).sum() / total)
-        if total > 0.5
-        else float("nan")
-      )
     rows.append(row)
   return pd.DataFrame(rows)

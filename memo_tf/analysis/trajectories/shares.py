@@ -1,7 +1,7 @@
 """Shares of the shape classes with the noise taken out, and their intervals.
 
-The estimate is the mean probability of a class over examples, under the law
-fitted by module `noise`, less its bias. For the bias, studies are simulated
+The estimate is the weight of a class under the law fitted by module `noise`,
+less its bias. For the bias, studies are simulated
 from the fitted law (a true trajectory for each example from its posterior, new
 noise), the whole estimation is repeated on each, and the mean difference from
 the simulated shares is subtracted. The standard error has four parts, added in

@@ -83,8 +83,9 @@ class OutputsConfig:
   )
   interval_width: float = _field(
     0.2,
-    "Target width of a score's 95 % interval; the page and memo_tf.status say "
-    "how many more runs it takes. Above 0.",
+    "Target width of the 95 % interval of an ambiguous image's score (held-out "
+    "accuracy of 0.3 to 0.7); the page and memo_tf.status say how many more "
+    "runs it takes. Above 0.",
     "free",
     rule=(lambda x: 0 < x <= 2, "must be in (0, 2]"),
   )

@@ -6,7 +6,9 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
 
+from memo_tf.analysis import ranking
 from memo_tf.analysis.proxies import measured
+from memo_tf.estimators import resampling
 
 
 class RecordingRunsTest(parameterized.TestCase):
@@ -101,11 +103,32 @@ class MeasuredTest(absltest.TestCase):
 
     np.testing.assert_array_equal(moved.values, values[0] - values[1])
     self.assertAlmostEqual(moved.replicates.std(axis=0).mean() ** 2, 0.2, 1)
-    # Variance 2 of the difference, of which 0.2 is noise.
-    self.assertAlmostEqual(moved.reliability, 0.9, 1)
     alone = one - measured.Measured(values=values[1])
     self.assertIsNone(alone.replicates)
     self.assertTrue(math.isnan(alone.reliability))
+
+  def test_reliability_of_a_difference_is_that_of_its_halves(self):
+    # Half of the noise of a run is common to both scores and cancels.
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(2, 4000))
+    common = rng.normal(size=(10, 4000))
+    one, other = (
+      measured.from_recording_runs(
+        values + 3 * common + rng.normal(size=(10, 4000)), num_resamples=5
+      )
+      for values in truth
+    )
+
+    moved = one - other.turned(-1).turned(-1)
+
+    # Variance 2 of the difference; noise 2 / 10.
+    self.assertAlmostEqual(moved.reliability, 2 / 2.2, delta=0.02)
+    self.assertEqual(moved.num_drawn, 10)
+    low, high = moved.rank_reliability_interval
+    self.assertBetween(moved.rank_reliability, low, high)
+    self.assertLess(high - low, 0.1)
+    short = measured.from_recording_runs(np.ones((3, 4000)), num_resamples=5)
+    self.assertTrue(math.isnan((one - short).reliability))
 
   def test_rows_over_the_examples_that_both_have(self):
     one = measured.Measured(
@@ -122,25 +145,28 @@ class MeasuredTest(absltest.TestCase):
     np.testing.assert_array_equal(other_rows, [[1, 4]])
 
 
-class IntervalTest(absltest.TestCase):
+class IntervalTest(parameterized.TestCase):
   def test_by_hand(self):
-    low, high = measured.interval(1.0, np.array([4.0, 6.0]))
+    low, high = resampling.interval(1.0, np.array([4.0, 6.0]))
 
     # Deviation sqrt 2, whatever the replicates' mean.
     self.assertAlmostEqual(low, 1 - 1.959964 * math.sqrt(2), 5)
     self.assertAlmostEqual(high, 1 + 1.959964 * math.sqrt(2), 5)
+    # Student's t of 3 degrees for four blocks.
+    low, _ = resampling.interval(1.0, np.array([4.0, 6.0]), num_drawn=4)
+    self.assertAlmostEqual(low, 1 - 3.182446 * math.sqrt(2), 5)
 
   def test_stays_within_bounds_and_covers_the_estimate(self):
     rng = np.random.default_rng(0)
     for estimate in (-1.0, -0.99, 0.0, 0.99, 1.0):
-      low, high = measured.interval(
+      low, high = resampling.interval(
         estimate,
         np.clip(estimate + 0.1 * rng.normal(size=50), -1, 1),
         bounds=(-1, 1),
       )
       self.assertBetween(low, -1, estimate)
       self.assertBetween(high, estimate, 1)
-    low, high = measured.interval(0.5, rng.random(50), bounds=(0, 1))
+    low, high = resampling.interval(0.5, rng.random(50), bounds=(0, 1))
     self.assertAlmostEqual(low + high, 1)
 
   def test_missing(self):
@@ -150,35 +176,49 @@ class IntervalTest(absltest.TestCase):
       (1.0, [2.0]),
       (1.0, [2.0, 3.0, np.nan, np.nan, np.nan]),
     ):
-      found = measured.interval(estimate, np.array(replicates))
+      found = resampling.interval(estimate, np.array(replicates))
       self.assertTrue(np.isnan(found).all())
 
-  def test_covers_the_correlation_of_the_true_scores_noise_and_all(self):
-    # Scores of 4 recording runs against known memorization: in 95 % of studies
-    # the interval should hold the correlation that many runs would have on
-    # average; 60 studies, at least 51 (binomial, below 0.2 %).
-    rng = np.random.default_rng(0)
+  @parameterized.parameters(4, 10, 40)
+  def test_coverage_over_blocks(self, num_blocks):
+    # Blocks of runs tell a correlation of 400 scores; in 95 % of studies its
+    # interval should hold what other studies find on average.
+    rng = np.random.default_rng(num_blocks)
     truth = rng.normal(size=400)
     proxy = 0.6 * truth + 0.8 * rng.normal(size=400)
+    noise = math.sqrt(num_blocks) * 0.3
     means, holds = [], []
-    for _ in range(60):
-      runs = proxy + rng.normal(size=(4, 400))
-      found = measured.from_recording_runs(runs, num_resamples=100)
-      values = [
-        np.corrcoef(truth, row)[0, 1]
-        for row in (found.values, *found.replicates)
-      ]
+    for seed in range(400):
+      blocks = truth + noise * (
+        rng.normal(size=(num_blocks, 400))
+        + 0.5 * rng.normal(size=(num_blocks, 1)) * proxy
+      )
+      drawn = resampling.paired_bootstrap(
+        num_blocks, min_blocks=1, num_resamples=100, seed=seed, draw="indices"
+      )
+      scores = drawn.weights @ blocks / num_blocks
+      found = measured.from_subset_runs(
+        scores[0], scores[1:], num_blocks=drawn.num_blocks
+      )
+      values = ranking.pearson_rows(
+        np.concatenate([found.values[None], found.replicates]), proxy[None]
+      )
       means.append(values[0])
       holds.append(
-        measured.interval(values[0], np.array(values[1:]), bounds=(-1, 1))
+        resampling.interval(
+          values[0],
+          values[1:],
+          num_drawn=found.num_drawn,
+          bounds=(-1, 1),
+        )
       )
     expected = np.mean(means)
 
-    inside = sum(low <= expected <= high for low, high in holds)
+    inside = np.mean([low <= expected <= high for low, high in holds])
 
-    self.assertGreaterEqual(inside, 51)
-    # And the intervals say something.
-    self.assertLess(np.mean([high - low for low, high in holds]), 0.3)
+    # 95 % of 400, two standard deviations wide of 93 to 97 %.
+    self.assertBetween(inside, 0.91, 0.985)
+    print("coverage", num_blocks, inside)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
 """Proxies compared with memorization in simulated studies."""
 
+import dataclasses
 import math
 
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
+import pandas as pd
 
 from memo_tf import analysis
 from memo_tf.analysis import ranking
 from memo_tf.analysis.proxies import criteria
 from memo_tf.analysis.proxies import measured
 from memo_tf.analysis.proxies import verdicts
+from tests.support import proxy_laws
 
 NUM_EXAMPLES = 600
 
@@ -84,16 +87,18 @@ class CompareProxiesTest(parameterized.TestCase):
     return found.iloc[0]
 
   @parameterized.parameters(
-    ("faithful", verdicts.BOTH),
-    ("easy", verdicts.BOTH),
-    ("ranking_only", verdicts.RANKING),
-    ("trend_only", verdicts.TREND),
-    ("noise", verdicts.NEITHER),
+    ("faithful", "ranking: yes, trend: yes"),
+    ("easy", "ranking: yes, trend: yes"),
+    ("ranking_only", "ranking: yes, trend: no"),
+    ("trend_only", "ranking: no, trend: yes"),
+    ("noise", "ranking: no, trend: no"),
   )
   def test_verdicts_say_what_was_built_in(self, name, expected):
     table = self.found.verdicts.set_index("proxy")
 
     self.assertEqual(table.loc[name, "verdict"], expected)
+    ranking, trend = table.loc[name, ["tracks_ranking", "tracks_trend"]]
+    self.assertEqual(f"ranking: {ranking}, trend: {trend}", expected)
     self.assertIn("Spearman", table.loc[name, "reason"])
 
   def test_the_reason_names_the_fault(self):
@@ -237,10 +242,10 @@ class EdgesTest(absltest.TestCase):
     self.assertAlmostEqual(row.estimate, 1)
     self.assertTrue(np.isnan([row.ci_low, row.corrected]).all())
     verdict = found.verdicts.iloc[0]
-    # No interval, nothing tracked; one size, no trend.
-    self.assertEqual(verdict.verdict, verdicts.NEITHER)
+    # No interval, no answer; one size, no trend.
+    self.assertEqual(verdict.verdict, "ranking: cannot tell")
     self.assertIsNone(verdict.tracks_trend)
-    self.assertIn("no interval", verdict.reason)
+    self.assertIn("without an interval", verdict.reason)
     self.assertEmpty(found.steps)
     self.assertEmpty(found.shapes)
     self.assertEmpty(found.shape_agreement)
@@ -298,6 +303,65 @@ class EdgesTest(absltest.TestCase):
     ):
       with self.assertRaisesRegex(ValueError, message):
         analysis.compare_proxies({"a": one}, proxies, signs)
+
+
+class SimulatedVerdictsTest(parameterized.TestCase):
+  # benchmarks/proxy_trends.py has more studies and reliabilities.
+  def answers(self, studies, **options):
+    found = []
+    for seed in range(studies):
+      study = proxy_laws.draw(seed=seed, num_examples=300, **options)
+      table = analysis.compare_proxies(
+        study.memorization,
+        {"perfect": study.perfect, "useless": study.useless},
+        {"perfect": 1, "useless": 1},
+        settings=criteria.ComparisonSettings(kendall_resamples=1),
+      ).verdicts
+      found.append(table.set_index("proxy")["tracks_trend"])
+    return pd.DataFrame(found), study
+
+  @parameterized.parameters(40, 100, 400)
+  def test_without_reliable_changes_there_is_no_answer(self, num_subsets):
+    # Standard deviations of the true changes: reliabilities of 0.03 or less.
+    spread = 0.02 if num_subsets < 400 else 0.01
+    answers, _ = self.answers(5, num_subsets=num_subsets, spread=spread)
+
+    self.assertGreaterEqual(
+      (answers == verdicts.UNKNOWN).to_numpy().mean(), 0.75
+    )
+    self.assertLessEqual((answers["perfect"] == verdicts.NO).sum(), 1)
+    self.assertLessEqual((answers["useless"] == verdicts.YES).sum(), 1)
+
+  @parameterized.parameters((40, 0.2), (100, 0.13), (400, 0.06))
+  def test_with_reliable_changes_there_is(self, num_subsets, spread):
+    answers, study = self.answers(5, num_subsets=num_subsets, spread=spread)
+
+    self.assertBetween(study.reliability, 0.45, 0.65)
+    self.assertGreaterEqual((answers["perfect"] == verdicts.YES).mean(), 0.8)
+    self.assertNotIn(verdicts.NO, set(answers["perfect"]))
+    self.assertNotIn(verdicts.YES, set(answers["useless"]))
+
+  def test_a_proxy_of_the_same_runs_gets_no_verdict(self):
+    # From the same runs noise looks like agreement; from others it does not.
+    study = proxy_laws.draw(num_subsets=100, spread=0.0, seed=0)
+    same = {
+      size: dataclasses.replace(score, shares_runs=True)
+      for size, score in study.even.items()
+    }
+    found = [
+      analysis.compare_proxies(study.even, {"p": p}, {"p": 1})
+      for p in (same, study.shared)
+    ]
+
+    self.assertEqual(
+      [f.verdicts.iloc[0]["verdict"] for f in found], [verdicts.SHARES_RUNS] * 2
+    )
+    apparent, real = (
+      f.criteria.set_index("criterion").loc["change_spearman", "estimate"]
+      for f in found
+    )
+    self.assertGreater(apparent, 0.99)
+    self.assertLess(abs(real), 0.2)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Sentences about a study over sizes agree with its tables."""
 
 from absl.testing import absltest
+import numpy as np
 
 from memo_tf.analysis.sizes import distribution
 from memo_tf.analysis.sizes import sentences
@@ -82,10 +83,10 @@ class FindingsTest(absltest.TestCase):
     # sqrt(0.25 / 30) = 0.091, and of a difference 0.129.
     self.assertRegex(text, r"standard error of 0\.09\d")
     self.assertRegex(text, r"two sizes has one of 0\.1[23]\d")
-    self.assertIn("is not reliable", text)
+    self.assertIn("is no evidence", text)
     self.assertGreater(carried["false_changes_ambiguous"], 0.2)
 
-  def test_with_many_runs_classes_are_reliable(self):
+  def test_with_many_runs_few_classes_are_noise(self):
     carried = {
       "ambiguous": 0.1,
       "typical_error": 0.02,
@@ -98,7 +99,20 @@ class FindingsTest(absltest.TestCase):
 
     text = sentences.noise_statement(carried, 4000, 0.2)
 
-    self.assertIn("a single image is reliable", text)
+    self.assertIn("few of the classes by the plain rule are noise", text)
+
+  def test_single_images_are_named_or_none_is(self):
+    none = np.zeros(0, int)
+    named = {"rises": none, "falls": none, "departs": none}
+
+    self.assertIn(
+      "With 40 runs per size no single image can be named",
+      sentences.named_statement(named, 40, 3),
+    )
+    named |= {"falls": np.arange(3), "departs": np.arange(2)}
+    text = sentences.named_statement(named, 40, 3)
+    self.assertIn("for 0 and falls for 3; 2 more depart", text)
+    self.assertNotIn("depart", sentences.named_statement(named, 40, 2))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ class PlantedTest(absltest.TestCase):
     names = np.array(["increasing"] * 4 + ["constant"] * 6 + [""])
     planted = np.array([1, 1, 1, 0, 1, 0, 0, 0, 0, 0, 1], bool)
 
-    table = planted_lib.planted_by_class(names, None, planted)
+    table = planted_lib.planted_by_class(names, planted)
 
     rows = table.set_index("shape_class")
     self.assertEqual(rows.loc["increasing", "share"], 0.75)
@@ -24,9 +24,7 @@ class PlantedTest(absltest.TestCase):
     self.assertTrue(np.isnan(rows.loc["cap", "share"]))
 
   def test_nothing_planted_gives_no_rows(self):
-    table = planted_lib.planted_by_class(
-      np.array(["cap"]), None, np.array([False])
-    )
+    table = planted_lib.planted_by_class(np.array(["cap"]), np.array([False]))
 
     self.assertEmpty(table)
 

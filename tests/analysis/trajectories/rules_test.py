@@ -80,7 +80,6 @@ class DefaultRuleTest(parameterized.TestCase):
 
     self.assertEqual(result.shape_class.tolist(), ["increasing", ""])
     self.assertEqual(result.shares()["increasing"], 1.0)
-    self.assertIsNone(result.probability)
 
 
 class OtherRulesTest(parameterized.TestCase):
