@@ -81,7 +81,7 @@ def score_study(
 
 
 def _without_nan(figures: dict) -> dict:
-  """JSON has no NaN: None stands for what is not known."""
+  """Replaces NaN, which JSON does not have, by None."""
   return {
     name: None if isinstance(value, float) and np.isnan(value) else value
     for name, value in figures.items()
