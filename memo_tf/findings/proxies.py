@@ -3,7 +3,7 @@
     comparison/<ladder>/<recipe>/{criteria,distributions,steps,shapes,
                                   shape_agreement,verdicts}.{parquet,csv}
 
-One comparison a ladder of sizes (`ModelName.ladder`) and recipe, from small to
+One comparison per ladder of sizes (`ModelName.ladder`) and recipe, small to
 large. For intervals, blocks of subset runs are resampled for memorization, with
 the same draws at every size, and recording runs for proxies. Imports no
 TensorFlow.
@@ -32,7 +32,7 @@ from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 
 NUM_RESAMPLES = 200
-# Each holds the replicates of a proxy: 80 MB a size for 50,000 images.
+# Each thread holds a proxy's replicates: 80 MB per size for 50,000 images.
 MAX_THREADS = 4
 # Proxies that are means of an outcome over the runs that held an example out.
 _HELD_OUT = {"cscore": "correctness", "self_confidence": "label_probability"}
@@ -46,8 +46,8 @@ class RecipeFindings:
     ladder, recipe: their names.
     groups: the proxies behind it, smallest model first.
     memorization: by model.
-    proxies: float64 `[N]` by name, then by model; `never` above all.
-    signs, papers: by name.
+    proxies: float64 `[N]` by name, then by model; `never` ranks highest.
+    signs, papers: by name of the proxy.
     tables: of `analysis.proxy_findings`.
   """
 
@@ -78,7 +78,7 @@ def compare_study(
       `--trajectory_rule` and `--min_change`.
 
   Returns:
-    One entry a ladder and recipe; empty if no proxy is asked for.
+    One entry per ladder and recipe; empty if no proxy is requested.
 
   Raises:
     StudyError: if a run's records are damaged.
@@ -100,7 +100,7 @@ def compare_study(
 
 
 def _classifier(outputs: settings_lib.OutputsConfig):
-  """The study's rule. Rule `z` is about noise, which a proxy has otherwise."""
+  """The study's rule; `default` for `z`, which needs standard errors."""
   rule = outputs.trajectory_rule
   rule = "default" if rule == "z" else rule
 
@@ -113,7 +113,7 @@ def _classifier(outputs: settings_lib.OutputsConfig):
 
 
 def _compare(ladder, recipe, groups, classify) -> RecipeFindings:
-  """Compares a few proxies at a time: all their replicates would be large."""
+  """Compares a few proxies at a time, to limit the memory for replicates."""
   memorization = {g.result.group.model: _memorization(g.result) for g in groups}
   found: dict[str, dict[str, proxy_values.ProxyGroup]] = {}
   for group in groups:
@@ -145,7 +145,7 @@ def _compare(ladder, recipe, groups, classify) -> RecipeFindings:
     )
     return {model: score.values for model, score in scores.items()}, table
 
-  # Sorting takes most of the time, and NumPy's needs no interpreter.
+  # Sorting takes most of the time, and NumPy releases the GIL in it.
   threads = min(MAX_THREADS, len(os.sched_getaffinity(0)))
   with futures.ThreadPoolExecutor(threads) as pool:
     compared = list(pool.map(compare, own))
@@ -170,7 +170,7 @@ def _of_name(group, name) -> proxy_values.ProxyValues:
 
 
 def _joined(tables) -> tables_lib.ProxyFindings:
-  """The tables of all proxies; memorization's own rows, in each, once."""
+  """The tables of all proxies; rows of memorization, in each, only once."""
   parts = {}
   for field in dataclasses.fields(tables[0]):
     rows = [getattr(table, field.name) for table in tables]
@@ -181,7 +181,7 @@ def _joined(tables) -> tables_lib.ProxyFindings:
 
 
 def _memorization(result: groups_lib.GroupScores) -> measured.Measured:
-  """The scores of a group with blocks of its runs drawn again."""
+  """A group's memorization scores, with replicates over blocks of its runs."""
   values = result.scores.memorization
   block = subsets_lib.parse_family(result.group.subsets).block
   stack = result.stack
@@ -209,7 +209,7 @@ def _memorization(result: groups_lib.GroupScores) -> measured.Measured:
 def _measured(
   proxy: proxy_values.ProxyValues, result: groups_lib.GroupScores
 ) -> measured.Measured:
-  """A proxy with what it owes to the runs that it comes from."""
+  """A proxy with replicates over the runs that it comes from, if any."""
   if proxy.per_run:
     found = measured.from_recording_runs(
       proxy.ranked_runs(), num_resamples=NUM_RESAMPLES
@@ -234,7 +234,7 @@ def _measured(
 def _bootstrap(num_runs: int, block: int) -> resampling.PairedBootstrap | None:
   """Draws of blocks of subset runs; None with fewer than two blocks.
 
-  The same for all groups of as many runs, so that draws are paired.
+  The same for all groups with equally many runs, so that draws are paired.
   """
   return resampling.paired_bootstrap(
     num_runs,
