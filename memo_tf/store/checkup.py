@@ -1,8 +1,8 @@
-"""Reads a whole study against its digests: what is damaged, missing, left over.
+"""Checks a whole study against its digests: finds damage, gaps, leftovers.
 
-What a launch derives from runs (scores, page, settings) has its digests in
-`digests.json`, written last. What is damaged can be moved to `damaged/`, never
-deleted; the next launch then makes it again.
+Files that a launch derives from runs (scores, page, settings) have digests in
+`digests.json`, written last. Damaged files can be moved to `damaged/`, and are
+never deleted; the next launch then makes them again.
 """
 
 from collections.abc import Iterator
@@ -23,20 +23,20 @@ from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 
 DIGESTS = "digests.json"
-# Not derived: these have records of their own, or nobody reads them again.
+# Not derived: these have their own digests, or are never read again.
 _OTHER = ("dataset", "subsets", "runs", "work", "damaged", "tensorboard")
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-  """Something in a study's folder that is not as it should be.
+  """A problem found in a study's folder.
 
   Attributes:
-    path: of it, relative to the study's folder.
-    problem: in words.
-    unit: the unit whose run it is, or None.
-    is_damage: whether the next launch has to do something again; False for
-      what is merely left over.
+    path: of the file or folder, relative to the study's folder.
+    problem: what is wrong, in words.
+    unit: the unit whose run is affected, or None.
+    is_damage: whether the next launch has to redo something; False for mere
+      leftovers.
   """
 
   path: str
@@ -64,7 +64,7 @@ def findings(
   directory: directory_lib.StudyDirectory,
   plan: plan_lib.Plan,
 ) -> Iterator[Finding]:
-  """Reads everything; yields what is wrong.
+  """Reads every file of a study; yields each problem.
 
   Args:
     directory: of the study.
@@ -85,9 +85,9 @@ def findings(
 def repair(
   directory: directory_lib.StudyDirectory, found: list[Finding]
 ) -> list[tuple[str, pathlib.Path]]:
-  """Moves what is damaged or left over to `damaged/`; returns from and to."""
+  """Moves damaged files and leftovers to `damaged/`; returns (old, new)."""
   moved = []
-  # Of a damaged data set all goes: its files are written together.
+  # A damaged data set is moved whole: its files are written together.
   paths = dict.fromkeys(
     "dataset" if finding.path.startswith("dataset/") else finding.path
     for finding in found
@@ -111,7 +111,7 @@ def _dataset(directory) -> Iterator[Finding]:
 
 
 def _subsets(directory, config, info) -> Iterator[Finding]:
-  """Masks are compared with those that the seed gives."""
+  """Compares the stored masks with those drawn from the seed."""
   for family in config.family_names():
     path = directory.in_mask_path(family)
     name = str(path.relative_to(directory.root))
@@ -130,7 +130,7 @@ def _subsets(directory, config, info) -> Iterator[Finding]:
     )
     rows = len(masks) if masks.ndim else 0
     if not subsets_lib.same_masks(masks, expected[:rows]):
-      yield Finding(name, "does not hold the subsets that the seed gives")
+      yield Finding(name, "does not hold the subsets drawn from the seed")
 
 
 def _runs(directory, plan, info) -> Iterator[Finding]:
@@ -144,22 +144,22 @@ def _runs(directory, plan, info) -> Iterator[Finding]:
     if problem:
       yield Finding(name, problem, unit)
     for lost in state.missing if not problem else ():
-      # Nothing to move away: the run is of use without it.
+      # Nothing to move away: the run is usable without it.
       if lost in wanted:
         yield Finding(f"{name}/{lost}", "is missing", unit)
 
 
 def _foreign(record, recipe_digest, info) -> str | None:
-  """Why a whole run is not one of this study, or None."""
+  """Why an intact run does not belong to this study, or None."""
   if info and record.get("dataset_digest") not in (None, info["digest"]):
-    return "it saw another data set"
+    return "it was trained on another data set"
   if record.get("recipe_digest") not in (None, recipe_digest):
-    return "it was trained by another recipe of that name"
+    return "it was trained by another recipe of the same name"
   return None
 
 
 def _derived(directory) -> list[str]:
-  """Names of the files that a launch has derived, as they lie there."""
+  """Names of the files on disk that a launch has derived."""
   names = []
   for entry in sorted(os.scandir(directory.root), key=lambda e: e.name):
     if entry.name in (*_OTHER, DIGESTS) or entry.name.startswith("."):
@@ -181,7 +181,7 @@ def _derived_files(directory) -> Iterator[Finding]:
   try:
     entries = json.loads(path.read_text())["files"].items()
   except FileNotFoundError:
-    return  # nothing was scored yet
+    return  # nothing has been scored yet
   except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
     yield Finding(DIGESTS, f"cannot be read ({error})")
     return

@@ -84,8 +84,8 @@ class CheckupTest(parameterized.TestCase):
     path = self.root / RUN / "run.json"
     record = json.loads(path.read_text())
     for name, problem in (
-      ("dataset_digest", "it saw another data set"),
-      ("recipe_digest", "it was trained by another recipe of that name"),
+      ("dataset_digest", "it was trained on another data set"),
+      ("recipe_digest", "it was trained by another recipe of the same name"),
     ):
       path.write_text(json.dumps(record | {name: "other"}))
       self.assertEqual(self.findings(), {RUN: problem})
@@ -140,7 +140,7 @@ class CheckupTest(parameterized.TestCase):
 
     self.assertEqual(code, 1)
     self.assertIn(
-      f"damaged: {RUN}: predictions.parquet does not have the recorded digest",
+      f"damaged: {RUN}: predictions.parquet differs from its recorded digest",
       text,
     )
     self.assertIn("--repair", text)

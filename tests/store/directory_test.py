@@ -247,7 +247,7 @@ class RunStateTest(DirectoryTestCase):
     other = work_units.WorkUnit("cifar_resnet-8", "one_hot", "r0.70", 4)
     write_run(self.folder, self.outputs, unit=other)
 
-    self.assert_problem(f"run.json is that of {other.name}")
+    self.assert_problem(f"run.json belongs to {other.name}")
 
   @parameterized.parameters(True, False)
   def test_output_missing(self, check_digests):
@@ -275,7 +275,7 @@ class RunStateTest(DirectoryTestCase):
     (self.folder / "history.jsonl").unlink()
     (self.folder / "history.jsonl").mkdir()
 
-    self.assert_problem("history.jsonl is no file", check_digests=False)
+    self.assert_problem("history.jsonl is not a file", check_digests=False)
 
   @parameterized.parameters(True, False)
   def test_output_truncated(self, check_digests):
@@ -293,7 +293,7 @@ class RunStateTest(DirectoryTestCase):
 
     self.assertEqual(self.state(check_digests=False).record, record)
     self.assert_problem(
-      "predictions.parquet does not have the recorded digest",
+      "predictions.parquet differs from its recorded digest",
       check_digests=True,
     )
 
