@@ -61,7 +61,7 @@ class ProgressTest(absltest.TestCase):
         self.run_three_of_four()
     text = os.read(ours, 1 << 16).decode()
 
-    self.assertIn("0/4 runs, time left not known yet", text)
+    self.assertIn("0/4 runs, time left unknown", text)
     # Three are left, of 100 s on two workers; half of one is trained.
     self.assertIn("1/4 runs, about 125 s left", text)
     self.assertIn("3/4 runs, about 100 s left, 1 failed", text)

@@ -33,7 +33,7 @@ class Session:
       all runs; or on disk, if they are streamed.
     labels: int32 `[N]`, on the device.
     test_images: `[T, H, W, channels]`, as `images`.
-    strategy: that runs train under.
+    strategy: under which runs train.
     jit_compile: whether XLA compiles training and prediction.
     writes: whether this process writes runs. Of several processes that train
       a run together, only the first does.
