@@ -1,6 +1,6 @@
 """The settings of proxies, a group of `config.StudyConfig`.
 
-Recording settings are fixed once a proxy was requested (`config.merge`).
+Recording settings are fixed once a proxy is requested (`config.merge`).
 """
 
 import dataclasses
