@@ -56,8 +56,8 @@ class OpenStudy:
 
   Attributes:
     plan: of this launch; scores and page follow if it is of the whole study.
-    directory: where it lies, by an absolute path.
-    found: what of the plan is done, pending, damaged.
+    directory: of the study, by an absolute path.
+    found: which units of the plan are done, pending or damaged.
   """
 
   plan: plan_lib.Plan
@@ -65,12 +65,12 @@ class OpenStudy:
   found: survey_lib.Survey
 
   def is_done(self, unit: work_units.WorkUnit) -> bool:
-    """Whether the directory has all of a unit now."""
+    """Whether the directory now has all outputs that a unit must have."""
     state = self.directory.run_state(unit, check_digests=False)
     return not state.problem and state.has(self.plan.wanted[unit])
 
   def pending(self) -> list[work_units.WorkUnit]:
-    """What is not done now, in the order of the plan."""
+    """The units that are not done yet, in the order of the plan."""
     return [unit for unit in self.plan.wanted if not self.is_done(unit)]
 
 
@@ -80,22 +80,22 @@ def define_flags(values: flags.FlagValues, program: str) -> None:
   flags.DEFINE_integer(
     "units_per_task",
     0,
-    "Runs of one task, one after the other, which start TensorFlow once; 0: "
-    "chosen.",
+    "Runs per task, done one after the other so that TensorFlow starts only "
+    "once; 0: chosen automatically.",
     flag_values=values,
   )
   flags.DEFINE_integer(
     "cpus_per_task",
     0,
-    "Cores of one task, which does cores // threads_per_unit runs at a time; "
-    "0: threads_per_unit.",
+    "Cores per task, which does cores // threads_per_unit runs at a time; 0: "
+    "threads_per_unit.",
     lower_bound=0,
     flag_values=values,
   )
   flags.DEFINE_float(
     "gpus_per_task",
     0.0,
-    "GPUs of one task; a fraction shares a GPU among several tasks.",
+    "GPUs per task; a fraction shares a GPU among several tasks.",
     flag_values=values,
   )
   flags.DEFINE_integer(
@@ -143,7 +143,9 @@ def open_study(
   found = survey_lib.usable(directory, plan)
   for unit, problem in found.damaged.items():
     place = directory.move_aside(unit)
-    say(f"{unit.name} is damaged: {problem}. Moved to {place}; run again.")
+    say(
+      f"{unit.name} is damaged: {problem}. Moved to {place}; will be run again."
+    )
   planning.check_requirements(directory, plan, found.pending)
   if found.pending:
     # Tasks run on other machines than this one, and compare theirs.
@@ -204,7 +206,7 @@ def print_waves(
       print(f"wave {number}  task {task.name}  {runs}: {first} … {last}")
   if waves:
     root = str(study.directory.root)
-    print("Each runs, as the first one does:")
+    print("Command of the first task (the others differ in their units):")
     print(
       shown(["python", *tasks_lib.arguments(waves[0][0].units, root, workers)])
     )

@@ -1,4 +1,4 @@
-"""Decides what became of a launch's tasks, from the study's directory."""
+"""Decides from the study's directory how the tasks of a launch ended."""
 
 from collections.abc import Iterable
 import dataclasses
@@ -40,7 +40,7 @@ class Ledger:
     return dataclasses.replace(task, units=tuple(units)) if units else None
 
   def sent(self, task: tasks_lib.Task) -> None:
-    """Records a task; to be called before it is sent."""
+    """Records a task; call it before the task is sent."""
     self._before |= tracebacks(self._study.directory, task.units)
     self._path.parent.mkdir(parents=True, exist_ok=True)
     self._write(task, "sent", task.units)
@@ -48,10 +48,10 @@ class Ledger:
   def ended(
     self, task: tasks_lib.Task, problem: str | None, *, hopeless: bool = False
   ) -> tasks_lib.Task | None:
-    """Records what a task that has ended did.
+    """Records the result of a task that has ended.
 
     Args:
-      task: that is over.
+      task: that has ended.
       problem: how it died; None if it ended by itself.
       hopeless: whether another attempt would end in the same way.
 
@@ -70,7 +70,7 @@ class Ledger:
     if not left:
       return None
     problem = problem or (
-      "it ended well, but the runs are not in the directory: is it on a file "
+      "it succeeded, but its runs are not in the directory: is that on a file "
       "system that all machines share?"
     )
     said = last_line(self.log_path(task))
@@ -121,7 +121,7 @@ def own_failures(
   """The errors of units that failed since `before`, by unit name."""
   return {
     name: last_line(directory.root / "work" / name / "traceback.txt")
-    or "it says no reason"
+    or "no reason was recorded"
     for name, when in tracebacks(directory, units).items()
     if before.get(name) != when
   }
@@ -132,26 +132,26 @@ def without_broken(
   plan: plan_lib.Plan,
   failures: dict[str, str],
 ) -> list[work_units.WorkUnit]:
-  """The units of which nothing that they require failed.
+  """The units whose required units have not failed.
 
   Args:
     units: to choose from.
     plan: of the study.
-    failures: by unit name; is given the others too, with why.
+    failures: by unit name; the units left out are added, with the reason.
   """
   found = []
   for unit in units:
     needed = plan.requires(unit)
     broken = [n.name for n in needed if n.name in failures]
     if broken:
-      failures[unit.name] = f"what it requires failed: {broken[0]}"
+      failures[unit.name] = f"a required run failed: {broken[0]}"
     else:
       found.append(unit)
   return found
 
 
 def last_line(path: pathlib.Path) -> str:
-  """The last line that says something, but for progress; empty if none does."""
+  """A log's last line that is not blank or progress; empty if there is none."""
   try:
     text = path.read_bytes()[-4096:].decode(errors="replace")
   except OSError:

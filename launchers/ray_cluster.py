@@ -240,7 +240,7 @@ def _connect(ray, address: str) -> None:
       socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
       raise errors.UsageError(
-        f"nothing answers at --ray_address={address} ({error}). `ray status` "
+        f"no answer from --ray_address={address} ({error}). `ray status` "
         "on the cluster's first machine shows its address"
       ) from error
   try:

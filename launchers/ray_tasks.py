@@ -210,7 +210,7 @@ def _result(code: int) -> Result:
   if code < 0:
     return Result(f"killed by signal {-code} ({_signal_name(-code)})")
   if code in (130, 143):
-    return Result("it was told to end")
+    return Result("it was asked to end")
   if code == 0:
     return Result(None)
   return Result(f"exit status {code}", hopeless=code == 2)

@@ -87,7 +87,7 @@ def launch(
   directory: directory_lib.StudyDirectory,
   only: list[work_units.WorkUnit],
 ) -> int:
-  """Sends what is pending and waits for it; returns the exit code.
+  """Sends the pending units and waits for them; returns the exit code.
 
   Raises:
     UsageError: if flags, study and Slurm do not fit together.
@@ -152,7 +152,7 @@ def _send(values, study, pending, asked, *, sent_before: int) -> None:
     ):
       jobs.append(slurm_queue.ask(*command).strip().split(";")[0])
   except BaseException:
-    if jobs:  # without the last job nobody would score or resend
+    if jobs:  # without the last job, nothing would score or resend
       subprocess.run(["scancel", *jobs], check=False)
     raise
   contract.say(
@@ -179,7 +179,7 @@ def _last_job(values, config, directory, only, asked) -> int:
   )
   sent_before = values.sent_before
   if rest and sent_before < values.task_retries:
-    contract.say(f"{len(rest)} runs were left undone: sent again.")
+    contract.say(f"{len(rest)} runs were left undone: sending them again.")
     _send(values, study, rest, asked, sent_before=sent_before + 1)
     return 0
   for unit in rest:
@@ -216,8 +216,8 @@ def _wait(study) -> int:
     said = (folder / "last.log").read_text(errors="replace")
   except (OSError, ValueError) as error:
     raise errors.StudyError(
-      "all jobs are gone, and the last one did not end its work (cancelled?); "
-      f"logs are in {folder}. Rerun the same command to send what is pending."
+      "all jobs have ended, but the last one did not finish (cancelled?); logs "
+      f"are in {folder}. Rerun the same command to send the pending runs."
     ) from error
   print(said, end="")
   return result["code"]
@@ -236,7 +236,10 @@ def _dry_run(values, study, asked) -> int:
   )
   living = slurm_queue.living(study.directory, needed=False)
   if living:
-    print(f"Nothing is sent: jobs of it are there: {' '.join(living)}.")
+    print(
+      "Nothing would be sent: jobs of this study are in the queue: "
+      f"{' '.join(living)}."
+    )
     return 0
   if not arrays:
     return 0

@@ -41,7 +41,7 @@ class Array:
   Attributes:
     wave: its index; the arrays of a wave start together.
     tasks: the number of tasks.
-    units_path: of the file `units`, with one line of units per task.
+    units_path: of the file with one line of units per task.
     units: the content of that file.
     script_path: of the batch script.
     script: the content of that file.
@@ -113,7 +113,7 @@ def commands(
   Args:
     values: the parsed flags.
     study: opened.
-    arrays: as of `arrays_of`.
+    arrays: from `arrays_of`.
     asked: resources of a task.
     last_script: path of the last job's script.
     jobs: job ids; the caller appends the id of each command's job before it

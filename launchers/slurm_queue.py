@@ -17,7 +17,7 @@ def job_name(directory: directory_lib.StudyDirectory) -> str:
 def living(
   directory: directory_lib.StudyDirectory, *, needed: bool = True
 ) -> list[str]:
-  """Ids of the study's jobs that have not ended, without this one."""
+  """Ids of the study's jobs that have not ended, except this one."""
   name = f"--name={job_name(directory)}"
   try:
     found = ask("squeue", "--noheader", name, "--format=%F").split()
@@ -50,7 +50,7 @@ def ask(*command: str) -> str:
     )
   except FileNotFoundError as error:
     raise errors.UsageError(
-      f"{command[0]} is missing: give the command on a machine that has Slurm "
+      f"{command[0]} is missing: run this command on a machine that has Slurm "
       "(Debian: apt-get install slurm-client)"
     ) from error
   except subprocess.TimeoutExpired as error:

@@ -42,7 +42,7 @@ def array_script(
 
   Args:
     python: the interpreter, the same on all machines.
-    root: the project's.
+    root: the project's folder.
     arguments: of the task's command, without its units.
     units: file with one line of comma-separated units per task.
     requeues: how often the script requeues one task, at most.
@@ -64,7 +64,7 @@ end() {{ kill -TERM "$launch" 2>/dev/null; wait "$launch"; }}
 # Finished runs are in the study's directory; the task resumes with the rest.
 requeue() {{
   if [ "${{SLURM_RESTART_COUNT:-0}}" -ge {requeues} ]; then
-    echo "$1; it was requeued {requeues} times: no more" >&2
+    echo "$1; it was requeued {requeues} times already: giving up" >&2
     exit 1
   fi
   echo "$1: requeued" >&2
@@ -89,7 +89,7 @@ exit "$code"
 def last_script(*, python: str, root: str, arguments: list[str]) -> str:
   """The script of the last job, which scores or resends undone units."""
   return f"""#!/bin/bash
-# Written by launchers.slurm_array. Runs when all arrays are over.
+# Written by launchers.slurm_array. Runs when all arrays have ended.
 {_head(root)}
 exec {shlex.join([python, *arguments])}
 """
@@ -133,7 +133,7 @@ def array_arguments(
 def last_arguments(
   options: Options, *, script: str, after: Sequence[str], log: str
 ) -> list[str]:
-  """The sbatch command of the last job; it starts when all arrays are over."""
+  """The sbatch command of the last job; starts when all arrays have ended."""
   return [
     "sbatch",
     "--parsable",

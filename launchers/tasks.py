@@ -59,7 +59,7 @@ def resources(
   """Returns the resources of a task; 0 cores: as many as one run uses.
 
   Raises:
-    UsageError: that names the flag, its rule and the value.
+    UsageError: names the flag, its rule and the value.
   """
   cpus = cpus_per_task or threads_per_unit
   if cpus < threads_per_unit:
@@ -81,7 +81,7 @@ def resources(
 
 
 def check_units_per_task(units_per_task: int) -> None:
-  """Raises `UsageError` if a task cannot have so many units."""
+  """Raises a `UsageError` if a task cannot have this many units."""
   if not 0 <= units_per_task <= MAX_UNITS_A_TASK:
     raise errors.UsageError(
       f"--units_per_task must be from 0 to {MAX_UNITS_A_TASK}. "

@@ -9,7 +9,7 @@ import sys
 
 __version__ = "0.1.0"
 
-if sys.version_info < (3, 11):  # noqa: UP036 (one clear line for old ones)
+if sys.version_info < (3, 11):  # noqa: UP036 (a clear error on old versions)
   sys.exit(
     "memo_tf needs Python 3.11 or 3.12. This is Python "
     f"{sys.version_info[0]}.{sys.version_info[1]}."

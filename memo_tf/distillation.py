@@ -470,8 +470,8 @@ def _check_models(student, teachers: list, several: bool) -> None:
   for model in teachers:
     if model is student:
       raise ValueError(
-        "`teacher` must be another model than `student`, which changes while "
-        f"it learns. Received: {model.name!r} as both"
+        "`teacher` must be a different model from `student`, which changes "
+        f"while it learns. Received: {model.name!r} as both"
       )
     theirs = _output_shape(model)
     if ours and theirs and ours[-1] != theirs[-1]:

@@ -59,8 +59,8 @@ def export(
   Raises:
     UsageError: if the study does not plan the unit, or the folder holds
       something.
-    StudyError: if the run is not finished or damaged, does not reproduce
-      its predictions, or the export does not give them.
+    StudyError: if the run is unfinished or damaged or does not reproduce its
+      predictions, or if the export does not.
     OSError: if something cannot be written.
   """
   config = opening.recorded_config(directory)

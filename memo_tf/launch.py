@@ -1,4 +1,4 @@
-"""Trains the runs of a study, scores them, and makes a page to look at.
+"""Trains the runs of a study, scores them, and writes a page of results.
 
     python -m memo_tf.launch --flagfile=digits.flags
 
@@ -21,7 +21,7 @@ PROGRAM = "memo_tf.launch"
 
 
 def launch(values: flags.FlagValues) -> int:
-  """Does what the flags ask for; returns the exit code.
+  """Runs the study, or the dry run, of parsed flags; returns the exit code.
 
   Raises:
     UsageError: if flags and study do not fit together.

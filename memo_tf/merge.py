@@ -17,7 +17,7 @@ PROGRAM = "memo_tf.merge"
 
 
 def merge(values: flags.FlagValues) -> int:
-  """Merges what the flags name; returns 1 if a source has damaged runs.
+  """Merges the folders of parsed flags; returns 1 if a run is damaged.
 
   Raises:
     UsageError: if flags are missing or the folders do not belong together.

@@ -1,4 +1,4 @@
-"""Shows what of a study is done, what is damaged, and how long the rest takes.
+"""Shows which runs of a study are done or damaged, and how long the rest takes.
 
     python -m memo_tf.status --experiment_dir=DIR [--check [--repair]]
 
@@ -28,7 +28,7 @@ from memo_tf.store import opening
 from memo_tf.store import survey as survey_lib
 from memo_tf.store import time_left
 
-# Lines of one kind that are shown; --check shows all that it finds.
+# Most lines shown of one kind; --check shows all its findings.
 MAX_LINES = 50
 PROGRAM = "memo_tf.status"
 
@@ -66,7 +66,7 @@ def status(
   print(f"{config.data.dataset}, seed {config.running.seed}: {directory.root}")
   print(
     f"{'model/recipe/subsets':44} {'runs':>6} {'done':>6} {'pending':>8} "
-    f"{'damaged':>8} {'failed':>7} {'s a run':>8}"
+    f"{'damaged':>8} {'failed':>7} {'s/run':>8}"
   )
   total, done, pending, damaged, broken = (
     collections.Counter(unit.group for unit in part)
@@ -119,7 +119,7 @@ def status(
 
 
 def _show(lines: Iterable[str]) -> None:
-  """Prints lines; of very many the first ones and how many more there are."""
+  """Prints lines; of many, the first `MAX_LINES` and the number of the rest."""
   lines = list(lines)
   for line in lines[:MAX_LINES]:
     print(line)
@@ -136,10 +136,10 @@ def _tell(found, moved, repair: bool) -> bool:
   if not found:
     print("Checked: every file is as recorded.")
   elif repair:
-    print("The launch command makes what was moved again.")
+    print("The launch command makes the moved files again.")
   elif any(finding.is_damage for finding in found):
     print(
-      "--repair moves what is damaged aside; the launch command then makes it "
+      "--repair moves damaged files aside; the launch command then makes them "
       "again."
     )
   return not repair and any(finding.is_damage for finding in found)
@@ -160,7 +160,7 @@ def _failed(directory, pending) -> dict[work_units.WorkUnit, str]:
 
 
 def _certainty(directory: directory_lib.StudyDirectory) -> list[str]:
-  """What the last scoring found of each group, in words; none before it."""
+  """The certainty of each group's scores, in words; empty before scoring."""
   try:
     text = (directory.root / "scores" / "summary.json").read_text()
     return [

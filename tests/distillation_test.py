@@ -571,7 +571,7 @@ class DistillerTest(parameterized.TestCase):
   def test_rejects_itself_as_its_teacher(self):
     model = sequential()
 
-    with self.assertRaisesRegex(ValueError, "another model than `student`"):
+    with self.assertRaisesRegex(ValueError, "a different model from `student`"):
       distiller(model, model)
 
   @parameterized.named_parameters(

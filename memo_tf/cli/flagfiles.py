@@ -17,7 +17,7 @@ _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 
 def shipped_dir() -> pathlib.Path:
   """The folder of the flagfiles that memo_tf ships."""
-  # Beside an installed package, `flags` may belong to anybody.
+  # Next to an installed package, `flags` may belong to another project.
   installed = _PACKAGE / "flagfiles"
   return installed if installed.is_dir() else _PACKAGE.parent / "flags"
 
@@ -50,7 +50,7 @@ def first_name(arguments: Sequence[str]) -> str | None:
 
 
 def _named(arguments: Sequence[str]) -> Iterator[tuple[int, str, str]]:
-  """Yields index, what precedes the name there, and name of each flagfile."""
+  """Yields each flagfile's argument index, prefix before the name, and name."""
   expects_name = False
   for index, argument in enumerate(arguments):
     head, equals, tail = argument.partition("=")
@@ -70,7 +70,7 @@ def _find(name: str) -> pathlib.Path:
   if not path.is_file():
     known = ", ".join(sorted(p.name for p in shipped_dir().glob("*.flags")))
     raise ValueError(
-      "--flagfile: no such file, in the working directory or among those of "
+      "--flagfile: no such file in the working directory or among those of "
       f"memo_tf (which has: {known}). Received: --flagfile={name}"
     )
   try:

@@ -1,4 +1,4 @@
-"""The flags of the main job, and what a command line asks of a study.
+"""The flags of the main job, and the request that a command line makes.
 
 The flags are the fields of the settings, one for one: name, default, meaning
 and group. A few more say what to do with the study. absl applies flags in
@@ -47,8 +47,8 @@ def define_flags(values: flags.FlagValues, program: str) -> None:
 
   Args:
     values: to define them in.
-    program: the name under which `--helpshort` shows flags: of these, the few
-      that matter first.
+    program: the name under which `--helpshort` shows flags: only the most
+      important ones.
   """
   flags.DEFINE_string(
     "experiment_dir",
@@ -61,7 +61,7 @@ def define_flags(values: flags.FlagValues, program: str) -> None:
   flags.DEFINE_bool(
     "dry_run",
     False,
-    "Print what would run, its time and its disk space; write nothing.",
+    "Estimate time and disk space of what would run; run and write nothing.",
     flag_values=values,
   )
   show_under(values, "dry_run", program)
@@ -69,8 +69,8 @@ def define_flags(values: flags.FlagValues, program: str) -> None:
     "smoke",
     False,
     f"Try the set-up in about a minute: {smoke.NUM_SUBSETS} subsets, 1 epoch, "
-    f"{smoke.NUM_EXAMPLES} training examples. The study goes to a folder of "
-    f"its own, {STUDIES}/<name>-smoke by default.",
+    f"{smoke.NUM_EXAMPLES} training examples. The study goes to a separate "
+    f"folder, {STUDIES}/<name>-smoke by default.",
     flag_values=values,
   )
   show_under(values, "smoke", program)
@@ -91,7 +91,7 @@ def define_flags(values: flags.FlagValues, program: str) -> None:
 
 
 def request(values: flags.FlagValues, arguments: Sequence[str]) -> Request:
-  """Returns what parsed flags ask for.
+  """Returns the request that parsed flags make.
 
   Sets `--experiment_dir` if it was not given.
 
@@ -101,7 +101,7 @@ def request(values: flags.FlagValues, arguments: Sequence[str]) -> Request:
       gives the study its default name.
 
   Raises:
-    UsageError: that names a flag, its rule and the value given.
+    UsageError: names the flag, its rule and the value given.
   """
   try:
     config = study_config(values)
@@ -127,7 +127,7 @@ def study_config(values: flags.FlagValues) -> config_lib.StudyConfig:
   """Returns the validated config of parsed flags.
 
   Raises:
-    ValueError: that names a flag, its rule and the value given.
+    ValueError: names the flag, its rule and the value given.
   """
   parts = {}
   for group, kind in config_lib.groups().items():
@@ -141,7 +141,7 @@ def study_config(values: flags.FlagValues) -> config_lib.StudyConfig:
 
 
 def _plain(dataset: str) -> str:
-  """A data set's name as a folder's: `npz:a/MINE.npz` gives `MINE`."""
+  """A folder name for a data set: `npz:a/MINE.npz` gives `MINE`."""
   kind, colon, path = dataset.partition(":")
   if colon and kind in ("npz", "folder"):
     dataset = pathlib.PurePath(path).stem

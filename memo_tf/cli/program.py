@@ -1,4 +1,4 @@
-"""Runs a program: an error becomes one line and an exit code.
+"""Runs a program; turns an error into one line and an exit code.
 
 Every program of the project is run by `run_program`, so that all of them treat
 flags, errors and signals alike. docs/programs.md lists the exit codes.
@@ -55,8 +55,8 @@ def run_program(
       name under which `--helpshort` shows flags.
     body: takes the parsed flags and returns the exit code; `answer` says which
       errors it may raise.
-    output: the flag that names the folder the program writes to; an error
-      message of the disk names it where the system names no file.
+    output: the flag that names the folder the program writes to; errors from
+      the disk for which the system names no file show it.
   """
 
   def parse(argv: list[str]) -> list[str]:
@@ -114,7 +114,7 @@ def answer(
     _say_error(f"{name}: {text}", values, output)
     return FAILED
   except (Signalled, SystemError) as error:
-    # A signal that arrives in compiled code becomes a SystemError's cause.
+    # A signal that arrives in compiled code is the cause of a SystemError.
     signalled = error.__cause__ if isinstance(error, SystemError) else error
     if not isinstance(signalled, Signalled):
       raise
@@ -133,7 +133,7 @@ def _define(
   values: flags.FlagValues,
   program: str,
 ) -> None:
-  """Calls `define`; `--helpshort` then shows what it left in no group."""
+  """Calls `define`; `--helpshort` then shows the flags it left ungrouped."""
   before = set(values)
   define(values, program)
   for module, members in list(values.flags_by_module_dict().items()):
@@ -143,7 +143,7 @@ def _define(
 
 
 def _document(name: str) -> None:
-  """Lets a console script's help start with the module's docstring."""
+  """Makes a console script's help start with the module's docstring."""
   main = sys.modules["__main__"]
   if not main.__doc__ and name in sys.modules:
     main.__doc__ = f"{sys.modules[name].__doc__}\n"

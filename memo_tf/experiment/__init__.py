@@ -1,4 +1,4 @@
-"""What is asked for: settings, units of work, and the plan of a study."""
+"""The requested study: its settings, units of work, and plan."""
 
 from memo_tf.experiment import subsets
 

@@ -1,8 +1,8 @@
 """The settings of a study: every flag of the main job, as frozen dataclasses.
 
 A flag's name is its field's name; the groups are the groups of `--help`. Each
-field says in its metadata what it means and its *policy*, what may change when
-a directory is opened again:
+field's metadata holds its help text and its *policy*: how the value may change
+when a study is reopened:
 
 * `fixed`: results depend on it; another value is an error;
 * `grows`: a number that may grow (more subsets extend a study);
@@ -19,13 +19,13 @@ from typing import Any
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 
-# Of a study's directory. 1: the group of training settings was named `recipe`.
+# Of the study directory. In version 1 the training settings were `recipe`.
 FORMAT_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StudyConfig:
-  """What a whole study is asked to be; `config_rules.validated` checks it."""
+  """All settings of a study; `config_rules.validated` checks them."""
 
   data: settings_lib.DataConfig = settings_lib.DataConfig()
   subsets: settings_lib.SubsetsConfig = settings_lib.SubsetsConfig()
@@ -67,10 +67,10 @@ def format_version(text: str) -> int:
 
 
 def from_json(text: str) -> StudyConfig:
-  """Reads a recorded config, of this format or an older one.
+  """Reads a recorded config, in this format or an older one.
 
   Raises:
-    ValueError: if it is not a config, or of a newer format.
+    ValueError: if it is not a config, or has a newer format.
   """
   content = json.loads(text)
   if not isinstance(content, dict):
@@ -79,7 +79,7 @@ def from_json(text: str) -> StudyConfig:
   if not isinstance(version, int) or version > FORMAT_VERSION:
     raise ValueError(
       f"config.json has format_version {version}; this memo_tf reads up to "
-      f"{FORMAT_VERSION}: use a newer one."
+      f"{FORMAT_VERSION}: upgrade memo_tf."
     )
   if version < 2:
     content["training"] = content.pop("recipe", {})
@@ -103,19 +103,19 @@ def from_json(text: str) -> StudyConfig:
 
 
 def merge(recorded: StudyConfig, given: StudyConfig) -> StudyConfig:
-  """The config of a directory that is opened again with `given`.
+  """The config of a study directory that is reopened with `given`.
 
   Returns:
     `given` with the lists of names united with the recorded ones.
 
   Raises:
-    ValueError: that shows each field that may not differ and does.
+    ValueError: lists each field that differs but must not.
   """
   conflicts, parts = [], {}
   for group, kind in groups().items():
     old, new = getattr(recorded, group), getattr(given, group)
     changes: dict[str, Any] = {}
-    # Until a proxy is asked for nothing is recorded that could differ.
+    # Before a proxy is requested, nothing was recorded with these settings.
     if group == "proxies" and not old.proxies:
       old = new
     for field in dataclasses.fields(kind):
@@ -133,15 +133,15 @@ def merge(recorded: StudyConfig, given: StudyConfig) -> StudyConfig:
     parts[group] = dataclasses.replace(new, **changes)
   if conflicts:
     raise ValueError(
-      "the directory holds a study with another config: "
+      "the directory holds a study with a different config: "
       + "; ".join(conflicts)
-      + ". Give those values, or another --experiment_dir."
+      + ". Give the recorded values, or another --experiment_dir."
     )
   return StudyConfig(**parts)
 
 
 def portable(field: dataclasses.Field, value):
-  """A value as it is recorded: of a path its last part, the same elsewhere."""
+  """A value as it is recorded; of a path the last part, which is portable."""
   if not field.metadata.get("path") or not value:
     return value
   if value.startswith(("npz:", "folder:")):
@@ -151,5 +151,5 @@ def portable(field: dataclasses.Field, value):
 
 
 def show(value) -> str:
-  """A value as it stands in a flag."""
+  """A value as written in a flag."""
   return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,6 +1,6 @@
-"""Checks a config: the rules of its fields, and those about two settings.
+"""Checks a config: the rules of single fields and of pairs of settings.
 
-The rule of a field stands beside it, in `settings`.
+The rules of a field are declared with it, in `settings`.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ def validated(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
   """Returns `config`, if it follows every rule.
 
   Raises:
-    ValueError: that names a flag, its rule and the value given.
+    ValueError: names the flag, its rule and the value given.
   """
   for group, kind in config_lib.groups().items():
     for field in dataclasses.fields(kind):
@@ -115,7 +115,7 @@ def _xla_has_one_replica(config: config_lib.StudyConfig) -> None:
   running = config.running
   _require(
     running.jit_compile != "on" or running.strategy == "one_device",
-    "must not be on over several replicas, where XLA fails or hangs",
+    "must not be on with several replicas, where XLA fails or hangs",
     "jit_compile",
     running.jit_compile,
   )
@@ -126,7 +126,7 @@ def _profile_has_two_ratios(config: config_lib.StudyConfig) -> None:
   ratios = sum(name != "full" for name in config.family_names())
   _require(
     "cscore_profile" not in names or ratios > 1,
-    "names cscore_profile, which takes another subset ratio as well: give "
+    "names cscore_profile, which needs a second subset ratio: add "
     "--subset_families=r0.50",
     "proxies",
     names,

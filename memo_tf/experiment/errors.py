@@ -4,7 +4,7 @@ from memo_tf.experiment import work_units
 
 
 class StudyError(RuntimeError):
-  """What lies on disk is not what is needed; the message says what to do."""
+  """A problem with a study's files or state; the message says what to do."""
 
 
 class UsageError(ValueError):
@@ -12,14 +12,14 @@ class UsageError(ValueError):
 
 
 class UnitError(StudyError):
-  """One unit cannot be run as things are; the others can."""
+  """One unit cannot be run in the present state; the others can."""
 
 
 class DamagedRunError(UnitError):
-  """A finished run cannot be used; moved aside, it can be run again.
+  """A finished run cannot be used; once moved aside, it can be repeated.
 
   Args:
-    unit: whose run.
+    unit: the unit of the run.
     problem: what is wrong with it, as in "x has 3 bytes instead of 5".
   """
 
@@ -32,11 +32,11 @@ class DamagedRunError(UnitError):
 
 
 def describe_os_error(error: OSError, default: str = "") -> str:
-  """One line: what the disk refused, where, and that nothing is lost."""
+  """One line: the system's error, the path, and how to resume."""
   place = error.filename or default
   return (
     f"{error.strerror or error}"
     + (f": {place}" if place else "")
-    + ". What is finished is kept. Fix this, then rerun the same command to "
+    + ". Finished runs are kept. Fix this, then rerun the same command to "
     "resume."
   )

@@ -1,4 +1,4 @@
-"""A config as a flagfile that gives it again."""
+"""Writes a config as a flagfile that reproduces it."""
 
 import dataclasses
 
@@ -16,13 +16,13 @@ GROUPS = {
 
 
 def resolved_flags(config: config_lib.StudyConfig) -> str:
-  """A flagfile that gives this config again; holds no absolute path."""
+  """A flagfile that reproduces this config; holds no absolute paths."""
   lines = ["# Written by memo_tf.launch: every setting of this study."]
   for group, kind in config_lib.groups().items():
     lines.append(f"# {GROUPS[group]}")
     for field in dataclasses.fields(kind):
       if not field.metadata.get("record", True):
-        continue  # a folder of this machine
+        continue  # a folder on this machine
       value = getattr(getattr(config, group), field.name)
       value = config_lib.portable(field, value)
       if isinstance(value, bool):

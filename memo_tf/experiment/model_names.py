@@ -1,4 +1,4 @@
-"""The grammar of model names, so that a config is checked without TensorFlow.
+"""The grammar of model names; lets a config be checked without TensorFlow.
 
     cifar_resnet-20          depth 6n + 2
     cifar_resnet-20-w0.5     the same with half the channels
@@ -7,8 +7,8 @@
     resnet-18                18, 34, 50, 101 or 152, for larger images
     mobilenet_v3_small-0.5   small or large, with its width multiplier
 
-The builders are in `memo_tf.models`; a family is a line in `FAMILIES` here and
-a line in its table there.
+The builders are in `memo_tf.models`; a family has an entry in `FAMILIES` here
+and one in the table there.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ class ModelName:
 
   @property
   def ladder(self) -> str:
-    """What models of one ladder of sizes share: family and options."""
+    """The name shared by all sizes of one ladder: family and options."""
     return "-".join((self.family, *self.options))
 
 
@@ -120,9 +120,9 @@ def _mobilenet_v3(name: str, rest: str) -> ModelName:
 def _depth_and_width(
   family: str, name: str, rest: str, suffix: str = ""
 ) -> tuple[int, float]:
-  """The numbers of `DEPTH` or `DEPTH-wWIDTH`, written in one way only.
+  """The numbers in `DEPTH` or `DEPTH-wWIDTH`; accepts one spelling only.
 
-  `suffix` is what the name has behind them.
+  `suffix` is the rest of the name, after the numbers.
   """
   match = re.fullmatch(
     r"([0-9]{1,4})(?:-w([0-9]{1,2}(?:\.[0-9]{1,3})?))?", rest
@@ -150,9 +150,9 @@ FAMILIES: dict[str, Callable[[str, str], ModelName]] = {
 }
 
 
-@functools.lru_cache(maxsize=1024)  # asked for every unit of a study
+@functools.lru_cache(maxsize=1024)  # called for every unit of a study
 def parse(name: str) -> ModelName:
-  """Parses a model's name, or raises a `ValueError` that says the rule."""
+  """Parses a model's name, or raises a `ValueError` that states the rule."""
   family, _, rest = name.partition("-")
   if family not in FAMILIES:
     raise ValueError(
@@ -163,7 +163,7 @@ def parse(name: str) -> ModelName:
 
 
 def check_image(model: ModelName, image_shape: tuple[int, ...]) -> None:
-  """Raises a `ValueError` if a model does not take images of this shape."""
+  """Raises a `ValueError` if a model does not accept images of this shape."""
   if len(image_shape) != 3 or min(image_shape[:2]) < model.min_image_size:
     size = model.min_image_size
     raise ValueError(

@@ -22,19 +22,19 @@ WEIGHTS = "weights.weights.h5"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Plan:
-  """What a study asks for. Make it with `Plan.of`.
+  """The units and outputs that a study asks for; made by `Plan.of`.
 
   Attributes:
     config: of the study, validated.
-    wanted: the planned units in order, each with the outputs that somebody
-      wants of it (done is per output). Costliest models first, so that at the
+    wanted: the planned units in order, each with the outputs it must have
+      (completion is tracked per output). Costliest models first, so that at the
       end no worker waits long for another's run; and model by model, so that a
       worker traces a model once.
-    models: parsed, by name, with the models of what units require.
-    recipes: parsed, by name, with the recipes of what units require.
+    models: parsed, by name; includes the models of required units.
+    recipes: parsed, by name; includes the recipes of required units.
     proxies: those that the study asks for, by name.
     recorded_outputs: the output files that recording runs keep for them.
-    is_whole: whether it has all units of the study; not if some were selected.
+    is_whole: whether it has all units of the study, rather than a selection.
   """
 
   config: config_lib.StudyConfig
@@ -85,7 +85,7 @@ class Plan:
     """The plan of these units alone (`--work_units`); all of them if empty.
 
     Raises:
-      UsageError: that names the first one that is not planned.
+      UsageError: names the first one that is not planned.
     """
     chosen = list(dict.fromkeys(only))
     for unit in chosen:
@@ -105,7 +105,7 @@ class Plan:
     """The units that must be finished before this one, on the same subset.
 
     Same family and same index: holding an example out of the unit then holds
-    it out of what the unit learns from as well (design rule 1).
+    it out of what the unit learns from as well.
     """
     return tuple(
       work_units.WorkUnit(model, recipe, unit.subsets, unit.index)
@@ -138,7 +138,7 @@ class Plan:
     return result
 
   def does_record(self, unit: work_units.WorkUnit) -> bool:
-    """Whether a unit's run records: the first ones of each model and recipe."""
+    """Whether a unit's run records for proxies: the first of a group do."""
     asked = self.config.models
     return (
       unit.index < self.config.proxies.proxy_runs
@@ -149,22 +149,22 @@ class Plan:
 
   @functools.cached_property
   def first_family(self) -> str:
-    """The subset family of `--subset_ratio`, the one whose runs record."""
+    """The subset family of `--subset_ratio`, whose runs record for proxies."""
     return self.config.family_names()[0]
 
 
 def check_same_subset(
   unit: work_units.WorkUnit, needed: work_units.WorkUnit
 ) -> None:
-  """Refuses a unit that learns from another that was trained on other examples.
+  """Refuses a unit that learns from a unit trained on another subset.
 
   Raises:
     ValueError: if the subset families or the indices differ.
   """
   if (needed.subsets, needed.index) != (unit.subsets, unit.index):
     raise ValueError(
-      "What a unit learns from must be trained on exactly its own subset, or "
-      "examples that are held out of it reach it all the same. Received: "
+      "A unit must learn only from units trained on exactly its own subset, or "
+      "examples held out of it leak into it. Received: "
       f"{unit.name} with {needed.name}"
     )
 
@@ -182,7 +182,7 @@ def _recipes(config: config_lib.StudyConfig) -> dict[str, recipes_lib.Recipe]:
 
 
 def _units(plan: Plan) -> list[work_units.WorkUnit]:
-  """What is asked for, costliest model first, then what that requires."""
+  """The requested units, costliest model first, then those they require."""
   config = plan.config
   models = sorted(
     config.models.models,
@@ -206,7 +206,7 @@ def _units(plan: Plan) -> list[work_units.WorkUnit]:
 def _closure(
   plan: Plan, unit: work_units.WorkUnit
 ) -> list[work_units.WorkUnit]:
-  """What a unit requires, and what that requires."""
+  """The units that a unit requires, directly or indirectly."""
   found: list[work_units.WorkUnit] = []
   for needed in plan.requires(unit):
     found += [needed, *_closure(plan, needed)]
@@ -216,17 +216,17 @@ def _closure(
 def _wanted(
   plan: Plan, units: list[work_units.WorkUnit]
 ) -> dict[work_units.WorkUnit, frozenset[str]]:
-  """Which outputs somebody wants of each unit.
+  """The outputs that each unit must have.
 
   Predictions and history always; logits and weights if asked for; weights of
-  whatever another unit requires; what proxies need of the runs that record.
+  units that others require; what proxies need from the recording runs.
   """
   always = {"predictions.parquet", "history.jsonl"}
   if plan.config.outputs.keep_logits:
     always.add("logits.npy")
   if plan.config.outputs.keep_weights:
     always.add(WEIGHTS)
-  # A few sets for all units: there may be many.
+  # All units share a few sets, since there may be many units.
   usual, weights = frozenset(always), frozenset({WEIGHTS})
   recorded = usual | plan.recorded_outputs
   wanted = dict.fromkeys(units, usual)

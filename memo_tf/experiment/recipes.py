@@ -3,13 +3,13 @@
 A recipe's name is a folder's name. `KINDS` maps the first word of a name to
 the function that makes the recipe from the study's training settings; a kind
 of recipe may require another unit of the same subset (a student its teacher),
-which `work_units.requires` reads from here.
+which `Plan.requires` reads from here.
 
     one_hot                             cross-entropy with the given label
     distilled-cifar_resnet-56-t3        learns from the softened predictions of
                                         cifar_resnet-56/one_hot, at T = 3
     distilled-cifar_resnet-56-t3-a0.5   half of the loss is the label's
-    distilled-cifar_resnet-56-t3-scaled with T^2 in front of the teacher's term
+    distilled-cifar_resnet-56-t3-scaled multiplies the teacher's term by T^2
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ AUGMENTATIONS = ("none", "pad_crop_flip")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-  """How a model is trained. The fields' meanings: `config.TrainingConfig`.
+  """How a model is trained; fields as in `settings.TrainingConfig`.
 
   Attributes:
     name: of the recipe.
@@ -82,7 +82,7 @@ class DistilledRecipe(Recipe):
     temperature: T, above 0.
     alpha: weight of the teacher's term, in (0, 1]; 1 - alpha is that of the
       given label.
-    scale_by_temperature_squared: whether T^2 stands before the teacher's term.
+    scale_by_temperature_squared: whether T^2 multiplies the teacher's term.
   """
 
   teacher: str
@@ -109,7 +109,7 @@ def _distilled(name: str, settings: dict) -> Recipe:
   if not match:
     raise ValueError(
       "A distilled recipe is named `distilled-TEACHER-tTEMPERATURE`, then "
-      "`-aALPHA` for another alpha than 1 and `-scaled` for T^2, as in "
+      "`-aALPHA` for an alpha other than 1 and `-scaled` for T^2, as in "
       f"`distilled-cifar_resnet-56-t3-a0.5`. Received: {name!r}"
     )
   teacher, rest = match["teacher"], match["rest"]
@@ -143,7 +143,7 @@ def _distilled(name: str, settings: dict) -> Recipe:
 
 
 def _refuse_rest(name: str, rest: str) -> None:
-  """Says what a distilled recipe's name may not say."""
+  """Raises a `ValueError` about the excess `rest` of a recipe's name."""
   try:
     subsets.parse_family(rest[1:])
   except ValueError:
@@ -151,8 +151,8 @@ def _refuse_rest(name: str, rest: str) -> None:
       f"A distilled recipe's name ends before {rest!r}. Received: {name!r}"
     ) from None
   raise ValueError(
-    "A student's teacher is trained on exactly the student's subset, or what "
-    "is held out of the student reaches it through the teacher: no other "
+    "A student's teacher is trained on exactly the student's subset, or "
+    "held-out examples would reach the student through it: no other "
     f"subsets can be named. Received: {name!r}, with a teacher on {rest[1:]!r}"
   )
 
@@ -163,7 +163,7 @@ KINDS: dict[str, Callable[[str, dict], Recipe]] = {
 }
 
 
-@functools.lru_cache(maxsize=1024)  # asked for every unit of a study
+@functools.lru_cache(maxsize=1024)  # called for every unit of a study
 def parse(name: str, training) -> Recipe:
   """The recipe of a name under the study's training settings.
 

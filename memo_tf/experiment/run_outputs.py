@@ -1,7 +1,7 @@
-"""Which runs record what, for the proxies that a study asks for.
+"""What the recording runs keep for the proxies that a study asks for.
 
 A proxy needs records (`proxies.RUN_OUTPUTS`); a run keeps its records in output
-files, each of which is recorded, and known to be done, on its own:
+files, each of which is written and tracked as done separately:
 
     dynamics.npz           clean images after each recorded epoch   [E, N]
     batch_dynamics.npz     as presented in the training batch       [E, N]
@@ -10,9 +10,9 @@ files, each of which is recorded, and known to be done, on its own:
     second_split.npz       the subset, while training on the others [E, N]
     probabilities.npz      of the finished model                    [N, C]
 
-What needs representations is computed in the run, which keeps the proxy's
-values only: the representations of one run can be gigabytes. Records that are
-the predictions of a study's runs cost nothing more.
+Proxies that need representations are computed in the run, which keeps only
+their values: the representations of one run can be gigabytes. Records that are
+predictions of the study's runs cost nothing extra.
 """
 
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ _DYNAMICS = (
   "correct",
 )
 CHECKPOINT_RECORDS = ("grand", "grand_last", "loss_sensitivity", "curvature")
-# Record name to output file; records of predictions are in none.
+# Record name to output file; records taken from predictions have none.
 OUTPUTS = {
   **{name: "dynamics.npz" for name in _DYNAMICS},
   **{f"batch_{name}": "batch_dynamics.npz" for name in _DYNAMICS},
@@ -40,7 +40,7 @@ OUTPUTS = {
   "probabilities": "probabilities.npz",
   "second_correct": "second_split.npz",
 }
-# What is recorded of images that are streamed, too: predictions of them.
+# Outputs that can be recorded of streamed images too: all are predictions.
 OF_STREAMED = frozenset(
   {"dynamics.npz", "batch_dynamics.npz", "probabilities.npz"}
 )
@@ -59,7 +59,7 @@ FROM_PREDICTIONS = frozenset(
 def chosen(config: config_lib.StudyConfig) -> dict[str, proxies.Proxy]:
   """The proxies that a study asks for, by name, in the table's order.
 
-  `all` are those that the study can have: `cscore_profile` takes a second
+  `all` means those that the study supports: `cscore_profile` needs a second
   subset ratio. `--proxy_dynamics` says where dynamics come from.
   """
   settings = config.proxies
@@ -78,7 +78,7 @@ def chosen(config: config_lib.StudyConfig) -> dict[str, proxies.Proxy]:
 
 
 def is_computed_in_run(proxy: proxies.Proxy) -> bool:
-  """Whether the run computes the proxy, from representations that it drops."""
+  """Whether the run itself computes the proxy, from its representations."""
   return "representations" in proxy.needs
 
 
@@ -88,12 +88,12 @@ def outputs(config: config_lib.StudyConfig) -> frozenset[str]:
 
 
 def outputs_of_all(asked: Iterable[proxies.Proxy]) -> frozenset[str]:
-  """The output files that some proxies are made from."""
+  """The output files from which these proxies are computed."""
   return frozenset().union(*map(outputs_of, asked))
 
 
 def outputs_of(proxy: proxies.Proxy) -> frozenset[str]:
-  """The output files that a proxy is made from."""
+  """The output files from which a proxy is computed."""
   if is_computed_in_run(proxy):
     return frozenset({f"{proxy.name}.npz"})
   return frozenset(OUTPUTS[n] for n in proxy.needs if n in OUTPUTS)
@@ -110,17 +110,17 @@ def check_subset_sizes(
   Args:
     config: of the study.
     asked: the proxies that it asks for.
-    size: of the smallest subset, whose neighbours are looked at.
-    held_out: how many examples the largest subset of those that record holds
-      out: a second training takes a batch of them.
+    size: of the smallest subset, in which neighbours are searched.
+    held_out: how many examples the largest subset of a recording run holds
+      out: the second training needs at least one batch of them.
   """
   asked = list(asked)
   batch = config.training.batch_size
   if held_out < batch and "second_split.npz" in outputs_of_all(asked):
     raise ValueError(
-      "second_split_forgetting trains on the examples held out of a subset, of "
-      f"which there must be a batch or more, {batch}; here there are "
-      f"{held_out}. Name other --proxies, or give a smaller --batch_size. "
+      "second_split_forgetting trains on the examples held out of a subset, "
+      f"which must fill at least one batch of {batch}; here there are "
+      f"{held_out}. Choose other --proxies, or a smaller --batch_size. "
       f"Received: --batch_size={batch}"
     )
   neighbours = config.proxies.probe_neighbours
@@ -145,7 +145,7 @@ def estimated_bytes(
   num_train: int,
   num_classes: int,
 ) -> int:
-  """The bytes that the output files `recorded` of one run take on disk."""
+  """The size on disk, in bytes, of one run's output files `recorded`."""
   epochs = config.training.epochs
   count = len(recorded_epochs(epochs, config.proxies.record_epochs))
   checkpoints = min(epochs, config.proxies.record_checkpoints)
@@ -164,12 +164,12 @@ def estimated_bytes(
 
 
 def recorded_epochs(epochs: int, every: int) -> list[int]:
-  """The epochs, from 1, after which dynamics are recorded: the last always."""
+  """The epochs, from 1, after which dynamics are recorded; always the last."""
   return [e for e in range(1, epochs + 1) if e % every == 0 or e == epochs]
 
 
 def checkpoint_epochs(epochs: int, count: int) -> list[int]:
-  """`count` epochs, evenly spaced, the last one of the run being the last.
+  """`count` evenly spaced epochs, ending with the last epoch of the run.
 
   Epoch `round(j * epochs / count)` for j = 1 … count; fewer if the run has
   fewer epochs.

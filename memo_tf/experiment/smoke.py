@@ -1,4 +1,4 @@
-"""Reduces a study so that it tries a set-up in about a minute (`--smoke`).
+"""Reduces a study to one that tests a set-up in about a minute (`--smoke`).
 
 The reduced study goes through everything that the whole one does: the same data
 set, models, recipes, subset families, proxies and outputs. Its numbers mean
@@ -15,10 +15,10 @@ from memo_tf.experiment import subsets as subsets_lib
 
 NUM_SUBSETS = 2
 NUM_EXAMPLES = 400
-# Batches of an epoch, at least: enough for a schedule with a warm-up.
+# Fewest batches per epoch: enough for a schedule with a warm-up.
 _MIN_STEPS = 4
-# The part of the examples that may be planted on, and the share of them that
-# images of noise may add.
+# The fraction of the examples that may get planted copies, and the most noise
+# images, as a fraction of the examples.
 _PLANTED = 0.5
 _NOISE_IMAGES = 0.25
 
@@ -30,7 +30,7 @@ def smoke(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
   examples. What depends on their number becomes smaller: the batch, and with it
   the learning rate; warm-up and decays, which keep their place in the schedule;
   the counts of planted examples; neighbours. Files of custom proxies are left
-  out, since they are about the examples of the whole study.
+  out, since they cover the examples of the whole study.
 
   Args:
     config: of the whole study, validated.
@@ -64,7 +64,7 @@ def smoke(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
 
 
 def _sizes(config: config_lib.StudyConfig) -> tuple[int, int]:
-  """Sizes of the smallest subset, and of what the study's own holds out."""
+  """Sizes of the smallest subset, and of the main family's held-out part."""
   ratios = [
     subsets_lib.parse_family(name).ratio for name in config.family_names()
   ]
@@ -92,7 +92,7 @@ def _training(
     training,
     epochs=1,
     batch_size=batch_size,
-    # In proportion, or the few steps diverge (Goyal et al., 2017).
+    # In proportion to the batch, or the few steps diverge (Goyal et al., 2017).
     learning_rate=training.learning_rate * batch_size / training.batch_size,
     warmup_epochs=training.warmup_epochs / training.epochs,
     decay_epochs=tuple(e / training.epochs for e in training.decay_epochs),
@@ -103,7 +103,7 @@ def _data(data: settings_lib.DataConfig) -> settings_lib.DataConfig:
   """At most `NUM_EXAMPLES` examples, and no more planted ones than fit."""
   size = min(data.num_examples or NUM_EXAMPLES, NUM_EXAMPLES)
   wrong = round(data.label_noise * size)
-  if data.labels_file:  # which may be right about nearly all, or about none
+  if data.labels_file:  # how many of them are wrong is unknown
     wrong = len(data.planted_copies)
   fit = _PLANTED * (size - wrong)
   names = (

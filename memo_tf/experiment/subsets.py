@@ -11,7 +11,7 @@ The schemes, and the estimand (docs/method.md) that each one serves:
   algorithm 1).
 * `balanced`: the same, but in blocks in which every example is in the same
   number of subsets, with rows and columns otherwise random. The number of runs
-  that saw an example is then known instead of binomial, so that no example is
+  that trained on an example is then fixed, not binomial, so that no example is
   estimated from few held-out runs.
 * `bernoulli`: every example is in a subset with probability `ratio`,
   independently of all others; the law of the others is then the same for runs
@@ -20,7 +20,7 @@ The schemes, and the estimand (docs/method.md) that each one serves:
   subset 2k + 1 is its complement, so that every example is in exactly one of
   the two.
 * `two_sizes`: even m as in `uniform`, with s = `round(ratio * N)` examples; odd
-  m alike with s - 1: what Feldman & Zhang's own definition compares.
+  m likewise with s - 1: the sizes that Feldman & Zhang's definition compares.
 """
 
 import dataclasses
@@ -86,7 +86,7 @@ def family_name(ratio: float, scheme: str = "balanced") -> str:
 
 
 def parse_family(name: str) -> SubsetFamily:
-  """Parses a family's name, or raises a `ValueError` that says the rule."""
+  """Parses a family's name, or raises a `ValueError` that states the rule."""
   if name == "full":
     return SubsetFamily(name=name, ratio=1.0, scheme="full")
   schemes = "|".join(s for s in SCHEMES if s != "balanced")
@@ -108,9 +108,9 @@ def parse_family(name: str) -> SubsetFamily:
 
 
 def same_masks(found: np.ndarray, expected: np.ndarray) -> bool:
-  """Whether `found` is these masks to the bit; both bool `[M, N]`.
+  """Whether two masks, both bool `[M, N]`, are equal to the bit.
 
-  NumPy's comparison takes any byte but 0 for True, a flipped bit as well.
+  NumPy compares any nonzero byte as True, so it would miss a flipped bit.
   """
   return (
     found.dtype == bool
@@ -123,7 +123,7 @@ def same_masks(found: np.ndarray, expected: np.ndarray) -> bool:
 
 
 def check_scheme(ratio: float, scheme: str) -> None:
-  """Raises a `ValueError` if the scheme cannot have the ratio."""
+  """Raises a `ValueError` if the scheme does not allow the ratio."""
   if scheme == "complementary" and ratio != 0.5:
     raise ValueError(
       "Complementary subsets are halves: `subset_ratio` must be 0.5. Received: "
@@ -240,7 +240,7 @@ def _balanced_block(
   total = round(fractions.Fraction(repr(float(ratio))) * block * num_examples)
   column_sums = _spread(total, num_examples, rng)
   row_sums = _spread(total, block, rng)
-  # Random columns of the right sum: the places of the smallest of random keys.
+  # Random columns with the right sums: the smallest of random keys are in.
   keys = rng.random((block, num_examples))
   ranks = keys.argsort(axis=0).argsort(axis=0)
   mask = ranks < column_sums

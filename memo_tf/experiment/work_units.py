@@ -1,4 +1,4 @@
-"""Units of work: one trained model, its name, and what it needs.
+"""Units of work: one trained model each, and its name.
 
     cifar_resnet-20 / one_hot / r0.70 / 00007
     model             recipe    subsets index
@@ -22,7 +22,7 @@ class Group(NamedTuple):
 
   @property
   def name(self) -> str:
-    """As in `cifar_resnet-20/one_hot/r0.70`."""
+    """The name, as in `cifar_resnet-20/one_hot/r0.70`."""
     return "/".join(self)
 
 
@@ -46,12 +46,12 @@ class WorkUnit:
 
   @property
   def group(self) -> Group:
-    """What the unit's run is scored with."""
+    """The group that the unit's run is scored in."""
     return Group(self.model, self.recipe, self.subsets)
 
 
 def parse_unit(name: str) -> WorkUnit:
-  """The unit of a name, or a `ValueError` that says the form."""
+  """Parses a unit's name, or raises a `ValueError` that states the form."""
   match = re.fullmatch(rf"({_PART})/({_PART})/({_PART})/([0-9]{{5,9}})", name)
   unit = (
     WorkUnit(match[1], match[2], match[3], int(match[4])) if match else None

@@ -1,4 +1,4 @@
-"""What the scores of a study say: over sizes, and of proxies.
+"""Findings from the scores of a study: over sizes, and about proxies.
 
 One module per question. Imports no TensorFlow.
 """

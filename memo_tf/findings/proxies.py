@@ -3,7 +3,7 @@
     comparison/<ladder>/<recipe>/{criteria,distributions,steps,shapes,
                                   shape_agreement,verdicts}.{parquet,csv}
 
-One comparison a ladder of sizes (`ModelName.ladder`) and recipe, from small to
+One comparison per ladder of sizes (`ModelName.ladder`) and recipe, small to
 large. For intervals, blocks of subset runs are resampled for memorization, with
 the same draws at every size, and recording runs for proxies. No run measures
 both a proxy and the memorization that it is compared with (`cross_fit`).
@@ -80,7 +80,7 @@ def compare_study(
       `--trajectory_rule` and `--min_change`.
 
   Returns:
-    One entry a ladder and recipe; empty if no proxy is asked for.
+    One entry per ladder and recipe; empty if no proxy is requested.
 
   Raises:
     StudyError: if a run's records are damaged.
@@ -102,7 +102,7 @@ def compare_study(
 
 
 def _classifier(outputs: settings_lib.OutputsConfig):
-  """The study's rule. Rule `z` is about noise, which a proxy has otherwise."""
+  """The study's rule; `default` for `z`, which needs standard errors."""
   rule = outputs.trajectory_rule
   rule = "default" if rule == "z" else rule
 
@@ -153,7 +153,7 @@ def _compare(ladder, recipe, groups, classify) -> RecipeFindings:
     )
     return beside, {m: score.values for m, score in scores.items()}, table
 
-  # Sorting takes most of the time, and NumPy's needs no interpreter.
+  # Sorting takes most of the time, and NumPy releases the GIL in it.
   threads = min(MAX_THREADS, len(os.sched_getaffinity(0)))
   with futures.ThreadPoolExecutor(threads) as pool:
     compared = list(pool.map(compare, own))

@@ -1,8 +1,8 @@
 """Custom proxies, from Parquet files (`--proxy_files`).
 
-    example_id   0 … N - 1, each once (or once a model)
-    model        optional: values are those of this model; else of every model
-    <name>       float, any number of columns: a proxy each
+    example_id   0 … N - 1, each once (or once per model)
+    model        optional: the model of the row's values; default: every model
+    <name>       float, any number of columns: one proxy per column
     <name>_known bool, optional: False where the proxy has no value (NaN there)
 
 A proxy is unsigned unless the file says which way it points, in pandas'
@@ -31,8 +31,8 @@ class OwnProxy:
   Attributes:
     name: of the column.
     sign: 1, -1, or None if unsigned.
-    values: float64 `[N]` by model, NaN where there is none; under None those
-      of every model.
+    values: float64 `[N]` by model, NaN where there is none; the key None is
+      for every model.
   """
 
   name: str
@@ -40,7 +40,7 @@ class OwnProxy:
   values: dict[str | None, np.ndarray]
 
   def of_model(self, model: str) -> np.ndarray | None:
-    """`[N]` of a model, or None if the file has none of it."""
+    """The values `[N]` for a model, or None if the file has none."""
     return self.values.get(model, self.values.get(None))
 
 
@@ -55,7 +55,7 @@ def read(
     models: of the study.
 
   Raises:
-    ValueError: that names file and column, and says what is wrong.
+    ValueError: names file and column, and says what is wrong.
   """
   found: dict[str, OwnProxy] = {}
   for path in paths:
@@ -74,7 +74,7 @@ def _read_file(path: str, num_train: int, models) -> list[OwnProxy]:
     raise ValueError(f"--proxy_files: {path} {text}")
 
   if not pathlib.Path(path).is_file():
-    refuse("is no file")
+    refuse("is not a file")
   try:
     frame = pd.read_parquet(path)
   # pandas reads its own metadata in the file, and trusts it.
@@ -90,7 +90,7 @@ def _read_file(path: str, num_train: int, models) -> list[OwnProxy]:
     and not (c.endswith(_KNOWN) and c.removesuffix(_KNOWN) in frame)
   ]
   if not names:
-    refuse("has no column beside example_id: a column is a proxy")
+    refuse("has no column besides example_id: add one column per proxy")
   parts: dict[str | None, pd.DataFrame] = {None: frame}
   if "model" in frame:
     # As text: a missing name is then unknown, and not left out.
@@ -99,11 +99,11 @@ def _read_file(path: str, num_train: int, models) -> list[OwnProxy]:
     unknown = sorted({str(key) for key in parts} - set(models))
     if unknown:
       refuse(
-        f"has values of a model that is not of this study: {unknown[0]!r}. Its "
-        f"models: {', '.join(models)}"
+        f"has values for a model that is not in this study: {unknown[0]!r}. "
+        f"Its models: {', '.join(models)}"
       )
   for model, part in parts.items():
-    of = f" of model {model}" if model else ""
+    of = f" for model {model}" if model else ""
     ids = part["example_id"]
     is_whole = ids.dtype.kind in "iu"
     if not is_whole or not np.array_equal(
@@ -121,8 +121,8 @@ def _read_file(path: str, num_train: int, models) -> list[OwnProxy]:
   for name in names:
     if not _NAME.fullmatch(name) or name in proxies.PROXIES:
       refuse(
-        f"has a column {name!r}: a proxy's name is letters, digits and _, and "
-        "not that of a built-in proxy"
+        f"has a column {name!r}: a proxy's name must be letters, digits and _, "
+        "and not that of a built-in proxy"
       )
     sign = signs.get(name)
     if not isinstance(sign, int | None) or sign not in (1, -1, None):
@@ -136,9 +136,9 @@ def _read_file(path: str, num_train: int, models) -> list[OwnProxy]:
 
 
 def _column(part: pd.DataFrame, name: str, refuse) -> np.ndarray:
-  """`[N]` float64 of a column, NaN only where `<name>_known` says so."""
+  """A column as float64 `[N]`, NaN only where `<name>_known` is False."""
   if part[name].dtype.kind not in "iufb":
-    refuse(f"has a column {name!r} of {part[name].dtype}, not of numbers")
+    refuse(f"has a column {name!r} of {part[name].dtype}: it must be numeric")
   values = part[name].to_numpy(np.float64)
   known = np.ones(len(values), bool)
   if name + _KNOWN in part:
@@ -148,9 +148,9 @@ def _column(part: pd.DataFrame, name: str, refuse) -> np.ndarray:
   if not np.isfinite(values[known]).all():
     refuse(
       f"has {int((~np.isfinite(values[known])).sum())} values of {name!r} that "
-      f"are NaN or infinite: say where it has no value in a bool column "
+      f"are NaN or infinite: mark missing values as False in a bool column "
       f"{name + _KNOWN!r}"
     )
   if not known.any():
-    refuse(f"has no value of {name!r}")
+    refuse(f"has no values of {name!r}")
   return np.where(known, values, np.nan)

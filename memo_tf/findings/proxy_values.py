@@ -1,6 +1,6 @@
-"""From what runs recorded to proxies of examples.
+"""Computes proxies of examples from what runs recorded.
 
-    proxies/<model>/<recipe>.parquet     example_id, a column a proxy
+    proxies/<model>/<recipe>.parquet     example_id, one column per proxy
 
 A proxy of one run is computed from that run's records; a proxy of an example is
 the mean over the recording runs that had it in their subset
@@ -36,12 +36,12 @@ class ProxyValues:
   """One proxy of the examples of one model and recipe.
 
   Attributes:
-    name, sign, paper: of the table; a custom proxy has its file's sign.
+    name, sign, paper: as in `PROXIES`; a custom proxy has its file's sign.
     values: float64 `[N]`, raw; NaN where it has no value.
-    never: float64 `[N]`, the share of runs in which what it waits for (being
-      learned, being forgotten) never came.
+    never: float64 `[N]`, the share of runs in which the event that it waits
+      for (being learned, being forgotten) never happened.
     per_run: (values `[N]`, never `[N]`) of each recording run, NaN where the
-      run does not count; of agreement among runs what each adds
+      run does not count; for agreement among runs, what each adds
       (`_pseudo_values`); empty if it does not come from recording runs.
     is_custom: whether it comes from a file of custom proxies.
     is_of_many_runs: whether it is computed from the predictions of several of
@@ -60,16 +60,16 @@ class ProxyValues:
   is_from_recording: bool = True
 
   def ranked(self) -> np.ndarray:
-    """`[N]`: the values with `never` counted as above all."""
+    """`[N]`: the values, with `never` ranked above all others."""
     return proxies.with_never(self.values, self.never, self._bound())
 
   def ranked_runs(self) -> np.ndarray:
-    """`[P, N]`: the same of each recording run."""
+    """`[P, N]`: the same for each recording run."""
     bound = self._bound()
     return np.stack([proxies.with_never(v, n, bound) for v, n in self.per_run])
 
   def _bound(self) -> float | None:
-    """What `never` counts as: one more than the largest of any run."""
+    """The value for `never`: one more than the largest of any run."""
     parts = [v for v, _ in self.per_run] or [self.values]
     known = np.concatenate([v[~np.isnan(v)] for v in parts])
     return float(known.max()) + 1 if len(known) else None
@@ -108,9 +108,8 @@ def proxies_of_study(
     results: `scoring.score_study`, smallest model first.
 
   Returns:
-    A group for each of `results` that is of the study's first subset family
-    and model and recipe of which something is known; empty if nothing is asked
-    for.
+    A group for each of `results` of the study's first subset family whose
+    model and recipe have proxies; empty if none are requested.
 
   Raises:
     StudyError: if a run's records are damaged.
@@ -125,7 +124,7 @@ def proxies_of_study(
       len(results[0].stack.labels),
       config.models.models,
     )
-  except ValueError as error:  # it was right when the runs began
+  except ValueError as error:  # the files were valid when the runs began
     raise errors.UsageError(str(error)) from error
   groups = []
   for result in results:
@@ -167,7 +166,7 @@ def proxies_of_study(
 
 
 def _of_group(directory, plan, units, result, siblings):
-  """The chosen proxies of one group, those whose records are there."""
+  """The chosen proxies of one group whose records exist."""
   per_run: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
   probabilities = []
   for unit in units:
@@ -219,11 +218,11 @@ def _of_group(directory, plan, units, result, siblings):
 
 
 def _pseudo_values(proxy, values, given) -> tuple:
-  """What each recording run adds to a proxy of all of them together.
+  """What each recording run adds to a proxy of all recording runs.
 
   Run r of R adds R v - (R - 1) v_r, with v_r the proxy without run r (the
   jackknife's pseudo-values; Tukey, 1958). For a mean over pairs of runs their
-  mean is v, and they vary as the runs of a mean do. Empty below three runs.
+  mean is v, and they vary as the runs of a mean do. Empty for fewer than three.
   """
   found = np.asarray(given.get("probabilities", ()))
   count = len(found)
@@ -279,7 +278,7 @@ def _write(directory, config, group: ProxyGroup) -> None:
     if proxy.never.any():
       columns[f"{proxy.name}_never"] = proxy.never
   settings = dataclasses.asdict(config.proxies)
-  del settings["proxy_files"]  # folders of this machine
+  del settings["proxy_files"]  # folders on this machine
   about = {
     "model": group.result.group.model,
     "recipe": group.result.group.recipe,

@@ -1,10 +1,10 @@
-"""From scores to the study over sizes: one folder a model family and recipe.
+"""Computes the study over sizes: one folder per model family and recipe.
 
     trajectories/<model family>/<recipe>/<subsets>/<table>.parquet and .csv
 
 Sizes are the models of one family, by number of parameters; only the subsets
 that all of them have finished count, so that sizes are paired. The tables are
-tidy, a row an observation: see `SizeStudy.tables`. Imports no TensorFlow.
+tidy, one row per observation: see `SizeStudy.tables`. Imports no TensorFlow.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ from memo_tf.scoring import groups
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 
-# Families of subsets whose runs give no score for the same subsets by size.
+# Schemes of subsets whose scores are not followed over sizes.
 _WITHOUT_TRAJECTORIES = ("full", "two_sizes")
 
 
@@ -47,15 +47,15 @@ class SizeStudy:
   """One model family, recipe and subset family over its sizes.
 
   Attributes:
-    family, recipe, subsets: what it is of.
+    family, recipe, subsets: the names of what is studied.
     models: S names, ascending by number of parameters.
-    parameters: of each.
+    parameters: number of parameters of each.
     examples: one row per training example.
     in_mask: `[M, N]` bool, of the M subsets that all sizes have.
     correct: `[S, M, N]` bool.
     test_correct: `[S, M, T]` bool.
     block: `[M]` int, the block of each run.
-    min_change, rule: how shapes are named.
+    min_change, rule: settings of the shape classes.
   """
 
   family: str
@@ -106,9 +106,9 @@ class SizeStudy:
   @functools.cached_property
   def bootstrap(self) -> resampling.PairedBootstrap:
     found = resampling.paired_bootstrap(len(self.in_mask), block=self.block)
-    if found is None:  # `gather` makes no study of fewer
+    if found is None:  # `gather` returns None with fewer
       raise ValueError(
-        "A study over sizes takes two blocks of runs or more. Received: "
+        "A study over sizes needs at least two blocks of runs. Received: "
         f"block={np.unique(self.block).tolist()}"
       )
     return found
@@ -147,7 +147,7 @@ class SizeStudy:
 
   @functools.cached_property
   def planted(self) -> pd.DataFrame:
-    """Planted wrong labels by class; without rows if none were planted."""
+    """Planted wrong labels by class; no rows if none were planted."""
     return planted_lib.planted_by_class(
       self.classes.shape_class,
       self.examples["is_noisy"].to_numpy(dtype=bool),
@@ -242,7 +242,7 @@ class SizeStudy:
     )
 
   def _with_models(self, frame: pd.DataFrame) -> pd.DataFrame:
-    """A table with the model and its parameters behind `size`."""
+    """A table with the model and its parameters inserted after `size`."""
     if "size" not in frame:
       return frame
     frame = frame.copy()
@@ -289,12 +289,12 @@ def gather(
   members: list[groups.GroupScores],
   outputs: settings_lib.OutputsConfig,
 ) -> SizeStudy | None:
-  """The runs that all sizes have in common; None if there is no study in them.
+  """The study of the runs that all sizes share; None if they are too few.
 
   Args:
-    key: of which ladder.
-    members: a group a size.
-    outputs: how shapes are named.
+    key: names the ladder.
+    members: one group per size.
+    outputs: settings of the shape classes.
   """
   family = subsets_lib.parse_family(key.subsets)
   if len(members) < 2 or family.scheme in _WITHOUT_TRAJECTORIES:

@@ -1,1 +1,1 @@
-"""Processes of this machine: children that die with their parent."""
+"""Child processes on this machine that die with their parent."""

@@ -1,7 +1,7 @@
 """A child process that dies with its parent and answers in JSON lines.
 
 Its standard input is a pipe that only the parent holds, so that it ends when
-the parent does, however that dies; it answers through a second pipe.
+the parent does, however the parent dies; it answers through a second pipe.
 """
 
 import json
@@ -18,11 +18,11 @@ class Child:
 
   Args:
     module: the program, as after `python -m`; its arguments are the descriptor
-      that it answers to and the id of this process.
-    setup: the first message to it.
+      that it answers on and the id of this process.
+    setup: the first message that it gets.
     variables: its environment.
     log_path: file that its output is appended to; None discards it.
-    index: which of its siblings it is, from 0.
+    index: its number among its siblings, from 0.
   """
 
   def __init__(
@@ -67,7 +67,7 @@ class Child:
     self._write(setup)
 
   def give(self, task: dict) -> None:
-    """Sends a task, which is then `task` until the caller clears it."""
+    """Sends a task, which stays in `task` until the caller clears it."""
     self.task = task
     self._write(task)
 
@@ -106,7 +106,7 @@ class Child:
       self._stdin.write((json.dumps(message) + "\n").encode())
       self._stdin.flush()
     except BrokenPipeError:
-      pass  # it died; its end of the other pipe tells
+      pass  # it died; `read` notices that the other pipe has closed
 
 
 def death(code: int) -> str:

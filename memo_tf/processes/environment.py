@@ -5,7 +5,7 @@ import pathlib
 
 
 def environment(threads: int) -> dict[str, str]:
-  """The environment of a worker: threads, quiet logs, memory kept."""
+  """The environment of a worker: thread limits, quiet logs, memory kept."""
   package_root = str(pathlib.Path(__file__).resolve().parents[2])
   paths = [package_root, os.environ.get("PYTHONPATH", "")]
   limits = {
@@ -20,7 +20,7 @@ def environment(threads: int) -> dict[str, str]:
   # glibc would give a step's activations back to the system and fault them in
   # again at the next one.
   memory = {
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # the most that it takes
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # glibc's largest value
     "MALLOC_TRIM_THRESHOLD_": str(8 << 30),
     "MALLOC_TOP_PAD_": str(64 << 20),
   }

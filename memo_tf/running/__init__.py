@@ -1,1 +1,1 @@
-"""Units run: one in a process, many on this machine."""
+"""Runs units of work: one per process, many on this machine."""

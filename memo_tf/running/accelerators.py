@@ -1,6 +1,6 @@
-"""Which GPUs this machine lends to the workers, found without opening one.
+"""Which GPUs the workers may use, found without opening one.
 
-TensorFlow would say it too, but a process that asks it holds memory on every
+TensorFlow could tell too, but a process that asks it holds memory on every
 GPU until it ends, and the parent of the workers must hold none.
 """
 
@@ -17,15 +17,15 @@ def visible_gpus(devices: pathlib.Path = pathlib.Path("/dev")) -> list[str]:
     devices: where the driver has a node `nvidia0`, `nvidia1`, … for each GPU.
 
   Returns:
-    Those of CUDA_VISIBLE_DEVICES up to its first invalid one, as CUDA reads it,
-    where it is set (a scheduler sets it); else all of the machine.
+    Those in CUDA_VISIBLE_DEVICES, if it is set (as schedulers do), up to the
+    first invalid one, as CUDA reads it; else all GPUs of the machine.
   """
   limit = os.environ.get(VARIABLE)
   nodes = [p for p in devices.glob("nvidia[0-9]*") if p.name[6:].isdigit()]
   if not nodes:
     return []
   if limit is None:
-    return [str(place) for place in range(len(nodes))]
+    return [str(index) for index in range(len(nodes))]
   names = []
   for name in (part.strip() for part in limit.split(",")):
     if not name or name.startswith("-"):
@@ -53,10 +53,10 @@ def gpu_models(
 
 
 def environment(gpus: list[str], worker: int, strategy: str) -> dict[str, str]:
-  """What the environment of a worker says of GPUs.
+  """The environment variables that assign GPUs to a worker.
 
-  A worker of one_device gets one GPU, in turn if there are more workers than
-  GPUs; of the other strategies all of them.
+  With one_device a worker gets one GPU, in turn if there are more workers than
+  GPUs; with the other strategies it gets all of them.
   """
   if not gpus or strategy != "one_device":
     return {}

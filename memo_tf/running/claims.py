@@ -1,14 +1,14 @@
-"""Who works on which unit, where several launches share a directory.
+"""Claims on units, for launches that share a directory.
 
     work/launches/<token>.json    one launch: host, process, and a beat that it
                                   counts up while it lives
     work/<unit>/claim             the token of the launch that runs the unit
 
-A claim is a courtesy: it moves other units before the claimed one and never
-blocks it for ever, because two workers on one unit waste time and mix nothing.
-No clock is compared with another's, nor with a time on the disk: a launch
-counts as gone when its beat has not changed for `SILENCE_SECONDS` of the
-looker's own steady clock, or at once if it ran here and its process has ended.
+A claim is advisory: other launches run other units first, but it never blocks
+a unit for ever, since two workers on one unit waste time but corrupt nothing.
+No clock is compared with another's, nor with a time on disk: a launch counts as
+gone when its beat has not changed for `SILENCE_SECONDS` of the observer's own
+monotonic clock, or at once if it ran here and its process has ended.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ from memo_tf.store import files
 
 BEAT_SECONDS = 2.0
 SILENCE_SECONDS = 30.0
-# A unit whose launch lives is waited for this long, or this many times what a
-# run of its group takes, whichever is more; then it is run here, too.
+# How long to wait for a unit that a live launch has claimed: this long, or this
+# many times a run of its group, whichever is more; then it is run here, too.
 LONGEST_WAIT_SECONDS = 900.0
 LONGEST_WAIT_RUNS = 4.0
 
@@ -33,7 +33,7 @@ class Claims:
   """The claims of one launch; use as a context manager, which gives them up.
 
   Args:
-    directory: of the study; it must be there.
+    directory: of the study; it must exist.
   """
 
   def __init__(self, directory: directory_lib.StudyDirectory):
@@ -42,7 +42,7 @@ class Claims:
     self._token = uuid.uuid4().hex
     self._mine: set[work_units.WorkUnit] = set()
     self._beat, self._next = 0, 0.0
-    # What others' beats were, and when that was first seen.
+    # The latest beats of other launches, and when each was first seen.
     self._seen: dict[str, tuple[int, float]] = {}
     self._first_seen: dict[tuple[work_units.WorkUnit, str], float] = {}
 
@@ -58,7 +58,7 @@ class Claims:
       (self._folder / f"{self._token}.json").unlink(missing_ok=True)
 
   def beat(self) -> None:
-    """Shows that this launch lives; to be called often, writes seldom."""
+    """Signals that this launch is alive; call it often, it rarely writes."""
     if time.monotonic() < self._next:
       return
     self._next = time.monotonic() + BEAT_SECONDS
@@ -68,7 +68,7 @@ class Claims:
       "pid": os.getpid(),
       "beat": self._beat,
     }
-    # Without a beat others only think that this one is gone.
+    # Without a beat, others merely take this launch for gone.
     with contextlib.suppress(OSError):
       self._folder.mkdir(parents=True, exist_ok=True)
       _write(self._folder / f"{self._token}.json", json.dumps(content))
@@ -77,11 +77,11 @@ class Claims:
     """Claims a unit.
 
     Args:
-      unit: which.
-      usual_seconds: what a run of its group takes, 0 if that is not known.
+      unit: to claim.
+      usual_seconds: the time that a run of its group takes; 0 if unknown.
 
     Returns:
-      False if another launch that seems to live has claimed it.
+      False if another launch that seems alive has claimed it.
     """
     path = self._path(unit)
     holder = self._holder(path)
@@ -101,17 +101,17 @@ class Claims:
         with open(path, "x") as file:
           file.write(self._token)
     except FileExistsError:
-      if path.exists() and path.stat().st_size:  # another one was faster
+      if path.exists() and path.stat().st_size:  # another launch was faster
         return False
-      with contextlib.suppress(OSError):  # empty: its writer broke off
+      with contextlib.suppress(OSError):  # empty: its writer was interrupted
         _write(path, self._token)
     except OSError:
-      pass  # what cannot be written will stop the unit, not its claim
+      pass  # the unit itself will report a disk that cannot be written
     self._mine.add(unit)
     return True
 
   def release(self, unit: work_units.WorkUnit) -> None:
-    """Gives a claim up: the unit is done, or failed."""
+    """Releases a claim, after the unit is done or has failed."""
     self._mine.discard(unit)
     path = self._path(unit)
     with contextlib.suppress(OSError):
@@ -122,7 +122,7 @@ class Claims:
     return self._directory.work_dir(unit) / "claim"
 
   def _holder(self, path) -> str:
-    """The token in a claim; "" without one or for one that cannot be read."""
+    """The token in a claim; "" if there is none or it cannot be read."""
     try:
       token = path.read_text()
     except (OSError, UnicodeDecodeError):
@@ -130,7 +130,7 @@ class Claims:
     return token if token.isalnum() and len(token) <= 64 else "?"
 
   def _lives(self, token: str) -> bool:
-    """Whether a launch seems to be at work."""
+    """Whether a launch seems to be alive."""
     try:
       content = json.loads((self._folder / f"{token}.json").read_text())
       host, pid = content["host"], int(content["pid"])
@@ -138,7 +138,7 @@ class Claims:
     except FileNotFoundError:
       return False
     except (OSError, ValueError, KeyError, TypeError):
-      host, pid, beat = "", 0, -1  # being written, or damaged: time tells
+      host, pid, beat = "", 0, -1  # being written, or damaged: wait and see
     if host == files.host_name() and not files.is_alive(pid):
       return False
     now = time.monotonic()
@@ -155,7 +155,7 @@ class Claims:
 
 
 def _write(path, content: str) -> None:
-  """Replaces a small file; after a power cut nobody needs it."""
+  """Replaces a small file; without fsync, as a power cut makes it obsolete."""
   private = files.private_name(path)
   private.write_text(content)
   os.replace(private, path)

@@ -25,8 +25,8 @@ from memo_tf.store import opening
 from memo_tf.store import survey as survey_lib
 from memo_tf.store import time_left
 
-# So often runs may turn out to be damaged when they are read, moved aside and
-# run again; a disk that is worse should be seen to.
+# Most rounds of a launch; each moves damaged runs aside and repeats them. A
+# disk that still damages runs after that needs attention.
 MAX_ROUNDS = 4
 
 
@@ -36,9 +36,9 @@ class _Launch:
 
   Attributes:
     directory: of the study.
-    pool: whose workers run the units.
-    workers: how many they are.
-    is_first: whether this process writes what comes out (`peers`).
+    pool: the workers that run the units.
+    workers: the number of workers.
+    is_first: whether this process writes the results (`peers`).
   """
 
   directory: directory_lib.StudyDirectory
@@ -49,13 +49,13 @@ class _Launch:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Round:
-  """What came of a round.
+  """The result of a round.
 
   Attributes:
     outcome: of the units that were pending.
-    damaged: runs that were found damaged when they were read, with why.
-    scores: of every group; None if there are none, because runs are damaged or
-      because scoring is not this launch's task.
+    damaged: runs found damaged when they were read, each with the reason.
+    scores: of every group; None if runs are damaged, or if this launch is not
+      the one that scores.
   """
 
   outcome: dispatch.Outcome
@@ -68,12 +68,12 @@ def launch(
   directory: directory_lib.StudyDirectory,
   only: list[work_units.WorkUnit] | None = None,
 ) -> int:
-  """Runs what is pending of a study, then scores it and writes the page.
+  """Runs the pending units of a study, scores it, and writes the page.
 
   Args:
     config: validated.
     directory: new, or of the same study.
-    only: run these units and nothing after them.
+    only: run only these units, and do not score.
 
   Returns:
     The exit code: 0, or 1 if units failed.
@@ -111,7 +111,7 @@ def launch(
     from memo_tf.running import results
 
     results.show(directory, plan, last.scores, last.outcome.failures)
-    # What was killed right before this launch may have died during it.
+    # Processes killed right before this launch may have ended during it.
     directory.clean_private()
   _say_failures(directory, last.outcome, len(plan.wanted))
   return program.FAILED if last.outcome.failures else 0
@@ -125,7 +125,7 @@ def _prepare(started: _Launch, plan: plan_lib.Plan, log) -> None:
   if config.running.strategy == "multi_worker":
     preparation.join_peers(started.pool)
   if started.is_first:
-    # One of many tasks at the same time must not write down its own settings.
+    # Tasks that run at the same time must not each write their own settings.
     record = plan.is_whole or not opening.is_recorded(directory, config)
     preparation.prepare(directory, plan, started.pool, waited, record=record)
   else:
@@ -138,7 +138,7 @@ def _prepare(started: _Launch, plan: plan_lib.Plan, log) -> None:
 
 
 def _say_failures(directory, outcome, total: int) -> None:
-  """A table of what failed, if anything did."""
+  """Prints a table of the failed runs, if there are any."""
   if outcome.failures:
     for line in outcome.table():
       program.say(line)
@@ -154,12 +154,12 @@ def score_and_show(
   plan: plan_lib.Plan,
   failures: dict[str, str],
 ) -> None:
-  """What follows the runs where a launcher sent them: scores, page, a summary.
+  """Scores a study after a launcher ran it; writes the page, prints a summary.
 
   Args:
     directory: of the study.
     plan: of the study.
-    failures: the names of units that failed, with why.
+    failures: the error of each unit that failed, by its name.
 
   Raises:
     DamagedRunError: if a run is damaged.
@@ -174,13 +174,13 @@ def score_and_show(
 def _run_rounds(
   started: _Launch, plan: plan_lib.Plan
 ) -> tuple[plan_lib.Plan, _Round]:
-  """Runs one round after another until no plan follows.
+  """Runs rounds until no further one is needed.
 
   Returns:
-    The last plan, and what came of it.
+    The last plan, and the result of its round.
 
   Raises:
-    DamagedRunError: if runs are found damaged again and again.
+    DamagedRunError: if runs are still damaged after `MAX_ROUNDS`.
   """
   is_alone = plan.config.running.strategy != "multi_worker"
   for rounds_left in reversed(range(MAX_ROUNDS)):
@@ -205,13 +205,13 @@ def _next_plan(plan: plan_lib.Plan, finished: _Round) -> plan_lib.Plan | None:
 
 
 def _run_round(started: _Launch, plan: plan_lib.Plan) -> _Round:
-  """Runs what is pending of a plan and, if nothing is damaged, scores it."""
+  """Runs the pending units of a plan and, if no run is damaged, scores it."""
   directory = started.directory
   found = survey_lib.usable(directory, plan)
   if started.is_first:
     dispatch.move_damaged_aside(directory, found.damaged, program.say)
   for unit, names in found.lost.items():
-    program.say(f"{unit.name} has lost {', '.join(names)}: run again for it.")
+    program.say(f"{unit.name} has lost {', '.join(names)}: will be run again.")
   planning.check_requirements(directory, plan, found.pending)
   if found.pending and started.is_first:
     _check_environment(directory, plan.config)
@@ -249,7 +249,7 @@ def _check_environment(directory, config) -> None:
 
 
 def _opening(plan, found, workers) -> str:
-  """The first line: what there is to do."""
+  """The first line of a round: how many runs there are to do."""
   total = len(found.done) + len(found.pending)
   text = f"{total} runs: {len(found.done)} done, {len(found.pending)} to run"
   text += f" on {workers} worker{'s' if workers > 1 else ''}"

@@ -1,8 +1,8 @@
-"""Gives pending units to the workers, and records what becomes of them.
+"""Gives pending units to the workers, and records their outcomes.
 
-Wave by wave: what a unit requires is finished before. A unit that fails is
-tried again and never stops the others. Units that another launch on the same
-directory works on come last, and are not run twice without need.
+Works wave by wave: what a unit requires is finished before it. A unit that
+fails is retried and never stops the others. Units that another launch on the
+same directory has claimed come last, and are not run twice without need.
 """
 
 import collections
@@ -23,13 +23,13 @@ from memo_tf.store import time_left
 
 @dataclasses.dataclass
 class Outcome:
-  """What became of pending units.
+  """The outcome of running the pending units.
 
   Attributes:
-    failures: error by unit name, of those that failed for good.
-    attempts: how often each of those was tried.
-    damaged: runs that workers found damaged when they read them, with why.
-    num_elsewhere: units that another launch did.
+    failures: error by unit name, of units that failed for good.
+    attempts: number of failed attempts by unit name.
+    damaged: runs that workers found damaged, each with the reason.
+    num_elsewhere: number of units that another launch finished.
   """
 
   failures: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -52,7 +52,7 @@ class Outcome:
 
 
 class _UnitQueue:
-  """The tasks of one wave, in order, but what others have claimed later."""
+  """The tasks of one wave, in order; units claimed by others come last."""
 
   def __init__(self, directory, units, wanted, known, claims, on_elsewhere):
     self._directory, self._wanted = directory, wanted
@@ -65,7 +65,7 @@ class _UnitQueue:
     return len(self._waiting)
 
   def next(self) -> dict | None:
-    """A task, or None if all that wait are claimed by others."""
+    """The next task, or None if others have claimed all waiting units."""
     for _ in range(len(self._waiting)):
       unit = self._waiting.popleft()
       outputs = self._wanted[unit]
@@ -108,12 +108,12 @@ def run_units(
   Args:
     directory: of the study.
     plan: of the round.
-    found: what of it is done and what is pending.
-    pool: whose workers do it.
-    workers: how many they are.
+    found: which of its units are done and which are pending.
+    pool: the workers.
+    workers: the number of workers.
 
   Raises:
-    StudyError: if something stops all units alike, as a full disk does.
+    StudyError: if something stops all units, such as a full disk.
   """
   outcome = Outcome()
   known = time_left.seconds_a_run(found.done)
@@ -154,7 +154,7 @@ def _ready(wave, plan, outcome, progress) -> list[work_units.WorkUnit]:
     needed = [n.name for n in plan.requires(unit)]
     broken = [n for n in needed if n in outcome.failures]
     if broken:
-      error = f"what it requires failed: {broken[0]}"
+      error = f"a required run failed: {broken[0]}"
       outcome.failures[unit.name] = error
       progress.failed(unit, error)
     elif not damaged.intersection(needed):
@@ -163,7 +163,7 @@ def _ready(wave, plan, outcome, progress) -> list[work_units.WorkUnit]:
 
 
 def _account(directory, event, retries, outcome, progress, claims) -> None:
-  """Notes what became of a unit, on the disk and for the progress."""
+  """Records an event of a unit, on disk and in the progress display."""
   unit = work_units.parse_unit(event.task["unit"])
   content = event.content
   if event.kind == "started":
@@ -174,7 +174,7 @@ def _account(directory, event, retries, outcome, progress, claims) -> None:
     return
   if event.kind == "done":
     progress.done(unit, content["seconds"]["total"])
-  elif content.get("damaged"):  # not this unit's fault: run again, then this
+  elif content.get("damaged"):  # of another run: repeated in the next round
     name, problem = content["damaged"]
     outcome.damaged[work_units.parse_unit(name)] = problem
   else:
@@ -191,7 +191,7 @@ def _account(directory, event, retries, outcome, progress, claims) -> None:
 
 
 def _keep_traceback(directory, unit, content, count, most) -> None:
-  """Writes what went wrong to `work/<unit>/traceback.txt`, every attempt."""
+  """Adds an attempt's traceback to `work/<unit>/traceback.txt`."""
   path = directory.work_dir(unit) / "traceback.txt"
   before = ""
   if count > 1:
@@ -212,8 +212,11 @@ def move_damaged_aside(
   damaged: dict[work_units.WorkUnit, str],
   say: Callable[[str], None],
 ) -> None:
-  """Moves damaged runs to `damaged/` and says so, a line each."""
+  """Moves damaged runs to `damaged/` and reports each in one line."""
   for unit, problem in damaged.items():
     place = directory.move_aside(unit)
     if place:
-      say(f"{unit.name} is damaged: {problem}. Moved to {place}; run again.")
+      say(
+        f"{unit.name} is damaged: {problem}. Moved to {place}; will be run "
+        "again."
+      )

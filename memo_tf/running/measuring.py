@@ -1,4 +1,4 @@
-"""What a model costs on this machine, in seconds: to plan a study with."""
+"""Measures what a model costs on this machine, to plan a study."""
 
 from collections.abc import Callable
 import dataclasses
@@ -36,13 +36,13 @@ SAMPLE_SIZE = 512
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-  """What a model is timed on.
+  """The data that a model is timed on.
 
   Attributes:
     data: all of the study's data, or, of streamed data, the first examples.
     num_train: N of the study.
     num_test: T of the study.
-    share: the part of the study's N + T examples that `data` has, in (0, 1].
+    share: fraction of the study's N + T examples that `data` has, in (0, 1].
     folder: holds images that are not in memory; deleted with this object.
   """
 
@@ -118,12 +118,12 @@ def measure(
     session: with the data, or a sample of them.
     model: its name.
     recipe_name: how it is trained.
-    share: the part of the examples to predict that the session has, in (0, 1].
+    share: fraction of the examples to predict that the session has, in (0, 1].
 
   Returns:
     Seconds by name. `trace`: once per worker; `step`: per training step;
-    `fixed`: per run beside its steps (initial weights, evaluation of all N + T
-    examples); `recording`, if a proxy is asked for: added to a run that
+    `fixed`: per run besides its steps (initial weights, evaluation of all N +
+    T examples); `recording`, if a proxy is requested: added to a run that
     records.
   """
   recipe = recipes.parse(recipe_name, session.config.training)
@@ -149,7 +149,7 @@ def measure(
   begin_and_end()
   train(1)
   traced = time.perf_counter()
-  # As many steps a call as in an epoch, where that does not take too long.
+  # As many steps per call as in an epoch, unless that takes too long.
   epoch = max(1, int(0.7 * len(data.train_labels)) // size)
   steps = int(np.clip(SLICE_SECONDS / _seconds(train, 1), 1, epoch))
   fixed = _median(begin_and_end)
@@ -182,8 +182,8 @@ def recording_seconds(
 ) -> tuple[float, float]:
   """Estimates what recording adds to a run, by timing it on a few examples.
 
-  Nearest neighbours are taken to cost the square of the examples, all else is
-  linear in them; batch dynamics cost next to nothing. The steps of a second
+  The cost of nearest neighbours counts as quadratic in the examples, all other
+  costs as linear; batch dynamics cost next to nothing. The steps of a second
   training are not included: the caller knows their time.
 
   Args:
@@ -205,7 +205,7 @@ def recording_seconds(
 def _recording_costs(
   session, trainer, recording
 ) -> list[tuple[Callable, float]]:
-  """Actions on a few examples, and how many times a run costs each of them."""
+  """Actions on a few examples, and the multiple of each that a run costs."""
   settings, whole = session.config.proxies, len(session.data.train_labels)
   members = recording.members
   count = min(RECORDED, whole, len(members))

@@ -1,8 +1,8 @@
 """The processes that train one run together (`--strategy=multi_worker`).
 
-Each gives the same command with its own TF_CONFIG, on a file system that all of
-them see. They go through the same units in the same order; the first one writes
-what comes out, the others only compute. No TensorFlow here.
+Each is started by the same command with its own TF_CONFIG, on a shared file
+system. They go through the same units in the same order; the first one writes
+the results, the others only compute. No TensorFlow here.
 """
 
 import json
@@ -53,7 +53,7 @@ def wait_for_first(
   Args:
     directory: of the study.
     config: of this process.
-    on_wait: told, about each second, how many seconds it has waited.
+    on_wait: called about once per second with the seconds waited so far.
   """
   started = time.monotonic()
   while True:

@@ -1,4 +1,4 @@
-"""What a launch would run and what it costs, before anything is run."""
+"""Estimates what a launch would run and cost, without running it."""
 
 import collections
 import tempfile
@@ -19,7 +19,7 @@ from memo_tf.store import opening
 from memo_tf.store import survey as survey_lib
 from memo_tf.store import time_left
 
-# Bytes a prediction takes in a run's Parquet file, where none can be looked at.
+# Bytes per prediction in a run's Parquet file, used until a run is finished.
 BYTES_A_PREDICTION = 12
 # Subsets of which a dry run looks at the sizes.
 FEW_SUBSETS = 10
@@ -33,7 +33,7 @@ def check_requirements(
   """Checks that what pending units require is done or pending too.
 
   Raises:
-    UsageError: that names a unit and what it lacks.
+    UsageError: names a unit and what it lacks.
   """
   members = set(pending)
   for unit in pending:
@@ -55,13 +55,13 @@ def dry_run(
 ) -> None:
   """Prints what would run, and its cost from runs or from measured steps.
 
-  Nothing is written: groups of which no run is finished are timed on made-up
+  Nothing is written: groups without a finished run are timed on arbitrary
   batches of the real data, on every worker at once.
 
   Args:
     config: validated.
     directory: of the study, or None.
-    only: the units of `--work_units`, or none of them.
+    only: the units of `--work_units`; empty for all.
   """
   if directory:
     config = opening.recorded_config(directory, config)
@@ -81,8 +81,8 @@ def dry_run(
   start_up, sizes = 0.0, None
   if missing and config.running.strategy == "multi_worker":
     raise errors.UsageError(
-      "--dry_run times steps in one process; for several give it with "
-      "--strategy=one_device. Received: --strategy=multi_worker"
+      "--dry_run times steps in one process: add --strategy=one_device for an "
+      "estimate. Received: --strategy=multi_worker"
     )
   if missing:
     start_up, sizes, measured, recording = _measure(config, missing, workers)
@@ -92,7 +92,7 @@ def dry_run(
   more = time_left.seconds_beside(plan, found.pending, beside)
 
   print(
-    f"{'model/recipe/subsets':44} {'runs':>6} {'done':>6} {'s a run':>8}  from"
+    f"{'model/recipe/subsets':44} {'runs':>6} {'done':>6} {'s/run':>8}  from"
   )
   counts = collections.Counter(unit.group for unit in plan.wanted)
   done = collections.Counter(unit.group for unit in found.done)
@@ -160,7 +160,7 @@ def _check_subset_sizes(plan: plan_lib.Plan, num_train: int) -> None:
 
 
 def _measure(config, groups, workers):
-  """Start-up seconds, (N, T, C), seconds a run and of recording, by group."""
+  """Start-up seconds, (N, T, C), seconds per run and of recording, by group."""
   distinct = list(dict.fromkeys((g.model, g.recipe) for g in groups))
   tasks = [
     {"task": "measure", "model": model, "recipe": recipe, "copy": copy}
@@ -211,8 +211,8 @@ def _ratio(family: str) -> float:
 
 
 def _precision(config: config_lib.StudyConfig) -> str:
-  """How sure a single score will be, by Newcombe's interval."""
-  from memo_tf.estimators import intervals  # SciPy: for a dry run alone
+  """The expected precision of a single score, by Newcombe's interval."""
+  from memo_tf.estimators import intervals  # needs SciPy
 
   count, ratio = config.subsets.num_subsets, config.subsets.subset_ratio
   num_in = round(ratio * count)
@@ -239,7 +239,7 @@ def _disk(
   found: survey_lib.Survey,
   sizes: tuple[int, int, int] | None,
 ) -> str:
-  """What the pending runs will take, from finished ones where there are any."""
+  """Disk space of the pending runs, estimated from finished ones if any."""
   if found.done:
     totals = [finished.num_bytes for finished in found.done.values()]
     one = sum(totals) / len(totals)

@@ -42,13 +42,13 @@ def prepare(
   *,
   record: bool = True,
 ) -> None:
-  """Makes what is missing of dataset and subsets, and checks what is there.
+  """Makes missing parts of dataset and subsets, and checks existing ones.
 
   Args:
-    directory: open.
+    directory: opened.
     plan: of the round.
-    pool: whose workers do it.
-    on_wait: told, about each second, how long it has been at work.
+    pool: the workers.
+    on_wait: called about once per second with the seconds waited so far.
     record: write the settings and the machine; a study of an older format
       keeps its own.
 
@@ -139,12 +139,12 @@ def _check_fit(
 
 
 def join_peers(pool: worker_pool.WorkerPool) -> None:
-  """Starts the worker of a multi_worker run; returns when all have met."""
+  """Starts the worker of a multi_worker run; returns when all are connected."""
   _run_tasks(pool, [{"task": "join"}], lambda seconds: None)
 
 
 def _holds_more(directory) -> bool:
-  """Whether there is something that a broken set-up does not leave."""
+  """Whether the directory holds more than an interrupted set-up leaves."""
   return any(
     (directory.root / name).exists() for name in ("config.json", "runs")
   )
@@ -171,7 +171,7 @@ def _prepare_dataset(directory, config, pool, may_remove, on_wait) -> None:
 
 
 def _check_same_as_runs(directory) -> None:
-  """A data set written anew must be the one that finished runs saw."""
+  """Checks that a data set made again is the one that finished runs used."""
   digest = dataset_info.read_info(directory)["digest"]
   for path in directory.run_paths():
     try:
@@ -179,11 +179,11 @@ def _check_same_as_runs(directory) -> None:
     except (OSError, ValueError, KeyError, TypeError):
       continue
     if seen == digest:
-      return  # all runs of a study saw the same
+      return  # all runs of a study used the same
     place = directory.move_to_damaged(directory.dataset_dir, "dataset")
     raise errors.StudyError(
       f"the data set that {path.parent} was trained on can no longer be "
-      "reproduced from its source, which gives another one now; that was "
+      "reproduced from its source, which now gives another one; that was "
       f"moved to {place}. Nothing else was changed."
     )
 
@@ -207,8 +207,9 @@ def _prepare_subsets(directory, config, family_name, num_examples, may_remove):
         found = None  # a study that grows
     if found is not None and not may_replace:
       raise errors.StudyError(
-        f"{path} does not hold the subsets that the seed gives: it was "
-        "changed, or written by another memo_tf. Move it away to have it anew."
+        f"{path} does not hold the subsets drawn from the seed: it was "
+        "changed, or written by another memo_tf. Move it away and rerun the "
+        "same command."
       )
   sink = io.BytesIO()
   np.save(sink, masks, allow_pickle=False)
@@ -243,10 +244,10 @@ def _remove_setup(directory: directory_lib.StudyDirectory) -> None:
 
 
 def _is_worth_keeping(directory: directory_lib.StudyDirectory) -> bool:
-  """Whether preparing the data anew could take hours.
+  """Whether preparing the data again could take hours.
 
-  They say themselves what they were made from: a corrected command that wants
-  others makes them anew.
+  Keeping them is safe: info.json says what they were made from, and a corrected
+  command that needs other data makes them again.
   """
   try:
     return dataset_info.is_encoded(dataset_info.read_info(directory))

@@ -16,11 +16,11 @@ LINE_EVERY_SECONDS = 10.0
 
 
 class Waiting:
-  """Says what a launch waits for, once it takes long and then each minute.
+  """Reports what a launch waits for: after 15 s, and then every minute.
 
   Args:
-    what: is being done.
-    log: where its own output goes.
+    what: the activity, in words.
+    log: the file that its output goes to.
     say: prints a line.
   """
 
@@ -42,7 +42,7 @@ class Progress:
   Args:
     plan: of the round.
     pending: the units to be run.
-    known: seconds a run of groups that were run before.
+    known: seconds per run, by group, from finished runs.
     workers: how many run at a time; may be changed.
   """
 
@@ -54,7 +54,7 @@ class Progress:
     workers: int,
   ):
     self._plan = plan
-    # Counts: an update must not cost more where more units are pending.
+    # Counts, so that the cost of an update does not grow with pending units.
     self._left = collections.Counter(unit.group for unit in pending)
     self._known = dict(known)
     self._seconds: dict[work_units.Group, tuple[float, int]] = {}
@@ -107,7 +107,7 @@ class Progress:
       print(line, file=sys.stderr, flush=True)
 
   def show(self) -> None:
-    """Brings what is shown up to date; plain lines only every 10 s."""
+    """Refreshes the display; plain lines at most every 10 s."""
     if self._bar is not None:
       self._bar.set_postfix_str(self._left_text())
     elif time.monotonic() - self._told >= LINE_EVERY_SECONDS:
@@ -131,7 +131,7 @@ class Progress:
       self._plan, self._left, self._known, self.workers
     )
     if seconds is None:
-      return "time left not known yet"
+      return "time left unknown"
     for unit, fraction in self._running.items():
       seconds -= fraction * self._known.get(unit.group, 0.0) / self.workers
     text = f"about {time_left.duration(max(seconds, 0.0))} left"

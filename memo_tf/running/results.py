@@ -1,7 +1,7 @@
-"""What follows the runs: scores, findings, the page, and a summary.
+"""Writes scores, findings and the page after the runs; prints a summary.
 
-Imported only where runs are scored: with pandas, SciPy and Matplotlib it takes
-longer to import than all the rest, which no task of a cluster needs.
+Imported only where runs are scored: pandas, SciPy and Matplotlib take longer to
+import than all the rest, and the tasks of a cluster do not need them.
 """
 
 from memo_tf.experiment import flagfile
@@ -25,13 +25,13 @@ def show(
   results: list[groups.GroupScores],
   failures: dict[str, str],
 ) -> None:
-  """Writes what is made of the scores, and prints what they say.
+  """Writes findings and page from the scores, and prints a summary.
 
   Args:
     directory: of the study.
     plan: of the study.
     results: `scoring.score_study`, smallest model first.
-    failures: the names of units that failed, with why.
+    failures: the error of each unit that failed, by its name.
 
   Raises:
     StudyError: if what runs recorded is damaged.

@@ -1,9 +1,9 @@
 """The child process that runs units, one at a time, for `worker_pool`.
 
 It reads tasks as JSON lines from standard input and answers with JSON lines on
-a pipe of its own. When standard input ends, whatever it is doing, it ends: so
-it dies with its parent, however that died. Everything that it or TensorFlow
-prints goes to the log of the unit at hand.
+a pipe of its own. It exits as soon as standard input ends, whatever it is
+doing, and so dies with its parent, however the parent dies. Everything that it
+or TensorFlow prints goes to the log of the current unit.
 
     python -m memo_tf.running.worker RESULT_FD PARENT_PID
 """
@@ -26,7 +26,7 @@ from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 
 _BORN = time.monotonic()
-# Not one unit's fault: the whole study cannot go on.
+# These errors affect every unit: the whole study must stop.
 _STORAGE_ERRNO = {
   errno.ENOSPC,
   errno.EROFS,
@@ -74,7 +74,7 @@ class Worker:
     return {}
 
   def join(self, task: dict) -> dict:
-    """Nothing: setting up has met the other processes."""
+    """Does nothing: `setup` has already connected to the other processes."""
     return {}
 
   def prepare(self, task: dict) -> dict:
@@ -174,7 +174,7 @@ def _describe(error: Exception) -> dict:
     if fatal:
       message = errors.describe_os_error(error)
   else:
-    # A damaged data set is everybody's, what a run says of another is not.
+    # A damaged data set affects every unit, a damaged run does not.
     is_known = isinstance(error, errors.StudyError)
     fatal = is_known and not isinstance(error, errors.UnitError)
     if not is_known and type(error).__name__ not in (
@@ -182,11 +182,11 @@ def _describe(error: Exception) -> dict:
       "UsageError",
       "DivergedError",
     ):
-      # TensorFlow's run to pages; the traceback has all of it.
+      # TensorFlow's messages run to pages; the traceback has all of them.
       message = f"{type(error).__name__}: {message}"[:500]
   usage = isinstance(error, errors.UsageError)
   told = {"error": message, "fatal": fatal, "usage": usage}
-  # What TensorFlow or the memory is left in after these, nobody knows.
+  # After these the state of TensorFlow or of the memory is unknown.
   made_by = type(error).__module__.partition(".")[0]
   told["restart"] = isinstance(error, MemoryError) or made_by == "tensorflow"
   if isinstance(error, errors.DamagedRunError):
@@ -213,7 +213,7 @@ def _read_tasks(tasks: queue.Queue) -> None:
 
 
 def _die_with(parent: int) -> None:
-  """Asks Linux for a SIGKILL when the parent dies, beside the pipe's end."""
+  """Asks Linux for a SIGKILL when the parent dies, in addition to the pipe."""
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)

@@ -21,13 +21,13 @@ from memo_tf.processes import environment as environment_lib
 from memo_tf.running import accelerators
 
 WORKER = "memo_tf.running.worker"
-# A task that is not a unit and whose worker died is tried again this often.
+# How often a task other than a unit is retried after its worker died.
 DEATH_RETRIES = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Event:
-  """What became of a task.
+  """Something that happened to a task.
 
   Attributes:
     kind: `started`, `epoch`, `done`, `retry` (it failed and will be tried
@@ -42,7 +42,7 @@ class Event:
 
 
 class Tasks(Protocol):
-  """What `WorkerPool.run` takes tasks from; it may choose what comes next."""
+  """A source of tasks for `WorkerPool.run`; it may choose their order."""
 
   def __len__(self) -> int:
     """How many tasks were not given out, or were put back."""
@@ -79,9 +79,9 @@ class TaskQueue:
 def number_of_workers(running) -> int:
   """How many processes a `config.RunningConfig` asks for.
 
-  By default one for each GPU, or without any one for each `threads_per_unit`
-  cores that this process may use; one where a run's steps are spread over
-  devices or processes themselves.
+  By default one per GPU, or without GPUs one per `threads_per_unit` cores that
+  this process may use; one if each run is itself spread over devices or
+  processes.
   """
   if running.strategy == "multi_worker":
     return 1
@@ -102,8 +102,8 @@ class WorkerPool:
     num_workers: how many processes.
     setup: the first task of each, with the config and the directory.
     threads: of each process.
-    log_path: where they write before they have a unit.
-    strategy: under which they train; of one_device each has a GPU of its own.
+    log_path: the log of what they print before they get a unit.
+    strategy: under which they train; with one_device each gets its own GPU.
   """
 
   def __init__(

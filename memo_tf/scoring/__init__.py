@@ -1,4 +1,4 @@
-"""From finished runs to scores: of every group of a study, with their files.
+"""Scores of every group of a study, from its finished runs, and their files.
 
 Imports no TensorFlow: whoever has predictions can score them.
 """

@@ -1,11 +1,11 @@
-"""The score files of a study, with what they mean in their metadata.
+"""The score files of a study, with metadata that describes them.
 
     scores/<model>/<recipe>/<subsets>/memorization.parquet
     scores/<model>/<recipe>/<subsets>/memorization_<outcome>.parquet
     scores/<model>/<recipe>/<subsets>/influence.parquet
     scores/<model>/<recipe>/consistency.parquet
 
-The second for every further outcome that `--outcomes` asks for, the last where
+The second is written for every further outcome in `--outcomes`, the last if
 the study has subset families of two or more ratios. Imports no TensorFlow.
 """
 
@@ -56,7 +56,7 @@ def write_memorization(
     directory: of the study.
     group: (model, recipe, subsets).
     scores: over the N training examples.
-    labels: `[N]`, the given ones.
+    labels: `[N]`, the given labels.
     about: metadata of the group, see `describe`.
   """
   frame = scores.to_dataframe()
@@ -128,7 +128,7 @@ def write_consistency(
     family = subsets_lib.parse_family(subsets)
     if family.scheme in ("full", "two_sizes"):
       continue
-    # Of two schemes of one ratio the first by name.
+    # Where two schemes share a ratio, the first by name.
     by_recipe.setdefault((model, recipe), {}).setdefault(family.ratio, stack)
   for (model, recipe), families in by_recipe.items():
     if len(families) < 2:
@@ -186,7 +186,7 @@ def describe(
 
 
 def _write_table(path: pathlib.Path, frame: pd.DataFrame, about: dict) -> None:
-  """A frame as a Parquet file, with `about` in its metadata."""
+  """Writes a frame as a Parquet file, with `about` in its metadata."""
   table = pa.Table.from_pandas(frame, preserve_index=False)
   metadata = {key: str(value) for key, value in about.items()}
   table = table.replace_schema_metadata(

@@ -1,6 +1,6 @@
-"""From finished runs to scores, for each model, recipe and subset family.
+"""Computes scores from runs, for each model, recipe and subset family.
 
-Which files, and what is in them: scoring/files.py.
+`scoring.files` describes the files.
 
 Imports no TensorFlow: whoever has the predictions can score them.
 """
@@ -30,7 +30,7 @@ from memo_tf.store import predictions
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GroupScores:
-  """What is known of one model, recipe and subset family.
+  """The scores and figures of one model, recipe and subset family.
 
   Attributes:
     group: (model, recipe, subsets).
@@ -39,7 +39,7 @@ class GroupScores:
     further_scores: of each further outcome that was asked for.
     stack: the runs behind them.
     examples: one row per training example: label, clean_label, is_noisy, ….
-    flagged: units that got stuck, with why.
+    flagged: stuck units, each with the reason.
     num_missing: runs that are not finished.
     seconds: of all the runs together.
     influence: the pairs kept; None if not asked for or for whole data.
@@ -122,7 +122,7 @@ class GroupScores:
   def kinds(self) -> tuple[np.ndarray, np.ndarray]:
     """`planted_truth.kinds` of the training examples."""
     noisy = self.examples["is_noisy"].to_numpy(dtype=bool)
-    if "origin_id" not in self.examples:  # nothing but labels is known
+    if "origin_id" not in self.examples:  # only labels are known
       kind = np.where(noisy, planted_truth.WRONG, planted_truth.CLEAN)
       return kind, np.ones(len(noisy), int)
     return planted_truth.kinds(
@@ -153,7 +153,8 @@ class GroupScores:
     clean = self.examples["clean_label"].to_numpy()
     clean_hits = stack.predicted == clean
     inside, outside = stack.in_mask, ~stack.in_mask
-    # Copies score otherwise, and noise images are no negatives: those aside.
+    # Leaves out copies, which score differently, and noise images, which are
+    # not negatives.
     kind, _ = self.kinds()
     noisy = kind == planted_truth.WRONG
     plain = noisy | (kind == planted_truth.CLEAN)
@@ -259,10 +260,10 @@ def score_group(
 
 
 def _figures(unit, record: dict) -> dict:
-  """What scoring needs of a run's record.
+  """The figures in a run's record that scoring needs.
 
   Raises:
-    DamagedRunError: if it lacks a figure, or has something else in its place.
+    DamagedRunError: if a figure is missing or is not a number.
   """
   try:
     return {
@@ -277,11 +278,11 @@ def _figures(unit, record: dict) -> dict:
 
 
 def _scores(stack, family, outcome) -> memorization.MemorizationScores:
-  """Scores of an outcome, of the family's estimand."""
+  """Scores of an outcome, for the family's estimand."""
   estimand = family.estimand
   if family.scheme == "two_sizes":
     sizes = stack.in_mask.sum(axis=1)
-    if sizes.min() == sizes.max():  # so far only runs of one size are there
+    if sizes.min() == sizes.max():  # only runs of one size are finished so far
       estimand = "conditional"
   return memorization.memorization_scores(
     stack.outcome(outcome),
@@ -292,7 +293,7 @@ def _scores(stack, family, outcome) -> memorization.MemorizationScores:
 
 
 def _pairs(stack, scores, outputs) -> influence_lib.InfluencePairs:
-  """The influential pairs: above the thresholds, or the best of each test."""
+  """The influential pairs: above thresholds, or top k of each test example."""
   if outputs.influence_top_k:
     limits = {"min_influence": None, "top_k": outputs.influence_top_k}
   else:

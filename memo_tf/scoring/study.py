@@ -93,7 +93,7 @@ def _interval(result: groups.GroupScores) -> list[float] | None:
 
 
 def _without_nan(figures: dict) -> dict:
-  """JSON has no NaN: None stands for what is not known."""
+  """Replaces NaN, which JSON does not have, by None."""
   return {
     name: None if isinstance(value, float) and np.isnan(value) else value
     for name, value in figures.items()

@@ -1,4 +1,4 @@
-"""What a study keeps: its directory, its runs, and what is done of a plan.
+"""A study on disk: its directory, its runs, and how much of a plan is done.
 
 Reading predictions takes pandas and pyarrow; `store.predictions`, which does
 it, is imported where it is used.

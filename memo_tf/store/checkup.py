@@ -1,8 +1,8 @@
-"""Reads a whole study against its digests: what is damaged, missing, left over.
+"""Checks a whole study against its digests: finds damage, gaps, leftovers.
 
-What a launch derives from runs (scores, page, settings) has its digests in
-`digests.json`, written last. What is damaged can be moved to `damaged/`, never
-deleted; the next launch then makes it again.
+Files that a launch derives from runs (scores, page, settings) have digests in
+`digests.json`, written last. Damaged files can be moved to `damaged/`, and are
+never deleted; the next launch then makes them again.
 """
 
 from collections.abc import Iterator
@@ -42,14 +42,14 @@ _SETTINGS = ("config.json", "environment.json", "resolved.flags")
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-  """Something in a study's folder that is not as it should be.
+  """A problem found in a study's folder.
 
   Attributes:
-    path: of it, relative to the study's folder.
-    problem: in words.
-    unit: the unit whose run it is, or None.
-    is_damage: whether the next launch has to do something again; False for
-      what is merely left over.
+    path: of the file or folder, relative to the study's folder.
+    problem: what is wrong, in words.
+    unit: the unit whose run is affected, or None.
+    is_damage: whether the next launch has to redo something; False for mere
+      leftovers.
   """
 
   path: str
@@ -75,7 +75,7 @@ def findings(
   directory: directory_lib.StudyDirectory,
   plan: plan_lib.Plan,
 ) -> Iterator[Finding]:
-  """Reads everything; yields what is wrong.
+  """Reads every file of a study; yields each problem.
 
   Args:
     directory: of the study.
@@ -100,9 +100,9 @@ def findings(
 def repair(
   directory: directory_lib.StudyDirectory, found: list[Finding]
 ) -> list[tuple[str, pathlib.Path]]:
-  """Moves what is damaged or left over to `damaged/`; returns from and to."""
+  """Moves damaged files and leftovers to `damaged/`; returns (old, new)."""
   moved = []
-  # Of a damaged data set all goes: its files are written together.
+  # A damaged data set is moved whole: its files are written together.
   paths = dict.fromkeys(
     "dataset" if finding.path.startswith("dataset/") else finding.path
     for finding in found
@@ -242,7 +242,7 @@ def _runs(directory, plan, wrong_families) -> Iterator[Finding]:
     if problem:
       yield Finding(name, problem, unit)
     for lost in state.missing if not problem else ():
-      # Nothing to move away: the run is of use without it.
+      # Nothing to move away: the run is usable without it.
       if lost in wanted:
         yield Finding(f"{name}/{lost}", "is missing", unit)
 

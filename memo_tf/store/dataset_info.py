@@ -1,4 +1,4 @@
-"""What `dataset/info.json` says, and whether the files beside it are whole."""
+"""Reads `dataset/info.json` and checks the files that it describes."""
 
 import dataclasses
 import json
@@ -13,8 +13,8 @@ from memo_tf.store import record_rules
 from memo_tf.store import sealed
 
 ADVICE = (
-  "move the folder {folder} away and rerun the launch command: it is "
-  "written anew from the same data"
+  "move the folder {folder} away and rerun the launch command, which "
+  "writes it again from the same data"
 )
 
 
@@ -51,7 +51,7 @@ def made_from(config: config_lib.StudyConfig) -> dict:
 def is_made_from(info: dict, config: config_lib.StudyConfig) -> bool:
   """Whether `dataset/` was made with these settings.
 
-  A setting that is younger than the record had its default value then.
+  A setting added after the record was written counts as its default.
   """
   recorded = info.get("made_from")
   if not isinstance(recorded, dict):
@@ -81,7 +81,7 @@ def check_made_from(
 
 
 def decoded_bytes(info: dict) -> int:
-  """What all training and test images take in memory."""
+  """Bytes that all training and test images take in memory, decoded."""
   size = 2 if info.get("image_type") == "uint16" else 1
   count = info["num_train"] + info["num_test"]
   return count * math.prod(info["image_shape"]) * size
@@ -99,15 +99,15 @@ def damaged_files(
   check_digests: bool = True,
   images_later: bool = False,
 ) -> dict[str, str]:
-  """Files of `dataset/` that differ from info.json, each with what is wrong.
+  """The files of `dataset/` that differ from info.json, each with the problem.
 
   Args:
     folder: `dataset/`, or a copy of it.
     info: `read_info`.
     check_digests: compare digests, not only sizes.
-    images_later: of shards that are read through an index, which has a digest
-      of every image, compare the sizes only: to read all of them at every start
-      would take too long.
+    images_later: compare only the sizes of shards that are read through an
+      index, which has a digest of every image: reading all of them at every
+      start would take too long.
   """
   problems = {}
   for name, entry in info["files"].items():
@@ -127,13 +127,13 @@ def check_files(
   *,
   check_digests: bool = True,
 ) -> None:
-  """Compares the files of `dataset/` with what info.json says of them.
+  """Compares the files of `dataset/` with their entries in info.json.
 
-  Of shards that are read through an index, which has a digest of every image,
-  the sizes only: to read all of them at every start would take too long.
+  Compares only the sizes of shards that are read through an index, which has a
+  digest of every image: reading all of them at every start would take too long.
 
   Raises:
-    StudyError: that names the first one that differs.
+    StudyError: names the first file that differs.
   """
   folder = directory.dataset_dir
   for name, problem in damaged_files(

@@ -1,17 +1,17 @@
-"""The directory of a study: paths, atomic writes, digests, what is pending.
+"""The directory of a study: its paths, and the state of its runs.
 
     config.json  resolved.flags  environment.json  digests.json
     dataset/  subsets/  runs/<unit>/  work/<unit>/  scores/  report/
 
-Rules that hold everything together and may not be changed:
+Invariants that everything else relies on:
 
 * A file or folder appears whole or not at all: written under a private name on
   the same file system, then renamed.
 * A run's `run.json` names its outputs with their digests. A unit is done when
-  every output that somebody wants is named there and on disk.
-* Nothing is ever deleted that was finished: what is damaged is moved to
-  `damaged/`; a run repeated for one more output must reproduce the others and
-  then only adds to them.
+  every output that it must have is named there and on disk.
+* Nothing that was finished is ever deleted: damaged files are moved to
+  `damaged/`; a run that is repeated because another output is wanted must
+  reproduce its predictions, and only adds outputs.
 """
 
 from collections.abc import Iterator
@@ -33,14 +33,14 @@ PREDICTIONS = "predictions.parquet"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RunState:
-  """What is known of one unit's run without reading its arrays.
+  """The state of one unit's run, found without reading its arrays.
 
   Attributes:
     record: the content of `run.json`, or None if there is none. Its `outputs`
-      are those that are there.
+      are those that exist on disk.
     problem: why the run cannot be used, or None.
-    missing: outputs that it recorded and that are lost. The run is of use
-      without them, and pending if somebody wants one.
+    missing: outputs named in `run.json` that no longer exist. The run is usable
+      without them, and pending if one of them is wanted.
   """
 
   record: dict | None
@@ -52,7 +52,7 @@ class RunState:
 
 
 class StudyDirectory:
-  """Paths of one study and what is done in it."""
+  """The paths of one study, and the state of its runs."""
 
   def __init__(self, root: str | os.PathLike):
     self.root = pathlib.Path(root)
@@ -89,19 +89,19 @@ class StudyDirectory:
     return self.root / "report" / "index.html"
 
   def run_paths(self) -> Iterator[pathlib.Path]:
-    """Every `run.json` that is there, whatever is planned."""
+    """Every `run.json` on disk, planned or not."""
     return self.root.glob("runs/*/*/*/*/run.json")
 
   def run_state(
     self, unit: work_units.WorkUnit, *, check_digests: bool
   ) -> RunState:
-    """Looks at a unit's run: nothing there, usable, or what is wrong with it.
+    """The state of a unit's run: absent, usable, or the problem with it.
 
     Args:
-      unit: whose run.
+      unit: the unit of the run.
       check_digests: read every output and compare its digest. Otherwise only
-        those whose time of change is not the recorded one are read; what
-        changed on the disk by itself is found when the file is used.
+        outputs whose modification time differs from the recorded one are
+        read; silent corruption is found when a file is used.
     """
     # Plain strings: with pathlib, 100,000 runs would take twice as long.
     folder = f"{self.root}/runs/{unit.name}"
@@ -142,7 +142,7 @@ class StudyDirectory:
         problem = f"cannot be read ({error.strerror})"
       if problem:
         return RunState(None, f"{name} {problem}")
-    if PREDICTIONS in missing:  # nothing could be compared with a repeated run
+    if PREDICTIONS in missing:  # a repeated run could not be compared
       return RunState(None, f"{PREDICTIONS} is missing")
     for name in missing:
       del outputs[name]
@@ -152,14 +152,14 @@ class StudyDirectory:
     """Moves a damaged run to `damaged/`, never deletes it.
 
     Returns:
-      Where it is now; None if there was nothing to move (any more).
+      Its new path; None if there was nothing (left) to move.
     """
     return self.move_to_damaged(self.run_dir(unit), unit.name)
 
   def move_to_damaged(
     self, path: pathlib.Path, name: str
   ) -> pathlib.Path | None:
-    """Moves a file or folder to `damaged/<name>-<number>`; None: not there."""
+    """Moves a path to `damaged/<name>-<number>`; None if it does not exist."""
     for attempt in range(10_000):
       target = self.root / "damaged" / f"{name}-{attempt}"
       if not os.path.lexists(target):
@@ -172,7 +172,7 @@ class StudyDirectory:
     raise errors.StudyError(f"{self.root / 'damaged'} is full of {name}")
 
   def private_leftovers(self) -> list[pathlib.Path]:
-    """What dead processes of this host left half-written."""
+    """Files and folders that dead processes of this host left half-written."""
     found = []
     for top in (
       "runs",

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and their digests."""
+"""Atomic writing of files and folders, and their digests."""
 
 from collections.abc import Collection
 from collections.abc import Iterator
@@ -109,7 +109,7 @@ def create(path: pathlib.Path, content: bytes | str) -> None:
 
 
 def left_by_the_dead(folder, *entries: list[str]) -> list[pathlib.Path]:
-  """Those of a folder's entries that a process of this host had as its own."""
+  """Private entries of a folder whose process, on this host, has ended."""
   found = []
   for name in itertools.chain(*entries):
     parts = name.rsplit("~", 3)
@@ -135,9 +135,9 @@ def published(
 
   Args:
     target: the folder to make.
-    replace: whether a `target` that exists already is replaced. If not, and
-      another process has finished its own meanwhile, that one stays and this
-      one is removed (both hold the same content).
+    replace: whether an existing `target` is replaced. If not, and another
+      process has published it meanwhile, that folder stays and this one is
+      removed (both hold the same content).
 
   Raises:
     OSError: if it cannot be written or renamed.
@@ -155,7 +155,7 @@ def published(
 
 @contextlib.contextmanager
 def private_folder(target: pathlib.Path) -> Iterator[pathlib.Path]:
-  """Yields a folder beside `target`; removes it, if it is still there."""
+  """Yields a new folder beside `target`; removes it if it was not renamed."""
   private = private_name(target)
   private.mkdir(parents=True)
   try:
@@ -165,11 +165,11 @@ def private_folder(target: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def publish(private: pathlib.Path, target: pathlib.Path) -> bool:
-  """Renames a finished private folder into place, once it is on disk.
+  """Renames a finished private folder into place, after syncing it to disk.
 
   Returns:
-    Whether it is now there; False if another process's was there first, in
-    which case the private one is removed.
+    Whether it was renamed; False if another process was first, in which case
+    the private folder is removed.
   """
   target.parent.mkdir(parents=True, exist_ok=True)
   _sync_tree(private)
@@ -201,7 +201,7 @@ def _sync_folder(folder: str | os.PathLike) -> None:
   try:
     os.fsync(opened)
   except OSError as error:
-    # Some network file systems write names at once and have no such call.
+    # Some network file systems write names at once and do not support this.
     if error.errno not in (errno.EINVAL, errno.ENOTSUP):
       raise
   finally:
@@ -226,7 +226,7 @@ def extend(
     record: the new text of its `run.json`.
   """
   for path in private.iterdir():
-    # A file that run.json does not name was left by an attempt that broke off.
+    # A file that run.json does not name was left by an interrupted attempt.
     lost = path.name not in named or not (target / path.name).exists()
     if path.name != "run.json" and lost:
       os.replace(path, target / path.name)
@@ -235,16 +235,16 @@ def extend(
 
 
 def is_inside(name: str) -> bool:
-  """Whether a recorded name is that of a file below the folder it is under."""
+  """Whether a recorded file name stays inside its folder."""
   parts = pathlib.PurePosixPath(name).parts
   is_name = bool(parts) and "\0" not in name and not name.startswith("/")
   return is_name and ".." not in parts
 
 
 def file_entry(path: pathlib.Path, content: bytes | None = None) -> dict:
-  """A file's size, digest and time of change, as records hold them.
+  """A file's size, digest and modification time, as records hold them.
 
-  The time is compared for being the same, never for being later.
+  Times are only compared for equality, never for order.
   """
   digest = digest_file(path) if content is None else digest_bytes(content)
   found = os.stat(path)
@@ -258,32 +258,32 @@ def file_entry(path: pathlib.Path, content: bytes | None = None) -> dict:
 def difference(
   path: str | os.PathLike, entry: dict, check_digest: bool
 ) -> str | None:
-  """How a file differs from its `file_entry`, in words; None if it does not.
+  """How a file differs from its `file_entry`, in words, or None.
 
   Args:
     path: of the file.
-    entry: its size, digest and, if known, time of change.
-    check_digest: read it even if it was not changed since.
+    entry: its size, digest and, if known, modification time.
+    check_digest: read it even if its modification time is unchanged.
 
   Raises:
-    OSError: if it is not there or cannot be read.
+    OSError: if it does not exist or cannot be read.
   """
   found = os.stat(path)
   if not stat.S_ISREG(found.st_mode):
-    return "is no file"
+    return "is not a file"
   if found.st_size != entry["bytes"]:
     return f"has {found.st_size} bytes instead of {entry['bytes']}"
   changed = found.st_mtime_ns != entry.get("mtime_ns", found.st_mtime_ns)
   if (check_digest or changed) and digest_file(path) != entry["digest"]:
-    return "does not have the recorded digest"
+    return "differs from its recorded digest"
   return None
 
 
 def is_alive(pid: int) -> bool:
-  """Whether a process of this host is there and has not ended.
+  """Whether a process of this host is running.
 
-  One that has ended and that nobody has waited for keeps its number; where the
-  first process of a container waits for nobody, for ever.
+  A process that ended but was not waited for (a zombie) keeps its id, in a
+  container whose first process never waits even for ever: it counts as ended.
   """
   try:
     os.kill(pid, 0)

@@ -1,8 +1,8 @@
 """Checks a study that has lost its config.json against the flags given.
 
-The runs say themselves what they were made with: seed, threads, and digests of
-recipe, data set and subset. If the flags agree, config.json may be written
-anew.
+The runs record what they were made with: seed, threads, and digests of recipe,
+data set and subset. If the flags agree with them, config.json may be written
+again.
 """
 
 import dataclasses
@@ -27,11 +27,11 @@ def check_runs(
   """Checks that the runs of a directory were made with `config`.
 
   Args:
-    directory: without config.json.
+    directory: of the study, without config.json.
     config: of the flags given, validated.
 
   Raises:
-    UsageError: that names the first difference.
+    UsageError: names the first difference.
   """
   if not any(directory.run_paths()):
     return  # never set up: what is there was left by a set-up that broke off
@@ -49,7 +49,7 @@ def check_runs(
     except errors.UsageError:
       raise
     except (OSError, ValueError, KeyError, TypeError):
-      continue  # a damaged run is found and named when it is needed
+      continue  # a damaged run is reported when it is needed
     if info is None:
       continue
     if family.name not in masks:
@@ -67,14 +67,14 @@ def check_runs(
         _refuse_any(
           directory,
           [
-            f"{unit.name} has {name} {record.get(name)}, and the flags and the "
+            f"{unit.name} has {name} {record.get(name)}, but the flags and the "
             f"data set give {digest}"
           ],
         )
 
 
 def _info(directory: directory_lib.StudyDirectory) -> dict | None:
-  """`dataset/info.json`; None if it is lost, then it is made anew as well."""
+  """`dataset/info.json`; None if it is lost too and will be made again."""
   try:
     return dataset_info.read_info(directory)
   except errors.StudyError:
@@ -106,11 +106,11 @@ def _dataset_differences(info, config) -> list[str]:
 
 
 def _run_differences(record, unit, recipe, config) -> list[str]:
-  """How the flags differ from what a run recorded of itself."""
+  """How the flags differ from what a run recorded."""
   if record["format_version"] < config_lib.FORMAT_VERSION:
     return [
-      "they are of an older memo_tf, whose studies are read and scored, and "
-      "not extended: restore config.json from a copy"
+      "they were made by an older memo_tf, whose studies can be read and "
+      "scored, but not extended: restore config.json from a copy"
     ]
   given = {
     "seed": ("seed", config.running.seed),
@@ -129,10 +129,10 @@ def _run_differences(record, unit, recipe, config) -> list[str]:
       f"--{name}: recorded {before[name]}, given {value}"
       for name, value in fields.items()
       if before.get(name, value) != value
-    ] or [f"{unit.name} was trained by another recipe of that name"]
+    ] or [f"{unit.name} was trained by another recipe of the same name"]
   if unit.index >= config.subsets.num_subsets:
     found.append(
-      f"--num_subsets: there is a run {unit.name}, given "
+      f"--num_subsets: {unit.name} was run, given "
       f"{config.subsets.num_subsets} (it may only grow)"
     )
   return found

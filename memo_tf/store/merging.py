@@ -1,7 +1,7 @@
-"""Puts the runs of one study that were made in several places into one folder.
+"""Merges runs of one study that were made in several folders into one folder.
 
 Everything is compared before anything is copied: settings, data set, subsets,
-recipes, and the predictions of units that were run in more than one place. A
+recipes, and the predictions of units that were run in more than one folder. A
 run is copied to a private folder, checked against its digests on the way, and
 renamed into place, so that an interrupted merge resumes where it stopped.
 """
@@ -37,9 +37,9 @@ class Merged:
   """What a merge did.
 
   Attributes:
-    num_copied: runs, or outputs of runs, that were not there before.
-    num_there: runs of the sources that were.
-    damaged: runs of the sources that cannot be used, with why.
+    num_copied: runs that were copied, or to which outputs were added.
+    num_there: runs of the sources that the study had already.
+    damaged: runs that cannot be used, each with the reason.
   """
 
   num_copied: int
@@ -57,10 +57,10 @@ def merge(
   Args:
     into: new, empty, or of the same study.
     sources: folders of the same study.
-    say: told what goes on.
+    say: called with each line of progress.
 
   Raises:
-    UsageError: that names the first thing that differs; nothing was copied.
+    UsageError: names the first difference; nothing was copied.
     StudyError: if a source cannot be read.
   """
   roots = [study.root.resolve() for study in (into, *sources)]
@@ -95,12 +95,12 @@ def merge(
   )
 
 
-# What a merge that broke off may have left of a new folder.
+# What an interrupted merge may have left in a new folder.
 _SET_UP = opening.SET_UP - {"work"}
 
 
 def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
-  """The settings that all have, with the most subsets and all the names."""
+  """The settings that all share, with the most subsets and all the names."""
   united: config_lib.StudyConfig | None = None
   for study in studies:
     try:
@@ -126,7 +126,7 @@ def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
     subsets = dataclasses.replace(config.subsets, num_subsets=count)
     try:
       config = dataclasses.replace(config, subsets=subsets)
-      # Where and how it is done may differ; the first one's is kept.
+      # Settings of where and how work is done may differ; the first one's win.
       both = config_lib.merge(united, config)
     except ValueError as error:
       text = str(error).split(": ", 1)[1].split(". Give")[0]
@@ -153,7 +153,7 @@ def _same_dataset(studies: list[Directory]) -> dict:
 
 
 def _same_subsets(studies, config, num_examples) -> dict[str, np.ndarray]:
-  """The masks `[M, N]` of each family, which are those of every study."""
+  """The masks `[M, N]` of each family, after comparing those of every study."""
   masks = {}
   for family in config.family_names():
     masks[family] = subsets_lib.parse_family(family).in_mask(
@@ -170,14 +170,14 @@ def _same_subsets(studies, config, num_examples) -> dict[str, np.ndarray]:
       rows = len(found) if found.ndim else 0
       if not subsets_lib.same_masks(found, masks[family][:rows]):
         raise errors.UsageError(
-          f"{path} does not hold the subsets that the seed gives: its runs "
-          "were trained on others"
+          f"{path} does not hold the subsets drawn from the seed: its runs "
+          "were trained on other subsets"
         )
   return masks
 
 
 def _compare_runs(into, sources, plan, info, masks):
-  """Which runs to copy from where, how many are there, which are damaged."""
+  """Runs to copy and their source, number already there, and damaged runs."""
   chosen, there, damaged = [], 0, {}
   origin = origins.Origin(plan, info["digest"], masks)
   for unit in plan.units:
@@ -212,7 +212,7 @@ def _compare_runs(into, sources, plan, info, masks):
 
 
 def _check_same_run(unit, first, record, other, other_record) -> None:
-  """Refuses a unit that was run twice and predicted two things."""
+  """Refuses a unit that was run twice with different predictions."""
   name = directory_lib.PREDICTIONS
   if (
     record["outputs"][name]["digest"] == other_record["outputs"][name]["digest"]
@@ -222,7 +222,7 @@ def _check_same_run(unit, first, record, other, other_record) -> None:
     predictions.read_run(first, unit), predictions.read_run(other, unit)
   ):
     raise errors.UsageError(
-      f"the run {unit.name} predicts something else in {other.root} than in "
+      f"the run {unit.name} has other predictions in {other.root} than in "
       f"{first.root}: move one of them away"
     )
 
@@ -248,14 +248,14 @@ def _set_up(into, sources, config, info, masks) -> None:
 
 
 def _copy_run(source: Directory, into: Directory, unit) -> None:
-  """Copies a run, or the outputs that `into` lacks of it.
+  """Copies a run, or those of its outputs that `into` lacks.
 
   Raises:
-    DamagedRunError: if a file does not have its digest.
+    DamagedRunError: if a file differs from its digest.
   """
   record = source.run_state(unit, check_digests=False).record
   if record is None:
-    raise errors.DamagedRunError(unit, "it has gone meanwhile")
+    raise errors.DamagedRunError(unit, "it has disappeared meanwhile")
   target = into.run_dir(unit)
   there = into.run_state(unit, check_digests=False).record
   with files.private_folder(target) as private:
@@ -283,6 +283,6 @@ def _read(path: pathlib.Path, entry: dict, unit) -> bytes:
     ) from error
   if files.digest_bytes(content) != entry["digest"]:
     raise errors.DamagedRunError(
-      unit, f"{path.name} does not have the recorded digest"
+      unit, f"{path.name} differs from its recorded digest"
     )
   return content

@@ -1,4 +1,4 @@
-"""Opens a study directory: its recorded config, and whether a new one fits."""
+"""Opens a study directory, and checks a new config against the recorded one."""
 
 from collections.abc import Collection
 import dataclasses
@@ -18,7 +18,7 @@ from memo_tf.store import sealed
 
 # What setting up a study writes before config.json.
 SET_UP = {"dataset", "subsets", "work", "resolved.flags", "environment.json"}
-# What else lies in the folder of a study that has lost its config.json.
+# What else may be in the folder of a study that has lost its config.json.
 _RESULTS = {
   "runs",
   "scores",
@@ -42,7 +42,7 @@ def open_directory(
 
   Args:
     directory: of the study.
-    tidy: remove what dead processes left, which walks over every run.
+    tidy: remove what dead processes left behind, which visits every run.
 
   Raises:
     UsageError: if it holds something that is not a study.
@@ -60,7 +60,7 @@ def open_directory(
         "config.json"
       )
   directory.root.mkdir(parents=True, exist_ok=True)
-  # Any file will do to learn that the disk cannot be written.
+  # Writing any file shows whether the disk is writable.
   probe = files.private_name(directory.root / "probe")
   try:
     probe.write_bytes(b"")
@@ -81,8 +81,8 @@ def recorded_config(
   (`check_extensible`).
 
   Raises:
-    UsageError: if they contradict each other, or `config` the runs of a study
-      that has lost its config.json.
+    UsageError: if they contradict each other, or if `config` contradicts the
+      runs of a study that has lost its config.json.
     StudyError: if config.json is missing (without `config`) or damaged.
   """
   try:
@@ -100,7 +100,7 @@ def recorded_config(
     raise errors.StudyError(
       f"{directory.config_path} cannot be read ({error}). The settings are "
       f"also in {directory.flags_path}: move config.json away and rerun the "
-      "launch command with them; it is written anew if they fit the runs."
+      "launch command with them; it is written again if they fit the runs."
     ) from error
   version = config_lib.format_version(text.decode())
   if version < config_lib.FORMAT_VERSION:
@@ -166,7 +166,7 @@ def is_old(directory: directory_lib.StudyDirectory) -> bool:
     text = directory.config_path.read_text()
     return config_lib.format_version(text) < config_lib.FORMAT_VERSION
   except (OSError, ValueError):
-    return False  # new, or found damaged elsewhere
+    return False  # new, or reported as damaged elsewhere
 
 
 def check_extensible(
@@ -191,7 +191,7 @@ def is_recorded(
   directory: directory_lib.StudyDirectory,
   config: config_lib.StudyConfig,
 ) -> bool:
-  """Whether config.json has this, but for where and how the work is done."""
+  """Whether config.json equals `config`, apart from `free` settings."""
   try:
     recorded = read_config(directory.config_path.read_bytes())
   except (OSError, ValueError, TypeError, AttributeError, RecursionError):

@@ -88,7 +88,7 @@ def table_bytes(table: pa.Table) -> bytes:
 
 
 def same_predictions(a: pa.Table, b: pa.Table) -> bool:
-  """Whether two runs predicted the same, to the bit of every array."""
+  """Whether two runs have the same predictions, to the bit."""
   return a.num_rows == b.num_rows and all(
     np.array_equal(_column(a, c), _column(b, c)) for c in COLUMNS
   )
@@ -170,7 +170,7 @@ def read_run(
     ) from error
   if files.digest_bytes(content) != digest:
     raise errors.DamagedRunError(
-      unit, f"{path.name} does not have the recorded digest"
+      unit, f"{path.name} differs from its recorded digest"
     )
   try:
     table = pq.read_table(pa.BufferReader(content))
@@ -189,8 +189,8 @@ def stack_runs(
   """Reads the predictions of the runs of one group into arrays.
 
   Raises:
-    StudyError: if a run is damaged, or has other examples or labels than
-      the first, or was trained on another subset than its family's.
+    StudyError: if a run is damaged, if its examples or labels differ from the
+      first run's, or if its subset is not that of its family.
   """
   path = directory.in_mask_path(units[0].subsets)
   try:
@@ -199,7 +199,7 @@ def stack_runs(
   except (OSError, ValueError, EOFError, IndexError) as error:
     raise errors.StudyError(
       f"{path} does not hold the subsets of these runs ({error}); move it away "
-      "and rerun the launch command: the seed gives them anew."
+      "and rerun the launch command, which draws them again from the seed."
     ) from error
   first = read_run(directory, units[0])
   is_test, labels = _is_test(first), _column(first, "label")
@@ -274,7 +274,7 @@ def read_examples(
 
 
 def _column(table: pa.Table, name: str) -> np.ndarray:
-  """A column as an array; strings as such, whatever their encoding."""
+  """A column as an array; dictionary-encoded strings are decoded."""
   column = table.column(name)
   if pa.types.is_dictionary(column.type):
     column = column.cast(pa.string())

@@ -15,10 +15,10 @@ def read_records(
   unit: work_units.WorkUnit,
   outputs: frozenset[str],
 ) -> dict[str, np.ndarray]:
-  """The arrays of a run's output files, those that are there.
+  """The arrays of those of a run's output files that exist.
 
   Raises:
-    StudyError: if one is damaged; says what to do.
+    StudyError: if one is damaged; the message says what to do.
   """
   state = directory.run_state(unit, check_digests=False)
   named = state.record["outputs"] if state.record else {}
@@ -28,8 +28,8 @@ def read_records(
     content = path.read_bytes()
     if files.digest_bytes(content) != named[output]["digest"]:
       raise errors.StudyError(
-        f"{path} is damaged: it does not have the recorded digest; give the "
-        "launch command again: it moves the run aside and repeats it."
+        f"{path} is damaged: it differs from its recorded digest; rerun the "
+        "launch command: it moves the run aside and repeats it."
       )
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
       found |= {name: arrays[name] for name in arrays.files}

@@ -1,4 +1,4 @@
-"""What is done, what is pending, what is damaged, and how long the rest takes.
+"""Which units of a plan are done, pending or damaged.
 
 Read from the directory alone: there is no index file that could be wrong.
 """
@@ -16,14 +16,14 @@ from memo_tf.store import origins
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FinishedRun:
-  """What a plan needs to know of a finished run; small, for there are many.
+  """What planning needs to know of a finished run; small, as there are many.
 
   Attributes:
-    seconds: that it took without recording for proxies; None if that is not
-      known, or if it was resumed and tells nothing of a whole run.
-    num_bytes: of its outputs but for what it recorded.
+    seconds: time that it took, without recording for proxies; None if unknown,
+      or if it was resumed, since the time is then not that of a whole run.
+    num_bytes: size of its outputs, without those recorded for proxies.
     recording: seconds that recording took; None if it did not record.
-    recorded_bytes: of what it recorded.
+    recorded_bytes: size of the outputs recorded for proxies.
   """
 
   seconds: float | None
@@ -63,8 +63,8 @@ def survey(
 ) -> Survey:
   """Looks at every unit's run; see `StudyDirectory.run_state` and `Origin`.
 
-  The cost of a unit does not depend on how many there are; one that was never
-  run costs no look at the disk of its own.
+  The cost per unit does not depend on their number; one that was never run
+  needs no disk access of its own.
   """
   done: dict[work_units.WorkUnit, FinishedRun] = {}
   pending: list[work_units.WorkUnit] = []

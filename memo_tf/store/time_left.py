@@ -14,13 +14,13 @@ def seconds_beside(
   units: Iterable[work_units.WorkUnit],
   known: dict[work_units.Group, float],
 ) -> dict[work_units.WorkUnit, float]:
-  """What recording adds to each unit that records.
+  """Seconds that recording adds to each unit that records.
 
   Args:
     plan: of the study.
-    units: some of it.
-    known: seconds of recording a run, by group. A group of which nothing is
-      known is taken to cost what another does, by the models' relative cost.
+    units: some of the plan's units.
+    known: seconds of recording per run, by group. A group without a known
+      value is estimated from the others, by the models' relative cost.
   """
   if not plan.recorded_outputs or not known:
     return {}
@@ -46,7 +46,7 @@ def seconds_a_run(
 def seconds_of_recording(
   done: dict[work_units.WorkUnit, survey.FinishedRun],
 ) -> dict[work_units.Group, float]:
-  """Median seconds that recording took in the runs of each group that do."""
+  """Median seconds that recording took per run, for each group that records."""
   return _medians(done, lambda finished: finished.recording)
 
 
@@ -68,15 +68,15 @@ def remaining_seconds(
 ) -> float | None:
   """Seconds until the pending units are done, or None if nothing is known.
 
-  A group without a finished run is taken to cost what another does, scaled by
-  the models' relative cost.
+  A group without a finished run is estimated from the others, by the models'
+  relative cost.
 
   Args:
     plan: of the study.
     pending: the units, or how many of each group.
-    known: seconds of a run, by group.
+    known: seconds per run, by group.
     workers: how many run at a time.
-    more: seconds that some units take beside: what they record.
+    more: additional seconds that recording takes, by unit.
   """
   if not known:
     return None
@@ -100,7 +100,7 @@ def remaining_seconds(
 
 def duration(seconds: float) -> str:
   """Seconds in words that fit a status line: 450 s, 13 min, 2.5 h, 4.1 days."""
-  if seconds < 600:  # to compare a plan with, minutes would be too coarse
+  if seconds < 600:  # minutes would be too coarse to compare plans
     return f"{seconds:.0f} s"
   if seconds < 90 * 60:
     return f"{seconds / 60:.0f} min"

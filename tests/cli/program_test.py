@@ -208,7 +208,7 @@ class RunProgramTest(parameterized.TestCase):
 
     self.assertEqual((process.returncode, out), (code, "cleaned up\n"), err)
     [line] = err.splitlines()
-    self.assertStartsWith(line, "some.program: interrupted. What is finished")
+    self.assertStartsWith(line, "some.program: interrupted. Finished runs")
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ class Fault:
   needs: str = ""
 
 
-KEPT = r"What is finished is kept"
+KEPT = r"Finished runs are kept"
 AGAIN = r"\d+ runs: \d+ done"
 
 
@@ -417,7 +417,7 @@ FAULTS = (
     inject=damage(lambda s: disturbed.flip(s.folder / TFRECORD)),
     mend=_doctor,
     code=1,
-    says="tfrecord is damaged: it does not have the recorded digest",
+    says="tfrecord is damaged: it differs from its recorded digest",
   ),
   Fault(
     name="images_bit_flipped",
@@ -426,7 +426,7 @@ FAULTS = (
     inject=damage(lambda s: disturbed.flip(s.folder / "dataset/images.npy")),
     mend=_doctor,
     code=1,
-    says="images.npy is damaged: it does not have the recorded digest",
+    says="images.npy is damaged: it differs from its recorded digest",
   ),
   Fault(
     name="parquet_truncated",
@@ -465,7 +465,7 @@ FAULTS = (
     inject=damage(lambda s: disturbed.flip(s.folder / "subsets/r0.70.npy")),
     mend=_doctor,
     code=1,
-    says="does not hold the subsets that the seed gives",
+    says="does not hold the subsets drawn from the seed",
   ),
   Fault(
     name="images_and_subsets_bit_flipped",
@@ -622,7 +622,7 @@ FAULTS = (
     tool="a run's history.jsonl deleted",
     inject=damage(lambda s: (s.run(0) / "history.jsonl").unlink()),
     code=0,
-    says="00000 has lost history.jsonl: run again for it",
+    says="00000 has lost history.jsonl: will be run again",
   ),
   Fault(
     name="two_launches",

@@ -71,7 +71,7 @@ class ProxyFilesTest(parameterized.TestCase):
 
   @parameterized.named_parameters(
     ("no_id", {"mine": [1.0] * 4}, "no column example_id"),
-    ("no_proxy", {"example_id": range(4)}, "no column beside example_id"),
+    ("no_proxy", {"example_id": range(4)}, "no column besides example_id"),
     (
       "too_few",
       {"example_id": range(3), "mine": [1.0] * 3},
@@ -95,7 +95,7 @@ class ProxyFilesTest(parameterized.TestCase):
     (
       "words",
       {"example_id": range(4), "mine": list("abcd")},
-      "not of numbers",
+      "must be numeric",
     ),
     (
       "ours",
@@ -115,7 +115,7 @@ class ProxyFilesTest(parameterized.TestCase):
     (
       "model",
       {"example_id": range(4), "model": ["huge"] * 4, "mine": [1.0] * 4},
-      "not of this study: 'huge'.*small, large",
+      "not in this study: 'huge'.*small, large",
     ),
     (
       "part_of_a_model",
@@ -124,7 +124,7 @@ class ProxyFilesTest(parameterized.TestCase):
         "model": ["small"] * 4 + ["large"],
         "mine": [1.0] * 5,
       },
-      "once of model large.*1 rows",
+      "once for model large.*1 rows",
     ),
   )
   def test_refuses(self, columns, message):
@@ -139,14 +139,14 @@ class ProxyFilesTest(parameterized.TestCase):
       {"example_id": range(4), "mine": [1.0] * 4}, sign={"mine": 2}
     )
 
-    with self.assertRaisesRegex(ValueError, "sign 2 of 'mine'"):
+    with self.assertRaisesRegex(ValueError, "'mine' the sign 2"):
       self.read(path)
 
   def test_refuses_what_is_no_file_or_no_parquet(self):
     text = self.folder / "text.parquet"
     text.write_text("a,b\n")
     for path, message in (
-      (self.folder / "none.parquet", "is no file"),
+      (self.folder / "none.parquet", "is not a file"),
       (text, "cannot be read as Parquet"),
     ):
       with self.assertRaisesRegex(ValueError, message):

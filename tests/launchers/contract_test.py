@@ -111,9 +111,7 @@ class ContractTest(parameterized.TestCase):
     self.assertEqual(result.returncode, 1, result.stderr)
     text = result.stderr + result.stdout
     self.assertRegex(text, rf"(?m)^{teacher} +\S.*(finite|nan|inf)")
-    self.assertRegex(
-      text, rf"(?m)^{student} +what it requires failed: {teacher}"
-    )
+    self.assertRegex(text, rf"(?m)^{student} +a required run failed: {teacher}")
     self.assertIn("4 of 4 runs failed", text)
     self.assertEmpty(small_study.finished_runs(folder))
     text = (folder / "work" / teacher / "traceback.txt").read_text()

@@ -137,7 +137,7 @@ class BadInputTest(parameterized.TestCase):
 
   @parameterized.named_parameters(
     ("form", "nowhere", "HOST:PORT"),
-    ("nobody", "127.0.0.1:9", "nothing answers at --ray_address=127.0.0.1:9"),
+    ("nobody", "127.0.0.1:9", "no answer from --ray_address=127.0.0.1:9"),
   )
   def test_ray_address(self, address, message):
     folder = self.create_tempdir().full_path + "/study"

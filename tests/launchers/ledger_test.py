@@ -123,7 +123,7 @@ class LedgerTest(absltest.TestCase):
     self.assertLen(task.units, 3)
     self.assertNotIn(self.students.units[2], task.units)
     self.assertIn(
-      "what it requires failed",
+      "a required run failed",
       self.ledger.failures[self.students.units[2].name],
     )
 

@@ -114,7 +114,7 @@ class DispatchTest(absltest.TestCase):
     student = "cifar_resnet-8/distilled-cifar_resnet-8-t3/r0.70/00002"
     self.assertEqual(
       outcome.failures,
-      {teacher: "x", student: f"what it requires failed: {teacher}"},
+      {teacher: "x", student: f"a required run failed: {teacher}"},
     )
     self.assertNotIn(student, pool.started)
     self.assertLen(set(pool.started), 7)

@@ -10,9 +10,12 @@ from unittest import mock
 
 from absl.testing import absltest
 
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import progress
 
+PLAN = plan_lib.Plan.of(config_lib.StudyConfig())
 UNITS = [
   work_units.WorkUnit("cifar_resnet-8", "one_hot", "r0.70", index)
   for index in range(4)
@@ -41,7 +44,7 @@ class WaitingTest(absltest.TestCase):
 class ProgressTest(absltest.TestCase):
   def run_three_of_four(self):
     """Three runs of 100 s end on two workers, one of them failed."""
-    shown = progress.Progress(UNITS, {}, workers=2)
+    shown = progress.Progress(PLAN, UNITS, {}, workers=2)
     for unit in UNITS[:3]:
       shown.started(unit)
     shown.show()
@@ -61,7 +64,7 @@ class ProgressTest(absltest.TestCase):
         self.run_three_of_four()
     text = os.read(ours, 1 << 16).decode()
 
-    self.assertIn("0/4 runs, time left not known yet", text)
+    self.assertIn("0/4 runs, time left unknown", text)
     # Three are left, of 100 s on two workers; half of one is trained.
     self.assertIn("1/4 runs, about 125 s left", text)
     self.assertIn("3/4 runs, about 100 s left, 1 failed", text)

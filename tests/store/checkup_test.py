@@ -172,7 +172,7 @@ class CheckupTest(parameterized.TestCase):
 
     self.assertEqual(code, 1)
     self.assertIn(
-      f"damaged: {RUN}: predictions.parquet does not have the recorded digest",
+      f"damaged: {RUN}: predictions.parquet differs from its recorded digest",
       text,
     )
     self.assertIn("--repair", text)

@@ -277,7 +277,7 @@ class RunStateTest(DirectoryTestCase):
     (self.folder / "history.jsonl").unlink()
     (self.folder / "history.jsonl").mkdir()
 
-    self.assert_problem("history.jsonl is no file", check_digests=False)
+    self.assert_problem("history.jsonl is not a file", check_digests=False)
 
   @parameterized.parameters(True, False)
   def test_output_truncated(self, check_digests):
@@ -295,7 +295,7 @@ class RunStateTest(DirectoryTestCase):
 
     self.assertEqual(self.state(check_digests=False).record, record)
     self.assert_problem(
-      "predictions.parquet does not have the recorded digest",
+      "predictions.parquet differs from its recorded digest",
       check_digests=True,
     )
 

@@ -134,7 +134,7 @@ class MergingTest(parameterized.TestCase):
     a, b = self.make("a", [0]), self.make("b", [])
     made_up.write_run(b, made_up.config(), 0, logits_seed=1)
 
-    self.assertRegex(self.refused(a, b), "00000 predicts something else in")
+    self.assertRegex(self.refused(a, b), "00000 has other predictions in")
 
   def test_changed_subsets_are_refused(self):
     a, b = self.make("a", [0]), self.make("b", [1])

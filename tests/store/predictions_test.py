@@ -247,7 +247,7 @@ class ReadRunTest(StudyTestCase):
     content[place] ^= 1
     path.write_bytes(content)
 
-    message = self.assert_refused("does not have the recorded digest")
+    message = self.assert_refused("differs from its recorded digest")
 
     self.assertIn(unit(1).name, message)
     self.assertIn("rerun the launch command", message)

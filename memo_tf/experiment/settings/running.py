@@ -26,13 +26,13 @@ class RunningConfig:
   jit_compile: str = _field(
     "auto",
     "Compile with XLA: on, off, or auto: on an accelerator but not on a CPU, "
-    "where it is slower. Part of what fixes the results.",
+    "where it is slower. Affects results.",
     choices=("auto", "on", "off"),
   )
   strategy: str = _field(
     "one_device",
     "Where a run's steps are computed: one_device; mirrored: on all devices of "
-    "this machine; multi_worker: on several processes, each of which gives the "
+    "this machine; multi_worker: in several processes, each started by the "
     "same command with its own TF_CONFIG.",
     choices=("one_device", "mirrored", "multi_worker"),
   )
@@ -44,15 +44,15 @@ class RunningConfig:
   )
   workers: int = _field(
     0,
-    "Runs at a time; 0: one a GPU, without GPUs the cores // threads_per_unit.",
+    "Runs at a time; 0: one per GPU; no GPU: cores // threads_per_unit.",
     "free",
     rule=[field.at_least(0), field.at_most(field.MOST_PROCESSES)],
     short=True,
   )
   storage: str = _field(
     "auto",
-    "memory: all images are held in memory, decoded; stream: they are read and "
-    "decoded from disk as a run needs them; auto: stream if they would take "
+    "memory: hold all images in memory, decoded; stream: read and decode them "
+    "from disk as a run needs them; auto: stream if they would take "
     "more than --memory_budget_gb. Batches and results are the same.",
     "free",
     choices=("auto", "memory", "stream"),
@@ -66,8 +66,8 @@ class RunningConfig:
   )
   checkpoint_epochs: int = _field(
     0,
-    "Save the state of an unfinished run every so many epochs, to go on there "
-    "after a crash; 0: only between runs.",
+    "Epochs between checkpoints of a run, from which it resumes after a crash; "
+    "0: no checkpoints, an interrupted run starts again.",
     "free",
     rule=field.at_least(0),
   )
@@ -81,8 +81,8 @@ class RunningConfig:
   )
   max_retries: int = _field(
     1,
-    "How often a launch retries a run that failed or whose worker died; the "
-    "others continue meanwhile.",
+    "How often a launch retries a run that failed or whose worker died; other "
+    "runs continue meanwhile.",
     "free",
     rule=field.at_least(0),
   )

@@ -16,8 +16,8 @@ class SubsetsConfig:
 
   num_subsets: int = _field(
     40,
-    "M, how many subsets, so runs of each model and recipe; at least 2. A "
-    "larger number extends a study.",
+    "M, the number of subsets, and so of runs per model and recipe; at least "
+    "2. A larger number extends a study.",
     "grows",
     rule=[
       (
@@ -45,14 +45,14 @@ class SubsetsConfig:
     "balanced",
     "balanced: every example is in the same number of subsets of each complete "
     "block; uniform: subsets drawn independently (Feldman & Zhang, 2020); "
-    "bernoulli: every example on its own; complementary: bernoulli halves and "
-    "their complements; two_sizes: sizes s and s - 1 in turn, as in Feldman & "
-    "Zhang's definition.",
+    "bernoulli: each example drawn independently; complementary: bernoulli "
+    "halves and their complements; two_sizes: sizes s and s - 1 alternately, "
+    "as in Feldman & Zhang's definition.",
     choices=subsets_lib.SCHEMES,
   )
   subset_families: tuple[str, ...] = _field(
     (),
-    "Further subset families beside that of --subset_ratio, by name: r0.50, "
+    "Subset families besides that of --subset_ratio, by name: r0.50, "
     "r0.30-uniform, full.",
     "union",
     rule=[field.NAMED_ONCE, field.parsed_by(subsets_lib.parse_family)],

@@ -10,7 +10,7 @@ _field = field.field
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-  """How a model is trained: what a recipe takes over."""
+  """The training settings from which recipes are made."""
 
   epochs: int = _field(
     20,
@@ -20,8 +20,8 @@ class TrainingConfig:
   )
   batch_size: int = _field(
     128,
-    "Examples in a step. An epoch is subset size // batch size steps; what is "
-    "left over waits for the next epoch's order.",
+    "Examples per step. An epoch has subset size // batch size steps and skips "
+    "the examples left over.",
     rule=field.at_least(1),
     short=True,
   )
@@ -33,11 +33,12 @@ class TrainingConfig:
   )
   schedule: str = _field(
     "cosine",
-    "step: times --decay_factor at each of --decay_epochs; cosine: to 0.",
+    "step: multiply by --decay_factor at each of --decay_epochs; cosine: decay "
+    "to 0.",
     choices=recipes_lib.SCHEDULES,
   )
   warmup_epochs: float = _field(
-    0.0, "Epochs in which the learning rate rises linearly from 0."
+    0.0, "Epochs over which the learning rate rises linearly from 0."
   )
   decay_epochs: tuple[float, ...] = _field(
     (),
@@ -60,7 +61,7 @@ class TrainingConfig:
   nesterov: bool = _field(True, "Nesterov's form of momentum.")
   weight_decay: float = _field(
     1e-4,
-    "Strength c of weight decay; what it means is the convention's.",
+    "Strength c of weight decay, as --weight_decay_convention defines it.",
     rule=field.at_least(0),
   )
   weight_decay_convention: str = _field(
@@ -83,17 +84,17 @@ class TrainingConfig:
   precision: str = _field(
     "float32",
     "float32; bfloat16: layers compute in bfloat16; weights, statistics, "
-    "logits and loss stay float32; float64, to compare ways of computing.",
+    "logits and loss stay float32; float64, to compare implementations.",
     choices=recipes_lib.PRECISIONS,
   )
   augmentation: str = _field(
     "none",
-    "none, or pad_crop_flip: 4 pixels of black around, a random crop of the "
-    "old size, mirrored half the time (He et al., 2016).",
+    "none, or pad_crop_flip: pad with 4 black pixels, crop at random to the "
+    "original size, mirror half the time (He et al., 2016).",
     choices=recipes_lib.AUGMENTATIONS,
   )
   synchronized_batch_norm: bool = _field(
     False,
-    "Batch normalization over all replicas of a step, not over each share "
-    "(--strategy=mirrored, multi_worker).",
+    "Compute batch-normalization statistics over all replicas of a step, not "
+    "within each (--strategy=mirrored, multi_worker).",
   )

@@ -35,13 +35,13 @@ class DivergedError(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class FittedRun:
-  """How the training of a unit went.
+  """The result of training a unit.
 
   Attributes:
     history: one dictionary per epoch: epoch, learning rate, loss, accuracy.
-    resumed_after_epoch: the epoch after which it was resumed; 0: from the
-      beginning.
-    seconds: of training in this process, without what recording took.
+    resumed_after_epoch: the epoch after which it was resumed; 0 if it was
+      trained from the beginning.
+    seconds: of training in this process, without recording.
   """
 
   history: list[dict]
@@ -64,7 +64,7 @@ def fit(
     session: of this process.
     trainer: of the unit's model and recipe, its teacher's weights loaded. Has
       the trained weights afterwards.
-    unit: which.
+    unit: to train.
     members: int `[n]`, the ids of its subset, ascending.
     teacher: what identifies its teacher's run; empty without a teacher.
     recording: what is recorded of the run, if anything.
@@ -128,7 +128,7 @@ def fit(
 def checkpoint_path(
   directory: directory_lib.StudyDirectory, unit: work_units.WorkUnit
 ) -> pathlib.Path:
-  """Where the checkpoint of an unfinished run is."""
+  """The path of an unfinished run's checkpoint."""
   return directory.work_dir(unit) / "checkpoint.npz"
 
 

@@ -54,7 +54,7 @@ def output_contents(
   logits: np.ndarray,
   model: keras.Model,
 ) -> dict[str, bytes]:
-  """The contents of a run's output files, except those that are recorded.
+  """The contents of a run's output files, except those recorded for proxies.
 
   Args:
     names: of the files.
@@ -109,7 +109,7 @@ def publish(
 
   Args:
     directory: of the study.
-    unit: whose run.
+    unit: of the run.
     record: for `run.json`; its `outputs` are filled in here.
     outputs: contents by file name.
     table: the predictions, to compare with an earlier run of the unit.
@@ -138,7 +138,7 @@ def publish(
 
 
 def _write(folder: pathlib.Path, outputs: dict[str, bytes]) -> dict[str, dict]:
-  """Writes output files; returns what `run.json` says of each."""
+  """Writes output files; returns their entries for `run.json`."""
   entries = {}
   for name, content in sorted(outputs.items()):
     files.write_atomic(folder / name, content)

@@ -1,6 +1,6 @@
-"""What one run records for proxies: which recorders, and their files.
+"""The recorders of one run for proxies, and the files that they write.
 
-Without a proxy there is no `RunRecording`, and recording changes nothing of a
+Without a proxy there is no `RunRecording`, and recording does not change a
 run. The training loop tells a `RunRecording` of every epoch; what is computed
 from weights is computed at the end, when the run's predictions are made.
 """
@@ -36,16 +36,16 @@ class RunRecording:
   Args:
     session: of this process.
     trainer: of the run's model and recipe.
-    unit: whose run.
+    unit: of the run.
     members: int `[n]`, the ids of its subset, ascending.
-    outputs: the output files wanted of it. Those that are not
+    outputs: the output files that the run must have. Those that are not
       `run_outputs.is_recorded` are ignored.
 
   Attributes:
     outputs: the output files that are recorded.
     members: as given.
     checkpoint_epochs: the epochs, from 1, whose weights are kept.
-    seconds: that recording has taken so far.
+    seconds: time that recording has taken so far.
   """
 
   def __init__(
@@ -80,7 +80,7 @@ class RunRecording:
       )
 
   def key(self) -> str:
-    """The settings that `state()` depends on, beside the run itself."""
+    """The settings that `state()` depends on, besides the run itself."""
     settings = [
       f"{field.name}={getattr(self._config, field.name)}"
       for field in dataclasses.fields(self._config)
@@ -109,7 +109,7 @@ class RunRecording:
       self._recorders[_BATCH].presented(epoch, ids, flat)
 
   def after_epoch(self, epoch: int) -> None:
-    """Records what is wanted of the model after `epoch` finished epochs."""
+    """Records what the recorders need after `epoch` finished epochs."""
     with _Timer(self):
       for recorder in self._recorders.values():
         recorder.after_epoch(epoch)
@@ -196,7 +196,7 @@ class RunRecording:
   def of_weights(
     self, name: str, images: tf.Tensor, labels: tf.Tensor, checkpoint: int
   ) -> np.ndarray:
-    """A run output `[n]` of images `[n, …]`, by the weights as they are now.
+    """A run output `[n]` of images `[n, …]`, with the model's current weights.
 
     Args:
       name: one of `run_outputs.CHECKPOINT_RECORDS`.
@@ -219,7 +219,7 @@ class RunRecording:
   def from_representations(
     self, name: str, logits: np.ndarray, members: np.ndarray
   ) -> np.ndarray:
-    """A proxy of some examples among themselves.
+    """A proxy of some examples, computed from these examples alone.
 
     Args:
       name: of the proxy.

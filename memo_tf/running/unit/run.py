@@ -38,8 +38,8 @@ def run_unit(
 
   Args:
     session: of this process.
-    unit: which.
-    outputs: names of the output files that are wanted of it.
+    unit: to train.
+    outputs: names of the output files that the run must have.
     on_epoch: called with (finished epochs, all epochs).
 
   Returns:

@@ -23,7 +23,7 @@ _CACHE: weakref.WeakKeyDictionary[trainer_lib.Trainer, dict[str, Any]] = (
 def function(
   kind: str, trainer: trainer_lib.Trainer, session: session_lib.Session
 ):
-  """What computes a kind of output with a trainer's model, traced once.
+  """The function that computes a kind of output, traced once per trainer.
 
   Args:
     kind: `gradients`, `last_gradients`, `input_gradients` or

@@ -283,7 +283,7 @@ class WantedTest(absltest.TestCase):
       self.config(proxy_settings=("el2n=none",))
 
   def test_an_unknown_proxy_is_refused(self):
-    with self.assertRaisesRegex(ValueError, "--proxies must be of: all, "):
+    with self.assertRaisesRegex(ValueError, "--proxies must be among: all, "):
       self.config(proxies=("third_split_forgetting",))
 
   def test_a_second_training_takes_a_batch_that_was_held_out(self):
