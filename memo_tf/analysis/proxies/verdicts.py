@@ -127,6 +127,8 @@ def _trend(memorization, proxy, changes, settings) -> tuple[str | None, str]:
   means, why = _means(memorization, proxy)
   answers = (follows, means)
   answer = NO if NO in answers else UNKNOWN if UNKNOWN in answers else YES
+  if np.isnan(low):  # no certain change of single examples to track
+    answer = UNKNOWN
   return answer, f"{moved}; {why}"
 
 
