@@ -39,23 +39,17 @@ except AttributeError as error:
     self.assertEqual(result.returncode, 0, result.stderr)
     self.assertIn("no attribute 'no_such_name'", result.stdout)
 
-  def test_models_are_reached_the_same_way(self):
+  def test_models_distillation_and_exporting_are_reached_the_same_way(self):
     result = self.run_python(
       "import memo_tf; print(memo_tf.models.build_model('cifar_resnet-8', "
-      "image_shape=(8, 8, 1), num_classes=10).output_shape)"
-    )
-
-    self.assertIn("(None, 10)", result.stdout, result.stderr)
-
-  def test_distillation_and_exporting_are_reached_the_same_way(self):
-    result = self.run_python(
-      "import memo_tf; print(memo_tf.distillation.distillation_loss("
+      "image_shape=(8, 8, 1), num_classes=10).output_shape, "
+      "memo_tf.distillation.distillation_loss("
       "[[0.0, 1.0]], [[0.0, 1.0]], temperature=3.0).shape, "
       "callable(memo_tf.distillation.Distiller), "
       "callable(memo_tf.exporting.export_saved_model))"
     )
 
-    self.assertIn("(1,) True True", result.stdout, result.stderr)
+    self.assertIn("(None, 10) (1,) True True", result.stdout, result.stderr)
 
   def test_ci_runs_the_second_command_of_the_readme(self):
     readme = (ROOT / "README.md").read_text()

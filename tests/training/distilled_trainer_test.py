@@ -43,9 +43,8 @@ def train(trainer, steps: int = 3):
 
 
 class DistilledTrainerTest(parameterized.TestCase):
-  @parameterized.parameters(
-    "t3", "t1", "t3-a0.25", "t3-scaled", "t2-a0.5-scaled"
-  )
+  # Each traces two models, which is what costs: one plain, one with every option.
+  @parameterized.parameters("t3", "t2-a0.5-scaled")
   def test_three_steps_are_those_of_the_distiller(self, options):
     trainer = make_trainer(f"distilled-{TEACHER}-{options}")
     student = keras.models.clone_model(trainer.model)
