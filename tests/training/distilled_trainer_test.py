@@ -43,7 +43,7 @@ def train(trainer, steps: int = 3):
 
 
 class DistilledTrainerTest(parameterized.TestCase):
-  # Each traces two models, which is what costs: one plain, one with every option.
+  # Each traces two models, which is slow: one plain, one with every option.
   @parameterized.parameters("t3", "t2-a0.5-scaled")
   def test_three_steps_are_those_of_the_distiller(self, options):
     trainer = make_trainer(f"distilled-{TEACHER}-{options}")

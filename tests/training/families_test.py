@@ -39,8 +39,8 @@ class FamiliesTest(parameterized.TestCase):
   def test_learns_and_goes_on(self, name, size):
     self.assert_learns_and_goes_on(name, size)
 
-  @pytest.mark.slow
   @parameterized.parameters(*SLOW_MODELS.items())
+  @pytest.mark.slow
   def test_the_others_learn_and_go_on(self, name, size):
     self.assert_learns_and_goes_on(name, size)
 
