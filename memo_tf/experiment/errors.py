@@ -31,6 +31,15 @@ class DamagedRunError(UnitError):
     self.unit, self.problem = unit, problem
 
 
+def brief(error: object) -> str:
+  """An error's text in one line of at most 300 characters.
+
+  What a damaged file holds may be in it, and messages of Arrow have several
+  lines.
+  """
+  return " ".join(str(error).replace("\0", "").split())[:300]
+
+
 def describe_os_error(error: OSError, default: str = "") -> str:
   """One line: the system's error, the path, and how to resume."""
   place = error.filename or default

@@ -8,6 +8,7 @@ import time
 
 import tqdm
 
+from memo_tf.cli import program
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import work_units
 from memo_tf.store import time_left
@@ -104,7 +105,7 @@ class Progress:
     if self._bar is not None:
       self._bar.write(line, file=sys.stderr)
     else:
-      print(line, file=sys.stderr, flush=True)
+      program.say(line)  # which goes on where standard error takes nothing
 
   def show(self) -> None:
     """Refreshes the display; plain lines at most every 10 s."""

@@ -155,14 +155,14 @@ def _settings(directory) -> Iterator[Finding]:
   except FileNotFoundError:
     yield Finding(path.name, "is missing")
   except OSError as error:
-    yield Finding(path.name, f"cannot be read ({error})")
+    yield Finding(path.name, f"cannot be read ({errors.brief(error)})")
   path = directory.root / "environment.json"
   try:
     _check_version(sealed.loads(path.read_bytes()))
   except FileNotFoundError:
     pass  # tells of the past; nothing depends on it
   except (OSError, ValueError, RecursionError) as error:
-    yield Finding(path.name, f"cannot be read ({error})")
+    yield Finding(path.name, f"cannot be read ({errors.brief(error)})")
 
 
 def _check_version(content: dict) -> None:
@@ -198,7 +198,7 @@ def _subsets(directory, config, info) -> Iterator[tuple[str, Finding]]:
       yield family, Finding(name, "is missing")
       continue
     except (OSError, ValueError, EOFError) as error:
-      yield family, Finding(name, f"cannot be read ({error})")
+      yield family, Finding(name, f"cannot be read ({errors.brief(error)})")
       continue
     problem = "does not hold the subsets that the seed gives"
     if masks.ndim != 2 or len(masks) > config.subsets.num_subsets:
@@ -266,7 +266,7 @@ def _derived_files(directory) -> Iterator[Finding]:
   except FileNotFoundError:
     return  # nothing was scored yet
   except (OSError, ValueError, RecursionError) as error:
-    yield Finding(DIGESTS, f"cannot be read ({error})")
+    yield Finding(DIGESTS, f"cannot be read ({errors.brief(error)})")
     return
   entries = content["files"]
   for name in entries:
@@ -281,7 +281,7 @@ def _derived_files(directory) -> Iterator[Finding]:
     except FileNotFoundError:
       problem = "is missing"
     except (OSError, KeyError, TypeError) as error:
-      problem = f"cannot be read ({error})"
+      problem = f"cannot be read ({errors.brief(error)})"
     if problem and name not in _SETTINGS:
       yield Finding(name, problem)
 

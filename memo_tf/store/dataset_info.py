@@ -31,7 +31,8 @@ def read_info(directory: directory_lib.StudyDirectory) -> dict:
     record_rules.check_info(info)
   except (OSError, ValueError, RecursionError) as error:
     raise errors.StudyError(
-      f"{path} cannot be read ({error}); " + ADVICE.format(folder=path.parent)
+      f"{path} cannot be read ({errors.brief(error)}); "
+      + ADVICE.format(folder=path.parent)
     ) from error
   return info
 

@@ -113,7 +113,7 @@ class StudyDirectory:
         return RunState(None, "it has no run.json")
       return RunState(None)
     except OSError as error:
-      return RunState(None, f"run.json cannot be read ({error})")
+      return RunState(None, f"run.json cannot be read ({errors.brief(error)})")
     try:
       record = sealed.loads(text)
       version = record_rules.format_version(record)
@@ -123,9 +123,9 @@ class StudyDirectory:
         )
       record_rules.check_run(record)
     except UnicodeDecodeError as error:
-      return RunState(None, f"run.json cannot be read ({error})")
+      return RunState(None, f"run.json cannot be read ({errors.brief(error)})")
     except ValueError as error:
-      return RunState(None, f"run.json is damaged ({error})")
+      return RunState(None, f"run.json is damaged ({errors.brief(error)})")
     except RecursionError:
       return RunState(None, "run.json is damaged")
     if record["unit"] != unit.name:

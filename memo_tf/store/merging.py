@@ -112,7 +112,7 @@ def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
       ) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
       raise errors.StudyError(
-        f"{study.config_path} cannot be read ({error})"
+        f"{study.config_path} cannot be read ({errors.brief(error)})"
       ) from error
     if opening.is_old(study):
       raise errors.UsageError(
@@ -166,7 +166,9 @@ def _same_subsets(studies, config, num_examples) -> dict[str, np.ndarray]:
       except FileNotFoundError:
         continue
       except (OSError, ValueError, EOFError) as error:
-        raise errors.StudyError(f"{path} cannot be read ({error})") from error
+        raise errors.StudyError(
+          f"{path} cannot be read ({errors.brief(error)})"
+        ) from error
       rows = len(found) if found.ndim else 0
       if not subsets_lib.same_masks(found, masks[family][:rows]):
         raise errors.UsageError(

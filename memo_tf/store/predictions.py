@@ -166,7 +166,7 @@ def read_run(
     content = path.read_bytes()
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise errors.DamagedRunError(
-      unit, f"{path.name} cannot be read ({error})"
+      unit, f"{path.name} cannot be read ({errors.brief(error)})"
     ) from error
   if files.digest_bytes(content) != digest:
     raise errors.DamagedRunError(
@@ -177,7 +177,7 @@ def read_run(
     table_rules.check_predictions(table)
   except (pa.ArrowException, ValueError, OSError) as error:
     raise errors.DamagedRunError(
-      unit, f"{path.name} cannot be read ({table_rules.one_line(error)})"
+      unit, f"{path.name} cannot be read ({errors.brief(error)})"
     ) from error
   return table
 
@@ -266,7 +266,7 @@ def read_examples(
       raise ValueError("it does not have every example once, in order of ids")
   except (OSError, ValueError, pa.ArrowException) as error:
     raise errors.StudyError(
-      f"{path} cannot be read ({table_rules.one_line(error)}); move "
+      f"{path} cannot be read ({errors.brief(error)}); move "
       f"{path.parent} away and give the launch command again: it is written "
       "anew."
     ) from error

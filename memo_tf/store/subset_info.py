@@ -9,6 +9,7 @@ import pathlib
 import numpy as np
 
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import errors
 from memo_tf.store import files
 from memo_tf.store import record_rules
 from memo_tf.store import sealed
@@ -76,7 +77,7 @@ def problem(
   except OSError as error:
     return f"it cannot be read ({error.strerror})"
   except (ValueError, KeyError, TypeError, RecursionError) as error:
-    return f"{NAME} cannot be read ({error})"
+    return f"{NAME} cannot be read ({errors.brief(error)})"
   return None
 
 

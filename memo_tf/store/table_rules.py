@@ -68,11 +68,6 @@ def check_examples(table: pa.Table) -> None:
   _check(table, EXAMPLES)
 
 
-def one_line(error: object) -> str:
-  """The text of an error, in one line: Arrow's have several."""
-  return " ".join(str(error).replace("\0", "").split())[:300]
-
-
 def _check(table: pa.Table, columns: Mapping[str, Kind]) -> None:
   names = table.column_names
   if not set(columns) <= set(names) or len(set(names)) < len(names):

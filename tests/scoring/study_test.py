@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
+from memo_tf.experiment import recipes
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.scoring import stuck_runs
@@ -153,6 +154,10 @@ class StudyTestCase(parameterized.TestCase):
     (folder / "predictions.parquet").write_bytes(content)
     record = {
       **made_up.ABOUT_RUN,
+      "recipe_digest": recipes.parse(
+        unit.recipe, settings_lib.TrainingConfig()
+      ).digest(),
+      "subset_digest": files.digest_bytes(np.packbits(mask)),
       "unit": unit.name,
       "parameters": 1000 + len(unit.model),
       "in_accuracy": float((predicted == LABELS)[mask].mean()),

@@ -12,6 +12,7 @@ from memo_tf.experiment import recipes
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.running.unit import fit
+from memo_tf.store import environments
 
 CONFIG = config_lib.StudyConfig()
 UNIT = work_units.WorkUnit("cifar_resnet-8", "one_hot", "r0.70", 3)
@@ -22,6 +23,7 @@ def key(
   members=(0, 2),
   digest="d" * 32,
   teacher=None,
+  gpu="",
   training=CONFIG.training,
   **running,
 ) -> str:
@@ -30,7 +32,9 @@ def key(
     CONFIG, running=dataclasses.replace(CONFIG.running, **running)
   )
   session = types.SimpleNamespace(
-    config=config, data=types.SimpleNamespace(digest=digest)
+    config=config,
+    data=types.SimpleNamespace(digest=digest),
+    environment=environments.current(gpu),
   )
   trainer = types.SimpleNamespace(recipe=recipes.parse("one_hot", training))
   return fit._checkpoint_key(
@@ -46,6 +50,7 @@ class CheckpointKeyTest(parameterized.TestCase):
     ("data", {"digest": "e" * 32}),
     ("teacher", {"teacher": {"unit": "x"}}),
     ("recipe", {"training": settings_lib.TrainingConfig(epochs=7)}),
+    ("machine", {"gpu": "another"}),
     ("unit", {"unit": dataclasses.replace(UNIT, index=4)}),
   )
   def test_another_run_has_another_key(self, change):
