@@ -54,6 +54,18 @@ class ProgressTest(absltest.TestCase):
     shown.failed(UNITS[2], "the loss became nan")
     shown.close()
 
+  def read_all(self, descriptor: int) -> str:
+    """What a terminal was given, which comes in blocks, until it is closed."""
+    text = b""
+    while True:
+      try:
+        block = os.read(descriptor, 1 << 16)
+      except OSError:  # how Linux says that the other end is closed
+        block = b""
+      if not block:
+        return text.decode()
+      text += block
+
   def test_in_a_terminal_it_is_a_bar_with_the_time_left(self):
     ours, its = pty.openpty()
     self.addCleanup(os.close, ours)
@@ -62,7 +74,7 @@ class ProgressTest(absltest.TestCase):
     with os.fdopen(its, "w") as terminal:
       with mock.patch.object(sys, "stderr", terminal):
         self.run_three_of_four()
-    text = os.read(ours, 1 << 16).decode()
+    text = self.read_all(ours)
 
     self.assertIn("0/4 runs, time left unknown", text)
     # Three are left, of 100 s on two workers; half of one is trained.
