@@ -27,6 +27,7 @@ from tests.support import made_up
 
 SMALL, LARGE = "cifar_resnet-8", "cifar_resnet-14"
 FAMILY = "r0.50"
+RECIPE_DIGEST = recipes.parse("one_hot", settings_lib.TrainingConfig()).digest()
 # Six training examples of three classes; example 5's label is planted: its
 # right one is 0. Two test examples.
 CLEAN = np.array([0, 1, 2, 0, 1, 0], np.int32)
@@ -159,6 +160,8 @@ class StudyTestCase(parameterized.TestCase):
       ).digest(),
       "subset_digest": files.digest_bytes(np.packbits(mask)),
       "unit": unit.name,
+      "recipe_digest": RECIPE_DIGEST,
+      "subset_digest": files.digest_bytes(np.packbits(mask)),
       "parameters": 1000 + len(unit.model),
       "in_accuracy": float((predicted == LABELS)[mask].mean()),
       "seconds": {"total": 1.5 + unit.index},

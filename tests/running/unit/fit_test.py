@@ -15,6 +15,8 @@ from memo_tf.running.unit import fit
 from memo_tf.store import environments
 
 CONFIG = config_lib.StudyConfig()
+ENVIRONMENT = environments.current()
+NEWER = ENVIRONMENT["versions"] | {"tensorflow": "9.9"}
 UNIT = work_units.WorkUnit("cifar_resnet-8", "one_hot", "r0.70", 3)
 
 
@@ -25,6 +27,7 @@ def key(
   teacher=None,
   gpu="",
   training=CONFIG.training,
+  versions=ENVIRONMENT["versions"],
   **running,
 ) -> str:
   """The key of a run of these settings."""
@@ -34,7 +37,7 @@ def key(
   session = types.SimpleNamespace(
     config=config,
     data=types.SimpleNamespace(digest=digest),
-    environment=environments.current(gpu),
+    environment={**environments.current(gpu), "versions": versions},
   )
   trainer = types.SimpleNamespace(recipe=recipes.parse("one_hot", training))
   return fit._checkpoint_key(
@@ -51,6 +54,7 @@ class CheckpointKeyTest(parameterized.TestCase):
     ("teacher", {"teacher": {"unit": "x"}}),
     ("recipe", {"training": settings_lib.TrainingConfig(epochs=7)}),
     ("machine", {"gpu": "another"}),
+    ("version", {"versions": NEWER}),
     ("unit", {"unit": dataclasses.replace(UNIT, index=4)}),
   )
   def test_another_run_has_another_key(self, change):

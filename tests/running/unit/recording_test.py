@@ -293,7 +293,7 @@ class WantedTest(absltest.TestCase):
 
     run_outputs.check_subset_sizes(config, asked, 1000, batch)
     with self.assertRaisesRegex(
-      ValueError, f"here there are {batch - 1}. Name"
+      ValueError, f"here there are {batch - 1}. Choose"
     ):
       run_outputs.check_subset_sizes(config, asked, 1000, batch - 1)
     other = run_outputs.chosen(self.config(proxies=("el2n",))).values()
