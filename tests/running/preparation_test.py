@@ -42,10 +42,10 @@ class LeftSubsetsTest(absltest.TestCase):
       )
 
     for may_remove in (False, True):  # config.json is there
-      with self.assertRaisesRegex(errors.StudyError, "that the seed gives"):
+      with self.assertRaisesRegex(errors.StudyError, "drawn from the seed"):
         prepare(may_remove)
     directory.config_path.unlink()
-    with self.assertRaisesRegex(errors.StudyError, "that the seed gives"):
+    with self.assertRaisesRegex(errors.StudyError, "drawn from the seed"):
       prepare(False)
     np.testing.assert_array_equal(np.load(path), made_up.masks_of(other))
 

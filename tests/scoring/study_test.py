@@ -160,8 +160,6 @@ class StudyTestCase(parameterized.TestCase):
       ).digest(),
       "subset_digest": files.digest_bytes(np.packbits(mask)),
       "unit": unit.name,
-      "recipe_digest": RECIPE_DIGEST,
-      "subset_digest": files.digest_bytes(np.packbits(mask)),
       "parameters": 1000 + len(unit.model),
       "in_accuracy": float((predicted == LABELS)[mask].mean()),
       "seconds": {"total": 1.5 + unit.index},
