@@ -99,8 +99,9 @@ def recorded_config(
   except (ValueError, TypeError, AttributeError, RecursionError) as error:
     raise errors.StudyError(
       f"{directory.config_path} cannot be read ({errors.brief(error)}). The "
-      f"settings are also in {directory.flags_path}: move config.json away and rerun the "
-      "launch command with them; it is written again if they fit the runs."
+      f"settings are also in {directory.flags_path}: move config.json away and "
+      "rerun the launch command with them; it is written again if they fit the "
+      "runs."
     ) from error
   version = config_lib.format_version(text.decode())
   if version < config_lib.FORMAT_VERSION:

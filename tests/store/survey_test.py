@@ -59,6 +59,7 @@ class SurveyTest(parameterized.TestCase):
       outputs[name] = {"bytes": len(content), "digest": digest}
     record = {
       **made_up.ABOUT_RUN,
+      "recipe_digest": PLAN.recipes["one_hot"].digest(),
       "resumed_after_epoch": 1,  # and so tells no time
       "unit": unit(index).name,
       "outputs": outputs,
@@ -229,7 +230,6 @@ class ForeignTest(parameterized.TestCase):
     ("subset_digest", "e" * 32),
     ("seed", 1),
     ("threads", 2),
-    ("seed", None),
   )
   def test_a_run_that_differs_is_refused(self, name, value):
     path = self.directory.run_dir(made_up.unit(1)) / "run.json"
@@ -246,7 +246,7 @@ class ForeignTest(parameterized.TestCase):
     with self.assertRaisesRegex(errors.StudyError, problem):
       study.score_study(self.directory, self.plan)
 
-  def test_a_run_without_a_field_is_refused(self):
+  def test_a_run_without_a_field_is_damaged(self):
     path = self.directory.run_dir(made_up.unit(1)) / "run.json"
     record = sealed.loads(path.read_bytes())
     del record["threads"]
@@ -254,7 +254,7 @@ class ForeignTest(parameterized.TestCase):
 
     found = survey.survey(self.directory, self.plan)
 
-    self.assertIn("threads is None", found.foreign[made_up.unit(1)])
+    self.assertIn("it has no threads", found.damaged[made_up.unit(1)])
 
   def test_settings_of_another_study(self):
     other = made_up.make(

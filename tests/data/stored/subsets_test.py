@@ -92,7 +92,7 @@ class SubsetShardsTest(absltest.TestCase):
     content[-10] ^= 1
     path.write_bytes(content)
 
-    with self.assertRaisesRegex(errors.StudyError, "the recorded digest"):
+    with self.assertRaisesRegex(errors.StudyError, "its recorded digest"):
       self.read()
 
 
