@@ -119,7 +119,7 @@ def answer(
     if not isinstance(signalled, Signalled):
       raise
     _say_error(
-      f"{name}: interrupted. What is finished is kept. Rerun the same command "
+      f"{name}: interrupted. Finished runs are kept. Rerun the same command "
       "to resume.",
       values,
       output,

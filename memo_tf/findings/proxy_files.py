@@ -116,7 +116,7 @@ def _read_file(path: str, num_train: int, models) -> list[OwnProxy]:
       )
   signs = frame.attrs.get("sign", {})
   if not isinstance(signs, dict):
-    refuse(f"says sign {str(signs)[:40]!r}: it must be an object of 1 or -1")
+    refuse(f"gives the sign {str(signs)[:40]!r}: it must be an object")
   result = []
   for name in names:
     if not _NAME.fullmatch(name) or name in proxies.PROXIES:
@@ -126,7 +126,7 @@ def _read_file(path: str, num_train: int, models) -> list[OwnProxy]:
       )
     sign = signs.get(name)
     if not isinstance(sign, int | None) or sign not in (1, -1, None):
-      refuse(f"says sign {sign!r} of {name!r}: it must be 1 or -1")
+      refuse(f"gives {name!r} the sign {sign!r}: it must be 1 or -1")
     values = {
       model: _column(part.sort_values("example_id"), name, refuse)
       for model, part in parts.items()

@@ -204,11 +204,12 @@ def _subsets(directory, config, info) -> Iterator[tuple[str, Finding]]:
     if masks.ndim != 2 or len(masks) > config.subsets.num_subsets:
       yield family, Finding(name, problem)
       continue
-    expected = subsets_lib.parse_family(family).in_mask(
-      info["num_train"] if info else masks.shape[1],
-      config.subsets.num_subsets,
-      config.running.seed,
-    )
+    count = info["num_train"] if info else masks.shape[1]
+    try:
+      expected = dataset_info.in_mask(family, count, config)
+    except errors.StudyError as error:
+      yield family, Finding(name, str(error))
+      continue
     if not subsets_lib.same_masks(masks, expected[: len(masks)]):
       yield family, Finding(name, problem)
 

@@ -5,8 +5,11 @@ import json
 import math
 import pathlib
 
+import numpy as np
+
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
+from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import record_rules
@@ -79,6 +82,26 @@ def check_made_from(
       f"{directory.dataset_dir} was made with other settings "
       f"({info.get('made_from')}) than the study's ({made_from(config)})."
     )
+
+
+def in_mask(
+  family: str, num_examples: int, config: config_lib.StudyConfig
+) -> np.ndarray:
+  """bool `[M, N]`: the subsets that the seed gives for so many examples.
+
+  Raises:
+    StudyError: if a data set of that size has no such subsets: its info.json
+      is wrong.
+  """
+  try:
+    return subsets_lib.parse_family(family).in_mask(
+      num_examples, config.subsets.num_subsets, config.running.seed
+    )
+  except ValueError as error:
+    raise errors.StudyError(
+      f"the data set is recorded with {num_examples} training examples, of "
+      f"which there are no subsets {family} ({errors.brief(error)})"
+    ) from error
 
 
 def decoded_bytes(info: dict) -> int:

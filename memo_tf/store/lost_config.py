@@ -53,8 +53,8 @@ def check_runs(
     if info is None:
       continue
     if family.name not in masks:
-      masks[family.name] = family.in_mask(
-        info["num_train"], config.subsets.num_subsets, config.running.seed
+      masks[family.name] = dataset_info.in_mask(
+        family.name, info["num_train"], config
       )
     expected = {
       "dataset_digest": info["digest"],

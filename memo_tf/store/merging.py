@@ -156,9 +156,7 @@ def _same_subsets(studies, config, num_examples) -> dict[str, np.ndarray]:
   """The masks `[M, N]` of each family, after comparing those of every study."""
   masks = {}
   for family in config.family_names():
-    masks[family] = subsets_lib.parse_family(family).in_mask(
-      num_examples, config.subsets.num_subsets, config.running.seed
-    )
+    masks[family] = dataset_info.in_mask(family, num_examples, config)
     for study in studies:
       path = study.in_mask_path(family)
       try:

@@ -15,6 +15,8 @@ from memo_tf.store import files
 # More than any data set or model has; NumPy would not allocate them.
 MOST = 2**40
 _MOST_EXAMPLES = 2**31
+# So many cost little, whatever they are recorded of.
+_FEW_EXAMPLES = 10**6
 _MOST_CLASSES = 2**24
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 # What run.json names lies beside it: a name, never a path.
@@ -58,6 +60,13 @@ def check_info(info: dict) -> None:
   for name, entry in info["files"].items():
     _require(files.is_inside(name), "files", f"names a file {name!r}")
     _check_entry(name, entry)
+  count = info["num_train"] + info["num_test"]
+  total = sum(entry["bytes"] for entry in info["files"].values())
+  _require(
+    count <= max(total, _FEW_EXAMPLES),
+    "num_train",
+    f"and num_test are {count} examples, in files of {total} bytes",
+  )
   classes = info["num_classes"]
   _require(
     len(info["class_names"]) == classes,

@@ -120,7 +120,7 @@ class CheckupTest(parameterized.TestCase):
     (folder / "info.json").unlink()
     subset_info.write(folder, "d" * 32, masks[2])
     flip(folder / "train-00000-of-00001.tfrecord")
-    self.assertIn("recorded digest", self.findings()[name])
+    self.assertIn("its recorded digest", self.findings()[name])
 
   def test_what_the_dead_left(self):
     private = files.private_name(self.root / RUN)

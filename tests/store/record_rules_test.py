@@ -106,6 +106,7 @@ class RecordRulesTest(parameterized.TestCase):
   @parameterized.parameters(
     ("num_train", 10**18),
     ("num_train", 0),
+    ("num_train", 2**31),
     ("num_train", "20"),
     ("num_train", 20.0),
     ("num_test", ...),

@@ -59,9 +59,9 @@ class SurveyTest(parameterized.TestCase):
       outputs[name] = {"bytes": len(content), "digest": digest}
     record = {
       **made_up.ABOUT_RUN,
+      "recipe_digest": PLAN.recipes["one_hot"].digest(),
       "resumed_after_epoch": 1,  # and so tells no time
       "unit": unit(index).name,
-      "recipe_digest": PLAN.recipes["one_hot"].digest(),
       "outputs": outputs,
     }
     (folder / "run.json").write_text(json.dumps(record))
@@ -246,7 +246,7 @@ class ForeignTest(parameterized.TestCase):
     with self.assertRaisesRegex(errors.StudyError, problem):
       study.score_study(self.directory, self.plan)
 
-  def test_a_run_without_a_field_is_refused(self):
+  def test_a_run_without_a_field_is_damaged(self):
     path = self.directory.run_dir(made_up.unit(1)) / "run.json"
     record = sealed.loads(path.read_bytes())
     del record["threads"]
@@ -255,7 +255,7 @@ class ForeignTest(parameterized.TestCase):
     found = survey.survey(self.directory, self.plan)
 
     self.assertEqual(found.pending, [made_up.unit(1)])
-    self.assertIn("threads", found.damaged[made_up.unit(1)])
+    self.assertIn("it has no threads", found.damaged[made_up.unit(1)])
 
   def test_settings_of_another_study(self):
     other = made_up.make(
