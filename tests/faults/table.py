@@ -446,7 +446,7 @@ FAULTS = (
     tool="a bit of a run's predictions flipped, its time of change kept",
     inject=damage(lambda s: disturbed.flip(s.run(1) / "predictions.parquet")),
     code=0,
-    says="00001 is damaged: predictions.parquet does not have the recorded .* "
+    says="00001 is damaged: predictions.parquet differs from its recorded .* "
     "Moved to .*/damaged/",
     is_fast=True,
   ),
@@ -479,7 +479,7 @@ FAULTS = (
     ),
     mend=_doctor,
     code=1,
-    says="images.npy is damaged: it does not have the recorded digest",
+    says="images.npy is damaged: it differs from its recorded digest",
   ),
   Fault(
     name="run_json_with_nonsense",

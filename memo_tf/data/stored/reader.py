@@ -113,7 +113,7 @@ def _mapped(
   """The data set with its images mapped from `images.npy`.
 
   Raises:
-    StudyError: if the content does not have the recorded digest.
+    StudyError: if the content differs from its recorded digest.
   """
   # Private on writing ("c"), as TensorFlow shares no memory that is read-only.
   images = arrays.load(directory.dataset_dir / "images.npy", mmap_mode="c")

@@ -83,7 +83,7 @@ class Records:
         raise self._damaged(shard, example_id, "the file ends before it")
       if self._has_digests and xxhash.xxh3_64_intdigest(content) != digest:
         raise self._damaged(
-          shard, example_id, "it does not have the recorded digest"
+          shard, example_id, "it differs from its recorded digest"
         )
       contents.append(content)
     return contents
