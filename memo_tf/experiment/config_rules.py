@@ -4,6 +4,7 @@ The rules of a field are declared with it, in `settings`.
 """
 
 import dataclasses
+import typing
 from typing import Any
 
 from memo_tf.experiment import config as config_lib
@@ -18,11 +19,26 @@ def validated(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
     ValueError: names the flag, its rule and the value given.
   """
   for group, kind in config_lib.groups().items():
+    kinds = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
-      _check_field(field, getattr(getattr(config, group), field.name))
+      value = getattr(getattr(config, group), field.name)
+      # Flags have their types; a recorded config can hold anything.
+      rule = f"must be of type {kinds[field.name]}"
+      _require(_has_type(value, kinds[field.name]), rule, field.name, value)
+      _check_field(field, value)
   for check in _OF_TWO_SETTINGS:
     check(config)
   return config
+
+
+def _has_type(value: Any, kind: Any) -> bool:
+  """Whether a value is of a field's type: a plain one, or a tuple of one."""
+  if typing.get_origin(kind) is tuple:
+    item = typing.get_args(kind)[0]
+    return isinstance(value, tuple) and all(_has_type(v, item) for v in value)
+  if isinstance(value, bool):
+    return kind is bool
+  return isinstance(value, (int, float) if kind is float else kind)
 
 
 def _check_field(field: dataclasses.Field, value: Any) -> None:
