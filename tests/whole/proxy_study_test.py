@@ -132,7 +132,7 @@ class WrongUseTest(absltest.TestCase):
     self.assertFalse((folder / "config.json").exists())
 
   def test_unknown_proxy(self):
-    self.refused("--proxies must be of", "el2n", "eln2", proxies="eln2")
+    self.refused("--proxies must be among", "el2n", "eln2", proxies="eln2")
 
   def test_file_without_the_column(self):
     path = self.create_tempfile("own.parquet").full_path
