@@ -58,39 +58,12 @@ def status(
     if repair:
       found_wrong, moved = checkup.repair_all(directory, plan, found_wrong)
   found = survey_lib.survey(directory, plan)
-  workers = worker_pool.number_of_workers(config.running)
-  known = time_left.seconds_a_run(found.done)
   failed = _failed(directory, found.pending)
   unusable = found.damaged | found.foreign
 
   print(f"{config.data.dataset}, seed {config.running.seed}: {directory.root}")
-  print(
-    f"{'model/recipe/subsets':44} {'runs':>6} {'done':>6} {'pending':>8} "
-    f"{'damaged':>8} {'failed':>7} {'s/run':>8}"
-  )
-  total, done, pending, damaged, broken = (
-    collections.Counter(unit.group for unit in part)
-    for part in (plan.wanted, found.done, found.pending, unusable, failed)
-  )
-  for group in total:
-    seconds = f"{known[group]:8.2f}" if group in known else ""
-    print(
-      f"{group.name:44} {total[group]:6} {done[group]:6} "
-      f"{pending[group]:8} {damaged[group]:8} {broken[group]:7} {seconds}"
-    )
-  more = time_left.seconds_beside(
-    plan, found.pending, time_left.seconds_of_recording(found.done)
-  )
-  left = time_left.remaining_seconds(plan, pending, known, workers, more)
-  if not found.pending:
-    print("All done.")
-  elif left is None:
-    print("No run is finished: the time left is not known yet.")
-  else:
-    print(
-      f"{len(found.pending)} runs pending: about {time_left.duration(left)} on "
-      f"{workers} workers."
-    )
+  _print_groups(plan, found, unusable, failed)
+  _print_time_left(plan, found)
   for line in _certainty(directory):
     print(line)
   if mixture := environments.mixture(directory):
@@ -116,6 +89,48 @@ def status(
   if not check:
     return 1 if unusable or failed or problem else 0
   return 1 if _tell(found_wrong, moved, repair) or failed else 0
+
+
+def _print_groups(plan, found, unusable, failed) -> None:
+  """Prints a table with one line per group: its runs by state."""
+  known = time_left.seconds_a_run(found.done)
+  print(
+    f"{'model/recipe/subsets':44} {'runs':>6} {'done':>6} {'pending':>8} "
+    f"{'damaged':>8} {'failed':>7} {'s/run':>8}"
+  )
+  total, done, pending, damaged, broken = (
+    collections.Counter(unit.group for unit in part)
+    for part in (plan.wanted, found.done, found.pending, unusable, failed)
+  )
+  for group in total:
+    seconds = f"{known[group]:8.2f}" if group in known else ""
+    print(
+      f"{group.name:44} {total[group]:6} {done[group]:6} "
+      f"{pending[group]:8} {damaged[group]:8} {broken[group]:7} {seconds}"
+    )
+
+
+def _print_time_left(plan, found) -> None:
+  """Prints how long the pending runs take on this machine."""
+  workers = worker_pool.number_of_workers(plan.config.running)
+  left = time_left.remaining_seconds(
+    plan,
+    found.pending,
+    time_left.seconds_a_run(found.done),
+    workers,
+    time_left.seconds_beside(
+      plan, found.pending, time_left.seconds_of_recording(found.done)
+    ),
+  )
+  if not found.pending:
+    print("All done.")
+  elif left is None:
+    print("No run is finished: the time left is not known yet.")
+  else:
+    print(
+      f"{len(found.pending)} runs pending: about {time_left.duration(left)} on "
+      f"{workers} workers."
+    )
 
 
 def _show(lines: Iterable[str]) -> None:

@@ -190,6 +190,7 @@ def influence_scores(
   )
 
 
+# Over 60 lines: the arguments are checked one by one before the product.
 def influential_pairs(
   test_outcome: np.ndarray,
   in_mask: np.ndarray,

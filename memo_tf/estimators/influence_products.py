@@ -49,6 +49,7 @@ class PairwiseRuns:
     ValueError: as `memorization_scores`.
   """
 
+  # Over 60 lines: the arrays are checked one by one before they are held.
   def __init__(
     self,
     test_outcome: np.ndarray,

@@ -69,6 +69,7 @@ def read(
   return list(found.values())
 
 
+# Over 60 lines: one check of the file after another, each with its message.
 def _read_file(path: str, num_train: int, models) -> list[OwnProxy]:
   def refuse(text: str):
     raise ValueError(f"--proxy_files: {path} {text}")

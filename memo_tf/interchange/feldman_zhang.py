@@ -130,6 +130,7 @@ def write_influence_pairs(
   )
 
 
+# Over 60 lines: one check of the file after another, each with its message.
 def read_influence_matrix(
   path: str | os.PathLike | Sequence[str | os.PathLike],
   *,

@@ -48,6 +48,7 @@ def check_requirements(
         )
 
 
+# Over 60 lines: it prints a plan in the order that it is read.
 def dry_run(
   config: config_lib.StudyConfig,
   directory: directory_lib.StudyDirectory | None,

@@ -137,6 +137,8 @@ class WorkerPool:
     self._workers.clear()
     self._selector.close()
 
+  # Over 60 lines: one loop over what the workers say, whose branches share its
+  # counts of running and failed tasks.
   def run(
     self,
     tasks: list[dict] | Tasks,

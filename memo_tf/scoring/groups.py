@@ -202,13 +202,7 @@ def score_group(
   Returns:
     None if no run is finished.
   """
-  records = {}
-  for unit in units:
-    state = directory.run_state(unit, check_digests=False)
-    if state.record:
-      if origin:
-        origin.check(unit, state.record)
-      records[unit] = _figures(unit, state.record)
+  records = _records(directory, units, origin)
   if not records:
     return None
   flagged = stuck_runs.find_stuck(
@@ -226,17 +220,7 @@ def score_group(
   outputs = outputs or settings_lib.OutputsConfig()
   family = subsets_lib.parse_family(units[0].subsets)
   scores = _scores(stack, family, "correctness")
-  pairs: influence_lib.InfluencePairs | None = None
-  curve: tuple[split_halves.SplitHalfReliability, ...] = ()
-  if family.scheme != "full":
-    pairs = _pairs(stack, scores, outputs)
-    block = np.array([unit.index for unit in stack.units]) // family.block
-    if family.scheme != "two_sizes" and len(np.unique(block)) > 1:
-      curve = tuple(
-        reliability_lib.reliability_curve(
-          stack.correct, stack.in_mask, block=block
-        )
-      )
+  is_full = family.scheme == "full"
   return GroupScores(
     group=units[0].group,
     parameters=next(iter(records.values()))["parameters"],
@@ -251,11 +235,33 @@ def score_group(
     flagged=tuple(flagged),
     num_missing=len(units) - len(records),
     seconds=sum(record["seconds"] for record in records.values()),
-    influence=pairs,
-    reliability_curve=curve,
+    influence=None if is_full else _pairs(stack, scores, outputs),
+    reliability_curve=_curve(stack, family),
     runs_needed=widths_lib.runs_needed(
       scores, outputs.interval_width, block=family.block
     ),
+  )
+
+
+def _records(directory, units, origin) -> dict[work_units.WorkUnit, dict]:
+  """The figures of each finished run, by unit."""
+  records = {}
+  for unit in units:
+    state = directory.run_state(unit, check_digests=False)
+    if state.record:
+      if origin:
+        origin.check(unit, state.record)
+      records[unit] = _figures(unit, state.record)
+  return records
+
+
+def _curve(stack, family) -> tuple[split_halves.SplitHalfReliability, ...]:
+  """Reliability over numbers of runs; empty where halves say nothing."""
+  block = np.array([unit.index for unit in stack.units]) // family.block
+  if family.scheme in ("full", "two_sizes") or len(np.unique(block)) < 2:
+    return ()
+  return tuple(
+    reliability_lib.reliability_curve(stack.correct, stack.in_mask, block=block)
   )
 
 
