@@ -5,6 +5,7 @@
 Imports no TensorFlow: whoever has the predictions can score them.
 """
 
+import collections
 import dataclasses
 import functools
 
@@ -211,6 +212,7 @@ def score_group(
   excluded = {name for name, _ in flagged} if exclude_flagged else set()
   used = [unit for unit in records if unit.name not in excluded]
   stack = predictions.stack_runs(directory, used)
+  _check_figures(stack, records)
   train = examples[examples["split"] == "train"].reset_index(drop=True)
   if not np.array_equal(train["label"], stack.labels):
     raise errors.StudyError(
@@ -253,6 +255,32 @@ def _records(directory, units, origin) -> dict[work_units.WorkUnit, dict]:
         origin.check(unit, state.record)
       records[unit] = _figures(unit, state.record)
   return records
+
+
+def _check_figures(stack, records: dict[work_units.WorkUnit, dict]) -> None:
+  """Compares what runs record of themselves with their files and siblings.
+
+  Raises:
+    DamagedRunError: that names the first run whose in-accuracy is not that of
+      its predictions, or whose model has another number of parameters than
+      most of its siblings.
+  """
+  usual = collections.Counter(
+    record["parameters"] for record in records.values()
+  ).most_common(1)[0][0]
+  for unit, correct, mask in zip(stack.units, stack.correct, stack.in_mask):
+    recorded, found = records[unit]["in_accuracy"], correct[mask].mean()
+    if not abs(recorded - found) <= 1e-9:
+      raise errors.DamagedRunError(
+        unit,
+        f"run.json has in_accuracy {recorded:.6g}, its predictions {found:.6g}",
+      )
+    if records[unit]["parameters"] != usual:
+      raise errors.DamagedRunError(
+        unit,
+        f"run.json has {records[unit]['parameters']} parameters, its siblings "
+        f"{usual}",
+      )
 
 
 def _curve(stack, family) -> tuple[split_halves.SplitHalfReliability, ...]:

@@ -139,7 +139,7 @@ class ProxyFilesTest(parameterized.TestCase):
       {"example_id": range(4), "mine": [1.0] * 4}, sign={"mine": 2}
     )
 
-    with self.assertRaisesRegex(ValueError, "says sign 2 of 'mine'"):
+    with self.assertRaisesRegex(ValueError, "gives 'mine' the sign 2"):
       self.read(path)
 
   def test_refuses_what_is_no_file_or_no_parquet(self):

@@ -4,6 +4,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from memo_tf import models
@@ -16,10 +17,16 @@ class ResnetTest(parameterized.TestCase):
     (18, 11_689_512),
     (34, 21_797_672),
     (50, 25_557_032),
-    (101, 44_549_160),
-    (152, 60_192_808),
   )
   def test_published_parameter_counts(self, depth, parameters):
+    self.assert_parameter_count(depth, parameters)
+
+  @parameterized.parameters((101, 44_549_160), (152, 60_192_808))
+  @pytest.mark.slow
+  def test_published_parameter_counts_of_deep_ones(self, depth, parameters):
+    self.assert_parameter_count(depth, parameters)
+
+  def assert_parameter_count(self, depth: int, parameters: int) -> None:
     model = models.build_model(
       f"resnet-{depth}", image_shape=(224, 224, 3), num_classes=1000
     )

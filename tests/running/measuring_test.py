@@ -6,6 +6,7 @@ from unittest import mock
 
 from absl.testing import absltest
 import numpy as np
+import pytest
 
 from memo_tf.data.sources import load
 from memo_tf.experiment import config as config_lib
@@ -22,6 +23,7 @@ CONFIG = config_lib.StudyConfig(
 
 
 class MeasuringTest(absltest.TestCase):
+  @pytest.mark.slow
   def test_streamed_data_are_timed_on_their_first_images(self):
     whole = load.load(CONFIG.data)
 

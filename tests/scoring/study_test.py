@@ -496,6 +496,23 @@ class StuckRunTest(StudyTestCase):
     self.assertEqual(result.num_missing, 0)
 
 
+class RecordedFiguresTest(StudyTestCase):
+  """What a run records of itself must agree with its files and siblings."""
+
+  def assert_refused(self, message: str, **figures) -> None:
+    path = self.directory.run_dir(unit(1)) / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | figures))
+
+    with self.assertRaisesRegex(errors.DamagedRunError, message):
+      study.score_study(self.directory, plan_of(SMALL))
+
+  def test_in_accuracy_is_that_of_the_predictions(self):
+    self.assert_refused("in_accuracy 0.25, its predictions", in_accuracy=0.25)
+
+  def test_siblings_have_one_number_of_parameters(self):
+    self.assert_refused("has 7 parameters, its siblings 1014", parameters=7)
+
+
 class PlantedTest(StudyTestCase):
   def setUp(self):
     super().setUp()

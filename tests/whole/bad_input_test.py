@@ -12,6 +12,7 @@ import tempfile
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
+import pytest
 
 from memo_tf.store import sealed
 from tests.support import shared_studies
@@ -115,12 +116,14 @@ class WrongUseTest(OneLineMixin, parameterized.TestCase):
     self.assert_one_line(result, 2, "--batch_size", "1050")
     self.assertFalse(self.folder.exists())
 
+  @pytest.mark.slow
   def test_a_dry_run_refuses_such_a_batch_as_well(self):
     result = small_study.launch(self.folder, "--dry_run", batch_size=1051)
 
     self.assert_one_line(result, 2, "--batch_size", "1050")
     self.assertFalse(self.folder.exists())
 
+  @pytest.mark.slow
   def test_own_data_that_changed_since(self):
     path = self.folder.parent / "data.npz"
     rng = np.random.default_rng(0)

@@ -5,6 +5,7 @@ import shutil
 
 from absl.testing import absltest
 import numpy as np
+import pytest
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import config_rules
@@ -70,6 +71,7 @@ class DistilledStudyTest(absltest.TestCase):
       first, second = ((path / "run.json").stat().st_mtime_ns for path in paths)
       self.assertLess(first, second)
 
+  @pytest.mark.slow
   def test_a_student_alone_waits_for_its_teacher(self):
     folder = pathlib.Path(self.create_tempdir().full_path) / "study"
     shared_studies.copy("distilled", folder)

@@ -119,6 +119,7 @@ class ReplicasTest(parameterized.TestCase):
       self.assertEqual(state["accuracy"], one["accuracy"])
       np.testing.assert_allclose(state["logits"], one["logits"], atol=1e-5)
 
+  @pytest.mark.slow
   def test_each_device_may_normalize_its_own_share(self):
     (one,) = trained("one_device")
     trained("mirrored")  # whose program goes on without synchronization

@@ -5,6 +5,7 @@ import pathlib
 
 from absl.testing import absltest
 import numpy as np
+import pytest
 
 from tests.support import shared_studies
 from tests.support import small_study
@@ -28,6 +29,7 @@ def recordings(folder) -> dict[str, bytes]:
 
 
 class StreamedStudyTest(absltest.TestCase):
+  @pytest.mark.slow
   def test_killed_twice_it_gives_the_arrays_of_one_in_memory(self):
     held = shared_studies.finished("proxies").folder
     streamed = pathlib.Path(self.create_tempdir().full_path) / "streamed"
