@@ -138,8 +138,10 @@ def write_run(
     (folder / name).write_bytes(content)
     entries[name] = files.file_entry(folder / name)
   recipe = recipes.parse("one_hot", settings.training)
+  right = table["predicted"].to_numpy() == table["label"].to_numpy()
   about = {
     **ABOUT_RUN,
+    "in_accuracy": float(right[:NUM_TRAIN][mask].mean()),
     "format_version": config_lib.FORMAT_VERSION,
     "unit": unit(index).name,
     "recipe_digest": recipe.digest(),
