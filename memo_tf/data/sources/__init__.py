@@ -1,1 +1,1 @@
-"""TODO."""
+"""Where images come from: bundled, TFDS, folder, npz; each an `ImageSource`."""
