@@ -569,7 +569,7 @@ FAULTS = (
     tool="SIGSTOP of a launch that sets up; a second one with other settings",
     inject=_paused_set_up,
     code=2,
-    says="(?s)another launch is setting up .*another config: --label_noise",
+    says="(?s)another launch is setting up .*a different config: --label_noise",
   ),
   Fault(
     name="version_changed",
