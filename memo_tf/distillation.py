@@ -58,6 +58,14 @@ def distillation_loss(
   Raises:
     ValueError: if `temperature` is not above 0, or the logits are not floats
       of one shape `[B, C]`.
+
+  Example:
+    >>> from memo_tf import distillation
+    >>> loss = distillation.distillation_loss(
+    ...   [[0.0, 1.0]], [[0.0, 1.0]], temperature=3.0
+    ... )
+    >>> loss.numpy().tolist()
+    [0.0]
   """
   _check_temperature(temperature)
   student, teacher = (

@@ -88,6 +88,14 @@ def consistency_scores(
 
   Raises:
     ValueError: as `memorization_scores`.
+
+  Example:
+    >>> import numpy as np
+    >>> from memo_tf import estimators
+    >>> correct = np.array([[1, 1], [1, 0], [0, 1], [1, 1]], bool)
+    >>> in_mask = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], bool)
+    >>> estimators.consistency_scores(correct, in_mask).consistency
+    array([0.5, 0.5])
   """
   scores = memorization_lib.memorization_scores(
     outcome, in_mask, outcome_kind=outcome_kind, confidence=confidence

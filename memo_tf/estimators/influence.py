@@ -151,6 +151,14 @@ def influence_scores(
 
   Raises:
     ValueError: as `memorization_scores`.
+
+  Example:
+    >>> import numpy as np
+    >>> from memo_tf import estimators
+    >>> test_correct = np.array([[1], [1], [0], [0]], bool)
+    >>> in_mask = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], bool)
+    >>> estimators.influence_scores(test_correct, in_mask).influence
+    array([[ 1., -1.]])
   """
   if min_influence is not None or top_k is not None:
     return influential_pairs(

@@ -110,6 +110,15 @@ def memorization_scores(
     ValueError: if the shapes differ or are not rank 2, `in_mask` is not
       boolean, `outcome` is not of its kind or not finite, or the estimand is
       `paper` and the subsets do not have the sizes s and s - 1.
+
+  Example:
+    >>> import numpy as np
+    >>> from memo_tf import estimators
+    >>> correct = np.array([[1, 1], [1, 0], [0, 1], [1, 1]], bool)
+    >>> in_mask = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], bool)
+    >>> scores = estimators.memorization_scores(correct, in_mask)
+    >>> scores.memorization
+    array([0.5, 0.5])
   """
   outcome, in_mask = np.asarray(outcome), np.asarray(in_mask)
   if outcome.ndim != 2 or outcome.shape != in_mask.shape:
@@ -145,6 +154,15 @@ class MemorizationTally:
     outcome_kind: as in `memorization_scores`; None takes the first run's kind.
     estimand: as in `memorization_scores`.
     subset_size: s, the larger of the two sizes; for the estimand `paper` only.
+
+  Example:
+    >>> import numpy as np
+    >>> from memo_tf import estimators
+    >>> tally = estimators.MemorizationTally(num_examples=2)
+    >>> tally.add(np.array([True, False]), np.array([True, False]))
+    >>> tally.add(np.array([False, True]), np.array([False, True]))
+    >>> tally.scores().memorization
+    array([1., 1.])
   """
 
   def __init__(

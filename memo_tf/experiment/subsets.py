@@ -168,6 +168,12 @@ def in_masks(
   Raises:
     ValueError: for a ratio outside (0, 1), an unknown scheme, or so few
       examples that a subset would be empty or hold everything.
+
+  Example:
+    >>> from memo_tf.experiment import subsets
+    >>> in_mask = subsets.in_masks(num_examples=20, num_subsets=10, ratio=0.7)
+    >>> in_mask.shape, set(in_mask.sum(axis=0)), set(in_mask.sum(axis=1))
+    ((10, 20), {np.int64(7)}, {np.int64(14)})
   """
   if not 0 < ratio < 1:
     raise ValueError(

@@ -81,6 +81,13 @@ def classify_trajectories(
   Raises:
     ValueError: if shapes differ, the rule is unknown, `min_change` or `z` is
       out of range, or rule `z` has no standard errors.
+
+  Example:
+    >>> import numpy as np
+    >>> from memo_tf import analysis
+    >>> memorization = np.array([[0.0, 0.9], [0.5, 0.5], [0.9, 0.1]])
+    >>> analysis.classify_trajectories(memorization).shape_class.tolist()
+    ['increasing', 'decreasing']
   """
   memorization, standard_error, correlation = _checked(
     memorization, standard_error, correlation
