@@ -7,9 +7,11 @@ all its arrays at once.
 """
 
 from memo_tf.data.sources import custom_files
+from memo_tf.data.sources import folder
 from memo_tf.data.sources import image_source
 from memo_tf.data.sources import image_stream
 from memo_tf.data.sources import load
+from memo_tf.data.sources import tfds
 from memo_tf.data.sources import tfds_stream
 from memo_tf.data.stored import writer
 from memo_tf.experiment import config as config_lib
@@ -48,14 +50,16 @@ def source(
     if _is_encoded(config, data.nbytes):
       return image_stream.stream_of(data)
     return data
-  builder, name = load.prepared_builder(config.data)
+  limit = config.data.num_examples or config.data.max_examples
+  if config.data.dataset.startswith("folder:"):
+    opened = folder.open_folder(config.data, seed)
+    whole, used = opened.decoded_bytes(), opened.decoded_bytes(limit)
+    if _is_encoded(config, used, whole):
+      return load.of_folder(opened, as_stream=True)
+    return load.of_folder(opened, as_stream=False)
+  builder, name = tfds.prepared_builder(config.data), config.data.dataset
   whole = tfds_stream.decoded_bytes(builder, name, config.data)
-  used = tfds_stream.decoded_bytes(
-    builder,
-    name,
-    config.data,
-    config.data.num_examples or config.data.max_examples,
-  )
+  used = tfds_stream.decoded_bytes(builder, name, config.data, limit)
   if _is_encoded(config, used, whole):
     return load.stream(config.data, seed)
   return load.load(config.data, seed)

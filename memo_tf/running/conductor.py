@@ -124,13 +124,17 @@ def _prepare(started: _Launch, plan: plan_lib.Plan, log) -> None:
   waited = progress_lib.Waiting(what, log, program.say)
   if config.running.strategy == "multi_worker":
     preparation.join_peers(started.pool)
+  is_new = not directory.dataset_dir.exists()
   if started.is_first:
     # Tasks that run at the same time must not each write their own settings.
     record = plan.is_whole or not opening.is_recorded(directory, config)
     preparation.prepare(directory, plan, started.pool, waited, record=record)
   else:
     peers.wait_for_first(directory, config, waited)
-  size = dataset_info.decoded_bytes(dataset_info.read_info(directory))
+  info = dataset_info.read_info(directory)
+  for note in info.get("notes", []) if is_new and started.is_first else []:
+    program.say(note)
+  size = dataset_info.decoded_bytes(info)
   if storage.is_streamed(config.running, size):
     program.say(
       f"Images are streamed from disk; decoded they take {size / 1e9:.3g} GB."

@@ -57,6 +57,8 @@ def check_info(info: dict) -> None:
     ValueError: as `check_run`.
   """
   _check(info, _INFO)
+  for name in ("notes", "skipped"):
+    _require(_is_text_list(info.get(name, [])), name, _TEXT_LIST)
   for name, entry in info["files"].items():
     _require(files.is_inside(name), "files", f"names a file {name!r}")
     _check_entry(name, entry)
@@ -157,6 +159,10 @@ def _is_text(value: Any) -> bool:
   return isinstance(value, str) and "\0" not in value
 
 
+def _is_text_list(value: Any) -> bool:
+  return isinstance(value, list) and all(map(_is_text, value))
+
+
 def _are_texts(value: Any) -> bool:
   return isinstance(value, dict) and all(map(_is_text, value.values()))
 
@@ -168,6 +174,7 @@ def _between(low: int, high: int) -> Rule:
   )
 
 
+_TEXT_LIST = "must be a list of text"
 _TIME = "must be seconds, 0 or more"
 _HEX = "must be a digest of 32 hexadecimal digits"
 _ENCODINGS = ("raw", "png", "jpeg")
@@ -215,10 +222,7 @@ _INFO: dict[str, Rule] = {
   "num_train": _between(1, _MOST_EXAMPLES),
   "num_test": _between(1, _MOST_EXAMPLES),
   "num_classes": _between(1, _MOST_CLASSES),
-  "class_names": (
-    lambda x: isinstance(x, list) and all(map(_is_text, x)),
-    "must be a list of text",
-  ),
+  "class_names": (_is_text_list, _TEXT_LIST),
   "image_shape": (
     lambda x: (
       isinstance(x, list)

@@ -7,10 +7,11 @@ another `data.npz`, or the same one changed, would pass for the first. So
 more) are not compared: the study has its own copy of the data.
 """
 
+from collections.abc import Sequence
 import os
 import pathlib
 
-from memo_tf.data.sources import folder as folder_lib
+from memo_tf.data.sources import folder_files
 from memo_tf.experiment import errors
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.store import files
@@ -25,10 +26,12 @@ def digests(config: settings_lib.DataConfig) -> dict[str, dict]:
     times of change of a folder. Empty for a published data set.
 
   Raises:
-    UsageError: if a folder holds what `folder.image_files` refuses.
+    UsageError: if a folder holds what `folder_files.listing` refuses.
   """
   return {
-    flag: _folder_entry(path) if path.is_dir() else files.file_entry(path)
+    flag: _folder_entry(_images(path, config))
+    if path.is_dir()
+    else files.file_entry(path)
     for flag, path in _paths(config).items()
     if path.exists()
   }
@@ -56,9 +59,9 @@ def difference(config: settings_lib.DataConfig, info: dict) -> str | None:
     if not entry or not path.exists():
       continue
     if path.is_dir():
-      found = _folder_listing(path)
-      same = found == entry.get("listing") or (
-        _folder_entry(path)["digest"] == entry["digest"]
+      images = _images(path, config, entry.get("suffixes"))
+      same = _folder_listing(images) == entry.get("listing") or (
+        _folder_entry(images)["digest"] == entry["digest"]
       )
     else:
       same = files.difference(path, entry, check_digest=False) is None
@@ -99,26 +102,40 @@ def _paths(config: settings_lib.DataConfig) -> dict[str, pathlib.Path]:
   return found
 
 
-def _folder_entry(path: pathlib.Path) -> dict:
+def _images(
+  path: pathlib.Path,
+  config: settings_lib.DataConfig,
+  suffixes: Sequence[str] | None = folder_files.SUFFIXES,
+) -> list[folder_files.ImageFile]:
+  """The images of a folder, by path.
+
+  Args:
+    path: of the folder.
+    config: of the data.
+    suffixes: those that a study took; None: those of the first version.
+  """
+  taken = tuple(suffixes or folder_files.FIRST_SUFFIXES)
+  found = folder_files.listing(path, config.train_split).images
+  kept = [i for i in found if i.path.name.lower().endswith(taken)]
+  return sorted(kept, key=lambda image: image.path)
+
+
+def _folder_entry(images: list[folder_files.ImageFile]) -> dict:
   """Of a folder of images: how many, their bytes, and digests."""
-  found = folder_lib.image_files(path)
-  lines = [f"{_name(file, path)}\t{files.digest_file(file)}" for file in found]
+  lines = [f"{i.name}\t{files.digest_file(i.path)}" for i in images]
   return {
-    "files": len(found),
-    "bytes": sum(os.stat(file).st_size for file in found),
-    "digest": files.digest_bytes("\n".join(lines).encode(errors="replace")),
-    "listing": _folder_listing(path),
+    "files": len(images),
+    "bytes": sum(os.stat(image.path).st_size for image in images),
+    "digest": files.digest_bytes("\n".join(lines).encode()),
+    "listing": _folder_listing(images),
+    "suffixes": list(folder_files.SUFFIXES),
   }
 
 
-def _folder_listing(path: pathlib.Path) -> str:
+def _folder_listing(images: list[folder_files.ImageFile]) -> str:
   """A digest of the names, sizes and times of change of a folder's images."""
   lines = []
-  for file in folder_lib.image_files(path):
-    found = os.stat(file)
-    lines.append(f"{_name(file, path)}\t{found.st_size}\t{found.st_mtime_ns}")
-  return files.digest_bytes("\n".join(lines).encode(errors="replace"))
-
-
-def _name(file: pathlib.Path, path: pathlib.Path) -> str:
-  return file.relative_to(path).as_posix()
+  for image in images:
+    found = os.stat(image.path)
+    lines.append(f"{image.name}\t{found.st_size}\t{found.st_mtime_ns}")
+  return files.digest_bytes("\n".join(lines).encode())

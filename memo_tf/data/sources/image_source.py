@@ -20,6 +20,18 @@ from memo_tf.experiment import errors
 
 # An image as its source has it: an encoded file, or pixels [h, w, channels].
 Image = bytes | np.ndarray
+
+
+class UnreadableError(ValueError):
+  """An image cannot be decoded; the message says why, in a few words."""
+
+
+def shown(name: str) -> str:
+  """A name that a file may have, for a message of one line."""
+  text = name if name.isprintable() else ascii(name)[1:-1]
+  return text if len(text) <= 120 else f"{text[:60]}…{text[-59:]}"
+
+
 # Characters of a class's name: it appears in tables, pages and file names.
 MAX_NAME = 200
 
@@ -44,6 +56,10 @@ class ImageSource(abc.ABC):
       all of it is used.
     test_source_indices: int64 `[T]`, the same of the test set
       (`--max_examples`).
+    sources_are_files: whether `train_sources` and `test_sources` are names of
+      files.
+    notes: what a user should know of the data, a line each.
+    skipped: of examples that were left out, the name and the reason.
   """
 
   name: str
@@ -60,6 +76,9 @@ class ImageSource(abc.ABC):
   test_sources: np.ndarray | None = None
   source_indices: np.ndarray | None = None
   test_source_indices: np.ndarray | None = None
+  sources_are_files: bool = False
+  notes: tuple[str, ...] = ()
+  skipped: tuple[str, ...] = ()
 
   @property
   @abc.abstractmethod

@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 
 from memo_tf.data.sources import image_source
+from memo_tf.experiment import errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +34,15 @@ class ImageStream(image_source.ImageSource):
     image_type: `uint8` or `uint16`.
     channels: of every image.
     parts: the images.
+    explain: called if an image cannot be decoded; gives an error that names
+      all such images. None: the error names the first.
   """
 
   # With defaults, or these would be the properties of the base class.
   image_type: str = ""
   channels: int = 0
   parts: tuple[Part, ...]
+  explain: Callable[[], errors.UsageError | None] | None = None
 
   def images(self) -> Iterator[tuple[str, int, image_source.Image]]:
     for part in self.parts:

@@ -42,17 +42,17 @@ def load(
     UsageError: if it is unknown, is not available, or is not what a study
       takes; one line that says what to do.
   """
-  kind, _, name = config.dataset.partition(":")
   if config.dataset in bundled.LOADERS:
-    data = bundled.LOADERS[config.dataset]()
-  elif kind == "npz":
-    data = npz.load(pathlib.Path(config.data_dir, name))
-  else:
-    builder, title = prepared_builder(config)
-    data = tfds.read(builder, title, config)
-    if kind == "folder":
-      data.check_classes()
-  return _finished(data, config, seed)
+    return _finished(bundled.LOADERS[config.dataset](), config, seed)
+  kind, _, name = config.dataset.partition(":")
+  if kind == "npz":
+    path = pathlib.Path(config.data_dir, name)
+    data = npz.load(path, channels_first=config.channels_first)
+    return _finished(data, config, seed)
+  if kind == "folder":
+    return of_folder(folder_lib.open_folder(config, seed), as_stream=False)
+  builder = tfds.prepared_builder(config)
+  return _finished(tfds.read(builder, config.dataset, config), config, seed)
 
 
 def stream(
@@ -67,28 +67,40 @@ def stream(
   Raises:
     UsageError: as `load`.
   """
-  builder, title = prepared_builder(config)
-  data = tfds_stream.read(builder, title, config)
   if config.dataset.startswith("folder:"):
-    data.check_classes()
+    return of_folder(folder_lib.open_folder(config, seed), as_stream=True)
+  builder = tfds.prepared_builder(config)
+  data = tfds_stream.read(builder, config.dataset, config)
   return _finished(data, config, seed)
+
+
+@typing.overload
+def of_folder(
+  folder: folder_lib.Folder, *, as_stream: typing.Literal[False]
+) -> image_source.ImageDataset: ...
+@typing.overload
+def of_folder(
+  folder: folder_lib.Folder, *, as_stream: typing.Literal[True]
+) -> image_stream.ImageStream: ...
+def of_folder(
+  folder: folder_lib.Folder, *, as_stream: bool
+) -> image_source.ImageDataset | image_stream.ImageStream:
+  """The data set of a folder that was opened, in memory or as a stream.
+
+  Raises:
+    UsageError: as `load`.
+  """
+  config = folder.config
+  data = folder.stream() if as_stream else folder.load()
+  data.check_classes()
+  if folder.has_drawn_test:
+    config = dataclasses.replace(config, test_fraction=0.0)
+  return _finished(data, config, folder.seed)
 
 
 def is_array(config: settings_lib.DataConfig) -> bool:
   """Whether a package or file holds the data as arrays, read all at once."""
   return config.dataset in bundled.LOADERS or config.dataset.startswith("npz:")
-
-
-def prepared_builder(config: settings_lib.DataConfig) -> tuple:
-  """The TFDS builder of a data set or folder, and what to call it.
-
-  Raises:
-    UsageError: as `load`.
-  """
-  if config.dataset.startswith("folder:"):
-    path = pathlib.Path(config.data_dir, config.dataset.partition(":")[2])
-    return folder_lib.builder(path, config.max_image_pixels), path.name
-  return tfds.prepared_builder(config), config.dataset
 
 
 def _finished(

@@ -1,11 +1,14 @@
 """A user's own arrays: `npz:FILE`.
 
 The file holds `train_images` `[N, H, W]` or `[N, H, W, channels]`,
-`train_labels` `[N]`, and likewise `test_images` and `test_labels` (or only the
-training arrays, with `--test_fraction`). Optional are `class_names` `[C]`, and
-`train_ids` and `test_ids`, what the examples are called. Pixels are uint8 or
-uint16, or floats that are either whole numbers in [0, 255] or fractions in
-[0, 1]; both splits have one dtype and one scale.
+`train_labels` `[N]` or `[N, 1]`, and likewise `test_images` and `test_labels`
+(or only the training arrays, with `--test_fraction`); or Keras's names,
+`x_train`, `y_train`, `x_test`, `y_test`. Labels are whole numbers or text: the
+names of the classes, in sorted order. Optional are `class_names` `[C]`,
+`train_ids` and `test_ids`, what the examples are called, and in their place
+`train_file_names` and `test_file_names`. Pixels are uint8 or uint16, or floats
+that are either whole numbers in [0, 255] or fractions in [0, 1] or [-1, 1];
+both splits have one dtype and one scale.
 """
 
 import pathlib
@@ -16,36 +19,116 @@ from memo_tf.data.sources import image_source
 from memo_tf.data.sources import labels as labels_lib
 from memo_tf.experiment import errors
 
+SPLITS = ("train", "test")
+# Other names of arrays.
+_ALIASES = {
+  "train_images": ("x_train", "X_train"),
+  "train_labels": ("y_train", "Y_train"),
+  "test_images": ("x_test", "X_test"),
+  "test_labels": ("y_test", "Y_test"),
+}
+# Images may have so many channels.
+_CHANNELS = (1, 3, 4)
+# Fractions in [-1, 1] reach beyond half of it on both sides; what does not is
+# probably on another scale, and would lose its detail in 8 bits.
+_HALF = 0.5
 
-def load(path: pathlib.Path) -> image_source.ImageDataset:
+
+def load(
+  path: pathlib.Path, *, channels_first: bool = False
+) -> image_source.ImageDataset:
   """Reads an .npz file; never unpickles.
+
+  Args:
+    path: of the file.
+    channels_first: images are `[N, channels, H, W]`.
 
   Raises:
     UsageError: that names the array and example that break a rule.
   """
-  arrays = _arrays(path)
-  for name in ("train_images", "train_labels"):
-    if name not in arrays:
-      raise errors.UsageError(
-        f"{path} must hold train_images and train_labels (and test_images and "
-        f"test_labels). Received: {', '.join(sorted(arrays)) or 'nothing'}"
-      )
-  images = _images(arrays, path)
-  labels: dict[str, np.ndarray] = {}
+  arrays = _by_name(_arrays(path), path)
+  images = _images(arrays, path, channels_first)
+  labels, class_names = _labels(arrays, path)
   sources: dict[str, np.ndarray | None] = {}
   for split, found in images.items():
-    labels[split] = labels_lib.whole_numbers(
-      arrays.get(f"{split}_labels", np.empty(0, np.int32)),
-      f"{split}_labels",
-      path,
-    )
-    names = _ids(arrays.get(f"{split}_ids"), f"{split}_ids", path)
-    if names is not None and len(names) != len(found):
+    sources[split] = _sources(arrays, split, len(found), path)
+  data = image_source.ImageDataset(
+    name=path.name,
+    version="own file",
+    licence="the owner's",
+    citation="none given",
+    class_names=class_names,
+    train_images=images["train"],
+    train_labels=labels["train"],
+    test_images=images["test"],
+    test_labels=labels["test"],
+    max_pixel=int(np.iinfo(images["train"].dtype).max),
+    order="the order of the arrays in the file",
+    train_sources=sources["train"],
+    test_sources=sources["test"],
+    sources_are_files="train_file_names" in arrays,
+  )
+  data.check_classes()
+  return data
+
+
+def _by_name(
+  arrays: dict[str, np.ndarray], path: pathlib.Path
+) -> dict[str, np.ndarray]:
+  """The arrays under our own names.
+
+  Raises:
+    UsageError: if one is there under two names, or a training array is missing,
+      or of the test arrays one.
+  """
+  found = dict(arrays)
+  for name, aliases in _ALIASES.items():
+    given = [n for n in (name, *aliases) if n in arrays]
+    if len(given) > 1:
       raise errors.UsageError(
-        f"{path}: {split}_ids must name each image. Received: {len(names)} "
-        f"ids, {len(found)} images"
+        f"{path} must hold {name} once. Received: {' and '.join(given)}"
       )
-    sources[split] = names
+    if given:
+      found[name] = found.pop(given[0])
+  missing = [n for n in ("train_images", "train_labels") if n not in found]
+  if ("test_images" in found) != ("test_labels" in found):
+    missing += [n for n in ("test_images", "test_labels") if n not in found]
+  if missing:
+    raise errors.UsageError(
+      f"{path} must hold train_images and train_labels (and test_images and "
+      "test_labels), or x_train, y_train, x_test and y_test. Received: "
+      f"{', '.join(sorted(arrays)) or 'nothing'}"
+    )
+  return found
+
+
+def _labels(
+  arrays: dict[str, np.ndarray], path: pathlib.Path
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+  """int32 labels `[n]` by split, and the names of the classes.
+
+  Raises:
+    UsageError: if they are neither whole numbers nor text, or text that is not
+      in `class_names`.
+  """
+  given: dict[str, np.ndarray] = {}
+  for split in SPLITS:
+    values = arrays.get(f"{split}_labels", arrays["train_labels"][:0])
+    if values.ndim == 2 and values.shape[1] > 1:
+      raise errors.UsageError(
+        f"{path}: {split}_labels must be one label per example, [N] or [N, 1]. "
+        f"Received: an array of shape {list(values.shape)}; of one-hot labels "
+        "give labels.argmax(axis=1)"
+      )
+    given[split] = values[:, 0] if values.ndim == 2 else values
+  names = arrays.get("class_names")
+  kinds = {values.dtype.kind for values in given.values() if values.size}
+  if kinds and kinds <= set("US"):
+    return _of_text(given, names, path)
+  labels = {
+    split: labels_lib.whole_numbers(values, f"{split}_labels", path)
+    for split, values in given.items()
+  }
   highest = max(
     (part.max() for part in labels.values() if len(part)), default=1
   )
@@ -55,24 +138,45 @@ def load(path: pathlib.Path) -> image_source.ImageDataset:
       f"{path}: every class needs training examples. Received: label {highest} "
       f"and {len(labels['train'])} training examples"
     )
-  class_names = np.ravel(arrays.get("class_names", np.arange(int(highest) + 1)))
-  data = image_source.ImageDataset(
-    name=path.name,
-    version="own file",
-    licence="the owner's",
-    citation="none given",
-    class_names=tuple(str(name) for name in class_names),
-    train_images=images["train"],
-    train_labels=labels["train"],
-    test_images=images["test"],
-    test_labels=labels["test"],
-    max_pixel=int(np.iinfo(images["train"].dtype).max),
-    order="the order of the arrays in the file",
-    train_sources=sources["train"],
-    test_sources=sources["test"],
-  )
-  data.check_classes()
-  return data
+  numbers = np.arange(int(highest) + 1) if names is None else np.ravel(names)
+  return labels, tuple(str(name) for name in _text(numbers))
+
+
+def _of_text(
+  given: dict[str, np.ndarray], names: np.ndarray | None, path: pathlib.Path
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+  """Labels that are the names of classes; see `_labels`."""
+  texts = {split: np.ravel(_text(values)) for split, values in given.items()}
+  if names is None:
+    known = np.unique(np.concatenate(list(texts.values())))
+  else:
+    known = np.ravel(_text(names))
+  index = {str(name): label for label, name in enumerate(known)}
+  if len(index) < len(known):
+    raise errors.UsageError(
+      f"{path}: class_names must differ. Received: {len(known)} names, of "
+      f"which {len(index)} differ"
+    )
+  labels = {}
+  for split, values in texts.items():
+    unknown = np.flatnonzero(~np.isin(values, known))
+    if len(unknown):
+      raise errors.UsageError(
+        f"{path}: {split}_labels must be in class_names. Received: "
+        f"{str(values[unknown[0]])!r} for example {unknown[0]}"
+      )
+    labels[split] = np.array([index[str(v)] for v in values], np.int32)
+  return labels, tuple(index)
+
+
+def _text(values: np.ndarray) -> np.ndarray:
+  """Names as text: bytes are UTF-8, or else Latin-1."""
+  if values.dtype.kind != "S":
+    return values.astype(str)
+  try:
+    return np.char.decode(values, "utf-8")
+  except UnicodeDecodeError:
+    return np.char.decode(values, "latin-1")
 
 
 def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -102,7 +206,7 @@ def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _images(
-  arrays: dict[str, np.ndarray], path: pathlib.Path
+  arrays: dict[str, np.ndarray], path: pathlib.Path, channels_first: bool
 ) -> dict[str, np.ndarray]:
   """By split, uint8 or uint16 `[n, H, W, channels]`, of one scale.
 
@@ -113,8 +217,10 @@ def _images(
     UsageError: if a split is not of images, or the two contradict each other.
   """
   found = {
-    split: _image_array(arrays[f"{split}_images"], f"{split}_images", path)
-    for split in ("train", "test")
+    split: _image_array(
+      arrays[f"{split}_images"], f"{split}_images", path, channels_first
+    )
+    for split in SPLITS
     if f"{split}_images" in arrays
   }
   if "test" in found and found["test"].dtype != found["train"].dtype:
@@ -124,7 +230,8 @@ def _images(
     )
   found.setdefault("test", found["train"][:0])
   ranges = {s: (x.min(), x.max()) for s, x in found.items() if x.size}
-  if len({_bracket(high) for _, high in ranges.values() if high > 0}) > 1:
+  scales = {_bracket(low, high) for low, high in ranges.values() if high > 0}
+  if len(scales) > 1:
     shown = ", ".join(f"{s} in [{a:g}, {b:g}]" for s, (a, b) in ranges.items())
     raise errors.UsageError(
       f"{path}: train_images and test_images must have pixels of one scale. "
@@ -142,19 +249,26 @@ def _images(
     return {split: x.astype(np.uint8) for split, x in found.items()}
   if dtype.kind == "f" and low >= 0 and high <= 1:
     return {s: np.rint(x * 255).astype(np.uint8) for s, x in found.items()}
+  if dtype.kind == "f" and -1 <= low < -_HALF and _HALF < high <= 1:
+    return {
+      s: np.rint((x + 1) * 127.5).astype(np.uint8) for s, x in found.items()
+    }
   raise errors.UsageError(
     f"{path}: pixels must be uint8 or uint16, whole numbers in [0, 255], or "
-    f"fractions in [0, 1]. Received: {dtype} from {low:g} to {high:g}"
+    f"fractions in [0, 1] or [-1, 1]. Received: {dtype} from {low:g} to "
+    f"{high:g}"
   )
 
 
-def _bracket(highest: float) -> int:
-  """Which of the usual scales a highest pixel is of: 1, 255, or above."""
+def _bracket(lowest: float, highest: float) -> int:
+  """Which scale pixels are of: below 0, up to 1, up to 255, or above."""
+  if lowest < 0:
+    return -1
   return 0 if highest <= 1 else 1 if highest <= 255 else 2
 
 
 def _image_array(
-  values: np.ndarray, name: str, path: pathlib.Path
+  values: np.ndarray, name: str, path: pathlib.Path, channels_first: bool
 ) -> np.ndarray:
   """`[n, H, W, channels]` of finite numbers.
 
@@ -167,6 +281,14 @@ def _image_array(
     raise errors.UsageError(
       f"{path}: {name} must be [examples, height, width] or [examples, height, "
       f"width, channels]. Received: an array of shape {list(values.shape)}"
+    )
+  if channels_first:
+    values = _channels_last(values, name, path)
+  elif values.shape[3] not in _CHANNELS and values.shape[1] in _CHANNELS:
+    raise errors.UsageError(
+      f"{path}: {name} must be [examples, height, width, channels]; for "
+      "[examples, channels, height, width] add --channels_first. Received: an "
+      f"array of shape {list(values.shape)}"
     )
   if 0 in values.shape[1:]:
     raise errors.UsageError(
@@ -186,6 +308,45 @@ def _image_array(
   return values
 
 
+def _channels_last(
+  values: np.ndarray, name: str, path: pathlib.Path
+) -> np.ndarray:
+  """`[n, channels, H, W]` as `[n, H, W, channels]`.
+
+  Raises:
+    UsageError: if the channels are not 1, 3 or 4.
+  """
+  if values.shape[1] not in _CHANNELS:
+    raise errors.UsageError(
+      f"--channels_first: {name} of {path} must be [examples, channels, "
+      "height, width] with 1, 3 or 4 channels. Received: an array of shape "
+      f"{list(values.shape)}"
+    )
+  return np.ascontiguousarray(np.moveaxis(values, 1, 3))
+
+
+def _sources(
+  arrays: dict[str, np.ndarray], split: str, count: int, path: pathlib.Path
+) -> np.ndarray | None:
+  """What the examples of a split are called, text `[n]`, if they have names.
+
+  Raises:
+    UsageError: if the names do not fit the images.
+  """
+  name = f"{split}_ids"
+  if "train_file_names" in arrays:
+    name = f"{split}_file_names"
+    if name not in arrays:
+      return np.full(count, "")
+  names = _ids(arrays.get(name), name, path)
+  if names is not None and len(names) != count:
+    raise errors.UsageError(
+      f"{path}: {name} must name each image. Received: {len(names)} "
+      f"{name.rpartition('_')[2]}, {count} images"
+    )
+  return names
+
+
 def _ids(
   values: np.ndarray | None, name: str, path: pathlib.Path
 ) -> np.ndarray | None:
@@ -197,7 +358,7 @@ def _ids(
       f"{path}: {name} must be one name per example. Received: an array of "
       f"shape {list(values.shape)}"
     )
-  names = values.astype(str)
+  names = _text(values)
   unique, counts = np.unique(names, return_counts=True)
   if (counts > 1).any():
     raise errors.UsageError(

@@ -230,16 +230,13 @@ def examples(
   import tensorflow as tf
   import tensorflow_datasets as tfds
 
-  is_folder = isinstance(builder, tfds.ImageFolder)
   skipped = {}
-  if image_key and (is_folder or image_key in wanted):
+  if image_key in wanted:
     if isinstance(builder.info.features[image_key], tfds.features.Image):
       skipped = {image_key: tfds.decode.SkipDecoding()}
-  decoders = skipped or None
-  if not is_folder:  # which takes no partial decoding
-    decoders = tfds.decode.PartialDecoding(
-      dict.fromkeys(wanted, True), decoders=skipped
-    )
+  decoders = tfds.decode.PartialDecoding(
+    dict.fromkeys(wanted, True), decoders=skipped
+  )
   try:
     stream = builder.as_dataset(
       split=split,

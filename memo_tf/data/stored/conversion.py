@@ -16,6 +16,7 @@ import tensorflow as tf
 from memo_tf.data import encoding
 from memo_tf.data import resizing
 from memo_tf.data.sources import image_source
+from memo_tf.data.sources import image_stream
 from memo_tf.data.sources import tfds
 from memo_tf.experiment import errors
 
@@ -57,7 +58,7 @@ class Converter:
     Works on all cores, a few images ahead.
 
     Raises:
-      UsageError: as `convert`.
+      UsageError: if images cannot be decoded, or not be encoded as asked.
     """
     threads = len(os.sched_getaffinity(0))
     waiting: collections.deque = collections.deque()
@@ -72,6 +73,8 @@ class Converter:
         while waiting:
           split, example_id, future = waiting.popleft()
           yield split, example_id, future.result()
+      except image_source.UnreadableError as error:
+        raise self._explained(error) from error
       finally:
         pool.shutdown(cancel_futures=True)
 
@@ -81,7 +84,8 @@ class Converter:
     """One image as it is to be stored.
 
     Raises:
-      UsageError: if it cannot be decoded, or not be encoded as asked.
+      UnreadableError: if it cannot be decoded.
+      UsageError: if it cannot be encoded as asked.
     """
     image = self._pixels(split, example_id, source)
     resized = resizing.resize(image, self.size) if self.size else image
@@ -115,4 +119,12 @@ class Converter:
         self.data.image_type,
       ).numpy()
     except tf.errors.OpError as error:
-      raise tfds.unreadable(self.data.name, split, example_id, error) from error
+      unreadable = tfds.unreadable(self.data.name, split, example_id, error)
+      raise image_source.UnreadableError(str(unreadable)) from error
+
+  def _explained(self, error: Exception) -> errors.UsageError:
+    """The error for all images that cannot be decoded, or for the first."""
+    explained = None
+    if isinstance(self.data, image_stream.ImageStream) and self.data.explain:
+      explained = self.data.explain()
+    return explained or errors.UsageError(str(error))

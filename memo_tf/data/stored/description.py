@@ -4,8 +4,9 @@
 last, then one for each test example: example_id, split, label, clean_label,
 is_noisy, plant, origin_id (see `data/planted.py`), with `--num_examples`
 or `--max_examples` source_index (the id that the example has without them; -1
-of planted ones), source (what the data set itself calls it, if it has names)
-and, where they were looked for, the columns of `data/duplicates.py`.
+of planted ones), source (what the data set itself calls it, if it has names),
+file_name (the same, if the names are those of files) and, where they were
+looked for, the columns of `data/duplicates.py`.
 """
 
 import pathlib
@@ -25,6 +26,7 @@ def info(
   config: config_lib.StudyConfig,
   image_shape: tuple[int, int, int],
   train: planted.TrainingSet,
+  notes: list[str],
 ) -> dict:
   """The part of info.json that does not depend on how images are stored.
 
@@ -33,6 +35,7 @@ def info(
     config: of the study.
     image_shape: `(H, W, channels)`.
     train: the training examples, planted ones included.
+    notes: what a user should know of the data, a line each.
   """
   return {
     "format_version": config_lib.FORMAT_VERSION,
@@ -49,6 +52,8 @@ def info(
     "image_shape": list(image_shape),
     "max_pixel": data.max_pixel,
     "planted": _planted_counts(train),
+    **({"notes": notes} if notes else {}),
+    **({"skipped": list(data.skipped)} if data.skipped else {}),
   }
 
 
@@ -88,6 +93,8 @@ def examples_table(
     sources["source"] = np.concatenate(
       [data.train_sources, np.full(num_planted, ""), data.test_sources]
     )
+    if data.sources_are_files:
+      sources["file_name"] = sources["source"]
   return pd.DataFrame(
     {
       "example_id": np.concatenate([np.arange(num_train), np.arange(num_test)]),

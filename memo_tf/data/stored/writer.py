@@ -26,6 +26,7 @@ from memo_tf.data import duplicates
 from memo_tf.data import planted
 from memo_tf.data.sources import image_source
 from memo_tf.data.sources import tfds
+from memo_tf.data.stored import conflicts
 from memo_tf.data.stored import conversion
 from memo_tf.data.stored import description
 from memo_tf.data.stored import digests
@@ -132,8 +133,10 @@ class _DatasetWriter:
     files = [path, self._pictures.path]
     for writer in self._writers.values():
       files += writer.finish()
+    conflict = conflicts.note(data, self._digests)
+    notes = [*data.notes, *([conflict] if conflict else [])]
     return {
-      **description.info(data, self._config, self._image_shape(), train),
+      **description.info(data, self._config, self._image_shape(), train, notes),
       "image_type": data.image_type,
       **self._encoding(num_published),
       "normalization": self._counts.normalization(),

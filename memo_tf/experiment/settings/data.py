@@ -96,6 +96,16 @@ class DataConfig:
     "free",
     rule=field.at_least(1),
   )
+  skip_unreadable: bool = _field(
+    False,
+    "Leave out images of folder:DIR that cannot be decoded, and record their "
+    "names, instead of stopping with a list of them.",
+  )
+  channels_first: bool = _field(
+    False,
+    "The image arrays of npz:FILE are [examples, channels, height, width], as "
+    "PyTorch has them.",
+  )
   image_encoding: str = _field(
     "auto",
     "How images are stored. raw: their pixels; png: the data set's own files "

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 
 from absl.testing import absltest
 import numpy as np
@@ -51,7 +52,9 @@ class FolderTest(absltest.TestCase):
   def test_a_broken_image_is_one_clear_line(self):
     (self.folder / "train/cat/9.png").write_bytes(b"no image")
 
-    with self.assertRaisesRegex(errors.UsageError, "pets, split train"):
+    with self.assertRaisesRegex(
+      errors.UsageError, "1 of 11 images of .*pets .*cat/9.png"
+    ):
       self.load()
 
   def test_what_is_no_such_folder_is_one_clear_line(self):
@@ -97,15 +100,42 @@ class FolderTest(absltest.TestCase):
         self.load()
       path.rmdir() if path.is_dir() else path.unlink()
 
-  def test_images_of_too_many_pixels_are_refused_before_they_are_decoded(self):
-    Image.new("L", (20_000, 20_000)).save(self.folder / "train/cat/9.png")
-
-    with self.assertRaisesRegex(
-      errors.UsageError, "--max_image_pixels=100000000, and .*20000x20000"
-    ):
-      self.load(image_size=9)
+  def test_images_of_too_many_pixels_are_refused(self):
     with self.assertRaisesRegex(errors.UsageError, "max_image_pixels=119"):
       self.load(max_image_pixels=119)
+
+  def test_splits_that_are_not_there_are_one_clear_line(self):
+    with self.assertRaisesRegex(
+      errors.UsageError, "must be a split of pets: .*test.*--test_split=val"
+    ):
+      self.load(test_split="val")
+    with self.assertRaisesRegex(errors.UsageError, "--train_split=fit"):
+      self.load(train_split="fit")
+
+  def test_a_test_set_may_be_drawn_in_either_layout(self):
+    self.assertLen(self.load(test_fraction=0.5).test_labels, 3)
+
+    (self.folder / "test").rename(self.folder.parent / "away")
+    for name in ("cat", "dog"):
+      (self.folder / "train" / name).rename(self.folder / name)
+    (self.folder / "train").rmdir()
+    with self.assertRaisesRegex(errors.UsageError, "no test examples"):
+      self.load()
+    with self.assertRaisesRegex(errors.UsageError, "of every class, of the 6"):
+      self.load(test_fraction=0.9)
+    data = self.load(test_fraction=0.34)
+    self.assertEqual(data.test_labels.tolist(), [0, 1])
+    self.assertCountEqual(
+      [*data.train_sources, *data.test_sources],
+      [f"{name}/{n}.png" for name in ("cat", "dog") for n in range(3)],
+    )
+
+  def test_one_class_is_too_few(self):
+    for split in ("train", "test"):
+      shutil.rmtree(self.folder / split / "dog")
+
+    with self.assertRaisesRegex(errors.UsageError, "at least 2 classes"):
+      self.load()
 
 
 if __name__ == "__main__":

@@ -236,6 +236,77 @@ class NpzTest(parameterized.TestCase):
       {},
       "class 0",
     ),
+    (
+      "two names of an array",
+      {"x_train": np.zeros((20, 8, 8), np.uint8)},
+      {},
+      "train_images once. Received: train_images and x_train",
+    ),
+    ("test images only", {"test_labels": None}, {}, "test_labels"),
+    (
+      "one-hot labels",
+      {"train_labels": np.eye(3)[np.arange(20) % 3]},
+      {},
+      r"argmax\(axis=1\)",
+    ),
+    (
+      "numbers beside text",
+      {"train_labels": (np.arange(20) % 3).astype(str)},
+      {},
+      "train_labels must be whole numbers",
+    ),
+    (
+      "text of no class",
+      {
+        "train_labels": np.array(["a", "b", "c", "x"])[np.arange(20) % 4],
+        "test_labels": np.array(["a", "b"])[np.arange(8) % 2],
+        "class_names": np.array(["a", "b", "c"]),
+      },
+      {},
+      "train_labels must be in class_names. Received: 'x' for example 3",
+    ),
+    (
+      "a class of the test set only",
+      {
+        "train_labels": np.array(["a", "b"])[np.arange(20) % 2],
+        "test_labels": np.array(["a", "c"])[np.arange(8) % 2],
+      },
+      {},
+      "none of class 2 .'c'.",
+    ),
+    (
+      "standardized pixels",
+      {
+        "train_images": np.linspace(-2, 2, 20 * 64).reshape(20, 8, 8),
+        "test_images": np.linspace(-2, 2, 8 * 64).reshape(8, 8, 8),
+      },
+      {},
+      r"\[-1, 1\]. Received: float64 from -2 to 2",
+    ),
+    (
+      "pixels around 0",
+      {
+        "train_images": np.linspace(-0.01, 0.01, 20 * 64).reshape(20, 8, 8),
+        "test_images": np.linspace(-0.01, 0.01, 8 * 64).reshape(8, 8, 8),
+      },
+      {},
+      "from -0.01 to 0.01",
+    ),
+    (
+      "one split from -1",
+      {
+        "train_images": np.linspace(-1, 1, 20 * 64).reshape(20, 8, 8),
+        "test_images": np.linspace(0, 1, 8 * 64).reshape(8, 8, 8),
+      },
+      {},
+      "one scale",
+    ),
+    (
+      "file names twice",
+      {"train_file_names": np.array(["a.png"] * 20)},
+      {},
+      "'a.png' 20 times",
+    ),
     ("test fraction", {}, {"test_fraction": 0.01}, "--test_fraction=0.01"),
   )
   def test_bad_input_is_one_clear_line(self, changes, settings, words):
@@ -243,6 +314,79 @@ class NpzTest(parameterized.TestCase):
       self.load(arrays(**changes), **settings)
 
     self.assertNotIn("\n", str(caught.exception))
+
+  def test_keras_names_and_labels_in_a_column(self):
+    content = arrays()
+    renamed = {
+      "x_train": content["train_images"],
+      "y_train": content["train_labels"][:, None],
+      "X_test": content["test_images"],
+      "y_test": content["test_labels"][:, None],
+    }
+
+    data, plain = self.load(renamed), self.load(content)
+
+    for name in ("train_images", "train_labels", "test_images", "test_labels"):
+      np.testing.assert_array_equal(getattr(data, name), getattr(plain, name))
+
+  @parameterized.parameters(str, "S3")
+  def test_labels_of_text_are_the_names_of_classes(self, dtype):
+    names = np.array(["fox", "ant", "cat"])
+    content = arrays()
+    for split in ("train", "test"):
+      labels = content[f"{split}_labels"]
+      content[f"{split}_labels"] = names[labels].astype(dtype)[:, None]
+
+    data = self.load(content)
+
+    self.assertEqual(data.class_names, ("ant", "cat", "fox"))
+    # 0, 1, 2 were fox, ant, cat.
+    expected = np.array([2, 0, 1])[np.arange(20) % 3]
+    np.testing.assert_array_equal(data.train_labels, expected)
+
+    given = self.load(content | {"class_names": names})
+    np.testing.assert_array_equal(given.train_labels, np.arange(20) % 3)
+    self.assertEqual(given.class_names, ("fox", "ant", "cat"))
+
+  def test_fractions_from_minus_1_to_1(self):
+    content = arrays()
+    for name in ("train_images", "test_images"):
+      content[name] = content[name] / 127.5 - 1
+
+    np.testing.assert_array_equal(
+      self.load(content).train_images, self.load(arrays()).train_images
+    )
+
+  def test_channels_first_must_be_said(self):
+    rng = np.random.default_rng(0)
+    content = arrays(
+      train_images=rng.integers(0, 256, (20, 8, 9, 3), np.uint8),
+      test_images=rng.integers(0, 256, (8, 8, 9, 3), np.uint8),
+    )
+    moved = dict(content)
+    for name in ("train_images", "test_images"):
+      moved[name] = np.moveaxis(content[name], 3, 1)
+
+    with self.assertRaisesRegex(
+      errors.UsageError, r"add --channels_first.*\[20, 3, 8, 9\]"
+    ):
+      self.load(moved)
+
+    np.testing.assert_array_equal(
+      self.load(moved, channels_first=True).train_images,
+      content["train_images"],
+    )
+    with self.assertRaisesRegex(errors.UsageError, "1, 3 or 4 channels"):
+      self.load(content, channels_first=True)
+
+  def test_names_of_files(self):
+    names = np.array([f"a/{n}.png" for n in range(20)])
+
+    data = self.load(arrays(train_file_names=names))
+
+    self.assertTrue(data.sources_are_files)
+    np.testing.assert_array_equal(data.train_sources, names)
+    self.assertEqual(set(data.test_sources), {""})
 
   def test_pickles_and_other_files_are_refused(self):
     folder = pathlib.Path(self.create_tempdir().full_path)
