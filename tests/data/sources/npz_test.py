@@ -350,11 +350,12 @@ class NpzTest(parameterized.TestCase):
 
   def test_fractions_from_minus_1_to_1(self):
     content = arrays()
+    changed = dict(content)
     for name in ("train_images", "test_images"):
-      content[name] = content[name] / 127.5 - 1
+      changed[name] = content[name] / 127.5 - 1
 
     np.testing.assert_array_equal(
-      self.load(content).train_images, self.load(arrays()).train_images
+      self.load(changed).train_images[..., 0], content["train_images"]
     )
 
   def test_channels_first_must_be_said(self):

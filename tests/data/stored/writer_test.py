@@ -191,7 +191,7 @@ class WriterTest(absltest.TestCase):
       running=stored_data_sets.STREAM,
     )
 
-    with self.assertRaisesRegex(errors.UsageError, "split test"):
+    with self.assertRaisesRegex(errors.UsageError, "test/b/b.png"):
       prepare.write_dataset(config, directory)
 
     self.assertEmpty(list(directory.root.iterdir()))
