@@ -27,6 +27,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+# Examples on which models are asked for their outputs before training.
+_PROBED = 8
 # The keys of a `y` that holds labels and cached logits.
 TARGETS = ("labels", "teacher_logits")
 
@@ -142,6 +144,10 @@ class Distiller(keras.Model):
   * `{"labels": …, "teacher_logits": …}`, as `cached_targets` returns it: then
     the teacher is not called. `"labels"` may be missing as above.
 
+  Models must return logits: one that ends in a softmax, or whose outputs sum to
+  1, is refused. Callbacks such as `BackupAndRestore` and `TensorBoard` work as
+  with any Keras model.
+
   `sample_weight` weights an example's whole loss, as in Keras: the mean over
   the batch is `sum(weight * loss) / B`.
 
@@ -199,6 +205,10 @@ class Distiller(keras.Model):
     if 0 < self.alpha < 1:
       self._distillation_tracker = keras.metrics.Mean(name="distillation_loss")
       self._label_tracker = keras.metrics.Mean(name="label_loss")
+    self._has_probed = False
+    # There is nothing else to build; callbacks such as BackupAndRestore look at
+    # it before the first batch.
+    self.built = student.built
 
   @property
   def teacher(self):
@@ -239,6 +249,24 @@ class Distiller(keras.Model):
     self.compile(**keras.saving.deserialize_keras_object(config))
     if self.built:  # loading needs variables for the optimizer's state
       self.optimizer.build(self.trainable_variables)
+
+  def fit(self, x=None, y=None, *args, **kwargs):
+    """As `keras.Model.fit`.
+
+    Raises:
+      ValueError: if a model returns probabilities, and as Keras.
+    """
+    self._check_logits(x, y)
+    return super().fit(x, y, *args, **kwargs)
+
+  def evaluate(self, x=None, y=None, *args, **kwargs):
+    """As `keras.Model.evaluate`.
+
+    Raises:
+      ValueError: as `fit`.
+    """
+    self._check_logits(x, y)
+    return super().evaluate(x, y, *args, **kwargs)
 
   def compute_loss(
     self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -311,6 +339,8 @@ class Distiller(keras.Model):
       np.asarray(model.predict(x, batch_size=size, verbose=0), np.float32)
       for model in self.teachers
     ]
+    for part in logits:
+      _refuse_probabilities("teacher", part)
     return np.stack(logits, axis=1) if self._several else logits[0]
 
   def cached_targets(self, x, labels=None, batch_size: int = 128) -> dict:
@@ -365,6 +395,30 @@ class Distiller(keras.Model):
     if isinstance(config.get("dtype"), dict):
       config["dtype"] = build(config["dtype"])
     return cls(**config)
+
+  def _check_logits(self, x, y) -> None:
+    """Refuses models that return probabilities, by their outputs on a few x.
+
+    A last layer says so when the Distiller is made; this is for models whose
+    last layer is not known. What is passed by a data set is not read, which
+    could change its order.
+    """
+    cached = y.get("teacher_logits") if isinstance(y, dict) else None
+    if isinstance(cached, (np.ndarray, tf.Tensor)):
+      some = np.asarray(cached[:_PROBED], np.float32)
+      several = some[:, None] if some.ndim == 2 else some
+      for part in np.swapaxes(several, 0, 1):
+        _refuse_probabilities("teacher_logits", part)
+    inputs = None if self._has_probed else _few_inputs(x)
+    if inputs is None:
+      return
+    self._has_probed = True
+    used = self.teachers if self.alpha > 0 and cached is None else []
+    for name, models in (("teacher", used), ("student", [self.student])):
+      for model in models:
+        if model.built:
+          outputs = model(inputs, training=False)
+          _refuse_probabilities(name, np.asarray(outputs, np.float32))
 
   def _random_states(self) -> list:
     """The student's variables that are not weights: random streams' states."""
@@ -470,6 +524,8 @@ def _check_models(student, teachers: list, several: bool) -> None:
         f"`{name}` must be a keras.Model. Received: {name}={model!r} (of type "
         f"{type(model).__name__})"
       )
+    if _ends_in_softmax(model):
+      raise _not_logits(name, "a softmax as its last layer")
   if several and not teachers:
     raise ValueError(
       "`teacher` as a list must hold at least one model. Received: teacher=[]"
@@ -487,6 +543,56 @@ def _check_models(student, teachers: list, several: bool) -> None:
         "`student` and `teacher` must return logits of the same classes. "
         f"Received: outputs of shape {ours} and {theirs}"
       )
+
+
+def _ends_in_softmax(model) -> bool:
+  """Whether the last layer of a functional or Sequential model is a softmax."""
+  last = model
+  while isinstance(last, keras.Model):
+    if isinstance(last, keras.Sequential):
+      last = last.layers[-1] if last.layers else None
+    else:
+      outputs = getattr(last, "outputs", None)
+      history = getattr(outputs[0], "_keras_history", None) if outputs else None
+      last = history.operation if history else None
+  # An operation of keras.ops has the name of the layer.
+  if type(last).__name__ == "Softmax":
+    return True
+  return getattr(last, "activation", None) is keras.activations.softmax
+
+
+def _few_inputs(x):
+  """Some of the inputs x, or random ones like those of a data set, or None."""
+  if isinstance(x, (np.ndarray, tf.Tensor)):
+    return tf.convert_to_tensor(x[:_PROBED]) if len(x) else None
+  if not isinstance(x, tf.data.Dataset):
+    return None
+  spec = x.element_spec
+  spec = spec[0] if isinstance(spec, tuple) else spec
+  shape = spec.shape if isinstance(spec, tf.TensorSpec) else None
+  if shape is None or shape.rank is None or None in shape[1:]:
+    return None
+  values = np.random.default_rng(0).random((_PROBED, *shape[1:]))
+  scale = 255 if spec.dtype.is_integer else 1
+  return tf.cast(scale * values, spec.dtype)
+
+
+def _refuse_probabilities(name: str, outputs: np.ndarray) -> None:
+  """Raises if every row of `[n, C]` is a distribution over the classes."""
+  if outputs.ndim != 2 or outputs.shape[1] < 2 or not len(outputs):
+    return
+  sums = outputs.sum(axis=1, dtype=np.float64)
+  # Rounding to half precision leaves sums this close to 1.
+  if outputs.min() >= 0 and np.abs(sums - 1).max() < 1e-2:
+    raise _not_logits(name, "outputs that sum to 1")
+
+
+def _not_logits(name: str, received: str) -> ValueError:
+  return ValueError(
+    f"`{name}` must be logits, before softmax: give the last layer "
+    f"activation=None, or drop its Softmax layer. Received: {name} with "
+    f"{received}"
+  )
 
 
 def _output_shape(model: keras.Model) -> tuple | None:

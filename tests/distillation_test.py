@@ -618,6 +618,159 @@ class DistillerTest(parameterized.TestCase):
       model.teacher_logits(INPUTS)
 
 
+class Probable(Subclassed):
+  """A model that returns probabilities, and does not show it."""
+
+  def call(self, inputs):
+    return keras.ops.softmax(super().call(inputs))
+
+
+def with_head(kind: str):
+  """A model whose last layer is a softmax, in the ways of Keras."""
+  keras.utils.set_random_seed(3)
+  if kind == "dense":
+    inner = keras.layers.Dense(CLASSES, activation="softmax")
+    return keras.Sequential([keras.Input((FEATURES,)), inner])
+  inputs = keras.Input((FEATURES,))
+  logits = keras.layers.Dense(CLASSES)(inputs)
+  if kind == "layer":
+    return keras.Model(inputs, keras.layers.Softmax()(logits))
+  if kind == "operation":
+    return keras.Model(inputs, keras.ops.softmax(logits))
+  nested = keras.Model(inputs, keras.layers.Activation("softmax")(logits))
+  outer = keras.Input((FEATURES,))
+  return keras.Sequential([keras.Model(outer, nested(outer))])
+
+
+class ProbabilitiesTest(parameterized.TestCase):
+  @parameterized.product(
+    kind=("dense", "layer", "operation", "nested"), role=("student", "teacher")
+  )
+  def test_a_softmax_as_last_layer_is_refused(self, kind, role):
+    with self.assertRaisesRegex(
+      ValueError, f"`{role}` must be logits.*a softmax as its last layer"
+    ):
+      distiller(**{role: with_head(kind)})
+
+  @parameterized.product(
+    role=("student", "teacher"),
+    form=("array", "data set"),
+    call=("fit", "eval"),
+  )
+  def test_outputs_that_sum_to_1_are_refused(self, role, form, call):
+    model = Probable()
+    model(INPUTS)
+    learner = distiller(**{role: model})
+    learner.compile(optimizer=sgd())
+    x = INPUTS
+    if form == "data set":
+      x = tf.data.Dataset.from_tensor_slices((INPUTS, LABELS)).batch(8)
+    before = weights_of(model)
+
+    run = learner.fit if call == "fit" else learner.evaluate
+    with self.assertRaisesRegex(ValueError, f"`{role}`.*sum to 1") as caught:
+      run(x, verbose=0)
+
+    self.assertNotIn("\n", str(caught.exception))
+    for value, expected in zip(weights_of(model), before):
+      np.testing.assert_array_equal(value, expected)
+
+  def test_cached_probabilities_are_refused(self):
+    learner = distiller()
+    learner.compile(optimizer=sgd())
+    for shape in ((24, CLASSES), (24, 3, CLASSES)):
+      wrong = np.full(shape, 1 / CLASSES, np.float32)
+      with self.assertRaisesRegex(ValueError, "`teacher_logits` must be"):
+        learner.fit(INPUTS, {"teacher_logits": wrong}, verbose=0)
+
+  def test_asking_reads_nothing_of_a_data_set(self):
+    read = []
+
+    def examples():
+      read.append(1)
+      yield from zip(INPUTS, LABELS)
+
+    signature = (
+      tf.TensorSpec((FEATURES,), tf.float32),
+      tf.TensorSpec((), tf.int64),
+    )
+    data = tf.data.Dataset.from_generator(
+      examples, output_signature=signature
+    ).batch(8)
+    learner = distiller()
+    learner.compile(optimizer=sgd())
+
+    learner.fit(data, epochs=1, verbose=0)
+
+    self.assertLen(read, 1)
+
+
+class CallbacksTest(absltest.TestCase):
+  def learner(self):
+    dropout = keras.layers.Dropout(0.3, seed=5)
+    student = sequential(dropout, seed=1)
+    learner = distiller(student, alpha=0.5)
+    learner.compile(
+      optimizer=sgd(),
+      loss="sparse_categorical_crossentropy",
+      metrics=["accuracy"],
+    )
+    return learner
+
+  def fit(self, learner, *callbacks, epochs=4):
+    return learner.fit(
+      INPUTS,
+      LABELS,
+      epochs=epochs,
+      batch_size=8,
+      shuffle=False,
+      verbose=0,
+      callbacks=callbacks,
+    )
+
+  def test_a_killed_fit_is_restored_to_the_bit(self):
+    folder = self.create_tempdir().full_path
+
+    def kill(epoch, logs):
+      if epoch == 1:
+        raise InterruptedError
+
+    whole, killed, restored = (self.learner() for _ in range(3))
+    self.fit(whole)
+    with self.assertRaises(InterruptedError):
+      self.fit(
+        killed,
+        keras.callbacks.BackupAndRestore(folder),
+        keras.callbacks.LambdaCallback(on_epoch_end=kill),
+      )
+    history = self.fit(restored, keras.callbacks.BackupAndRestore(folder))
+
+    self.assertEqual(history.epoch, [2, 3])
+    for value, expected in zip(weights_of(restored), weights_of(whole)):
+      np.testing.assert_array_equal(value, expected)
+
+  def test_tensorboard_gets_every_loss_and_changes_nothing(self):
+    from tensorboard.backend.event_processing import event_accumulator
+
+    folder = self.create_tempdir().full_path
+    plain, logged = self.learner(), self.learner()
+    history = self.fit(plain, epochs=2).history
+    self.fit(
+      logged, keras.callbacks.TensorBoard(folder, histogram_freq=1), epochs=2
+    )
+
+    for value, expected in zip(weights_of(logged), weights_of(plain)):
+      np.testing.assert_array_equal(value, expected)
+    events = event_accumulator.EventAccumulator(f"{folder}/train")
+    events.Reload()
+    for name in ("loss", "distillation_loss", "label_loss", "accuracy"):
+      found = [
+        float(tf.make_ndarray(event.tensor_proto))
+        for event in events.Tensors(f"epoch_{name}")
+      ]
+      np.testing.assert_allclose(found, history[name], rtol=1e-6)
+
+
 class AloneTest(absltest.TestCase):
   def test_the_file_works_without_memo_tf(self):
     program = f"""

@@ -92,10 +92,13 @@ class PackageTest(absltest.TestCase):
     found = imported_distributions()
 
     self.assertEqual(
-      names_of(project["dependencies"]) - NOT_IMPORTED, found - {"ray"}
+      names_of(project["dependencies"]) - NOT_IMPORTED, found - {"ray", "tensorboard"}
     )
     self.assertContainsSubset(NOT_IMPORTED, names_of(project["dependencies"]))
-    self.assertEqual(names_of(project["optional-dependencies"]["ray"]), {"ray"})
+    for extra in ("ray", "tensorboard"):
+      self.assertEqual(
+        names_of(project["optional-dependencies"][extra]), {extra}
+      )
 
   def test_every_program_has_a_console_script(self):
     scripts = PROJECT["project"]["scripts"]
