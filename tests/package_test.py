@@ -92,7 +92,8 @@ class PackageTest(absltest.TestCase):
     found = imported_distributions()
 
     self.assertEqual(
-      names_of(project["dependencies"]) - NOT_IMPORTED, found - {"ray", "tensorboard"}
+      names_of(project["dependencies"]) - NOT_IMPORTED,
+      found - {"ray", "tensorboard"},
     )
     self.assertContainsSubset(NOT_IMPORTED, names_of(project["dependencies"]))
     for extra in ("ray", "tensorboard"):

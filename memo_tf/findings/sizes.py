@@ -26,6 +26,7 @@ from memo_tf.estimators import resampling
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.scoring import file_names
 from memo_tf.scoring import groups
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
@@ -329,7 +330,9 @@ def write_study(
   folder = directory.root.joinpath(
     "trajectories", study.family, study.recipe, study.subsets
   )
+  names = file_names.read(directory)
   for name, frame in study.tables().items():
+    file_names.add(frame, names)
     files.write_atomic(
       folder / f"{name}.parquet", frame.to_parquet(index=False)
     )

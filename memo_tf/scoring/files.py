@@ -6,7 +6,9 @@
     scores/<model>/<recipe>/consistency.parquet
 
 The second is written for every further outcome in `--outcomes`, the last if
-the study has subset families of two or more ratios. Imports no TensorFlow.
+the study has subset families of two or more ratios. Where the images of a data
+set are files, their names follow the ids: file_name, and for pairs
+train_file_name and test_file_name. Imports no TensorFlow.
 """
 
 import io
@@ -23,6 +25,7 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
+from memo_tf.scoring import file_names
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import predictions
@@ -61,6 +64,7 @@ def write_memorization(
   """
   frame = scores.to_dataframe()
   frame.insert(1, "label", labels)
+  file_names.add(frame, file_names.read(directory))
   _write_table(
     directory.scores_dir(group) / memorization_file(scores.outcome),
     frame,
@@ -88,9 +92,11 @@ def write_influence(
   }
   if outputs.influence_top_k:
     limits = {"top_k": outputs.influence_top_k, "same_class": False}
+  frame = pairs.to_dataframe()
+  file_names.add(frame, file_names.read(directory))
   _write_table(
     directory.scores_dir(group) / "influence.parquet",
-    pairs.to_dataframe(),
+    frame,
     about
     | {
       "outcome": pairs.outcome,
@@ -161,6 +167,7 @@ def write_consistency(
       "dataset": config.data.dataset,
       "format_version": config_lib.FORMAT_VERSION,
     }
+    file_names.add(frame, file_names.read(directory))
     folder = directory.scores_dir(work_units.Group(model, recipe, ""))
     _write_table(folder / "consistency.parquet", frame, about)
 
