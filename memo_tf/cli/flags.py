@@ -7,6 +7,7 @@ order: a flag that precedes a `--flagfile` is overridden by it.
 
 from collections.abc import Sequence
 import dataclasses
+import os
 import pathlib
 import re
 import types
@@ -113,12 +114,22 @@ def request(values: flags.FlagValues, arguments: Sequence[str]) -> Request:
   if values["experiment_dir"].value is None:
     name = flagfiles.first_name(arguments) or _plain(config.data.dataset)
     name += "-smoke" if values["smoke"].value else ""
-    values.set_default("experiment_dir", f"{STUDIES}/{name}")
+    root = f"{STUDIES}/{name}"
+    if config.data.update_labels:
+      root = _next_root(config.data.update_labels)
+      root += "-smoke" if values["smoke"].value else ""
+    values.set_default("experiment_dir", root)
   root = values["experiment_dir"].value
   if not root:
     raise errors.UsageError(
       "--experiment_dir must name the study's folder. Received: "
       "--experiment_dir="
+    )
+  old = config.data.update_labels
+  if old and os.path.realpath(old) == os.path.realpath(root):
+    raise errors.UsageError(
+      "--experiment_dir must be another folder than that of --update_labels. "
+      f"Received: --experiment_dir={root}"
     )
   return Request(config=config, root=root, units=units)
 
@@ -146,6 +157,16 @@ def _plain(dataset: str) -> str:
   if colon and kind in ("npz", "folder"):
     dataset = pathlib.PurePath(path).stem
   return re.sub(r"[^\w.-]+", "-", dataset).strip("-.") or "study"
+
+
+def _next_root(old: str) -> str:
+  """The folder of a study with corrected labels: `pets` gives `pets-labels2`,
+  and that `pets-labels3`."""
+  old = old.rstrip("/")
+  numbered = re.fullmatch(r"(.*)-labels(\d+)", old)
+  if numbered:
+    return f"{numbered[1]}-labels{int(numbered[2]) + 1}"
+  return f"{old}-labels2"
 
 
 def _define(

@@ -6,6 +6,7 @@ comes from TensorFlow Datasets or a folder; a package or an .npz file hands over
 all its arrays at once.
 """
 
+from memo_tf.data import relabelling
 from memo_tf.data.sources import custom_files
 from memo_tf.data.sources import folder
 from memo_tf.data.sources import image_source
@@ -44,25 +45,37 @@ def source(
   Raises:
     UsageError: as `write_dataset`.
   """
+  if not config.data.update_labels:
+    return _source(config, whole=False)
+  relabelling.check(config)
+  # A file of labels has the ids of the old study; else it decides what is used.
+  whole = not config.data.labels_file
+  return relabelling.relabelled(_source(config, whole), config)
+
+
+def _source(
+  config: config_lib.StudyConfig, whole: bool
+) -> image_source.ImageDataset | image_stream.ImageStream:
+  """As `source`, without labels of another study; `whole`: nothing is drawn."""
   seed = config.running.seed
   if load.is_array(config.data):
-    data = load.load(config.data, seed)
+    data = load.load(config.data, seed, whole=whole)
     if _is_encoded(config, data.nbytes):
       return image_stream.stream_of(data)
     return data
   limit = config.data.num_examples or config.data.max_examples
   if config.data.dataset.startswith("folder:"):
-    opened = folder.open_folder(config.data, seed)
-    whole, used = opened.decoded_bytes(), opened.decoded_bytes(limit)
-    if _is_encoded(config, used, whole):
-      return load.of_folder(opened, as_stream=True)
-    return load.of_folder(opened, as_stream=False)
+    opened = folder.open_folder(config.data, seed, whole=whole)
+    all_bytes, used = opened.decoded_bytes(), opened.decoded_bytes(limit)
+    if _is_encoded(config, used, all_bytes):
+      return load.of_folder(opened, as_stream=True, whole=whole)
+    return load.of_folder(opened, as_stream=False, whole=whole)
   builder, name = tfds.prepared_builder(config.data), config.data.dataset
-  whole = tfds_stream.decoded_bytes(builder, name, config.data)
+  all_bytes = tfds_stream.decoded_bytes(builder, name, config.data)
   used = tfds_stream.decoded_bytes(builder, name, config.data, limit)
-  if _is_encoded(config, used, whole):
-    return load.stream(config.data, seed)
-  return load.load(config.data, seed)
+  if _is_encoded(config, used, all_bytes):
+    return load.stream(config.data, seed, whole=whole)
+  return load.load(config.data, seed, whole=whole)
 
 
 def _is_encoded(

@@ -55,5 +55,5 @@ def add(frame: pd.DataFrame, names: dict[str, np.ndarray] | None) -> None:
   """
   for column, (split, title) in _COLUMNS.items():
     if names is not None and column in frame and title not in frame:
-      index = frame.columns.get_loc(column) + 1
+      index = list(frame.columns).index(column) + 1
       frame.insert(index, title, names[split][frame[column].to_numpy()])

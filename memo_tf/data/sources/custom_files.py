@@ -87,7 +87,9 @@ def check(config: settings_lib.DataConfig, info: dict, root: object) -> None:
   if problem:
     raise errors.UsageError(
       f"{problem}, {root}. Restore it (or move it away: the study has its own "
-      "copy), or give another --experiment_dir."
+      "copy), or give another --experiment_dir. If only labels were corrected, "
+      f"add --update_labels={root} --experiment_dir={root}-labels2 to study "
+      "the same images with the new ones."
     )
 
 

@@ -182,7 +182,9 @@ class Folder:
     return tuple(notes)
 
 
-def open_folder(config: settings_lib.DataConfig, seed: int) -> Folder:
+def open_folder(
+  config: settings_lib.DataConfig, seed: int, *, whole: bool = False
+) -> Folder:
   """Lists a folder, chooses its splits, and reads the headers of its images.
 
   With `--skip_unreadable` every image is decoded once, and those that cannot be
@@ -191,6 +193,7 @@ def open_folder(config: settings_lib.DataConfig, seed: int) -> Folder:
   Args:
     config: of the data.
     seed: of the study.
+    whole: no test set is drawn.
 
   Raises:
     UsageError: as `folder_files.listing`; or if a split is not there, or an
@@ -208,7 +211,7 @@ def open_folder(config: settings_lib.DataConfig, seed: int) -> Folder:
       for name, images in listing.splits.items()
     }
     listing = dataclasses.replace(listing, splits=splits)
-  train, test = _splits(listing, config, seed)
+  train, test = _splits(listing, config, seed, whole)
   has_drawn_test = folder_files.NO_SPLIT in listing.splits and bool(test)
   return Folder(
     config, seed, listing, train, test, has_drawn_test, headers, skipped
@@ -216,7 +219,10 @@ def open_folder(config: settings_lib.DataConfig, seed: int) -> Folder:
 
 
 def _splits(
-  listing: folder_files.Listing, config: settings_lib.DataConfig, seed: int
+  listing: folder_files.Listing,
+  config: settings_lib.DataConfig,
+  seed: int,
+  whole: bool,
 ) -> tuple[list[folder_files.ImageFile], list[folder_files.ImageFile]]:
   """Training and test images, by id."""
   if folder_files.NO_SPLIT in listing.splits:
@@ -224,7 +230,7 @@ def _splits(
     for flag, default in (("train_split", "train"), ("test_split", "")):
       if getattr(config, flag) != default:
         raise _no_such_split(listing, flag, getattr(config, flag))
-    if not config.test_fraction:
+    if whole or not config.test_fraction:
       return images, []
     return _drawn(images, config.test_fraction, seed)
   train = _shuffled(listing, config.train_split, "train_split")

@@ -29,7 +29,7 @@ _Source = typing.TypeVar("_Source", bound=image_source.ImageSource)
 
 
 def load(
-  config: settings_lib.DataConfig, seed: int = 0
+  config: settings_lib.DataConfig, seed: int = 0, *, whole: bool = False
 ) -> image_source.ImageDataset:
   """Loads a data set into memory.
 
@@ -37,53 +37,64 @@ def load(
     config: of the data.
     seed: of the study, for the test set and the part of the training set that
       are drawn (`--test_fraction`, `--num_examples`).
+    whole: nothing is drawn, and there need be no test set.
 
   Raises:
     UsageError: if it is unknown, is not available, or is not what a study
       takes; one line that says what to do.
   """
   if config.dataset in bundled.LOADERS:
-    return _finished(bundled.LOADERS[config.dataset](), config, seed)
+    return _finished(bundled.LOADERS[config.dataset](), config, seed, whole)
   kind, _, name = config.dataset.partition(":")
   if kind == "npz":
     path = pathlib.Path(config.data_dir, name)
     data = npz.load(path, channels_first=config.channels_first)
-    return _finished(data, config, seed)
+    return _finished(data, config, seed, whole)
   if kind == "folder":
-    return of_folder(folder_lib.open_folder(config, seed), as_stream=False)
+    opened = folder_lib.open_folder(config, seed, whole=whole)
+    return of_folder(opened, as_stream=False, whole=whole)
   builder = tfds.prepared_builder(config)
-  return _finished(tfds.read(builder, config.dataset, config), config, seed)
+  data = tfds.read(builder, config.dataset, config)
+  return _finished(data, config, seed, whole)
 
 
 def stream(
-  config: settings_lib.DataConfig, seed: int = 0
+  config: settings_lib.DataConfig, seed: int = 0, *, whole: bool = False
 ) -> image_stream.ImageStream:
   """A data set whose images are read from its files, when they are written.
 
   Args:
     config: of the data: not of a set that a package or an .npz file holds.
     seed: of the study.
+    whole: as `load`.
 
   Raises:
     UsageError: as `load`.
   """
   if config.dataset.startswith("folder:"):
-    return of_folder(folder_lib.open_folder(config, seed), as_stream=True)
+    opened = folder_lib.open_folder(config, seed, whole=whole)
+    return of_folder(opened, as_stream=True, whole=whole)
   builder = tfds.prepared_builder(config)
   data = tfds_stream.read(builder, config.dataset, config)
-  return _finished(data, config, seed)
+  return _finished(data, config, seed, whole)
 
 
 @typing.overload
 def of_folder(
-  folder: folder_lib.Folder, *, as_stream: typing.Literal[False]
+  folder: folder_lib.Folder,
+  *,
+  as_stream: typing.Literal[False],
+  whole: bool = ...,
 ) -> image_source.ImageDataset: ...
 @typing.overload
 def of_folder(
-  folder: folder_lib.Folder, *, as_stream: typing.Literal[True]
+  folder: folder_lib.Folder,
+  *,
+  as_stream: typing.Literal[True],
+  whole: bool = ...,
 ) -> image_stream.ImageStream: ...
 def of_folder(
-  folder: folder_lib.Folder, *, as_stream: bool
+  folder: folder_lib.Folder, *, as_stream: bool, whole: bool = False
 ) -> image_source.ImageDataset | image_stream.ImageStream:
   """The data set of a folder that was opened, in memory or as a stream.
 
@@ -95,7 +106,7 @@ def of_folder(
   data.check_classes()
   if folder.has_drawn_test:
     config = dataclasses.replace(config, test_fraction=0.0)
-  return _finished(data, config, folder.seed)
+  return _finished(data, config, folder.seed, whole)
 
 
 def is_array(config: settings_lib.DataConfig) -> bool:
@@ -104,13 +115,17 @@ def is_array(config: settings_lib.DataConfig) -> bool:
 
 
 def _finished(
-  data: _Source, config: settings_lib.DataConfig, seed: int
+  data: _Source, config: settings_lib.DataConfig, seed: int, whole: bool
 ) -> _Source:
   """The data set with the test set, size, labels and part asked for; checked.
 
   Raises:
     UsageError: as `load`.
   """
+  if whole:
+    data = data.resized(config.image_size)
+    data.check_labels()
+    return data
   if config.test_fraction:
     data = _with_drawn_test(data, config.test_fraction, seed)
   if not len(data.test_labels):

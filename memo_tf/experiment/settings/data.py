@@ -127,6 +127,13 @@ class DataConfig:
     "kept as the clean labels.",
     path=True,
   )
+  update_labels: str = _field(
+    "",
+    "Folder of an earlier study of the same images, some of whose labels were "
+    "corrected since: a new study with its ids, subsets and test set is made "
+    "(by default in that folder's name + -labels2), and the old one stays.",
+    path=True,
+  )
   label_noise: float = _field(
     0.0,
     "Fraction of the training labels that are replaced by another class, "
