@@ -17,6 +17,7 @@ from memo_tf.running import peers
 from memo_tf.running import planning
 from memo_tf.running import preparation
 from memo_tf.running import progress as progress_lib
+from memo_tf.running import tensorboard_log
 from memo_tf.running import worker_pool
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
@@ -82,6 +83,7 @@ def launch(
     UsageError: if config, units and directory do not fit together.
     StudyError, OSError: if the directory cannot be used.
   """
+  tensorboard_log.check(config.running)
   config = opening.recorded_config(directory, config)
   plan = plan_lib.Plan.of(config).selected(only or ())
   is_first = config.running.strategy != "multi_worker" or peers.is_first()

@@ -9,6 +9,7 @@ from memo_tf.experiment import plan as plan_lib
 from memo_tf.findings import proxies
 from memo_tf.findings import sizes
 from memo_tf.report import page
+from memo_tf.running import tensorboard_log
 from memo_tf.scoring import groups
 from memo_tf.scoring import study
 from memo_tf.scoring import summary
@@ -43,6 +44,8 @@ def show(
     directory, plan.config, results, failures, settings, studies, compared
   )
   checkup.record_digests(directory)
+  figures = {result.group: result.summary() for result in results}
+  tensorboard_log.write_study(plan.config.running, directory, figures)
   for line in summary.summary_lines(results):
     print(line)
   for line in sizes.summary_lines(studies):

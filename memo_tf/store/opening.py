@@ -28,6 +28,7 @@ _RESULTS = {
   "report",
   "damaged",
   "digests.json",
+  "logs",
 }
 _OLD_FORMAT = (
   "was made by an older memo_tf (format_version {version}): it can be read and "

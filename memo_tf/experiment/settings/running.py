@@ -79,6 +79,14 @@ class RunningConfig:
     "free",
     choices=("warn", "stop"),
   )
+  log_to: str = _field(
+    "none",
+    "tensorboard: also write loss, accuracy and learning rate of every run, "
+    "and the figures of the study, for TensorBoard, to logs/ in the study "
+    "(pip install tensorboard). Results are the same.",
+    "free",
+    choices=("none", "tensorboard"),
+  )
   max_retries: int = _field(
     1,
     "How often a launch retries a run that failed or whose worker died; other "

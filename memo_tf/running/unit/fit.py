@@ -18,6 +18,7 @@ from memo_tf.data import pipeline
 from memo_tf.data.stored import images as images_lib
 from memo_tf.data.stored import subsets as subset_shards
 from memo_tf.experiment import work_units
+from memo_tf.running import tensorboard_log
 from memo_tf.running.unit import recording as recording_lib
 from memo_tf.running.unit import session as session_lib
 from memo_tf.store import directory as directory_lib
@@ -57,6 +58,7 @@ def fit(
   teacher: dict[str, str],
   recording: recording_lib.RunRecording | None,
   on_epoch: Callable[[int, int], None],
+  log: tensorboard_log.RunLog | None = None,
 ) -> FittedRun:
   """Trains a unit from its checkpoint, if there is one, to its last epoch.
 
@@ -69,6 +71,7 @@ def fit(
     teacher: what identifies its teacher's run; empty without a teacher.
     recording: what is recorded of the run, if anything.
     on_epoch: called with (finished epochs, all epochs).
+    log: gets the history after every epoch.
 
   Raises:
     DivergedError: if the loss is not finite. The checkpoint is deleted then.
@@ -107,6 +110,8 @@ def fit(
         "--warmup_epochs may help"
       )
     history.append(_history_line(epoch + 1, rates[epoch], result))
+    if log:
+      log.write(history)
     if recording and result.logits is not None:
       recording.presented(epoch + 1, order, result.logits)
     if recording:

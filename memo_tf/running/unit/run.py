@@ -17,6 +17,7 @@ from memo_tf import models
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
 from memo_tf.experiment import work_units
+from memo_tf.running import tensorboard_log
 from memo_tf.running.unit import fit as fit_lib
 from memo_tf.running.unit import publishing
 from memo_tf.running.unit import recording as recording_lib
@@ -69,8 +70,11 @@ def run_unit(
   recording = recording_lib.of_run(session, trainer, unit, members, outputs)
 
   # Fit: through all epochs, or those after the checkpoint.
+  log = None
+  if session.writes:
+    log = tensorboard_log.of_run(config.running, directory, unit)
   fitted = fit_lib.fit(
-    session, trainer, unit, members, teacher, recording, on_epoch
+    session, trainer, unit, members, teacher, recording, on_epoch, log
   )
 
   # Predict every example, and compute what is recorded of the final weights.
@@ -97,6 +101,8 @@ def run_unit(
       outputs - recorded.keys(), table, fitted.history, logits, trainer.model
     )
     publishing.publish(directory, unit, record, contents | recorded, table)
+    if log:
+      log.finish(record)
     logging.info("finished and written")
     fit_lib.checkpoint_path(directory, unit).unlink(missing_ok=True)
     (directory.work_dir(unit) / "traceback.txt").unlink(missing_ok=True)
