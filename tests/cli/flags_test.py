@@ -218,6 +218,9 @@ class RequestTest(parameterized.TestCase):
     ),
     (["--flagfile=cifar10.flags", "--smoke"], "studies/cifar10-smoke"),
     (["--smoke"], "studies/digits-smoke"),
+    (["--update_labels=studies/pets/"], "studies/pets-labels2"),
+    (["--update_labels=pets-labels9"], "pets-labels10"),
+    (["--update_labels=pets", "--experiment_dir=here"], "here"),
     (["--smoke", "--experiment_dir=here"], "here"),
     (["--flagfile=cifar10.flags", "--experiment_dir=/a b"], "/a b"),
   )
@@ -234,6 +237,12 @@ class RequestTest(parameterized.TestCase):
 
     self.assertEqual(asked.config.training.epochs, 3)
     self.assertEqual([unit.name for unit in asked.units], [name])
+
+  def test_labels_are_not_updated_in_place(self):
+    with self.assertRaisesRegex(
+      errors.UsageError, "another folder.*--experiment_dir=./pets"
+    ):
+      self.request("--update_labels=pets", "--experiment_dir=./pets")
 
   def test_smoke_is_the_small_study_of_the_flags(self):
     asked, _ = self.request("--flagfile=cifar10.flags", "--smoke", "--seed=3")
