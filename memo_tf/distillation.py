@@ -572,8 +572,10 @@ def _few_inputs(x):
   shape = spec.shape if isinstance(spec, tf.TensorSpec) else None
   if shape is None or shape.rank is None or None in shape[1:]:
     return None
+  if not spec.dtype.is_floating and spec.dtype != tf.uint8:
+    return None  # not pixels: any number might be out of range
   values = np.random.default_rng(0).random((_PROBED, *shape[1:]))
-  scale = 255 if spec.dtype.is_integer else 1
+  scale = 255 if spec.dtype == tf.uint8 else 1
   return tf.cast(scale * values, spec.dtype)
 
 

@@ -69,6 +69,7 @@ def other_value(field):
     "memory_budget_gb": 0.5,
     "storage": "memory",
     "batch_size": 64,
+    "update_labels": "pets",
     "proxies": ("el2n", "curvature"),
     "proxy_settings": ("el2n.at=none", "grand.at=0.5"),
     "curvature_step": 0.01,
