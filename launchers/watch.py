@@ -23,7 +23,11 @@ class Watch:
     known = time_left.seconds_a_run(study.found.done)
     self._study = study
     self._progress = progress_lib.Progress(
-      study.plan, study.found.pending, known, max(slots, 1)
+      study.plan,
+      study.found.pending,
+      known,
+      max(slots, 1),
+      time_left.seconds_of_recording(study.found.done),
     )
     self._left = set(study.found.pending)
     self._next = 0.0
@@ -45,7 +49,10 @@ class Watch:
         state = self._study.directory.run_state(unit, check_digests=False)
         if state.record and state.has(self._study.plan.wanted[unit]):
           self._left.discard(unit)
-          self._progress.done(unit, state.record["seconds"]["total"])
+          seconds = state.record["seconds"]
+          self._progress.done(
+            unit, seconds["total"], seconds.get("recording", 0.0)
+          )
         else:
           # Units run in this order, so the next ones are not done either,
           # unless one failed or several run at a time.

@@ -259,15 +259,20 @@ def _opening(plan, found, workers) -> str:
   total = len(found.done) + len(found.pending)
   text = f"{total} runs: {len(found.done)} done, {len(found.pending)} to run"
   text += f" on {workers} worker{'s' if workers > 1 else ''}"
+  recording = time_left.seconds_of_recording(found.done)
   left = time_left.remaining_seconds(
     plan,
     found.pending,
     time_left.seconds_a_run(found.done),
     workers,
-    time_left.seconds_beside(
-      plan, found.pending, time_left.seconds_of_recording(found.done)
-    ),
+    time_left.seconds_beside(plan, found.pending, recording),
   )
   if found.pending and left is not None:
-    text += f", about {time_left.duration(left)}"
+    is_least = (
+      plan.recorded_outputs
+      and not recording
+      and any(map(plan.does_record, found.pending))
+    )
+    text += f", {'at least' if is_least else 'about'} "
+    text += time_left.duration(left)
   return text + "."

@@ -117,7 +117,13 @@ def run_units(
   """
   outcome = Outcome()
   known = time_left.seconds_a_run(found.done)
-  progress = progress_lib.Progress(plan, found.pending, known, workers)
+  progress = progress_lib.Progress(
+    plan,
+    found.pending,
+    known,
+    workers,
+    time_left.seconds_of_recording(found.done),
+  )
   running = plan.config.running
   alone = running.strategy == "multi_worker"
   # Processes that train a run together go through the same units in step.
@@ -173,7 +179,8 @@ def _account(directory, event, retries, outcome, progress, claims) -> None:
     progress.epoch(unit, content["epoch"] / content["epochs"])
     return
   if event.kind == "done":
-    progress.done(unit, content["seconds"]["total"])
+    seconds = content["seconds"]
+    progress.done(unit, seconds["total"], seconds.get("recording", 0.0))
   elif content.get("damaged"):  # of another run: repeated in the next round
     name, problem = content["damaged"]
     outcome.damaged[work_units.parse_unit(name)] = problem

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 import dataclasses
 import functools
+import math
 import tempfile
 import time
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from memo_tf import proxies
 from memo_tf.data import planted
@@ -21,15 +23,28 @@ from memo_tf.experiment import recipes
 from memo_tf.experiment import run_outputs
 from memo_tf.experiment import storage as storage_lib
 from memo_tf.experiment import work_units
+from memo_tf.models import cost
 from memo_tf.running.unit import recording as recording_lib
 from memo_tf.running.unit import session as session_lib
 from memo_tf.running.unit import traced
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
+from memo_tf.training import inference
 from memo_tf.training import trainer as trainer_lib
 
 SLICE_SECONDS, TOTAL_SECONDS = 0.3, 1.5
-RECORDED = 256  # examples with which recording is timed
+RECORDED = 256  # most examples with which recording is timed
+# Longest expected step that is timed with its whole batch.
+WHOLE_SECONDS = 1.5
+# A training step's forward passes: forward, and backward towards the input and
+# towards the weights.
+TRAINING_PASSES = 3
+# Part of `machine_rate()` that models reach in training.
+REACHED = 0.6
+# Images of a batch whose step is timed where the whole one would take long.
+SMALL_BATCH = 4
+# Layers that representations are taken of, where a model's are not counted.
+TYPICAL_LAYERS = 10
 # Examples of each split of streamed data: enough to time decoding.
 SAMPLE_SIZE = 512
 
@@ -109,16 +124,59 @@ def _stored_sample(
   return Sample(arrays, count, len(data.test_labels), share, folder)
 
 
+def machine_rate() -> float:
+  """Multiply-adds per second of this process in the steps of a convolution.
+
+  Models reach a part of it (`REACHED`). It says beforehand what a step will
+  take, to choose how much of it can be timed.
+  """
+  images = tf.random.normal([16, 32, 32, 64])
+  kernel = tf.Variable(tf.random.normal([3, 3, 64, 64]))
+
+  def step():
+    with tf.GradientTape() as tape:
+      tape.watch(images)
+      total = tf.reduce_sum(tf.nn.conv2d(images, kernel, 1, "SAME"))
+    tape.gradient(total, [images, kernel])[1].numpy()
+
+  step()
+  seconds = min(_seconds(step) for _ in range(3))
+  return TRAINING_PASSES * 16 * 32 * 32 * 9 * 64 * 64 / seconds
+
+
+def expected_step(multiply_adds: float, batch_size: int, rate: float) -> float:
+  """Seconds per step that a model takes, by its multiply-adds alone.
+
+  Args:
+    multiply_adds: of a forward pass of one image.
+    batch_size: B.
+    rate: `machine_rate()`.
+  """
+  return TRAINING_PASSES * multiply_adds * batch_size / (rate * REACHED)
+
+
 def measure(
-  session: session_lib.Session, model: str, recipe_name: str, share: float = 1.0
+  session: session_lib.Session,
+  model: str,
+  recipe_name: str,
+  share: float = 1.0,
+  rate: float = math.inf,
+  tell: Callable[[dict[str, float]], None] | None = None,
 ) -> dict[str, float]:
   """Times a model on this machine, without writing anything.
+
+  Where a step takes longer than `WHOLE_SECONDS`, a smaller batch is timed and
+  the time scaled to the whole one; predictions and recording then are not timed
+  but follow from the step by their number of passes.
 
   Args:
     session: with the data, or a sample of them.
     model: its name.
     recipe_name: how it is trained.
     share: fraction of the examples to predict that the session has, in (0, 1].
+    rate: `machine_rate()`; by default every model is timed whole.
+    tell: called with what is expected from `rate`, before anything is timed:
+      as what is returned, without `trace`.
 
   Returns:
     Seconds by name. `trace`: once per worker; `step`: per training step;
@@ -127,58 +185,180 @@ def measure(
     records.
   """
   recipe = recipes.parse(recipe_name, session.config.training)
-  data, size = session.data, recipe.batch_size
   started = time.perf_counter()
-  trainer = session.trainer(model, recipe)
+  few = SMALL_BATCH * session.strategy.num_replicas_in_sync
+  few = min(few, recipe.batch_size)
+  trainer = session.trainer(model, dataclasses.replace(recipe, batch_size=few))
+  work = float(cost.multiply_adds(trainer.model))
+  if trainer.teacher is not None:  # predicts only
+    work += cost.multiply_adds(trainer.teacher) / TRAINING_PASSES
+  expected = expected_step(work, recipe.batch_size, rate)
+  if tell:
+    tell(_from_step(session, recipe, share, expected))
+  if expected <= WHOLE_SECONDS or few == recipe.batch_size:
+    trainer = session.trainer(model, recipe)
+    return _timed_whole(session, trainer, recipe_name, share, started, expected)
+  return _timed_in_part(session, trainer, recipe, share, started)
 
-  def train(steps: int):
-    order = np.arange(steps * size, dtype=np.int32) % len(data.train_labels)
-    order = np.reshape(order, (steps, size))
-    rates = np.full(steps, 1e-6, np.float32)
-    views = np.zeros((*order.shape, 3), np.int32)
-    trainer.train_epoch(session.images, session.labels, order, rates, views)
+
+def _timed_whole(session, trainer, recipe_name, share, started, expected):
+  """`measure` for a model whose steps are short."""
+  recipe, data = trainer.recipe, session.data
+  size = recipe.batch_size
 
   def begin():
     trainer.initialize(session.config.running.seed, "measure")
 
-  def begin_and_end():
-    begin()
-    trainer.predict(session.images)
-    trainer.predict(session.test_images)
+  begin()
+  some, times = _some_images(session, expected / size / TRAINING_PASSES, share)
 
-  begin_and_end()
-  train(1)
+  def predict():
+    for images in some:
+      trainer.predict(images)
+
+  predict()
+  _train(session, trainer, 1)
   traced = time.perf_counter()
   # As many steps per call as in an epoch, unless that takes too long.
   epoch = max(1, int(0.7 * len(data.train_labels)) // size)
-  steps = int(np.clip(SLICE_SECONDS / _seconds(train, 1), 1, epoch))
-  fixed = _median(begin_and_end)
-  if share < 1:
-    beginning = _median(begin)
-    fixed = beginning + (fixed - beginning) / share
+  one = _seconds(lambda: _train(session, trainer, 1))
+  steps = int(np.clip(SLICE_SECONDS / one, 1, epoch))
+  fixed = _median(begin) + times * _median(predict)
   found = {
-    "step": _median(lambda: train(steps)) / steps,
+    "step": _median(lambda: _train(session, trainer, steps)) / steps,
     "fixed": fixed,
   }
   outputs = run_outputs.outputs(session.config)
   if outputs:
-    subset = int(session.config.subsets.subset_ratio * len(data.train_labels))
-    unit = work_units.WorkUnit(model, recipe_name, "measure", 0)
+    unit = work_units.WorkUnit(trainer.model.name, recipe_name, "measure", 0)
     recording = recording_lib.RunRecording(
-      session, trainer, unit, np.arange(subset), outputs
+      session, trainer, unit, np.arange(_subset_size(session)), outputs
     )
-    found["recording"], tracing = recording_seconds(session, trainer, recording)
-    if "second_split.npz" in outputs:  # the recipe again, on the other examples
-      steps = (len(data.train_labels) - subset) // size * recipe.epochs
-      found["recording"] += steps * found["step"]
+    number = int(np.clip(SLICE_SECONDS * size / expected, 32, RECORDED))
+    found["recording"], tracing = recording_seconds(
+      session, trainer, recording, number
+    )
+    found["recording"] += _second_training(session, recipe, found["step"])
     traced += tracing
   return {"trace": traced - started, **found}
+
+
+def _timed_in_part(session, trainer, recipe, share, started):
+  """`measure` for a model whose steps are long, from a smaller batch."""
+  trainer.initialize(session.config.running.seed, "measure")
+  begun = time.perf_counter()
+  _train(session, trainer, 1)
+  traced = time.perf_counter()
+  one = min(_seconds(lambda: _train(session, trainer, 1)) for _ in range(2))
+  step = one * recipe.batch_size / trainer.recipe.batch_size
+  found = _from_step(session, recipe, share, step)
+  # A step is in the trace, which a run's own steps count again.
+  return {"trace": max(traced - begun - one, 0) + begun - started, **found}
+
+
+def _some_images(session, forward: float, share: float):
+  """Images to time predictions on, and how many times as many a run predicts.
+
+  Args:
+    session: with the data, or a sample of them.
+    forward: expected seconds per image.
+    share: fraction of the examples to predict that the session has.
+  """
+  both = [session.images, session.test_images]
+  total = sum(map(len, both))
+  size = inference.BATCH_SIZE
+  number = max(1, int(SLICE_SECONDS / forward / size)) * size
+  if not isinstance(session.images, tf.Tensor) or number >= total:
+    return both, 1 / share
+  some = session.images[:number]
+  return [some], total / len(some) / share
+
+
+def _from_step(session, recipe, share: float, step: float) -> dict:
+  """What a run costs by its number of passes, from the seconds of a step."""
+  forward = step / recipe.batch_size / TRAINING_PASSES
+  num_train = len(session.data.train_labels)
+  predicted = (num_train + len(session.data.test_labels)) / share
+  found = {"step": step, "fixed": predicted * forward}
+  outputs = run_outputs.outputs(session.config)
+  if outputs:
+    passes = recorded_passes(session.config, outputs, num_train, recipe.epochs)
+    found["recording"] = passes * forward
+    found["recording"] += _second_training(session, recipe, step)
+  return found
+
+
+def _train(session, trainer, steps: int) -> None:
+  size, count = trainer.recipe.batch_size, len(session.data.train_labels)
+  order = np.arange(steps * size, dtype=np.int32) % count
+  order = np.reshape(order, (steps, size))
+  rates = np.full(steps, 1e-6, np.float32)
+  views = np.zeros((*order.shape, 3), np.int32)
+  trainer.train_epoch(session.images, session.labels, order, rates, views)
+
+
+def _subset_size(session) -> int:
+  ratio = session.config.subsets.subset_ratio
+  return int(ratio * len(session.data.train_labels))
+
+
+def _second_training(session, recipe, step: float) -> float:
+  """Seconds of training the recipe again, on the other examples."""
+  if "second_split.npz" not in run_outputs.outputs(session.config):
+    return 0.0
+  others = len(session.data.train_labels) - _subset_size(session)
+  return others // recipe.batch_size * recipe.epochs * step
+
+
+def recorded_passes(
+  config: config_lib.StudyConfig,
+  outputs: frozenset[str],
+  num_train: int,
+  epochs: int,
+) -> float:
+  """Forward passes of one image that take as long as a run's recording.
+
+  A backward pass towards the input counts as one, towards input and weights as
+  two. The second training is not included, nor are nearest neighbours, which
+  are no passes.
+
+  Args:
+    config: of the study.
+    outputs: that are recorded.
+    num_train: N.
+    epochs: of the recipe.
+  """
+  settings = config.proxies
+  recorded = run_outputs.recorded_epochs(epochs, settings.record_epochs)
+  checkpoints = run_outputs.checkpoint_epochs(
+    epochs, settings.record_checkpoints
+  )
+  ratio = config.subsets.subset_ratio
+  by_checkpoint = {
+    "grand.npz": 3,
+    "grand_last.npz": 1,
+    "loss_sensitivity.npz": 2,
+    "curvature.npz": 2 * (1 + settings.curvature_draws),
+    "vog.npz": 2,
+  }
+  passes = 0.0
+  for output in outputs:
+    if output == "dynamics.npz":
+      passes += len(recorded)
+    elif output == "second_split.npz":
+      passes += ratio * epochs
+    elif output in by_checkpoint:
+      passes += by_checkpoint[output] * len(checkpoints)
+    elif output.removesuffix(".npz") in proxies.PROXIES:
+      passes += 2 * ratio * TYPICAL_LAYERS
+  return passes * num_train
 
 
 def recording_seconds(
   session: session_lib.Session,
   trainer: trainer_lib.Trainer,
   recording: recording_lib.RunRecording,
+  number: int = RECORDED,
 ) -> tuple[float, float]:
   """Estimates what recording adds to a run, by timing it on a few examples.
 
@@ -190,12 +370,13 @@ def recording_seconds(
     session: with the data.
     trainer: of the run's model and recipe.
     recording: of the run; its outputs and members count.
+    number: of the examples that it is timed on.
 
   Returns:
     Seconds per run, and the seconds that tracing took.
   """
   total = tracing = 0.0
-  for action, times in _recording_costs(session, trainer, recording):
+  for action, times in _recording_costs(session, trainer, recording, number):
     first, second = _seconds(action), _seconds(action)
     tracing += max(0.0, first - second)
     total += times * second
@@ -203,12 +384,12 @@ def recording_seconds(
 
 
 def _recording_costs(
-  session, trainer, recording
+  session, trainer, recording, number
 ) -> list[tuple[Callable, float]]:
   """Actions on a few examples, and the multiple of each that a run costs."""
   settings, whole = session.config.proxies, len(session.data.train_labels)
   members = recording.members
-  count = min(RECORDED, whole, len(members))
+  count = min(number, whole, len(members))
   images, labels = session.images[:count], session.labels[:count]
   indices, some = np.arange(count), members[:count]
   linear, in_subset = whole / count, len(members) / len(some)

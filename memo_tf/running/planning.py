@@ -1,7 +1,6 @@
 """Estimates what a launch would run and cost, without running it."""
 
 import collections
-import tempfile
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import run_outputs
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
+from memo_tf.running import estimating
 from memo_tf.running import worker_pool
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
@@ -79,17 +79,18 @@ def dry_run(
   groups = list(plan.groups())
   pending_groups = {unit.group for unit in found.pending}
   missing = [g for g in groups if g not in known and g in pending_groups]
-  start_up, sizes = 0.0, None
+  guess = estimating.Estimate()
   if missing and config.running.strategy == "multi_worker":
     raise errors.UsageError(
       "--dry_run times steps in one process: add --strategy=one_device for an "
       "estimate. Received: --strategy=multi_worker"
     )
   if missing:
-    start_up, sizes, measured, recording = _measure(config, missing, workers)
-    _check_subset_sizes(plan, sizes[0])
-    known |= measured
-    beside |= recording
+    guess = estimating.estimate(plan, missing, workers)
+    if guess.sizes:
+      _check_subset_sizes(plan, guess.sizes[0])
+    known |= guess.seconds
+    beside |= guess.recording
   more = time_left.seconds_beside(plan, found.pending, beside)
 
   print(
@@ -99,7 +100,9 @@ def dry_run(
   done = collections.Counter(unit.group for unit in found.done)
   for group in groups:
     seconds = f"{known[group]:8.2f}" if group in known else f"{'':8}"
-    source = "measured steps" if group in missing else "finished runs"
+    source = "finished runs"
+    if group in missing:
+      source = guess.sources.get(group, "")
     print(
       f"{group.name:44} {counts[group]:6} {done[group]:6} {seconds}  {source}"
     )
@@ -109,14 +112,17 @@ def dry_run(
       f"{time_left.duration(sum(more.values()))} of one worker's time."
     )
   left = time_left.remaining_seconds(plan, found.pending, known, workers, more)
-  left = left or 0.0
-  print(
-    f"{len(found.pending)} runs pending on {workers} "
-    f"worker{'s' if workers > 1 else ''}: about "
-    f"{time_left.duration(left + start_up)}"
-    + (f", {time_left.duration(start_up)} of it to start" if missing else "")
-  )
-  print(f"Disk: about {_disk(plan, found, sizes)}.")
+  text = f"{len(found.pending)} runs pending on {workers} "
+  text += f"worker{'s' if workers > 1 else ''}: "
+  if found.pending and left is None:
+    text += "time unknown, since no step was timed within "
+    text += time_left.duration(estimating.TIME_LIMIT)
+  else:
+    text += f"about {time_left.duration((left or 0.0) + guess.start_up)}"
+    if missing:
+      text += f", {time_left.duration(guess.start_up)} of it to start"
+  print(text)
+  print(f"Disk: about {_disk(plan, found, guess.sizes)}.")
   print(_precision(config))
   for unit, problem in found.damaged.items():
     print(f"{unit.name} is damaged ({problem}) and would be run again.")
@@ -158,57 +164,6 @@ def _check_subset_sizes(plan: plan_lib.Plan, num_train: int) -> None:
     )
   except ValueError as error:
     raise errors.UsageError(str(error)) from error
-
-
-def _measure(config, groups, workers):
-  """Start-up seconds, (N, T, C), seconds per run and of recording, by group."""
-  distinct = list(dict.fromkeys((g.model, g.recipe) for g in groups))
-  tasks = [
-    {"task": "measure", "model": model, "recipe": recipe, "copy": copy}
-    for model, recipe in distinct
-    for copy in range(workers)
-  ]
-  costs: dict[tuple[str, str], list[dict]] = {}
-  with tempfile.TemporaryDirectory() as nowhere:
-    setup = {"config": config.to_json(), "experiment_dir": nowhere}
-    with worker_pool.WorkerPool(
-      workers,
-      setup,
-      threads=config.running.threads_per_unit,
-      log_path=None,
-    ) as pool:
-      for event in pool.run(tasks):
-        if event.kind == "failed":
-          if event.content.get("usage"):
-            raise errors.UsageError(event.content["error"])
-          raise errors.StudyError(event.content["error"])
-        if event.kind == "done":
-          key = (event.task["model"], event.task["recipe"])
-          costs.setdefault(key, []).append(event.content)
-
-  def mean(key, name):
-    return sum(cost[name] for cost in costs[key]) / len(costs[key])
-
-  sample = costs[distinct[0]][0]
-  start_up = mean(distinct[0], "session")
-  start_up += sum(mean(key, "trace") for key in distinct)
-  seconds = {}
-  for group in groups:
-    key = (group.model, group.recipe)
-    steps = config.training.epochs * (
-      round(sample["num_train"] * _ratio(group.subsets))
-      // config.training.batch_size
-    )
-    seconds[group] = steps * mean(key, "step") + mean(key, "fixed")
-  recording = {}
-  if "recording" in sample:
-    recording = {g: mean((g.model, g.recipe), "recording") for g in groups}
-  sizes = sample["num_train"], sample["num_test"], sample["num_classes"]
-  return start_up, sizes, seconds, recording
-
-
-def _ratio(family: str) -> float:
-  return subsets_lib.parse_family(family).ratio
 
 
 def _precision(config: config_lib.StudyConfig) -> str:

@@ -43,8 +43,9 @@ class Progress:
   Args:
     plan: of the round.
     pending: the units to be run.
-    known: seconds per run, by group, from finished runs.
+    known: seconds per run without recording, by group, from finished runs.
     workers: how many run at a time; may be changed.
+    recording: seconds that recording adds to a run, by group.
   """
 
   def __init__(
@@ -53,13 +54,23 @@ class Progress:
     pending: list[work_units.WorkUnit],
     known: dict[work_units.Group, float],
     workers: int,
+    recording: dict[work_units.Group, float] | None = None,
   ):
     self._plan = plan
     # Counts, so that the cost of an update does not grow with pending units.
     self._left = collections.Counter(unit.group for unit in pending)
     self._known = dict(known)
-    self._seconds: dict[work_units.Group, tuple[float, int]] = {}
-    self._running: dict[work_units.WorkUnit, float] = {}
+    self._recording = dict(recording or {})
+    self._totals: collections.defaultdict = collections.defaultdict(float)
+    self._finished: collections.Counter = collections.Counter()
+    # Few per model, so that an update costs little.
+    self._to_record = {
+      unit
+      for unit in pending
+      if plan.recorded_outputs and plan.does_record(unit)
+    }
+    # When each started, and the fraction of its epochs that it has trained.
+    self._running: dict[work_units.WorkUnit, tuple[float, float]] = {}
     self.workers = workers
     self._count = len(pending)
     self._failed = 0
@@ -73,17 +84,26 @@ class Progress:
       )
 
   def started(self, unit: work_units.WorkUnit) -> None:
-    self._running[unit] = 0.0
+    self._running[unit] = time.monotonic(), 0.0
 
   def epoch(self, unit: work_units.WorkUnit, fraction: float) -> None:
     """The unit has trained `fraction` of its epochs."""
-    self._running[unit] = fraction
+    self._running[unit] = self._running[unit][0], fraction
     self.show()
 
-  def done(self, unit: work_units.WorkUnit, seconds: float) -> None:
-    total, count = self._seconds.get(unit.group, (0.0, 0))
-    self._seconds[unit.group] = (total + seconds, count + 1)
-    self._known[unit.group] = (total + seconds) / (count + 1)
+  def done(
+    self, unit: work_units.WorkUnit, seconds: float, recording: float = 0.0
+  ) -> None:
+    """The unit took `seconds`, `recording` of them to record for proxies."""
+    for what, known, value in (
+      ("run", self._known, seconds - recording),
+      ("recording", self._recording, recording),
+    ):
+      if value:
+        key = (what, unit.group)
+        self._totals[key] += value
+        self._finished[key] += 1
+        known[unit.group] = self._totals[key] / self._finished[key]
     self._advance(unit)
 
   def done_elsewhere(self, unit: work_units.WorkUnit) -> None:
@@ -122,18 +142,36 @@ class Progress:
 
   def _advance(self, unit: work_units.WorkUnit) -> None:
     self._left[unit.group] -= 1
+    self._to_record.discard(unit)
     self._running.pop(unit, None)
     if self._bar is not None:
       self._bar.update(1)
     self.show()
 
   def _left_text(self) -> str:
+    known = self._begun() | self._known
+    more = time_left.seconds_beside(
+      self._plan, self._to_record, self._recording
+    )
     seconds = time_left.remaining_seconds(
-      self._plan, self._left, self._known, self.workers
+      self._plan, self._left, known, self.workers, more
     )
     if seconds is None:
       return "time left unknown"
-    for unit, fraction in self._running.items():
-      seconds -= fraction * self._known.get(unit.group, 0.0) / self.workers
-    text = f"about {time_left.duration(max(seconds, 0.0))} left"
+    for unit, (_, fraction) in self._running.items():
+      seconds -= fraction * known.get(unit.group, 0.0) / self.workers
+    is_least = self._to_record and not self._recording
+    text = "at least" if is_least else "about"
+    text += f" {time_left.duration(max(seconds, 0.0))} left"
+    if is_least:
+      text += " (no run that records for proxies has finished)"
     return text + (f", {self._failed} failed" if self._failed else "")
+
+  def _begun(self) -> dict[work_units.Group, float]:
+    """Seconds per run by group, from the epochs of runs that have not ended."""
+    now = time.monotonic()
+    return {
+      unit.group: (now - started) / fraction
+      for unit, (started, fraction) in self._running.items()
+      if fraction
+    }

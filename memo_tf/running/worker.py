@@ -45,7 +45,7 @@ class Worker:
     self._send = send
     self._session = self._sample = None
     self._config = self._directory = None
-    self._start_up = 0.0
+    self._start_up = self._rate = 0.0
 
   def setup(self, task: dict) -> dict:
     from absl import logging
@@ -129,16 +129,30 @@ class Worker:
         self._config, self._directory, sample.data
       )
       self._sample = sample
+      self._rate = measuring.machine_rate()
       self._start_up = time.monotonic() - _BORN
+
+    sizes = {
+      "num_train": self._sample.num_train,
+      "num_test": self._sample.num_test,
+      "num_classes": self._sample.data.num_classes,
+    }
+
+    def tell(expected):
+      self._send({"event": "expected", **expected, **sizes})
+
     seconds = measuring.measure(
-      self._session, task["model"], task["recipe"], self._sample.share
+      self._session,
+      task["model"],
+      task["recipe"],
+      self._sample.share,
+      self._rate,
+      tell,
     )
     return {
       **seconds,
       "session": self._start_up,
-      "num_train": self._sample.num_train,
-      "num_test": self._sample.num_test,
-      "num_classes": self._sample.data.num_classes,
+      **sizes,
     }
 
 

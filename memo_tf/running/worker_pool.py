@@ -30,8 +30,9 @@ class Event:
   """Something that happened to a task.
 
   Attributes:
-    kind: `started`, `epoch`, `done`, `retry` (it failed and will be tried
-      again), `failed` (for good) or `tick` (nothing for a while).
+    kind: `started`, `epoch` or `expected` (news of a task at work), `done`,
+      `retry` (it failed and will be tried again), `failed` (for good) or `tick`
+      (nothing for a while).
     task: the task, or None for a tick.
     content: the worker's message.
   """
@@ -186,8 +187,8 @@ class WorkerPool:
       for key, _ in ready:
         worker = key.data
         for message in worker.read():
-          if message["event"] == "epoch":
-            yield Event("epoch", worker.task, message)
+          if message["event"] in ("epoch", "expected"):
+            yield Event(message["event"], worker.task, message)
             continue
           if worker.setting_up:
             worker.setting_up = False

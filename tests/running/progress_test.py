@@ -12,6 +12,7 @@ from absl.testing import absltest
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import plan as plan_lib
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import progress
 
@@ -42,15 +43,19 @@ class WaitingTest(absltest.TestCase):
 
 
 class ProgressTest(absltest.TestCase):
-  def run_three_of_four(self):
+  def run_three_of_four(self, wait=lambda: None):
     """Three runs of 100 s end on two workers, one of them failed."""
     shown = progress.Progress(PLAN, UNITS, {}, workers=2)
     for unit in UNITS[:3]:
       shown.started(unit)
     shown.show()
+    wait()
     shown.done(UNITS[0], 100.0)
+    wait()
     shown.epoch(UNITS[1], 0.5)
+    wait()
     shown.done(UNITS[1], 100.0)
+    wait()
     shown.failed(UNITS[2], "the loss became nan")
     shown.close()
 
@@ -82,19 +87,63 @@ class ProgressTest(absltest.TestCase):
     self.assertIn("3/4 runs, about 100 s left, 1 failed", text)
     self.assertIn(f"{UNITS[2].name} failed: the loss became nan", text)
 
-  def test_elsewhere_it_is_a_line_every_ten_seconds(self):
-    text, seconds = io.StringIO(), iter(range(0, 1000, 4))
-    with mock.patch.object(sys, "stderr", text):
-      with mock.patch.object(progress.time, "monotonic", lambda: next(seconds)):
-        self.run_three_of_four()
+  def lines(self, act) -> list[str]:
+    """What `act` shows outside a terminal, given a function to wait 6 s."""
+    text, now = io.StringIO(), [0.0]
 
-    # Each look at the clock is 4 s after the last: of four calls of show()
-    # one comes 10 s after the start, and none 10 s after that line.
+    def wait():
+      now[0] += 6.0
+
+    with mock.patch.object(sys, "stderr", text):
+      with mock.patch.object(progress.time, "monotonic", lambda: now[0]):
+        act(wait)
+    return text.getvalue().splitlines()
+
+  def test_elsewhere_it_is_a_line_every_ten_seconds(self):
     self.assertEqual(
-      text.getvalue().splitlines(),
+      self.lines(self.run_three_of_four),
       [
-        "1/4 runs, about 125 s left",
+        "1/4 runs, about 125 s left",  # after 12 s
         f"{UNITS[2].name} failed: the loss became nan",
+        "3/4 runs, about 100 s left, 1 failed",  # after 24 s
+      ],
+    )
+
+  def test_the_first_epochs_tell_before_a_run_has_finished(self):
+    def act(wait):
+      shown = progress.Progress(PLAN, UNITS, {}, workers=2)
+      shown.started(UNITS[0])
+      wait()
+      wait()
+      shown.epoch(UNITS[0], 0.25)
+
+    # 12 s for a quarter of a run: 48 s each, four runs, two workers, less 6 s.
+    self.assertEqual(self.lines(act), ["0/4 runs, about 90 s left"])
+
+  def test_recording_counts_apart_and_is_not_forgotten_before_it_is_known(self):
+    config = config_lib.StudyConfig(
+      proxies=settings_lib.ProxiesConfig(proxies=("grand",), proxy_runs=2)
+    )
+
+    def act(wait):
+      plan = plan_lib.Plan.of(config)
+      shown = progress.Progress(plan, UNITS, {UNITS[0].group: 10.0}, workers=1)
+      for unit in UNITS:
+        shown.started(unit)
+      wait()
+      wait()
+      shown.show()
+      shown.done(UNITS[0], 110.0, 100.0)
+      wait()
+      wait()
+      shown.show()
+
+    self.assertEqual(
+      self.lines(act),
+      [
+        "0/4 runs, at least 40 s left (no run that records for proxies has "
+        "finished)",
+        "1/4 runs, about 130 s left",  # three of 10 s, one with 100 s more
       ],
     )
 
