@@ -89,6 +89,9 @@ def define_flags(values: flags.FlagValues, program: str) -> None:
       is_short = field.metadata.get("short", False)
       more = f"{program}: {flagfile.GROUPS[group]}"
       show_under(values, field.name, program if is_short else more)
+  # `import` cannot be the name of a field.
+  flags.DEFINE_alias("import", "imports", flag_values=values)
+  show_under(values, "import", f"{program}: {flagfile.GROUPS['models']}")
 
 
 def request(values: flags.FlagValues, arguments: Sequence[str]) -> Request:

@@ -7,6 +7,8 @@ when a study is reopened:
 * `fixed`: results depend on it; another value is an error;
 * `grows`: a number that may grow (more subsets extend a study);
 * `union`: a list to which names may be added;
+* `sources`: a list to which references may be added, each with the digest of
+  its source, which may not change;
 * `free`: where and how the work is done; the last value is recorded.
 """
 
@@ -16,6 +18,7 @@ import pathlib
 import typing
 from typing import Any
 
+from memo_tf.experiment import own_models
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 
@@ -123,6 +126,11 @@ def merge(recorded: StudyConfig, given: StudyConfig) -> StudyConfig:
       policy = field.metadata["policy"]
       if policy == "union":
         changes[field.name] = (*before, *(a for a in after if a not in before))
+      elif policy == "sources":
+        changes[field.name], changed = own_models.united(
+          before, after, field.metadata["parse"]
+        )
+        conflicts += changed
       elif (
         policy == "fixed" and portable(field, before) != portable(field, after)
       ) or (policy == "grows" and after < before):
@@ -131,6 +139,9 @@ def merge(recorded: StudyConfig, given: StudyConfig) -> StudyConfig:
           + (" (it may only grow)" if policy == "grows" else "")
         )
     parts[group] = dataclasses.replace(new, **changes)
+  names = (recorded.models.models, given.models.models)
+  if problem := own_models.order_problem(*names):
+    conflicts.append(problem)
   if conflicts:
     raise ValueError(
       "the directory holds a study with a different config: "
@@ -142,6 +153,8 @@ def merge(recorded: StudyConfig, given: StudyConfig) -> StudyConfig:
 
 def portable(field: dataclasses.Field, value):
   """A value as it is recorded; of a path the last part, which is portable."""
+  if field.metadata["policy"] == "sources":
+    return own_models.portable(value, field.metadata["parse"])
   if not field.metadata.get("path") or not value:
     return value
   if value.startswith(("npz:", "folder:")):

@@ -8,16 +8,18 @@ import typing
 from typing import Any
 
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import own_models
 from memo_tf.experiment import recipes as recipes_lib
 from memo_tf.experiment import subsets as subsets_lib
 
 
 def validated(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
-  """Returns `config`, if it follows every rule.
+  """Returns `config`, its own models resolved, if it follows every rule.
 
   Raises:
     ValueError: names the flag, its rule and the value given.
   """
+  config = _with_own_models(config)
   for group, kind in config_lib.groups().items():
     kinds = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
@@ -29,6 +31,21 @@ def validated(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
   for check in _OF_TWO_SETTINGS:
     check(config)
   return config
+
+
+def _with_own_models(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
+  """`config` with the names of own models in place of references to them."""
+  lists = ("models", "own_models", "imports")
+  for name in lists:  # a recorded config can hold anything
+    if not _has_type(getattr(config.models, name), tuple[str, ...]):
+      return config
+  try:
+    models = own_models.resolved(config.models)
+  except ValueError as error:
+    text = str(error)
+    text = text if text.startswith("--") else f"--models: {text}"
+    raise ValueError(text) from error
+  return dataclasses.replace(config, models=models)
 
 
 def _has_type(value: Any, kind: Any) -> bool:

@@ -6,6 +6,7 @@
     cifar_resnet-20-shortcutB  with projections (option B) where shapes change
     resnet-18                18, 34, 50, 101 or 152, for larger images
     mobilenet_v3_small-0.5   small or large, with its width multiplier
+    own-small                a model of the user's own (`own_models`)
 
 The builders are in `memo_tf.models`; a family has an entry in `FAMILIES` here
 and one in the table there.
@@ -42,11 +43,18 @@ class ModelName:
   options: tuple[str, ...] = ()
 
   @property
+  def label(self) -> str:
+    """The name that tables and figures show."""
+    return label(self.name)
+
+  @property
   def ladder(self) -> str:
     """The name shared by all sizes of one ladder: family and options."""
     return "-".join((self.family, *self.options))
 
 
+# Before the name of an own model's function; such names have no other dash.
+OWN = "own-"
 CIFAR_RESNET_OPTIONS = ("v2", "shortcutB")
 RESNET_DEPTHS = (18, 34, 50, 101, 152)
 
@@ -142,6 +150,32 @@ def _depth_and_width(
   return depth, width
 
 
+def _own(name: str, rest: str) -> ModelName:
+  if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", rest):
+    raise ValueError(
+      "An own model is named `own-FUNCTION`, of letters, digits and "
+      f"underscores. Received: {name!r}"
+    )
+  return ModelName(
+    name=name,
+    family="own",
+    size=1,
+    width=1.0,
+    min_image_size=1,
+    relative_cost=1.0,
+  )
+
+
+def is_own(name: str) -> bool:
+  """Whether a name is that of an own model."""
+  return name.startswith(OWN)
+
+
+def label(name: str) -> str:
+  """The name that tables and figures show: of an own model the function's."""
+  return name.removeprefix(OWN)
+
+
 FAMILIES: dict[str, Callable[[str, str], ModelName]] = {
   "cifar_resnet": _cifar_resnet,
   "mobilenet_v3_large": _mobilenet_v3,
@@ -154,10 +188,13 @@ FAMILIES: dict[str, Callable[[str, str], ModelName]] = {
 def parse(name: str) -> ModelName:
   """Parses a model's name, or raises a `ValueError` that states the rule."""
   family, _, rest = name.partition("-")
+  if is_own(name):
+    return _own(name, rest)
   if family not in FAMILIES:
     raise ValueError(
       f"Unknown model family. Known: {', '.join(sorted(FAMILIES))}, as in "
-      f"`cifar_resnet-20`. Received: {name!r}"
+      "`cifar_resnet-20`; a model of your own is given as "
+      f"`my_models.py:function`. Received: {name!r}"
     )
   return FAMILIES[family](name, rest)
 

@@ -13,6 +13,7 @@ from memo_tf import proxies as proxies_lib
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import model_names
+from memo_tf.experiment import own_models as own_models_lib
 from memo_tf.experiment import recipes as recipes_lib
 from memo_tf.experiment import run_outputs
 from memo_tf.experiment import work_units
@@ -62,7 +63,7 @@ class Plan:
     plan = cls(
       config=config,
       wanted={},
-      models={name: model_names.parse(name) for name in sorted(names)},
+      models=_models(config, names),
       recipes=recipes,
       proxies=proxies,
       recorded_outputs=run_outputs.outputs_of_all(proxies.values()),
@@ -147,6 +148,12 @@ class Plan:
       and unit.recipe in asked.recipes
     )
 
+  @property
+  def own_models(self) -> dict[str, own_models_lib.Reference]:
+    """The sources of the planned models that are the user's own, by name."""
+    known = own_models_lib.by_name(self.config.models.own_models)
+    return {name: known[name] for name in self.models if name in known}
+
   @functools.cached_property
   def first_family(self) -> str:
     """The subset family of `--subset_ratio`, whose runs record for proxies."""
@@ -167,6 +174,20 @@ def check_same_subset(
       "examples held out of it leak into it. Received: "
       f"{unit.name} with {needed.name}"
     )
+
+
+def _models(
+  config: config_lib.StudyConfig, names: set[str]
+) -> dict[str, model_names.ModelName]:
+  """The models by name; own models are ranked by the user's order."""
+  found = {name: model_names.parse(name) for name in sorted(names)}
+  own = [name for name in config.models.models if model_names.is_own(name)]
+  own += [n for n in found if model_names.is_own(n) and n not in own]
+  for rank, name in enumerate(own, 1):
+    found[name] = dataclasses.replace(
+      found[name], size=rank, relative_cost=float(rank)
+    )
+  return found
 
 
 def _recipes(config: config_lib.StudyConfig) -> dict[str, recipes_lib.Recipe]:

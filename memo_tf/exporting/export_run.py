@@ -2,6 +2,7 @@
 
 import pathlib
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -9,11 +10,14 @@ from memo_tf import models
 from memo_tf.data.stored import reader
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
+from memo_tf.experiment import model_names
 from memo_tf.experiment import recipes
 from memo_tf.experiment import work_units
 from memo_tf.exporting import saved_model
+from memo_tf.models import own
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
+from memo_tf.store import own_sources
 from memo_tf.store import predictions
 from memo_tf.training import inference
 from memo_tf.training import kept_weights
@@ -49,14 +53,7 @@ def export_run(
       run, or cannot be written. Nothing is left behind then.
     OSError: if `output_dir` was filled meanwhile, or cannot be written.
   """
-  recipe = recipes.parse(unit.recipe, config.training)
-  model = models.build_model(
-    unit.model,
-    image_shape=tuple(info["image_shape"]),
-    num_classes=info["num_classes"],
-    batch_norm_momentum=recipe.batch_norm_momentum,
-    precision=recipe.precision,
-  )
+  model = _build(directory, config, unit, info)
   kept_weights.load_weights(model, directory, unit)
   normalization = info["normalization"]
   try:
@@ -77,6 +74,31 @@ def export_run(
       f"{output_dir} cannot be written: {' '.join(error.message.split())}"
     ) from error
   return differences
+
+
+def _build(directory, config, unit, info) -> keras.Model:
+  """The model of a run, with any weights."""
+  recipe = recipes.parse(unit.recipe, config.training)
+  shape = {
+    "image_shape": tuple(info["image_shape"]),
+    "num_classes": info["num_classes"],
+    "precision": recipe.precision,
+  }
+  if not model_names.is_own(unit.model):
+    return models.build_model(
+      unit.model, batch_norm_momentum=recipe.batch_norm_momentum, **shape
+    )
+  sources = own_sources.read(directory, config)
+  statistics = {
+    name: np.array(info["normalization"][name], np.float32)
+    for name in ("mean", "std")
+  }
+  try:
+    return own.OwnModels(sources, config.models.own_inputs).build(
+      unit.model, 0, **shape, **statistics
+    )
+  except ValueError as error:
+    raise errors.StudyError(str(error)) from error
 
 
 def _compare(directory, config, unit, folder: pathlib.Path) -> dict[str, float]:

@@ -5,14 +5,15 @@ It takes raw images and normalizes them itself. The signatures:
     serving_default   uint8 images -> logits, probabilities, features
     logits            uint8 images -> logits
     probabilities     uint8 images -> probabilities
-    features          uint8 images -> features (what the last layer sees)
+    features          uint8 images -> features (what the last layer sees);
+                      not of a model that is not functional
     serving_float     float32 images of the same raw values -> all three
 
 Images are `[B, H, W, channels]` with the data set's raw pixel values (0 to 255,
 or the range that `about.json` states); for a data set of 16-bit images, uint16
 takes the place of uint8. Assets: `about.json` and `class_names.txt`, one class
 per line. The folder also holds `model.keras`: the same model for Keras, from
-raw float images to logits.
+raw float images to logits (unless a layer has no config: `about.json` says so).
 """
 
 import errno
@@ -45,7 +46,8 @@ def export_saved_model(
 
   Args:
     model: functional, from normalized images `[B, H, W, channels]` to logits
-      `[B, C]`; its last layer computes logits from features.
+      `[B, C]`; its last layer computes logits from features, or is a model
+      itself, which has no features.
     directory: where to write it; must be new or empty.
     mean: float32 `[channels]`, of raw pixel values.
     std: float32 `[channels]`, above 0, standard deviations of raw pixel values.
@@ -82,8 +84,22 @@ def export_saved_model(
       pathlib.Path(assets, name).write_text(text)
     module = _Module(model, mean, std, pathlib.Path(assets), image_type)
     tf.saved_model.save(module, str(private), signatures=module.signatures())
-    keras_model(model, mean, std).save(private / KERAS_NAME)
+    if problem := _save_for_keras(keras_model(model, mean, std), private):
+      content["keras"] = f"not saved for Keras: {problem}"
+      about_path = private / "assets" / "about.json"
+      about_path.write_text(json.dumps(content, indent=2) + "\n")
     put_in_place(private, target)
+
+
+def _save_for_keras(model: keras.Model, folder: pathlib.Path) -> str | None:
+  """Writes `model.keras`; why it cannot be, if a layer has no config."""
+  path = folder / KERAS_NAME
+  try:
+    model.save(path)
+  except (NotImplementedError, TypeError) as error:
+    path.unlink(missing_ok=True)
+    return " ".join(str(error).split())[:300]
+  return None
 
 
 def put_in_place(private: pathlib.Path, target: pathlib.Path) -> None:
@@ -100,6 +116,8 @@ def put_in_place(private: pathlib.Path, target: pathlib.Path) -> None:
 
 def _description(model, mean, std, class_names, image_type) -> dict:
   """Inputs, outputs and normalization, for `about.json`."""
+  features = features_of(model)
+  has_features = features is not None
   return {
     "input": {
       "name": "images",
@@ -113,7 +131,7 @@ def _description(model, mean, std, class_names, image_type) -> dict:
     "outputs": {
       "logits": ["B", len(class_names)],
       "probabilities": ["B", len(class_names)],
-      "features": ["B", *features_of(model).shape[1:]],
+      **({"features": ["B", *features.shape[1:]]} if has_features else {}),
     },
     "normalization": {
       "formula": "(images - mean) / std, done inside",
@@ -124,9 +142,13 @@ def _description(model, mean, std, class_names, image_type) -> dict:
   }
 
 
-def features_of(model: keras.Model) -> keras.KerasTensor:
-  """The symbolic input `[B, …]` of a functional model's last layer."""
-  return model.layers[-1].input
+def features_of(model: keras.Model) -> keras.KerasTensor | None:
+  """The symbolic input `[B, …]` of a functional model's last layer.
+
+  None if that is a model itself, as around a subclassed one.
+  """
+  last = model.layers[-1]
+  return None if isinstance(last, keras.Model) else last.input
 
 
 def keras_model(
@@ -159,18 +181,19 @@ class _Module(tf.Module):
     self.model_variables = [v.value for v in model.variables]
     self.about = tf.saved_model.Asset(str(assets / "about.json"))
     self.class_names = tf.saved_model.Asset(str(assets / "class_names.txt"))
-    parts = keras.Model(model.input, [model.output, features_of(model)])
+    features = features_of(model)
+    names = ["logits", *(["features"] if features is not None else [])]
+    tensors = [model.output, features][: len(names)]
+    parts = keras.Model(model.inputs, dict(zip(names, tensors)))
     shape = [None, *model.input_shape[1:]]
 
     def outputs(images):
       inputs = pipeline.normalize(images, tf.constant(mean), tf.constant(std))
-      logits, features = parts(inputs, training=False)
-      logits = tf.cast(logits, tf.float32)
-      return {
-        "logits": logits,
-        "probabilities": tf.nn.softmax(logits),
-        "features": tf.cast(features, tf.float32),
+      found = {
+        name: tf.cast(tensor, tf.float32)
+        for name, tensor in parts(inputs, training=False).items()
       }
+      return {**found, "probabilities": tf.nn.softmax(found["logits"])}
 
     def function(dtype, *names):
       return tf.function(
@@ -178,12 +201,13 @@ class _Module(tf.Module):
         input_signature=[tf.TensorSpec(shape, dtype, name="images")],
       )
 
-    every = ("logits", "probabilities", "features")
+    every = (*names, "probabilities")
     self.serving_default = function(image_type, *every)
     self.serving_float = function(tf.float32, *every)
     self.logits = function(image_type, "logits")
     self.probabilities = function(image_type, "probabilities")
-    self.features = function(image_type, "features")
+    if features is not None:
+      self.features = function(image_type, "features")
 
   def signatures(self) -> dict:
     names = (
@@ -193,4 +217,4 @@ class _Module(tf.Module):
       "probabilities",
       "features",
     )
-    return {name: getattr(self, name) for name in names}
+    return {n: getattr(self, n) for n in names if hasattr(self, n)}

@@ -8,6 +8,7 @@ import keras
 from memo_tf.experiment import model_names
 from memo_tf.models import cifar_resnet
 from memo_tf.models import mobilenet_v3
+from memo_tf.models import precision as precision_lib
 from memo_tf.models import resnet
 
 
@@ -42,11 +43,6 @@ BUILDERS = {
   "mobilenet_v3_large": _mobilenet_v3,
   "mobilenet_v3_small": _mobilenet_v3,
   "resnet": _resnet,
-}
-POLICIES = {
-  "float32": "float32",
-  "bfloat16": "mixed_bfloat16",
-  "float64": "float64",
 }
 
 # How builders name the layers of a block; the block's last layer is its output.
@@ -93,9 +89,12 @@ def build_model(
     raise ValueError(
       f"`num_classes` must be at least 2. Received: {num_classes}"
     )
-  before = keras.config.dtype_policy()
-  keras.config.set_dtype_policy(POLICIES[precision])
-  try:
+  if parsed.family not in BUILDERS:
+    raise ValueError(
+      "An own model is built from its source (`memo_tf.models.own`). Received: "
+      f"{name!r}"
+    )
+  with precision_lib.policy(precision):
     return BUILDERS[parsed.family](
       parsed,
       image_shape=tuple(image_shape),
@@ -103,8 +102,6 @@ def build_model(
       batch_norm_momentum=batch_norm_momentum,
       synchronized=synchronized,
     )
-  finally:
-    keras.config.set_dtype_policy(before)
 
 
 def block_outputs(model: keras.Model) -> list[str]:

@@ -12,10 +12,13 @@ import time
 from memo_tf.cli import program
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
+from memo_tf.experiment import model_names
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import worker_pool
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import own_sources
 
 TIME_LIMIT = 50.0  # seconds
 TELL_EVERY = 15.0  # seconds
@@ -51,7 +54,10 @@ class Estimate:
 
 
 def estimate(
-  plan: plan_lib.Plan, groups: list[work_units.Group], workers: int
+  plan: plan_lib.Plan,
+  groups: list[work_units.Group],
+  workers: int,
+  directory: directory_lib.StudyDirectory | None = None,
 ) -> Estimate:
   """Times what runs of some groups cost, within about `TIME_LIMIT` seconds.
 
@@ -59,6 +65,7 @@ def estimate(
     plan: of the study.
     groups: of the plan.
     workers: how many runs train at a time.
+    directory: of the study, which may have the sources of own models.
 
   Raises:
     UsageError: if the data cannot be read.
@@ -68,7 +75,7 @@ def estimate(
     dict.fromkeys((group.model, group.recipe) for group in groups),
     key=lambda kind: plan.models[kind[0]].relative_cost,
   )
-  timed, expected = _time_kinds(plan.config, kinds, workers)
+  timed, expected = _time_kinds(plan.config, kinds, workers, directory)
   costs = {kind: (timed[kind], TIMED) for kind in kinds if kind in timed}
   for kind in kinds:
     if kind not in costs and kind in expected:
@@ -102,7 +109,10 @@ def estimate(
 
 
 def _time_kinds(
-  config: config_lib.StudyConfig, kinds: list[_Kind], workers: int
+  config: config_lib.StudyConfig,
+  kinds: list[_Kind],
+  workers: int,
+  directory: directory_lib.StudyDirectory | None,
 ) -> tuple[dict[_Kind, dict], dict[_Kind, dict]]:
   """Means over workers of what was timed, and of what is expected, by kind."""
   tasks = [
@@ -118,6 +128,11 @@ def _time_kinds(
   )
   started = told = time.monotonic()
   with tempfile.TemporaryDirectory() as nowhere:
+    own_sources.keep(
+      directory_lib.StudyDirectory(nowhere),
+      config,
+      [directory] if directory else [],
+    )
     setup = {"config": config.to_json(), "experiment_dir": nowhere}
     with worker_pool.WorkerPool(
       workers, setup, threads=config.running.threads_per_unit, log_path=None
@@ -156,6 +171,8 @@ def _means(costs: dict[_Kind, list[dict]]) -> dict[_Kind, dict]:
 def _scaled(plan, kind: _Kind, costs) -> dict | None:
   """The cost of another size of the model's family, times its relative cost."""
   model = plan.models[kind[0]]
+  if model_names.is_own(model.name):
+    return None  # their ranks say nothing of their cost
   nearest = None
   for (other, recipe), (cost, _) in costs.items():
     if plan.models[other].family == model.family and recipe == kind[1]:

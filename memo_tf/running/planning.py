@@ -16,6 +16,7 @@ from memo_tf.running import worker_pool
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import opening
+from memo_tf.store import own_sources
 from memo_tf.store import survey as survey_lib
 from memo_tf.store import time_left
 
@@ -86,7 +87,7 @@ def dry_run(
       "estimate. Received: --strategy=multi_worker"
     )
   if missing:
-    guess = estimating.estimate(plan, missing, workers)
+    guess = estimating.estimate(plan, missing, workers, directory)
     if guess.sizes:
       _check_subset_sizes(plan, guess.sizes[0])
     known |= guess.seconds

@@ -1,7 +1,7 @@
 """Everything that a study needs on disk before its first run.
 
     config.json  resolved.flags  environment.json
-    dataset/  subsets/<family>.npy
+    dataset/  subsets/<family>.npy  models/<own model>.py
 
 `config.json` comes last, and is created, not replaced: a directory without it
 was never set up, and whatever a broken set-up left there is made anew. Only one
@@ -15,6 +15,7 @@ import time
 
 import numpy as np
 
+from memo_tf.cli import program
 from memo_tf.data.sources import custom_files
 from memo_tf.experiment import errors
 from memo_tf.experiment import model_names
@@ -30,6 +31,7 @@ from memo_tf.store import directory as directory_lib
 from memo_tf.store import environments
 from memo_tf.store import files
 from memo_tf.store import opening
+from memo_tf.store import own_sources
 from memo_tf.store import sealed
 from memo_tf.store import setup_lock
 
@@ -97,6 +99,7 @@ def _make(
     ]
     smallest = int(min(s.min() for s in sizes))
     _check_fit(plan, info, smallest, info["num_train"] - int(sizes[0].max()))
+    _check_own_models(directory, plan, pool, on_wait)
     if config.outputs.materialize_subsets:
       tasks = [
         {"task": "materialize", "family": family}
@@ -136,6 +139,63 @@ def _check_fit(
     info["num_train"],
     plan.config.models.models,
   )
+
+
+def _check_own_models(directory, plan, pool, on_wait) -> None:
+  """Has a worker build and check the own models that were not checked yet.
+
+  Raises:
+    UsageError: if one could not be trained, or would be trained wrongly.
+  """
+  if not plan.own_models:
+    return
+  own_sources.keep(directory, plan.config)
+  known, outputs = own_sources.checked(directory), plan.recorded_outputs
+  missing = [
+    name
+    for name, reference in plan.own_models.items()
+    if known.get(name, {}).get("source") != reference.digest
+    or not outputs <= {*known[name].get("outputs", ())}
+  ]
+  if not missing:
+    return
+  task = {
+    "task": "check_own_models",
+    "models": missing,
+    "outputs": sorted(outputs),
+  }
+  (answer,) = _run_tasks(pool, [task], on_wait)
+  for name, found in answer["found"].items():
+    before = known.get(name)
+    if before and before["source"] == found["source"]:
+      _check_same_start(name, before, found)
+    program.say(_about_own_model(name, found))
+  own_sources.note_checked(directory, answer["found"])
+
+
+def _check_same_start(name: str, before: dict, found: dict) -> None:
+  if before["start"] != found["start"]:
+    raise errors.UsageError(
+      f"{name} starts from other values than when the study was made, though "
+      "its source is the same: a file of weights that it loads, or a package, "
+      "has changed. Restore it, or start a new --experiment_dir."
+    )
+
+
+def _about_own_model(name: str, found: dict) -> str:
+  """A line that says what will be trained of an own model, and on what."""
+  inputs = (
+    "raw pixels, from 0"
+    if found["inputs"] == "raw"
+    else "normalized images (mean 0, standard deviation 1)"
+  )
+  text = (
+    f"{name}: trains {found['parameters']:,} parameters and keeps "
+    f"{found['frozen']:,}; gets {inputs} (--own_inputs)."
+  )
+  if not found["drawn"]:
+    text += " No initial weight is drawn: all runs start from the same."
+  return text
 
 
 def join_peers(pool: worker_pool.WorkerPool) -> None:
@@ -217,8 +277,9 @@ def _prepare_subsets(directory, config, family_name, num_examples, may_remove):
   return masks.sum(axis=1)
 
 
-def _run_tasks(pool, tasks: list[dict], on_wait) -> None:
-  started = time.monotonic()
+def _run_tasks(pool, tasks: list[dict], on_wait) -> list[dict]:
+  """Runs tasks; returns the answers of those done."""
+  started, answers = time.monotonic(), []
   for event in pool.run(tasks):
     if event.kind == "tick":
       on_wait(time.monotonic() - started)
@@ -226,6 +287,9 @@ def _run_tasks(pool, tasks: list[dict], on_wait) -> None:
       if event.content.get("usage"):
         raise errors.UsageError(event.content["error"])
       raise errors.StudyError(event.content["error"])
+    if event.kind == "done":
+      answers.append(event.content)
+  return answers
 
 
 def _remove_setup(directory: directory_lib.StudyDirectory) -> None:

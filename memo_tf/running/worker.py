@@ -22,6 +22,8 @@ import traceback
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
+from memo_tf.experiment import model_names
+from memo_tf.experiment import run_outputs
 from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 
@@ -39,7 +41,7 @@ _STORAGE_ERRNO = {
 
 
 class Worker:
-  """Answers tasks: setup, join, prepare, materialize, run, measure."""
+  """Answers tasks: setup, join, prepare, and those of the other methods."""
 
   def __init__(self, send):
     self._send = send
@@ -83,6 +85,17 @@ class Worker:
 
     prepare_lib.write_dataset(self._config, self._directory)
     return {}
+
+  def check_own_models(self, task: dict) -> dict:
+    """Builds and checks own models."""
+    from memo_tf.running import unit as unit_lib
+    from memo_tf.running.unit import own_models
+
+    if self._session is None:
+      self._session = unit_lib.Session(self._config, self._directory)
+    found = own_models.check(self._session, task["models"], task["outputs"])
+    self._session.own_checked.update(found)
+    return {"found": found}
 
   def materialize(self, task: dict) -> dict:
     """Writes the subset shards of one family that are missing."""
@@ -131,6 +144,11 @@ class Worker:
       self._sample = sample
       self._rate = measuring.machine_rate()
       self._start_up = time.monotonic() - _BORN
+    if model_names.is_own(task["model"]):
+      from memo_tf.running.unit import own_models
+
+      outputs = run_outputs.outputs(self._config)
+      own_models.check(self._session, [task["model"]], outputs)
 
     sizes = {
       "num_train": self._sample.num_train,

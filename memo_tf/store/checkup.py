@@ -22,6 +22,7 @@ from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import opening
 from memo_tf.store import origins
+from memo_tf.store import own_sources
 from memo_tf.store import record_rules
 from memo_tf.store import sealed
 from memo_tf.store import subset_info
@@ -87,6 +88,8 @@ def findings(
   # Its other files may be damaged: subsets and runs are checked all the same.
   with contextlib.suppress(errors.StudyError):
     info = dataset_info.read_info(directory)
+  for name, problem in own_sources.problems(directory, plan.config):
+    yield Finding(name, problem)
   wrong_families = set()
   for family, finding in _subsets(directory, plan.config, info):
     wrong_families.add(family)

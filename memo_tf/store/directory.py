@@ -1,7 +1,7 @@
 """The directory of a study: its paths, and the state of its runs.
 
     config.json  resolved.flags  environment.json  digests.json
-    dataset/  subsets/  runs/<unit>/  work/<unit>/  scores/  report/
+    dataset/  subsets/  models/  runs/<unit>/  work/<unit>/  scores/  report/
 
 Invariants that everything else relies on:
 
@@ -177,6 +177,7 @@ class StudyDirectory:
     for top in (
       "runs",
       "subsets",
+      "models",
       "scores",
       "trajectories",
       "proxies",

@@ -12,6 +12,7 @@ import numpy as np
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
+from memo_tf.experiment import own_models
 from memo_tf.experiment import recipes
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
@@ -130,6 +131,13 @@ def _run_differences(record, unit, recipe, config) -> list[str]:
       for name, value in fields.items()
       if before.get(name, value) != value
     ] or [f"{unit.name} was trained by another recipe of the same name"]
+  own = own_models.by_name(config.models.own_models).get(unit.model)
+  source = record.get("model_source")
+  if own and source != own.digest:
+    found.append(
+      f"--models: {unit.name} was trained from another source of {unit.model} "
+      f"(digest {source}, given {own.digest})"
+    )
   if unit.index >= config.subsets.num_subsets:
     found.append(
       f"--num_subsets: {unit.name} was run, given "

@@ -26,6 +26,7 @@ from memo_tf.store import environments
 from memo_tf.store import files
 from memo_tf.store import opening
 from memo_tf.store import origins
+from memo_tf.store import own_sources
 from memo_tf.store import predictions
 from memo_tf.store import sealed
 
@@ -80,9 +81,13 @@ def merge(
   plan = plan_lib.Plan.of(config)
   info = _same_dataset(studies)
   masks = _same_subsets(studies, config, info["num_train"])
+  started = _same_starts(studies)
   say(f"Comparing the runs of {len(studies)} folders …")
   chosen, there, damaged = _compare_runs(into, sources, plan, info, masks)
   _set_up(into, sources, config, info, masks)
+  own_sources.keep(into, config, sources)
+  if started:
+    own_sources.note_checked(into, started)
   say(f"Copying {len(chosen)} runs …")
   for unit, source in chosen:
     try:
@@ -245,6 +250,20 @@ def _set_up(into, sources, config, info, masks) -> None:
   for other in sources:
     environments.add(into, environments.history(other))
   opening.write_settings(into, config)
+
+
+def _same_starts(studies: list[Directory]) -> dict[str, dict]:
+  """What was found of each own model, after comparing that of every study."""
+  found: dict[str, dict] = {}
+  for study in studies:
+    for name, entry in own_sources.checked(study).items():
+      if found.setdefault(name, entry)["start"] != entry["start"]:
+        raise errors.UsageError(
+          f"the runs of {name} in {study.root} started from other values than "
+          "those of the other folders: a file of weights that its function "
+          "loads, or a package, differed"
+        )
+  return found
 
 
 def _copy_run(source: Directory, into: Directory, unit) -> None:

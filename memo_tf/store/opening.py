@@ -14,10 +14,18 @@ from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import lost_config
+from memo_tf.store import own_sources
 from memo_tf.store import sealed
 
 # What setting up a study writes before config.json.
-SET_UP = {"dataset", "subsets", "work", "resolved.flags", "environment.json"}
+SET_UP = {
+  "dataset",
+  "environment.json",
+  "models",
+  "resolved.flags",
+  "subsets",
+  "work",
+}
 # What else may be in the folder of a study that has lost its config.json.
 _RESULTS = {
   "runs",
@@ -82,8 +90,9 @@ def recorded_config(
   (`check_extensible`).
 
   Raises:
-    UsageError: if they contradict each other, or if `config` contradicts the
-      runs of a study that has lost its config.json.
+    UsageError: if they contradict each other, if `config` contradicts the
+      runs of a study that has lost its config.json, or if an own model has no
+      source.
     StudyError: if config.json is missing (without `config`) or damaged.
   """
   try:
@@ -93,6 +102,7 @@ def recorded_config(
       raise errors.StudyError(
         f"{directory.root} holds no study: it has no config.json."
       ) from None
+    own_sources.check_known(config)
     lost_config.check_runs(directory, config)
     return config
   try:
@@ -109,7 +119,9 @@ def recorded_config(
     logging.warning(
       "%s %s.", directory.root, _OLD_FORMAT.format(version=version)
     )
-  return recorded if config is None else _united(recorded, config)
+  if config is None:
+    return recorded
+  return own_sources.check_known(_united(recorded, config))
 
 
 def read_config(text: bytes) -> config_lib.StudyConfig:

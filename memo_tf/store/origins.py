@@ -45,6 +45,7 @@ class Origin:
     }
     if dataset_digest is not None:
       self._common["dataset_digest"] = dataset_digest
+    self._sources = {name: r.digest for name, r in plan.own_models.items()}
     self._recipes = {name: r.digest() for name, r in plan.recipes.items()}
     self._masks = masks
     self._subsets: dict[tuple[str, int], str] = {}
@@ -85,6 +86,8 @@ class Origin:
   def problem(self, unit: work_units.WorkUnit, record: dict) -> str | None:
     """How the record of a unit's run differs, in words; None if it does not."""
     expected = self._common | {"recipe_digest": self._recipes[unit.recipe]}
+    if unit.model in self._sources:
+      expected["model_source"] = self._sources[unit.model]
     subset = self._subset_digest(unit)
     if subset is not None:
       expected["subset_digest"] = subset

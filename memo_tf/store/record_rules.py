@@ -217,6 +217,8 @@ _RUN_OPTIONAL: dict[str, Rule] = {
   "test_accuracy": _SHARE,
   "resumed_after_epoch": _COUNT,
   "teacher": _TEXTS,
+  "model_source": _DIGEST_RULE,
+  "model_start": _DIGEST_RULE,
 }
 _INFO: dict[str, Rule] = {
   "num_train": _between(1, _MOST_EXAMPLES),

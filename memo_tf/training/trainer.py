@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import functools
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -25,7 +26,10 @@ from memo_tf import models
 from memo_tf.data import augmentation
 from memo_tf.data import pipeline
 from memo_tf.data.stored import images as images_lib
+from memo_tf.experiment import model_names
+from memo_tf.experiment import random_streams
 from memo_tf.experiment import recipes
+from memo_tf.models import own
 from memo_tf.training import inference
 from memo_tf.training import initialization
 from memo_tf.training import optimizer as optimizer_lib
@@ -58,6 +62,7 @@ class Trainer:
     jit_compile: whether XLA compiles epochs and predictions. Always stated:
       Keras's "auto" would turn it off silently.
     image_type: of the pixels, `uint8` or `uint16`.
+    own_models: the user's own models, of which the model may be one.
 
   Attributes:
     recipe: as given.
@@ -67,7 +72,8 @@ class Trainer:
       are set from outside, in each run to those of the run's own teacher.
 
   Raises:
-    ValueError: if the batch size is not a multiple of the replicas.
+    ValueError: if the batch size is not a multiple of the replicas, or an own
+      model cannot be built or draws at random on several replicas.
   """
 
   def __init__(
@@ -82,6 +88,7 @@ class Trainer:
     strategy: tf.distribute.Strategy,
     jit_compile: bool = False,
     image_type: str = "uint8",
+    own_models: own.OwnModels | None = None,
   ):
     self.recipe, self._strategy = recipe, strategy
     self._replicas = strategy.num_replicas_in_sync
@@ -91,13 +98,30 @@ class Trainer:
         f"Received: --batch_size={recipe.batch_size}"
       )
     self._mean, self._std = tf.constant(mean), tf.constant(std)
-    build = functools.partial(
-      models.build_model,
-      image_shape=image_shape,
-      num_classes=num_classes,
-      batch_norm_momentum=recipe.batch_norm_momentum,
+    shape = {"image_shape": image_shape, "num_classes": num_classes}
+    build_own = functools.partial(
+      (own_models or own.OwnModels()).build,
+      **shape,
+      mean=mean,
+      std=std,
       precision=recipe.precision,
     )
+
+    def build(name: str, **options) -> keras.Model:
+      if model_names.is_own(name):
+        return build_own(name, 0)
+      return models.build_model(
+        name,
+        **shape,
+        batch_norm_momentum=recipe.batch_norm_momentum,
+        precision=recipe.precision,
+        **options,
+      )
+
+    # Builds an own model anew for each run; None for a built-in model.
+    self._build_again = None
+    if model_names.is_own(model_name):
+      self._build_again = functools.partial(build_own, model_name)
     with strategy.scope():
       self.model = build(
         model_name, synchronized=recipe.synchronized_batch_norm
@@ -106,6 +130,13 @@ class Trainer:
       self.teacher = None
       if isinstance(recipe, recipes.DistilledRecipe):
         self.teacher = build(recipe.teacher)
+    self._random_states = own.random_states(self.model)
+    if self._random_states and self._replicas > 1:
+      raise ValueError(
+        f"{model_name} draws at random while it trains (Dropout or the like), "
+        "which is not supported on several replicas: give "
+        f"--strategy=one_device. Received: {self._replicas} replicas"
+      )
     self._predictor = inference.Predictor(
       self.model, mean, std, jit_compile, image_type
     )
@@ -132,8 +163,16 @@ class Trainer:
     )
 
   def initialize(self, seed: int, unit_name: str) -> None:
-    """Sets weights, statistics and momenta to those of a unit's start."""
-    initialization.initialize(self.model, seed, unit_name)
+    """Sets weights, statistics and momenta to those of a unit's start.
+
+    Raises:
+      ValueError: if an own model has other variables when it is built again.
+    """
+    if self._build_again:
+      stream = random_streams.stream_seed(seed, "initialization", unit_name)
+      own.copy_values(self._build_again(stream), self.model)
+    else:
+      initialization.initialize(self.model, seed, unit_name)
     self.optimizer.reset()
 
   def train_epoch(
@@ -228,6 +267,8 @@ class Trainer:
     state = {f"weight_{i}": w for i, w in enumerate(self.model.get_weights())}
     for i, velocity in enumerate(self.optimizer.velocities):
       state[f"velocity_{i}"] = velocity.numpy()
+    for i, variable in enumerate(self._random_states):
+      state[f"random_{i}"] = variable.numpy()
     return state
 
   def is_finite(self) -> bool:
@@ -240,6 +281,8 @@ class Trainer:
     self.model.set_weights([state[f"weight_{i}"] for i in range(count)])
     for i, velocity in enumerate(self.optimizer.velocities):
       velocity.assign(state[f"velocity_{i}"])
+    for i, variable in enumerate(self._random_states):
+      variable.assign(state[f"random_{i}"])
 
   def _run_epoch(
     self, images, labels, order, rates, sums, views=None, *, with_logits

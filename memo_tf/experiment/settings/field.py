@@ -27,7 +27,8 @@ def field(
     rule: one or several that a value must satisfy; NaN satisfies none.
     **more: `choices`, the allowed values; `short`, whether `--helpshort` shows
       it; `path`, whether it is a path, of which only the last part is recorded;
-      `record=False` for a folder on this machine.
+      `record=False` for a folder on this machine; `parse`, of references
+      that the policy `sources` compares.
   """
   rules = rule if isinstance(rule, list) else [rule] if rule else []
   metadata = {"help": help_text, "policy": policy, "rules": rules, **more}

@@ -3,6 +3,7 @@
 import dataclasses
 
 from memo_tf.experiment import model_names
+from memo_tf.experiment import own_models as own_models_lib
 from memo_tf.experiment.settings import field
 
 _field = field.field
@@ -18,7 +19,11 @@ class ModelsConfig:
     "resnet-18, -34, -50, -101, -152 for images of 32 pixels and more; with "
     "-wWIDTH for another width, as in cifar_resnet-20-w0.5, and for a "
     "cifar_resnet -v2 (pre-activation) and -shortcutB (projections); "
-    "mobilenet_v3_small-WIDTH and mobilenet_v3_large-WIDTH.",
+    "mobilenet_v3_small-WIDTH and mobilenet_v3_large-WIDTH. A model of your "
+    "own: my_models.py:FUNCTION or package.module:FUNCTION, where "
+    "FUNCTION(image_shape, num_classes) returns a keras.Model that gives "
+    "logits, or my_model.json, from model.to_json(). Own models are a ladder "
+    "in the order given.",
     "union",
     rule=[
       field.NAMES_ONE,
@@ -35,4 +40,29 @@ class ModelsConfig:
     "union",
     rule=[field.NAMES_ONE, field.NAMED_ONCE],
     short=True,
+  )
+  own_models: tuple[str, ...] = _field(
+    (),
+    "Sources of own models, each with its digest, as a launch records them; "
+    "own models of --models need not be repeated. To be given for a teacher "
+    "that is not itself in --models.",
+    "sources",
+    parse=own_models_lib.parse,
+    rule=field.parsed_by(own_models_lib.parse),
+  )
+  imports: tuple[str, ...] = _field(
+    (),
+    "Files or modules to import before own models are built (also --import), "
+    "as those that register custom layers of a .json model.",
+    "sources",
+    parse=own_models_lib.parse_import,
+    rule=field.parsed_by(own_models_lib.parse_import),
+  )
+  own_inputs: str = _field(
+    "auto",
+    "Images that own models get. normalized: of mean 0 and standard deviation "
+    "1, as built-in models; raw: pixels from 0 to 255 as they are; auto: raw "
+    "for models that begin with a Rescaling or Normalization layer or with "
+    "arithmetic, normalized for others.",
+    choices=("auto", "normalized", "raw"),
   )

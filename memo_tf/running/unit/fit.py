@@ -17,7 +17,9 @@ import tensorflow as tf
 from memo_tf.data import pipeline
 from memo_tf.data.stored import images as images_lib
 from memo_tf.data.stored import subsets as subset_shards
+from memo_tf.experiment import errors
 from memo_tf.experiment import work_units
+from memo_tf.models import own_checks
 from memo_tf.running import tensorboard_log
 from memo_tf.running.unit import recording as recording_lib
 from memo_tf.running.unit import session as session_lib
@@ -149,6 +151,7 @@ def _checkpoint_key(session, trainer, unit, members, teacher, recording) -> str:
       str(config.seed),
       str(config.threads_per_unit),
       *environments.kind(session.environment).values(),
+      *filter(None, [session.own_models.digest(unit.model)]),
       *teacher.values(),
       *([recording.key()] if recording else ()),
     ]
@@ -173,7 +176,26 @@ def _start(
         "%s does not fit (%s): the run starts from the beginning", path, error
       )
   trainer.initialize(session.config.running.seed, unit.name)
+  _check_start(session, trainer, unit)
   return 0, []
+
+
+def _check_start(session, trainer, unit) -> None:
+  """Refuses an own model that starts from other values than the study's runs.
+
+  Raises:
+    StudyError: if a file that its function loads has changed.
+  """
+  checked = session.own_checked.get(unit.model)
+  if not checked:
+    return
+  values = own_checks.values_of(trainer.model)
+  if own_checks.start_digest(values, checked["kept"]) != checked["start"]:
+    raise errors.StudyError(
+      f"{unit.model} starts from other values than when the study was made, "
+      "though its source is the same: a file of weights that it loads, or a "
+      "package, has changed. Restore it, or start a new --experiment_dir."
+    )
 
 
 def _training_images(

@@ -161,5 +161,18 @@ def _identity(
     "threads": running.threads_per_unit,
     **session.environment,
     **({"teacher": teacher} if teacher else {}),
+    **_own_model(session, unit),
     "parameters": models.count_parameters(trainer.model),
   }
+
+
+def _own_model(
+  session: session_lib.Session, unit: work_units.WorkUnit
+) -> dict[str, str]:
+  """Digests of an own model's source, and of what all its runs start from."""
+  found = {}
+  if source := session.own_models.digest(unit.model):
+    found["model_source"] = source
+    if checked := session.own_checked.get(unit.model):
+      found["model_start"] = checked["start"]
+  return found

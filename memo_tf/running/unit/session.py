@@ -8,11 +8,13 @@ from memo_tf.data import pipeline
 from memo_tf.data.stored import reader
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
+from memo_tf.models import own
 from memo_tf.running import peers
 from memo_tf.running.unit import machine
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import environments
+from memo_tf.store import own_sources
 from memo_tf.training import distribution
 from memo_tf.training import trainer as trainer_lib
 
@@ -36,6 +38,8 @@ class Session:
       all runs; or on disk, if they are streamed.
     labels: int32 `[N]`, on the device.
     test_images: `[T, H, W, channels]`, as `images`.
+    own_models: the user's own models.
+    own_checked: what was found of each when it was checked, by name.
     environment: what trains the runs, as `environments.kind` takes it.
     strategy: that runs train under.
     jit_compile: whether XLA compiles training and prediction.
@@ -56,6 +60,10 @@ class Session:
       dataset_info.check_made_from(directory, info, config)
       data = reader.read_dataset(directory, config.running)
     self.data = data
+    self.own_models = own.OwnModels(
+      own_sources.read(directory, config), config.models.own_inputs
+    )
+    self.own_checked = own_sources.checked(directory)
     self.environment = {
       "versions": environments.versions(),
       "machine": machine.machine(),
@@ -88,6 +96,7 @@ class Session:
         strategy=self.strategy,
         jit_compile=self.jit_compile,
         image_type=self.data.image_type,
+        own_models=self.own_models,
       )
     self._trainers.move_to_end(key)
     return self._trainers[key]

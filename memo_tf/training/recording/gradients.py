@@ -41,7 +41,8 @@ class GradientNorms:
     jit_compile: whether XLA compiles it.
 
   Raises:
-    ValueError: if a layer with variables is of another kind.
+    ValueError: if a layer with variables is of another kind, or is used more
+      than once.
   """
 
   def __init__(
@@ -56,6 +57,7 @@ class GradientNorms:
     largest = 1
     for layer in self._layers:
       _rule(layer)
+      _check_used_once(layer)
       if not isinstance(layer, keras.layers.Dense):
         positions, taps = _positions(layer), _taps(layer)
         largest = max(largest, 4 * positions * taps)
@@ -89,6 +91,7 @@ class GradientNorms:
     squares = tf.zeros_like(losses)
     for layer, x, d in zip(self._layers, given, gradients):
       x, d = tf.cast(x, squares.dtype), tf.cast(d, squares.dtype)
+      d = _before_activation(layer, x, d)
       squares += _rule(layer)(layer, x, d)
     return tf.sqrt(squares)
 
@@ -108,6 +111,35 @@ def _rule(layer: keras.Layer):
     "and batch normalization; another layer with variables needs a rule in "
     f"recording/gradients.py. Received: {type(layer).__name__} {layer.name!r}"
   )
+
+
+def _check_used_once(layer: keras.Layer) -> None:
+  if len(layer._inbound_nodes) != 1:
+    raise ValueError(
+      "GraNd is computed for layers that are used once. Received: "
+      f"{layer.name!r}, used {len(layer._inbound_nodes)} times"
+    )
+  if isinstance(layer, keras.layers.Dense) and len(layer.input.shape) != 2:
+    raise ValueError(
+      "GraNd is computed for dense layers of inputs [B, features]. Received: "
+      f"{layer.name!r} of {tuple(layer.input.shape)}"
+    )
+
+
+def _before_activation(layer, x, d):
+  """The gradient of a layer's output before the layer's own activation."""
+  activation = getattr(layer, "activation", None)
+  if activation in (None, keras.activations.linear):
+    return d
+  layer.activation = keras.activations.linear
+  try:
+    linear = layer(x)
+  finally:
+    layer.activation = activation
+  with tf.GradientTape() as tape:
+    tape.watch(linear)
+    outputs = activation(linear)
+  return tape.gradient(outputs, linear, output_gradients=d)
 
 
 def _squares(x: tf.Tensor) -> tf.Tensor:
@@ -192,11 +224,27 @@ def _batch_norm(layer, x, d):
   return total
 
 
+def _last_features(model: keras.Model) -> keras.KerasTensor:
+  """What a model's last layer sees, `[B, features]`.
+
+  Raises:
+    ValueError: if that layer is not dense, with a bias.
+  """
+  last = model.layers[-1]
+  is_dense = isinstance(last, keras.layers.Dense) and last.use_bias
+  if not is_dense or len(last.input.shape) != 2:
+    raise ValueError(
+      "The gradient of the last layer is computed for a dense layer with a "
+      f"bias. Received: {type(last).__name__} {last.name!r}"
+    )
+  return last.input
+
+
 class LastLayerNorms:
   """The gradient's norm of the last layer alone, in closed form.
 
   Args:
-    model: its layer `features` is what the last, dense layer sees.
+    model: its last layer is dense, of `[B, features]` to logits.
     mean: float32 `[channels]`, of raw pixel values.
     std: float32 `[channels]`, their standard deviations.
     jit_compile: whether XLA compiles it.
@@ -210,7 +258,7 @@ class LastLayerNorms:
     jit_compile: bool = False,
   ):
     self._mean, self._std = tf.constant(mean), tf.constant(std)
-    features = model.get_layer("features").output
+    features = _last_features(model)
     self._model = keras.Model(model.inputs, [features, model.output])
     self._function = tf.function(self._norms, jit_compile=jit_compile)
 

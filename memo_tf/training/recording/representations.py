@@ -30,6 +30,9 @@ class Representations:
     std: float32 `[channels]`, their standard deviations.
     max_dimensions: of a layer; 0: no limit.
     jit_compile: whether XLA compiles it.
+
+  Raises:
+    ValueError: if no layers are named as those of blocks.
   """
 
   def __init__(
@@ -43,6 +46,14 @@ class Representations:
   ):
     self._mean, self._std = tf.constant(mean), tf.constant(std)
     blocks = models.block_outputs(model)
+    if not blocks or any(
+      len(model.get_layer(name).output.shape) != 4 for name in blocks
+    ):
+      raise ValueError(
+        "Representations are taken after each block, whose layers are named "
+        "block1_…, block2_…, and which ends with maps [B, H, W, channels]. "
+        f"Received: {model.name}, with {blocks or 'no'} such layers"
+      )
     self.names = ["input", *blocks, "softmax"]
     self._max_dimensions = max_dimensions
     outputs = [model.get_layer(name).output for name in blocks]
