@@ -45,6 +45,8 @@ def _with_own_models(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
     text = str(error)
     text = text if text.startswith("--") else f"--models: {text}"
     raise ValueError(text) from error
+  if models == config.models:
+    return config
   return dataclasses.replace(config, models=models)
 
 

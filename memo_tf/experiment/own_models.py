@@ -224,9 +224,11 @@ def _once(references: Iterable[Reference], flag: str) -> tuple[str, ...]:
     other = found.setdefault(reference.name, reference)
     if not _is_same(other, reference):
       raise ValueError(
-        f"--{flag}: {other.told} in {_folder(other)} and {reference.told} in "
-        f"{_folder(reference)} would both be {reference.name}: give one of "
-        "them another name."
+        f"--{flag}: {other.told} in {_folder(other)} (digest "
+        f"{other.digest[:8]}) and {reference.told} in {_folder(reference)} "
+        f"({reference.digest[:8]}) would both be {reference.name}: give one of "
+        "them another name; if it is one file that has changed since, restore "
+        "it, or start a new --experiment_dir."
       )
     if other.digest != reference.digest:
       found[reference.name] = other if other.digest else reference

@@ -85,7 +85,7 @@ def export_saved_model(
     module = _Module(model, mean, std, pathlib.Path(assets), image_type)
     tf.saved_model.save(module, str(private), signatures=module.signatures())
     if problem := _save_for_keras(keras_model(model, mean, std), private):
-      content["keras"] = f"not saved for Keras: {problem}"
+      content[KERAS_NAME] = f"not written: {problem}"
       about_path = private / "assets" / "about.json"
       about_path.write_text(json.dumps(content, indent=2) + "\n")
     put_in_place(private, target)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
+import hashlib
 import importlib
 import json
 import pathlib
@@ -91,9 +92,9 @@ class OwnModels:
         `build_model`.
 
     Returns:
-      A functional or sequential model from normalized images to logits
-      `[B, C]`. A model that gets raw pixels, or is subclassed, is in a
-      functional one, which gives it what it takes.
+      A functional model from normalized images to logits `[B, C]`. A model
+      that gets raw pixels, or is subclassed, is in one, which gives it what it
+      takes.
 
     Raises:
       ValueError: if it cannot be imported or built, or does not take such
@@ -106,17 +107,23 @@ class OwnModels:
         f"{type(made).__module__}.{type(made).__name__}"
       )
     self._check_inputs(name, made, image_shape)
+    given = made
     with precision_lib.policy(precision), self._errors(name, "take images"):
       if isinstance(made, keras.Sequential) and not made.built:
         made.build((None, *image_shape))
+      if isinstance(made, keras.Sequential) and made.built:
+        # Its `output` is not that of its last layer.
+        made = keras.Model(made.inputs[0], made.outputs[0], name=made.name)
       outputs = made(keras.Input(image_shape))
     self._check_shapes(name, made, outputs, num_classes)
-    is_raw = self.takes_raw(made)
-    given = getattr(made, "inputs", None)
-    if given and not is_raw and tuple(given[0].shape) == (None, *image_shape):
-      return made
-    with precision_lib.policy(precision), self._errors(name, "take images"):
-      return _within(made, name, image_shape, (mean, std) if is_raw else None)
+    is_raw, inputs = self.takes_raw(made), getattr(made, "inputs", None)
+    if is_raw or not inputs or inputs[0].shape != (None, *image_shape):
+      with precision_lib.policy(precision), self._errors(name, "take images"):
+        statistics = (mean, std) if is_raw else None
+        made = _within(made, name, image_shape, statistics)
+    if made is not given:
+      _freeze_all_but(given.trainable_variables, made)
+    return made
 
   def told(self, name: str) -> str:
     """The reference to a model, as messages name it."""
@@ -235,6 +242,14 @@ def random_states(model: keras.Model) -> list:
   return [v for v in model.variables if id(v) not in weights]
 
 
+def _freeze_all_but(trained: list, model: keras.Model) -> None:
+  """Makes a model around another one train what that one trains."""
+  chosen = {id(variable) for variable in trained}
+  for variable in model.trainable_variables:
+    if id(variable) not in chosen:
+      variable.trainable = False
+
+
 def _within(model, name, image_shape, statistics) -> keras.Model:
   """A functional model from normalized images around another one."""
   images = keras.Input(image_shape, name="images")
@@ -296,7 +311,9 @@ def _module(source: Source) -> types.ModuleType:
     sys.path.append("")  # as for `python -m`
   if not reference.is_file and reference.file() == source.path:
     return importlib.import_module(reference.place)
-  name = f"memo_tf_own_{source.path.stem}_{reference.digest}".replace("-", "_")
+  # Once a file and content, so that custom layers are registered once.
+  key = hashlib.sha256(str(source.path).encode() + source.content).hexdigest()
+  name = f"memo_tf_own_{key[:16]}"
   if name not in sys.modules:
     module = types.ModuleType(name)
     module.__file__ = str(source.path)

@@ -137,7 +137,8 @@ class FieldsTest(parameterized.TestCase):
   def test_every_field_has_a_policy_and_says_what_it_means(self):
     for _, field in FIELDS:
       self.assertIn(
-        field.metadata["policy"], ("fixed", "grows", "union", "free")
+        field.metadata["policy"],
+        ("fixed", "grows", "union", "sources", "free"),
       )
       self.assertGreater(len(field.metadata["help"]), 10, field.name)
 

@@ -116,7 +116,8 @@ def _rule(layer: keras.Layer):
 def _check_used_once(layer: keras.Layer) -> None:
   if len(layer._inbound_nodes) != 1:
     raise ValueError(
-      "GraNd is computed for layers that are used once. Received: "
+      "GraNd is computed for layers that are used once; those of a Sequential "
+      "are if it is given a list of them, without add(). Received: "
       f"{layer.name!r}, used {len(layer._inbound_nodes)} times"
     )
   if isinstance(layer, keras.layers.Dense) and len(layer.input.shape) != 2:

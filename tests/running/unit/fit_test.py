@@ -28,6 +28,7 @@ def key(
   gpu="",
   training=CONFIG.training,
   versions=ENVIRONMENT["versions"],
+  source="",
   **running,
 ) -> str:
   """The key of a run of these settings."""
@@ -38,6 +39,7 @@ def key(
     config=config,
     data=types.SimpleNamespace(digest=digest),
     environment={**environments.current(gpu), "versions": versions},
+    own_models=types.SimpleNamespace(digest=lambda model: source),
   )
   trainer = types.SimpleNamespace(recipe=recipes.parse("one_hot", training))
   return fit._checkpoint_key(
@@ -55,6 +57,7 @@ class CheckpointKeyTest(parameterized.TestCase):
     ("recipe", {"training": settings_lib.TrainingConfig(epochs=7)}),
     ("machine", {"gpu": "another"}),
     ("version", {"versions": NEWER}),
+    ("source", {"source": "f" * 32}),
     ("unit", {"unit": dataclasses.replace(UNIT, index=4)}),
   )
   def test_another_run_has_another_key(self, change):

@@ -10,6 +10,7 @@ from memo_tf import models
 from memo_tf.training.recording import gradients
 from memo_tf.training.recording import input_gradients
 from memo_tf.training.recording import snapshots
+from tests.support import own_models
 
 MEAN, STD = np.array([100.0], np.float32), np.array([50.0], np.float32)
 
@@ -17,7 +18,7 @@ MEAN, STD = np.array([100.0], np.float32), np.array([50.0], np.float32)
 def perturbed(model: keras.Model) -> keras.Model:
   """Weights and statistics that are not those of a fresh model."""
   rng = np.random.default_rng(1)
-  for variable in model.variables:
+  for variable in model.weights:
     spread = rng.uniform(-0.2, 0.2, variable.shape)
     variable.assign(variable + spread.astype(variable.dtype))
   return model
@@ -82,6 +83,50 @@ class GradientNormsTest(parameterized.TestCase):
     ]
     self.assertGreater(np.ptp(expected), 0)
     np.testing.assert_allclose(found, expected, rtol=2e-4, atol=1e-6)
+
+  def test_layers_may_have_activations_of_their_own(self):
+    made = own_models.small((8, 8, 1), 3)
+    model = perturbed(keras.Model(made.inputs[0], made.outputs[0]))
+    images, labels = examples(3, (8, 8, 1))
+
+    found = gradients.GradientNorms(model, MEAN, STD).grand(images, labels)
+
+    expected = []
+    for n in range(3):
+      with tf.GradientTape() as tape:
+        copies = tf.repeat(normalized(images[n : n + 1]), 8, axis=0)
+        labels_of = tf.repeat(labels[n : n + 1], 8)
+        loss = tf.reduce_mean(losses(model, copies, labels_of))
+      parts = tape.gradient(loss, [v.value for v in model.trainable_variables])
+      squares = [np.square(p.numpy()).sum() for p in parts]
+      expected.append(np.sqrt(sum(squares)))
+    self.assertGreater(np.ptp(expected), 0)
+    np.testing.assert_allclose(found, expected, rtol=2e-4)
+
+  def test_layers_without_a_rule_are_refused(self):
+    def twice():
+      images = keras.Input((8, 8, 1))
+      layer = keras.layers.Conv2D(1, 3, padding="same")
+      x = keras.layers.Flatten()(layer(layer(images)))
+      return keras.Model(images, keras.layers.Dense(3)(x))
+
+    def dense_of_maps():
+      images = keras.Input((8, 8, 1))
+      x = keras.layers.Dense(3)(images)
+      return keras.Model(images, keras.layers.GlobalAveragePooling2D()(x))
+
+    def nested():
+      images = keras.Input((8, 8, 1))
+      return keras.Model(images, twice()(images))
+
+    for build, message in (
+      (twice, "used 2 times"),
+      (dense_of_maps, "features"),
+      (nested, "Received: Functional"),
+    ):
+      model = build()
+      with self.subTest(message), self.assertRaisesRegex(ValueError, message):
+        gradients.GradientNorms(model, MEAN, STD)
 
   @parameterized.parameters(1, 2, 7)
   def test_does_not_depend_on_the_batch(self, count):
