@@ -54,7 +54,7 @@ class ModelName:
 
 
 # Before the name of an own model's function; such names have no other dash.
-OWN = "own-"
+OWN, OWN_LADDER = "own-", "own"
 CIFAR_RESNET_OPTIONS = ("v2", "shortcutB")
 RESNET_DEPTHS = (18, 34, 50, 101, 152)
 
@@ -158,7 +158,7 @@ def _own(name: str, rest: str) -> ModelName:
     )
   return ModelName(
     name=name,
-    family="own",
+    family=OWN_LADDER,
     size=1,
     width=1.0,
     min_image_size=1,

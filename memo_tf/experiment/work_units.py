@@ -10,6 +10,8 @@ import dataclasses
 import re
 from typing import NamedTuple
 
+from memo_tf.experiment import model_names
+
 _PART = r"[A-Za-z0-9][A-Za-z0-9_.\-]*"
 
 
@@ -24,6 +26,11 @@ class Group(NamedTuple):
   def name(self) -> str:
     """The name, as in `cifar_resnet-20/one_hot/r0.70`."""
     return "/".join(self)
+
+  @property
+  def label(self) -> str:
+    """The model as tables and figures show it."""
+    return model_names.label(self.model)
 
 
 @dataclasses.dataclass(frozen=True, order=True, slots=True)

@@ -1,6 +1,7 @@
 """A run as a SavedModel, compared with the run's stored predictions."""
 
 import pathlib
+from typing import Any
 
 import keras
 import numpy as np
@@ -79,7 +80,7 @@ def export_run(
 def _build(directory, config, unit, info) -> keras.Model:
   """The model of a run, with any weights."""
   recipe = recipes.parse(unit.recipe, config.training)
-  shape = {
+  shape: dict[str, Any] = {
     "image_shape": tuple(info["image_shape"]),
     "num_classes": info["num_classes"],
     "precision": recipe.precision,
@@ -89,7 +90,7 @@ def _build(directory, config, unit, info) -> keras.Model:
       unit.model, batch_norm_momentum=recipe.batch_norm_momentum, **shape
     )
   sources = own_sources.read(directory, config)
-  statistics = {
+  statistics: dict[str, Any] = {
     name: np.array(info["normalization"][name], np.float32)
     for name in ("mean", "std")
   }

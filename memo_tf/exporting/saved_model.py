@@ -117,7 +117,9 @@ def put_in_place(private: pathlib.Path, target: pathlib.Path) -> None:
 def _description(model, mean, std, class_names, image_type) -> dict:
   """Inputs, outputs and normalization, for `about.json`."""
   features = features_of(model)
-  has_features = features is not None
+  shown = {}
+  if features is not None:
+    shown = {"features": ["B", *features.shape[1:]]}
   return {
     "input": {
       "name": "images",
@@ -131,7 +133,7 @@ def _description(model, mean, std, class_names, image_type) -> dict:
     "outputs": {
       "logits": ["B", len(class_names)],
       "probabilities": ["B", len(class_names)],
-      **({"features": ["B", *features.shape[1:]]} if has_features else {}),
+      **shown,
     },
     "normalization": {
       "formula": "(images - mean) / std, done inside",

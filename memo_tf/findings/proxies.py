@@ -120,7 +120,7 @@ def _compare(ladder, recipe, groups, classify) -> RecipeFindings:
   found: dict[str, dict[str, proxy_values.ProxyGroup]] = {}
   for group in groups:
     for proxy in group.found:
-      found.setdefault(proxy.name, {})[group.result.group.model] = group
+      found.setdefault(proxy.name, {})[group.result.group.label] = group
   kind, _ = groups[0].result.kinds()
   wrong = kind == groups_lib.planted_truth.WRONG
   own = {
@@ -221,7 +221,7 @@ class _Memorization:
   """Memorization of all sizes, from the runs that a proxy does not use."""
 
   def __init__(self, groups: list[proxy_values.ProxyGroup]):
-    self._groups = {g.result.group.model: g for g in groups}
+    self._groups = {g.result.group.label: g for g in groups}
     self.of_all = {
       model: cross_fit.memorization(g.result)
       for model, g in self._groups.items()

@@ -23,6 +23,7 @@ from memo_tf.analysis.trajectories import planted as planted_lib
 from memo_tf.analysis.trajectories import shares as shares_lib
 from memo_tf.estimators import in_out
 from memo_tf.estimators import resampling
+from memo_tf.experiment import model_names
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
@@ -294,13 +295,14 @@ def gather(
 
   Args:
     key: names the ladder.
-    members: one group per size.
+    members: one group per size; of own models in the order of the ladder.
     outputs: settings of the shape classes.
   """
   family = subsets_lib.parse_family(key.subsets)
   if len(members) < 2 or family.scheme in _WITHOUT_TRAJECTORIES:
     return None
-  members = sorted(members, key=lambda m: (m.parameters, m.group))
+  if key.family != model_names.OWN_LADDER:
+    members = sorted(members, key=lambda m: (m.parameters, m.group))
   indices = [[unit.index for unit in m.stack.units] for m in members]
   shared = sorted(set.intersection(*map(set, indices)))
   block = np.array(shared, int) // family.block
@@ -309,7 +311,7 @@ def gather(
   rows = [[own.index(m) for m in shared] for own in indices]
   return SizeStudy(
     **key._asdict(),
-    models=tuple(m.group.model for m in members),
+    models=tuple(m.group.label for m in members),
     parameters=tuple(m.parameters for m in members),
     examples=members[0].examples,
     in_mask=members[0].stack.in_mask[rows[0]],

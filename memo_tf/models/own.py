@@ -25,6 +25,8 @@ from typing import Protocol
 import keras
 import numpy as np
 
+from memo_tf.experiment import model_names
+from memo_tf.experiment import own_models
 from memo_tf.models import precision as precision_lib
 
 # Layers and operations that say that a model scales its images itself.
@@ -36,13 +38,24 @@ _ARITHMETIC = ("Add", "Divide", "Multiply", "Subtract", "TrueDivide")
 class Source(Protocol):
   """A source, as `store.own_sources.Source`."""
 
-  reference: Any  # an `experiment.own_models.Reference`
-  content: bytes
-  path: pathlib.Path
-
   @property
   def name(self) -> str:
-    """The model's name."""
+    """The model's name, or that of what is imported."""
+    ...
+
+  @property
+  def reference(self) -> own_models.Reference:
+    """To the source."""
+    ...
+
+  @property
+  def content(self) -> bytes:
+    """Of the source."""
+    ...
+
+  @property
+  def path(self) -> pathlib.Path:
+    """Of a file with this content."""
     ...
 
 
@@ -100,6 +113,8 @@ class OwnModels:
       ValueError: if it cannot be imported or built, or does not take such
         images or give such logits.
     """
+    if name not in self._sources:
+      raise ValueError(f"An own model needs a source. Received: {name!r}")
     made = self._call(name, seed, precision, image_shape, num_classes)
     if not isinstance(made, keras.Model):
       raise ValueError(
@@ -153,7 +168,7 @@ class OwnModels:
   def _builder(self, name: str) -> Callable[..., Any]:
     if not self._is_imported:
       for source in self._sources.values():
-        if not source.name.startswith("own-"):
+        if not model_names.is_own(source.name):
           with self._errors(source.name, "be imported"), _beside(source):
             _module(source)
       self._is_imported = True

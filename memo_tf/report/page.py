@@ -91,7 +91,7 @@ def _group(
   planted = noisy | (result.plant() != "")
   return {
     "name": result.group.name,
-    "model": result.group.model,
+    "model": result.group.label,
     "figures": result.summary(),
     "flagged": result.flagged,
     "num_missing": result.num_missing,
@@ -126,7 +126,7 @@ def _sizes(results: list[groups.GroupScores]) -> list[dict]:
   for (recipe, family), members in families.items():
     if len(members) < 2:
       continue
-    labels = [member.group.model for member in members]
+    labels = [member.group.label for member in members]
     rows = [member.summary() for member in members]
     accuracies = {
       "in the subset": [row["in_accuracy"] for row in rows],

@@ -30,7 +30,7 @@ def _section(found: proxies.RecipeFindings) -> dict:
   return {
     "ladder": found.ladder,
     "recipe": found.recipe,
-    "num_runs": {g.result.group.model: g.num_runs for g in found.groups},
+    "num_runs": {g.result.group.label: g.num_runs for g in found.groups},
     "columns": [text for name, text in CRITERIA.items() if name in computed],
     "sizes": [
       {

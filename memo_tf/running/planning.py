@@ -16,7 +16,6 @@ from memo_tf.running import worker_pool
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import opening
-from memo_tf.store import own_sources
 from memo_tf.store import survey as survey_lib
 from memo_tf.store import time_left
 

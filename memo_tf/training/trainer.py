@@ -15,6 +15,7 @@ studies to the bit: do not change it.
 
 from collections.abc import Iterator
 import functools
+from typing import Any
 from typing import NamedTuple
 
 import keras
@@ -98,24 +99,22 @@ class Trainer:
         f"Received: --batch_size={recipe.batch_size}"
       )
     self._mean, self._std = tf.constant(mean), tf.constant(std)
-    shape = {"image_shape": image_shape, "num_classes": num_classes}
-    build_own = functools.partial(
-      (own_models or own.OwnModels()).build,
-      **shape,
-      mean=mean,
-      std=std,
-      precision=recipe.precision,
-    )
+    shape: dict[str, Any] = {
+      "image_shape": image_shape,
+      "num_classes": num_classes,
+      "precision": recipe.precision,
+    }
+
+    def build_own(name: str, seed: int) -> keras.Model:
+      known = own_models or own.OwnModels()
+      return known.build(name, seed, mean=mean, std=std, **shape)
 
     def build(name: str, **options) -> keras.Model:
       if model_names.is_own(name):
         return build_own(name, 0)
+      momentum = recipe.batch_norm_momentum
       return models.build_model(
-        name,
-        **shape,
-        batch_norm_momentum=recipe.batch_norm_momentum,
-        precision=recipe.precision,
-        **options,
+        name, batch_norm_momentum=momentum, **shape, **options
       )
 
     # Builds an own model anew for each run; None for a built-in model.

@@ -20,6 +20,7 @@ from memo_tf.store import directory as directory_lib
 from memo_tf.store import own_sources
 from tests.support import own_models
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHAPE, CLASSES = (8, 8, 1), 3
 MEAN, STD = np.array([5.0], np.float32), np.array([6.0], np.float32)
 IMAGES = np.random.default_rng(0).normal(size=(5, *SHAPE)).astype(np.float32)
@@ -260,6 +261,18 @@ class OwnTest(parameterized.TestCase):
 
     with self.assertRaisesRegex(ValueError, f"^wrong.py:wrong {message}"):
       self.built(own_of(self.folder, f"{path}:wrong"), "own-wrong")
+
+  def test_the_example_of_the_docs_is_built(self):
+    text = (ROOT / "docs" / "own_models.md").read_text()
+    path = self.write(
+      "my_models.py", text.split("```python\n")[1].split("```")[0]
+    )
+    models = own_of(self.folder, f"{path}:small", f"{path}:large")
+
+    small, large = (self.built(models, n) for n in ("own-small", "own-large"))
+
+    self.assertEqual(small.output_shape, (None, CLASSES))
+    self.assertGreater(large.count_params(), 3 * small.count_params())
 
   def test_a_missing_function_is_named_with_those_there_are(self):
     with self.assertRaisesRegex(ValueError, "no function 'lost'; it has small"):

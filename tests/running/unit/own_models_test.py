@@ -6,10 +6,10 @@ import shutil
 import tempfile
 
 from absl.testing import absltest
-from absl.testing import parameterized
 import keras
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 
 from memo_tf.data.sources import load
 from memo_tf.data.stored import writer
@@ -106,10 +106,16 @@ def tearDownModule():
   _TEMPORARY.cleanup()
 
 
-class OwnModelRunsTest(parameterized.TestCase):
-  @parameterized.parameters("own-small", "own-large")
-  def test_a_killed_run_is_resumed_to_the_bit(self, model):
+class OwnModelRunsTest(absltest.TestCase):
+  def test_a_killed_run_is_resumed_to_the_bit(self):
     """With the draws of dropout and the statistics of batch normalization."""
+    self.check_resumed("own-small")
+
+  @pytest.mark.slow
+  def test_a_killed_run_of_a_subclassed_model_is_resumed_to_the_bit(self):
+    self.check_resumed("own-large")
+
+  def check_resumed(self, model):
     whole, killed = Study(self), Study(self)
     run.run_unit(whole.session(), unit(model), ALWAYS)
 
@@ -134,6 +140,7 @@ class OwnModelRunsTest(parameterized.TestCase):
     ]
     self.assertEqual(*histories)
 
+  @pytest.mark.slow
   def test_a_run_does_not_depend_on_those_before_it(self):
     """One trace serves many runs, whose weights are drawn anew."""
     study, alone = Study(self), Study(self)
@@ -170,6 +177,7 @@ class OwnModelRunsTest(parameterized.TestCase):
       trainer.state()["random_0"], before["random_0"]
     )
 
+  @pytest.mark.slow
   def test_own_models_teach_and_learn_and_are_exported(self):
     study = Study(self)
     session = study.session()
@@ -217,6 +225,7 @@ class OwnModelRunsTest(parameterized.TestCase):
     with self.assertRaisesRegex(errors.StudyError, "starts from other values"):
       run.run_unit(study.session(), second, ALWAYS)
 
+  @pytest.mark.slow
   def test_a_run_of_another_source_is_foreign(self):
     study = Study(self)
     run.run_unit(study.session(), unit("own-small"), ALWAYS)
