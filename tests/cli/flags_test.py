@@ -53,6 +53,8 @@ def other_value(field):
     "subset_ratio": 0.35,
     "subset_families": ("r0.50", "full"),
     "models": ("cifar_resnet-14", "cifar_resnet-8-w0.5"),
+    "own_models": (f"my_models.py:small@{'0' * 32}",),
+    "imports": (f"my_layers.py@{'1' * 32}",),
     "warmup_epochs": 0.1,
     "decay_epochs": (1.5, 3.0),
     "decay_factor": 1 / 3,
@@ -107,15 +109,23 @@ class DefineFlagsTest(parameterized.TestCase):
     # absl puts the choices of an enum before the text.
     self.assertEndsWith(flag.help, field.metadata["help"])
 
-  def test_there_are_no_flags_but_the_fields_and_four(self):
+  def test_there_are_no_flags_but_the_fields_and_five(self):
     names = {field.name for _, field in FIELDS}
 
     # A fresh FlagValues has absl's own --flagfile and --undefok at most.
     found = set(new_flags()) - {"flagfile", "undefok"}
 
     self.assertEqual(
-      found, names | {"experiment_dir", "dry_run", "smoke", "work_units"}
+      found,
+      names | {"experiment_dir", "dry_run", "smoke", "work_units", "import"},
     )
+
+  def test_imports_have_a_second_name(self):
+    values = new_flags()
+
+    values(["program", "--import=my_layers.py,a.module"])
+
+    self.assertEqual(values["imports"].value, ["my_layers.py", "a.module"])
 
   def test_global_flags_are_left_alone(self):
     before = set(flags.FLAGS)
