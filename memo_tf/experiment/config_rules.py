@@ -156,6 +156,18 @@ def _xla_has_one_replica(config: config_lib.StudyConfig) -> None:
   )
 
 
+def _own_models_are_trained_by_one_process(
+  config: config_lib.StudyConfig,
+) -> None:
+  # Building one in the first process alone would wait for the others.
+  _require(
+    config.running.strategy != "multi_worker" or not config.models.own_models,
+    "must not be multi_worker with own models",
+    "strategy",
+    config.running.strategy,
+  )
+
+
 def _profile_has_two_ratios(config: config_lib.StudyConfig) -> None:
   names = config.proxies.proxies
   ratios = sum(name != "full" for name in config.family_names())
@@ -177,5 +189,6 @@ _OF_TWO_SETTINGS = (
   _cpu_devices_are_mirrored,
   _replicas_share_a_batch_evenly,
   _xla_has_one_replica,
+  _own_models_are_trained_by_one_process,
   _profile_has_two_ratios,
 )

@@ -116,6 +116,8 @@ def parse_import(text: str) -> Reference:
       "An import is given as `my_layers.py` or `package.module`. "
       f"Received: {text!r}"
     )
+  if body.endswith(".py"):
+    _check_identifier(pathlib.PurePath(body).stem, text, "import")
   return _checked(Reference(body, "", found), text)
 
 
@@ -138,8 +140,9 @@ def _checked(reference: Reference, text: str) -> Reference:
 def _check_identifier(name: str, text: str, what: str) -> None:
   if not _IDENTIFIER.fullmatch(name):
     raise ValueError(
-      f"The name of an own model's {what} becomes a folder's: letters, digits "
-      f"and underscores, no digit first. Received: {text!r}"
+      f"The name of an own model's {what} must have letters, digits and "
+      "underscores only, and no digit first: files of the study are named by "
+      f"it. Received: {text!r}"
     )
 
 

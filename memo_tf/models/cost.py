@@ -23,7 +23,10 @@ def _of_layer(layer: keras.Layer) -> int:
   if kernel is None:
     return 0
   weights = math.prod(kernel.shape)
-  shape = layer.output.shape[1:]
+  try:
+    shape = layer.output.shape[1:]
+  except (AttributeError, ValueError):
+    return weights  # inside a subclassed model, whose graph Keras does not keep
   if isinstance(layer, keras.layers.DepthwiseConv2D):
     return weights * _positions(shape)
   if len(kernel.shape) == 4:

@@ -79,18 +79,26 @@ class OwnModelsTest(parameterized.TestCase):
 
   @parameterized.parameters(
     ({"models": ("my_models.py",)}, "without a function"),
-    ({"models": ("my_models.py:sm-all",)}, "becomes a folder's"),
-    ({"models": ("my_models.py:größe",)}, "becomes a folder's"),
-    ({"models": ("my-model.json",)}, "becomes a folder's"),
+    ({"models": ("my_models.py:sm-all",)}, "letters, digits and"),
+    ({"models": ("my_models.py:größe",)}, "letters, digits and"),
+    ({"models": ("my-model.json",)}, "letters, digits and"),
     ({"models": ("a b:small",)}, "neither a .py file nor the name"),
     ({"models": ("own-sm-all",)}, "named `own-FUNCTION`"),
     ({"models": ("my_models.py:small",) * 2}, "anything twice"),
     ({"imports": ("layers.py:Layer",)}, "--import: An import is given as"),
+    ({"imports": ("own-layers.py",)}, "letters, digits and"),
     ({"recipes": ("distilled-own-sm-all-t3",)}, "named `own-FUNCTION`"),
   )
   def test_refuses(self, models, message):
     with self.assertRaisesRegex(ValueError, message):
       config_of(**models)
+
+  def test_one_process_trains_a_run(self):
+    config = config_of(models=("my_models.py:small",))
+    running = settings_lib.RunningConfig(strategy="multi_worker")
+
+    with self.assertRaisesRegex(ValueError, "--strategy must not be multi"):
+      config_rules.validated(dataclasses.replace(config, running=running))
 
   def test_two_sources_cannot_have_one_name(self):
     self.write("other/my_models.py", "# another\n" + SOURCE)
