@@ -21,6 +21,7 @@ from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets
 from memo_tf.experiment import work_units
 from memo_tf.exporting import export_run
+from memo_tf.models import cost
 from memo_tf.running.unit import own_models as own_models_lib
 from memo_tf.running.unit import run
 from memo_tf.running.unit import session as session_lib
@@ -244,6 +245,8 @@ class OwnModelRunsTest(absltest.TestCase):
 
     found = own_models_lib.check(session, ["own-small"], ["grand.npz"])
     own_models_lib.check(session, ["own-large"], outputs)
+    for trainer in session._trainers.values():  # also of a subclassed one
+      self.assertGreater(cost.multiply_adds(trainer.model), 0)
 
     self.assertEqual(found["own-small"]["outputs"], ["grand.npz"])
     self.assertEqual(found["own-small"]["inputs"], "normalized")
