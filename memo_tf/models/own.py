@@ -7,6 +7,9 @@ likewise. Its layers keep what they declare: which are trained, the momentum of
 batch normalization, seeds of their own.
 """
 
+# Over 350 lines: importing, building and checking shapes share the messages
+# about people's own code.
+
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator

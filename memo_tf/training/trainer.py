@@ -13,6 +13,8 @@ The order of operations in `Trainer.step` determines the results of recorded
 studies to the bit: do not change it.
 """
 
+# Over 350 lines: the loop is read as one, in the order of its operations.
+
 from collections.abc import Iterator
 import functools
 from typing import Any
