@@ -61,6 +61,30 @@ class MeasuringTest(absltest.TestCase):
     self.assertLen(sample.data.train_images, 1530)
     self.assertIsInstance(sample.data.train_images, np.ndarray)
 
+  def test_long_steps_are_timed_in_part(self):
+    config = dataclasses.replace(
+      CONFIG,
+      running=settings_lib.RunningConfig(),
+      proxies=settings_lib.ProxiesConfig(proxies=("grand", "curvature")),
+    )
+    directory = directory_lib.StudyDirectory(pathlib.Path("/nowhere"))
+    data = measuring.sample_data(config).data
+    session = session_lib.Session(config, directory, data)
+    told = []
+
+    found = measuring.measure(
+      session, "cifar_resnet-8-w0.125", "one_hot", 1.0, 1e4, told.append
+    )
+
+    self.assertEqual(found.keys(), {"trace", "step", "fixed", "recording"})
+    # With ten thousand multiply-adds per second it would take much longer.
+    self.assertGreater(told[0]["step"], 20 * found["step"])
+    # Three passes for GraNd, 22 for curvature, of five checkpoints.
+    forward = found["fixed"] / (1530 + 297)
+    self.assertAlmostEqual(
+      found["recording"] / forward / 1530, 5 * (3 + 22), delta=1e-6
+    )
+
 
 if __name__ == "__main__":
   absltest.main()
