@@ -33,13 +33,20 @@ _SUBMODULES = (
   "store",
   "training",
 )
+# Names of modules' members that are reached as `memo_tf.NAME`.
+_MEMBERS = {
+  "Study": "memo_tf.study",
+  "study_from_predictions": "memo_tf.study",
+}
 
 
 def __getattr__(name: str):
   if name in _SUBMODULES:
     return importlib.import_module(f"memo_tf.{name}")
+  if name in _MEMBERS:
+    return getattr(importlib.import_module(_MEMBERS[name]), name)
   raise AttributeError(f"module 'memo_tf' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-  return sorted([*globals(), *_SUBMODULES])
+  return sorted([*globals(), *_SUBMODULES, *_MEMBERS])

@@ -18,7 +18,6 @@ from absl import flags
 from memo_tf.cli import program
 from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
-from memo_tf.experiment import work_units
 from memo_tf.running import worker_pool
 from memo_tf.store import checkup
 from memo_tf.store import dataset_info
@@ -58,7 +57,7 @@ def status(
     if repair:
       found_wrong, moved = checkup.repair_all(directory, plan, found_wrong)
   found = survey_lib.survey(directory, plan)
-  failed = _failed(directory, found.pending)
+  failed = survey_lib.failures(directory, found.pending)
   unusable = found.damaged | found.foreign
 
   print(f"{config.data.dataset}, seed {config.running.seed}: {directory.root}")
@@ -158,20 +157,6 @@ def _tell(found, moved, repair: bool) -> bool:
       "again."
     )
   return not repair and any(finding.is_damage for finding in found)
-
-
-def _failed(directory, pending) -> dict[work_units.WorkUnit, str]:
-  """The last line of the traceback of each pending unit that has one."""
-  root, failed = str(directory.root), {}
-  for unit in pending:
-    try:
-      path = f"{root}/work/{unit.name}/traceback.txt"
-      with open(path, encoding="utf-8", errors="replace") as file:
-        lines = file.read().strip().splitlines()
-    except OSError:
-      continue
-    failed[unit] = lines[-1] if lines else "no message"
-  return failed
 
 
 def _certainty(directory: directory_lib.StudyDirectory) -> list[str]:

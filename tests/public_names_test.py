@@ -28,6 +28,8 @@ memo_tf.estimators.memorization_scores
 memo_tf.estimators.MemorizationTally(3)
 memo_tf.experiment.subsets.in_masks(10, 10, 0.7).sum() == 70 or sys.exit(3)
 memo_tf.analysis.auroc
+memo_tf.Study.open
+memo_tf.study_from_predictions
 "tensorflow" in sys.modules and sys.exit(4)
 try:
   memo_tf.no_such_name

@@ -5,6 +5,7 @@ and group. A few more say what to do with the study. absl applies flags in
 order: a flag that precedes a `--flagfile` is overridden by it.
 """
 
+from collections.abc import Collection
 from collections.abc import Sequence
 import dataclasses
 import os
@@ -83,15 +84,35 @@ def define_flags(values: flags.FlagValues, program: str) -> None:
   )
   show_under(values, "work_units", f"{program}: {flagfile.GROUPS['running']}")
   for group, kind in config_lib.groups().items():
-    types_of = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
-      _define(values, field, types_of[field.name])
-      is_short = field.metadata.get("short", False)
-      more = f"{program}: {flagfile.GROUPS[group]}"
-      show_under(values, field.name, program if is_short else more)
+    more = f"{program}: {flagfile.GROUPS[group]}"
+    define_group(values, kind, program, more)
   # `import` cannot be the name of a field.
   flags.DEFINE_alias("import", "imports", flag_values=values)
   show_under(values, "import", f"{program}: {flagfile.GROUPS['models']}")
+
+
+def define_group(
+  values: flags.FlagValues,
+  kind: type,
+  program: str,
+  more: str,
+  without: Collection[str] = (),
+) -> None:
+  """Defines a flag for each field of a group of settings.
+
+  Args:
+    values: to define them in.
+    kind: the dataclass of the group.
+    program: the name under which `--helpshort` shows the most important ones.
+    more: the name under which `--help` shows the others.
+    without: fields that get no flag.
+  """
+  types_of = typing.get_type_hints(kind)
+  for field in dataclasses.fields(kind):
+    if field.name not in without:
+      _define(values, field, types_of[field.name])
+      is_short = field.metadata.get("short", False)
+      show_under(values, field.name, program if is_short else more)
 
 
 def request(values: flags.FlagValues, arguments: Sequence[str]) -> Request:
@@ -143,15 +164,24 @@ def study_config(values: flags.FlagValues) -> config_lib.StudyConfig:
   Raises:
     ValueError: names the flag, its rule and the value given.
   """
-  parts = {}
-  for group, kind in config_lib.groups().items():
-    content = {f.name: values[f.name].value for f in dataclasses.fields(kind)}
+  given = {}
+  for kind in config_lib.groups().values():
     types_of = typing.get_type_hints(kind)
-    for name, value in content.items():
-      if isinstance(value, list):
-        content[name] = _tuple(name, value, types_of[name])
-    parts[group] = kind(**content)
-  return config_rules.validated(config_lib.StudyConfig(**parts))
+    for field in dataclasses.fields(kind):
+      given[field.name] = value_of(values, field.name, types_of[field.name])
+  return config_rules.from_settings(given)
+
+
+def value_of(
+  values: flags.FlagValues, name: str, kind: typing.Any
+) -> typing.Any:
+  """A parsed flag as a setting of a type.
+
+  Raises:
+    ValueError: if it is a list of something else.
+  """
+  value = values[name].value
+  return _tuple(name, value, kind) if isinstance(value, list) else value
 
 
 def _plain(dataset: str) -> str:

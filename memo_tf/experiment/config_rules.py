@@ -3,14 +3,58 @@
 The rules of a field are declared with it, in `settings`.
 """
 
+from collections.abc import Mapping
 import dataclasses
+import difflib
 import typing
 from typing import Any
 
+import numpy as np
+
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import model_names
 from memo_tf.experiment import own_models
 from memo_tf.experiment import recipes as recipes_lib
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
+
+
+def from_settings(values: Mapping[str, Any]) -> config_lib.StudyConfig:
+  """The validated config that has these settings, and defaults for the others.
+
+  Args:
+    values: settings by the names of their fields, as Python has them: a list
+      may be a list, or a single value.
+
+  Raises:
+    ValueError: names the setting, its rule and the value given.
+  """
+  parts, known = {}, set()
+  for group, kind in config_lib.groups().items():
+    kinds = typing.get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]
+    known.update(names)
+    parts[group] = kind(
+      **{n: _as_field(values[n], kinds[n]) for n in names if n in values}
+    )
+  for name in set(values) - known:
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise ValueError(
+      "a setting must be a flag of memo_tf.launch, which --help lists. "
+      f"Received: {name}{hint}"
+    )
+  return validated(config_lib.StudyConfig(**parts))
+
+
+def _as_field(value: Any, kind: Any) -> Any:
+  """A value as the config keeps it: plain, or a tuple of plain values."""
+  if typing.get_origin(kind) is not tuple:
+    return value.item() if isinstance(value, np.generic) else value
+  if isinstance(value, (list, tuple, np.ndarray)):
+    item = typing.get_args(kind)[0]
+    return tuple(_as_field(member, item) for member in value)
+  return (value,)
 
 
 def validated(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
@@ -77,6 +121,24 @@ def _require(holds: bool, rule: str, name: str, value: Any) -> None:
   if not holds:
     raise ValueError(
       f"--{name} {rule}. Received: --{name}={config_lib.show(value)}"
+    )
+
+
+def _predictions_are_not_trained(config: config_lib.StudyConfig) -> None:
+  """Models and recipe of given predictions go with such a data set."""
+  is_given = config.is_made_elsewhere
+  families = {model_names.parse(n).family for n in config.models.models}
+  for name, values, are_given in (
+    ("models", config.models.models, families == {"given"}),
+    ("recipes", config.models.recipes, config.models.recipes == ("given",)),
+  ):
+    some = "given" in families if name == "models" else "given" in values
+    _require(
+      are_given == is_given and some == is_given,
+      "must name models and recipes to train, and `given` ones only for "
+      f"--dataset={settings_lib.PREDICTIONS}NAME, which memo_tf.score makes",
+      name,
+      values,
     )
 
 
@@ -181,6 +243,7 @@ def _profile_has_two_ratios(config: config_lib.StudyConfig) -> None:
 
 
 _OF_TWO_SETTINGS = (
+  _predictions_are_not_trained,
   _labels_come_from_one_place,
   _test_set_comes_from_one_place,
   _scheme_has_ratio,

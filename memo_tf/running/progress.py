@@ -2,6 +2,9 @@
 
 import collections
 from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import io
 import pathlib
 import sys
 import time
@@ -35,6 +38,39 @@ class Waiting:
     if seconds >= self._next:
       self._next = seconds + self.EVERY_SECONDS
       self._say(f"{self._what}: {seconds:.0f} s so far; see {self._log}")
+
+
+@contextlib.contextmanager
+def shown(where: bool | Callable[[str], None]) -> Iterator[None]:
+  """Sends what a launch prints to where a Python program wants it.
+
+  Args:
+    where: True: as a program prints it, but in a notebook, where standard
+      error looks like a failure, all of it to standard output; False: nowhere;
+      or a function that is called with each line.
+  """
+  with contextlib.ExitStack() as stack:
+    if where is True:
+      if "ipykernel" in sys.modules and not sys.stderr.isatty():
+        stack.enter_context(contextlib.redirect_stderr(sys.stdout))
+    else:
+      lines = _Lines(where or (lambda line: None))
+      stack.enter_context(contextlib.redirect_stdout(lines))
+      stack.enter_context(contextlib.redirect_stderr(lines))
+    yield
+
+
+class _Lines(io.TextIOBase):
+  """A text stream that hands each whole line to a function."""
+
+  def __init__(self, take: Callable[[str], None]):
+    self._take, self._rest = take, ""
+
+  def write(self, text: str) -> int:
+    *lines, self._rest = (self._rest + text).split("\n")
+    for line in lines:
+      self._take(line)
+    return len(text)
 
 
 class Progress:

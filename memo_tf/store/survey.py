@@ -113,6 +113,22 @@ def usable(
   return found
 
 
+def failures(
+  directory: directory_lib.StudyDirectory, pending: list[work_units.WorkUnit]
+) -> dict[work_units.WorkUnit, str]:
+  """The last line of the traceback of each pending unit that has one."""
+  root, failed = str(directory.root), {}
+  for unit in pending:
+    try:
+      path = f"{root}/work/{unit.name}/traceback.txt"
+      with open(path, encoding="utf-8", errors="replace") as file:
+        lines = file.read().strip().splitlines()
+    except OSError:
+      continue
+    failed[unit] = lines[-1] if lines else "no message"
+  return failed
+
+
 def _entries(folder: pathlib.Path) -> set[str]:
   try:
     return set(os.listdir(folder))

@@ -1,0 +1,149 @@
+"""Data that a Python program holds become the arrays that were given."""
+
+import pathlib
+
+from absl.testing import absltest
+from absl.testing import parameterized
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from memo_tf.data.sources import in_memory
+from memo_tf.data.sources import npz
+from memo_tf.experiment import errors
+
+RNG = np.random.default_rng(0)
+X = RNG.integers(0, 256, (9, 8, 8, 3), dtype=np.uint8)
+Y = np.arange(9) % 3
+X_TEST, Y_TEST = X[:4][::-1].copy(), Y[:4][::-1].copy()
+
+
+class ArraysTest(parameterized.TestCase):
+  def check(self, data, **keys):
+    found = in_memory.arrays_of(data, **keys)
+
+    np.testing.assert_array_equal(found["train_images"], X)
+    np.testing.assert_array_equal(np.ravel(found["train_labels"]), Y)
+    if "test_images" in found:
+      np.testing.assert_array_equal(found["test_images"], X_TEST)
+      np.testing.assert_array_equal(np.ravel(found["test_labels"]), Y_TEST)
+    return set(found)
+
+  def test_arrays(self):
+    train = {"train_images", "train_labels"}
+
+    self.assertEqual(self.check((X, Y)), train)
+    self.assertEqual(self.check(([*X], Y.tolist())), train)
+    self.assertEqual(
+      self.check(((X, Y[:, None]), (X_TEST, Y_TEST))),
+      {*train, "test_images", "test_labels"},
+    )
+
+  def test_two_examples_are_not_two_splits(self):
+    found = in_memory.arrays_of((X[:2], Y[:2]))
+
+    np.testing.assert_array_equal(found["train_images"], X[:2])
+
+  def test_tf_data_batched_or_not(self):
+    train = tf.data.Dataset.from_tensor_slices((X, Y))
+    test = tf.data.Dataset.from_tensor_slices((X_TEST, Y_TEST))
+    named = train.map(lambda image, label: {"pixels": image, "label": label})
+
+    self.check(train)
+    self.check((train.batch(4), test))
+    self.check(named.batch(2), image_key="pixels")
+    with self.assertRaisesRegex(errors.UsageError, "repeats for ever"):
+      in_memory.arrays_of(train.repeat())
+    with self.assertRaisesRegex(errors.UsageError, "image_key"):
+      in_memory.arrays_of(named)
+    with self.assertRaisesRegex(errors.UsageError, "none"):
+      in_memory.arrays_of(train.take(0))
+    with self.assertRaisesRegex(errors.UsageError, "must be .image, label."):
+      in_memory.arrays_of(train.map(lambda image, label: image))
+
+  def test_hugging_face_by_its_features(self):
+    datasets = pytest.importorskip("datasets")
+    from PIL import Image
+
+    features = datasets.Features(
+      {
+        "picture": datasets.Image(),
+        "animal": datasets.ClassLabel(names=["cat", "dog", "owl"]),
+        "note": datasets.Value("string"),
+      }
+    )
+
+    def split(images, labels):
+      rows = {
+        "picture": [Image.fromarray(image) for image in images],
+        "animal": labels.tolist(),
+        "note": ["x"] * len(labels),
+      }
+      return datasets.Dataset.from_dict(rows, features=features)
+
+    both = datasets.DatasetDict(
+      {"train": split(X, Y), "validation": split(X_TEST, Y_TEST)}
+    )
+
+    self.assertIn("class_names", self.check(both))
+    self.assertNotIn("test_images", self.check(both["train"]))
+    grey = in_memory.arrays_of(split([*X[:2, ..., 0], X[2]], Y[:3]))
+    self.assertEqual(grey["train_images"].shape, (3, 8, 8, 3))
+    with self.assertRaisesRegex(errors.UsageError, "one Image feature"):
+      in_memory.arrays_of(both["train"].remove_columns("picture"))
+    with self.assertRaisesRegex(errors.UsageError, "4x8 for train example 1"):
+      in_memory.arrays_of(split([X[0], X[1, :, :4]], Y[:2]))
+
+  @parameterized.parameters(
+    (X,),
+    (((X, Y), (X_TEST, Y_TEST), (X, Y)),),
+    (3,),
+    (None,),
+    (([X[0], X[0, :2]], [0, 1]),),
+  )
+  def test_refuses_other_forms_in_one_line(self, data):
+    with self.assertRaises(errors.UsageError) as caught:
+      in_memory.arrays_of(data)
+
+    self.assertNotIn("\n", str(caught.exception))
+    self.assertStartsWith(str(caught.exception), "`data` must be")
+
+
+class KeepTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.path = pathlib.Path(self.create_tempdir().full_path, "in", "data.npz")
+    self.arrays = in_memory.arrays_of(((X, Y), (X_TEST, Y_TEST)))
+
+  def test_the_reader_of_npz_files_reads_it(self):
+    in_memory.keep(self.path, self.arrays, may_replace=True)
+
+    found = npz.load(self.path)
+
+    np.testing.assert_array_equal(found.train_images, X)
+    np.testing.assert_array_equal(found.test_labels, Y_TEST)
+
+  def test_the_same_arrays_give_the_same_bytes_and_are_written_once(self):
+    in_memory.keep(self.path, self.arrays, may_replace=True)
+    before = self.path.stat().st_mtime_ns, self.path.read_bytes()
+
+    in_memory.keep(self.path, self.arrays, may_replace=False)
+    self.assertEqual(self.path.stat().st_mtime_ns, before[0])
+    self.path.unlink()
+    in_memory.keep(self.path, self.arrays, may_replace=False)
+    self.assertEqual(self.path.read_bytes(), before[1])
+
+  def test_other_arrays_are_refused_or_replace(self):
+    in_memory.keep(self.path, self.arrays, may_replace=True)
+    other = in_memory.arrays_of((X + 1, Y))
+
+    with self.assertRaisesRegex(errors.UsageError, "other arrays"):
+      in_memory.keep(self.path, other, may_replace=False)
+    in_memory.keep(self.path, other, may_replace=True)
+    with np.load(self.path) as file:
+      np.testing.assert_array_equal(file["train_images"], X + 1)
+    self.assertEqual(list(self.path.parent.iterdir()), [self.path])
+
+
+if __name__ == "__main__":
+  absltest.main()
