@@ -64,6 +64,11 @@ def export(
     OSError: if something cannot be written.
   """
   config = opening.recorded_config(directory)
+  if config.is_made_elsewhere:
+    raise errors.UsageError(
+      "--experiment_dir must be of a study that memo_tf trained. Received: "
+      f"{directory.root}, of predictions alone: there is no model to export"
+    )
   plan = plan_lib.Plan.of(config)
   if unit not in plan.wanted:
     raise errors.UsageError(

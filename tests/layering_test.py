@@ -34,7 +34,7 @@ WITH_TENSORFLOW = {
   "running",
 }
 # These take flags; everything else takes a config and a directory.
-WITH_FLAGS = {"cli", "launch", "status", "export", "merge"}
+WITH_FLAGS = {"cli", "launch", "status", "export", "merge", "score"}
 # The only parts that a launcher may know.
 FOR_LAUNCHERS = {"cli", "experiment", "store", "running"}
 

@@ -193,7 +193,9 @@ def named_in(path: pathlib.Path) -> set[str]:
 def programs_of(path: pathlib.Path) -> set[str]:
   """Programs of this repository that a test file starts or loads by name."""
   text = path.read_text()
-  found = {f"memo_tf.{n}" for n in ("launch", "status", "export", "merge")}
+  found = {
+    f"memo_tf.{n}" for n in ("launch", "status", "export", "merge", "score")
+  }
   found |= {"launchers.ray_cluster", "launchers.slurm_array"}
   named = {n for n in found if n in text or f'"{n.split(".")[1]}"' in text}
   if "small_study." in text or "shared_studies." in text:

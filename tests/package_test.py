@@ -108,7 +108,15 @@ class PackageTest(absltest.TestCase):
       set(scripts),
       {
         f"memo-tf-{name}"
-        for name in ("launch", "status", "export", "merge", "ray", "slurm")
+        for name in (
+          "launch",
+          "status",
+          "export",
+          "merge",
+          "score",
+          "ray",
+          "slurm",
+        )
       },
     )
     for target in scripts.values():

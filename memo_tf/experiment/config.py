@@ -38,6 +38,11 @@ class StudyConfig:
   outputs: settings_lib.OutputsConfig = settings_lib.OutputsConfig()
   proxies: settings_lib.ProxiesConfig = settings_lib.ProxiesConfig()
 
+  @property
+  def is_made_elsewhere(self) -> bool:
+    """Whether its runs are given predictions, which nothing here trained."""
+    return self.data.dataset.startswith(settings_lib.PREDICTIONS)
+
   def family_names(self) -> tuple[str, ...]:
     """The subset families of the study, the one of `subset_ratio` first."""
     first = subsets_lib.family_name(

@@ -6,6 +6,7 @@
     cifar_resnet-20-shortcutB  with projections (option B) where shapes change
     resnet-18                18, 34, 50, 101 or 152, for larger images
     mobilenet_v3_small-0.5   small or large, with its width multiplier
+    given-1-NAME             trained elsewhere; of several sizes the first
     own-small                a model of the user's own (`own_models`)
 
 The builders are in `memo_tf.models`; a family has an entry in `FAMILIES` here
@@ -150,6 +151,28 @@ def _depth_and_width(
   return depth, width
 
 
+def _given(name: str, rest: str) -> ModelName:
+  match = re.fullmatch(
+    r"(?:([0-9]{1,2})-)?([A-Za-z][A-Za-z0-9_.\-]{0,79})", rest
+  )
+  if not match:
+    raise ValueError(
+      "A model that was trained elsewhere is named `given-NAME`, or "
+      "`given-RANK-NAME` among several sizes; NAME begins with a letter and "
+      "goes on with letters, digits and `_.-`, at most 80 in all. Received: "
+      f"{name!r}"
+    )
+  rank = int(match[1] or 1)
+  return ModelName(
+    name=name,
+    family="given",
+    size=rank,
+    width=1.0,
+    min_image_size=1,
+    relative_cost=float(rank),
+  )
+
+
 def _own(name: str, rest: str) -> ModelName:
   if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", rest):
     raise ValueError(
@@ -172,12 +195,16 @@ def is_own(name: str) -> bool:
 
 
 def label(name: str) -> str:
-  """The name that tables and figures show: of an own model the function's."""
-  return name.removeprefix(OWN)
+  """The name that tables and figures show: of an own model the function's.
+
+  Of a model that was trained elsewhere it is the name that was given.
+  """
+  return re.sub(rf"^({OWN}|given-([0-9]{{1,2}}-)?)", "", name)
 
 
 FAMILIES: dict[str, Callable[[str, str], ModelName]] = {
   "cifar_resnet": _cifar_resnet,
+  "given": _given,
   "mobilenet_v3_large": _mobilenet_v3,
   "mobilenet_v3_small": _mobilenet_v3,
   "resnet": _resnet,

@@ -239,10 +239,13 @@ def _wanted(
 ) -> dict[work_units.WorkUnit, frozenset[str]]:
   """The outputs that each unit must have.
 
-  Predictions and history always; logits and weights if asked for; weights of
-  units that others require; what proxies need from the recording runs.
+  Predictions and history always (of runs made elsewhere predictions alone);
+  logits and weights if asked for; weights of units that others require; what
+  proxies need from the recording runs.
   """
   always = {"predictions.parquet", "history.jsonl"}
+  if plan.config.is_made_elsewhere:
+    always = {"predictions.parquet"}
   if plan.config.outputs.keep_logits:
     always.add("logits.npy")
   if plan.config.outputs.keep_weights:

@@ -10,6 +10,7 @@ which `Plan.requires` reads from here.
                                         cifar_resnet-56/one_hot, at T = 3
     distilled-cifar_resnet-56-t3-a0.5   half of the loss is the label's
     distilled-cifar_resnet-56-t3-scaled multiplies the teacher's term by T^2
+    given                               unknown: the run was trained elsewhere
 """
 
 from collections.abc import Callable
@@ -97,6 +98,21 @@ def _one_hot(name: str, settings: dict) -> Recipe:
   return Recipe(name=name, **settings)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GivenRecipe(Recipe):
+  """How a run that was made elsewhere was trained: nothing here knows."""
+
+  def digest(self) -> str:
+    """16 hex digits, the same for all: its fields mean nothing."""
+    return hashlib.sha256(self.name.encode()).hexdigest()[:16]
+
+
+def _given(name: str, settings: dict) -> Recipe:
+  if name != "given":
+    raise ValueError(f"`given` takes no options. Received: {name!r}")
+  return GivenRecipe(name=name, **settings)
+
+
 _NUMBER = r"([0-9]{1,4}(?:\.[0-9]{1,4})?)"
 _DISTILLED = re.compile(
   rf"distilled-(?P<teacher>.+?)-t{_NUMBER}(?:-a{_NUMBER})?(?P<scaled>-scaled)?"
@@ -159,6 +175,7 @@ def _refuse_rest(name: str, rest: str) -> None:
 
 KINDS: dict[str, Callable[[str, dict], Recipe]] = {
   "distilled": _distilled,
+  "given": _given,
   "one_hot": _one_hot,
 }
 

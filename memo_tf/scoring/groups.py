@@ -43,7 +43,7 @@ class GroupScores:
     flagged: stuck units, each with the reason.
     num_missing: runs that are not finished.
     seconds: of all the runs together.
-    influence: the pairs kept; None if not asked for or for whole data.
+    influence: the pairs kept; None for whole data or without test examples.
     reliability_curve: of two halves, over numbers of runs up to all; empty with
       fewer than two blocks.
     runs_needed: how many more make the intervals of ambiguous examples as
@@ -326,8 +326,10 @@ def _scores(stack, family, outcome) -> memorization.MemorizationScores:
   )
 
 
-def _pairs(stack, scores, outputs) -> influence_lib.InfluencePairs:
+def _pairs(stack, scores, outputs) -> influence_lib.InfluencePairs | None:
   """The influential pairs: above thresholds, or top k of each test example."""
+  if not len(stack.test_labels):  # possible of runs that were made elsewhere
+    return None
   if outputs.influence_top_k:
     limits = {"min_influence": None, "top_k": outputs.influence_top_k}
   else:

@@ -72,6 +72,31 @@ def record_digests(directory: directory_lib.StudyDirectory) -> None:
   files.write_atomic(directory.root / DIGESTS, sealed.dumps(content))
 
 
+def read_derived(
+  directory: directory_lib.StudyDirectory, path: pathlib.Path
+) -> bytes:
+  """The content of a derived file, compared with its digest if there is one.
+
+  Raises:
+    StudyError: if it is missing, or is not what a launch has written.
+  """
+  try:
+    content = path.read_bytes()
+    entries = {}
+    if (directory.root / DIGESTS).exists():
+      record = sealed.loads((directory.root / DIGESTS).read_bytes())
+      entries = record["files"]
+    entry = entries.get(str(path.relative_to(directory.root)))
+    if entry and files.digest_bytes(content) != entry["digest"]:
+      raise ValueError("it differs from its recorded digest")
+  except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    raise errors.StudyError(
+      f"{path} cannot be read ({errors.brief(error)}); rerun the study, which "
+      "writes its tables again"
+    ) from error
+  return content
+
+
 def findings(
   directory: directory_lib.StudyDirectory,
   plan: plan_lib.Plan,
@@ -202,6 +227,10 @@ def _subsets(directory, config, info) -> Iterator[tuple[str, Finding]]:
       continue
     except (OSError, ValueError, EOFError) as error:
       yield family, Finding(name, f"cannot be read ({errors.brief(error)})")
+      continue
+    if config.is_made_elsewhere:
+      if problem := dataset_info.given_subset_problem(info, path):
+        yield family, Finding(name, problem)
       continue
     problem = "does not hold the subsets that the seed gives"
     if masks.ndim != 2 or len(masks) > config.subsets.num_subsets:

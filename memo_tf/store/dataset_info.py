@@ -104,6 +104,21 @@ def in_mask(
     ) from error
 
 
+def given_subset_problem(info: dict | None, path: pathlib.Path) -> str | None:
+  """How a file of subsets that were given differs from its record, or None.
+
+  Args:
+    info: of the data set of a study made from predictions; None: unknown.
+    path: of the .npy file.
+  """
+  try:
+    entry = (info or {})["predictions"]["subsets"][path.name]
+    record_rules.check_entries({path.name: entry})
+    return files.difference(path, entry, check_digest=True)
+  except (KeyError, TypeError, ValueError):
+    return "has no digest in dataset/info.json"
+
+
 def decoded_bytes(info: dict) -> int:
   """Bytes that all training and test images take in memory, decoded."""
   size = 2 if info.get("image_type") == "uint16" else 1

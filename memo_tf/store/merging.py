@@ -124,6 +124,11 @@ def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
         f"{study.root} was made by an older memo_tf: it can be read and "
         "scored, but not merged or extended"
       )
+    if config.is_made_elsewhere:
+      raise errors.UsageError(
+        f"{study.root} is of predictions that were made elsewhere, which are "
+        "not merged: give all of them to memo_tf.score at once"
+      )
     if united is None:
       united = config
       continue

@@ -17,10 +17,12 @@ from memo_tf.store import lost_config
 from memo_tf.store import own_sources
 from memo_tf.store import sealed
 
-# What setting up a study writes before config.json.
+# What setting up a study writes before config.json; `input` has the arrays and
+# models of a Python program (`memo_tf.study`).
 SET_UP = {
   "dataset",
   "environment.json",
+  "input",
   "models",
   "resolved.flags",
   "subsets",
@@ -102,6 +104,7 @@ def recorded_config(
       raise errors.StudyError(
         f"{directory.root} holds no study: it has no config.json."
       ) from None
+    _check_trainable(directory, config)
     own_sources.check_known(config)
     lost_config.check_runs(directory, config)
     return config
@@ -121,7 +124,24 @@ def recorded_config(
     )
   if config is None:
     return recorded
+  _check_trainable(directory, recorded, config)
   return own_sources.check_known(_united(recorded, config))
+
+
+def _check_trainable(
+  directory: directory_lib.StudyDirectory, *configs: config_lib.StudyConfig
+) -> None:
+  """Refuses to train what was made from predictions.
+
+  Raises:
+    UsageError: if one of the configs is of such a study.
+  """
+  if any(config.is_made_elsewhere for config in configs):
+    raise errors.UsageError(
+      f"{directory.root} is made from predictions of runs that were trained "
+      "elsewhere: it cannot be extended by training. Make a study of more "
+      "predictions with memo_tf.score and another --experiment_dir"
+    )
 
 
 def read_config(text: bytes) -> config_lib.StudyConfig:

@@ -10,8 +10,12 @@ of id, then one for each of the T test examples:
     predicted     argmax of the logits, the lowest class among equals
     label_prob    float32, softmax probability of the label
     margin        float32, logit of the label minus the largest other logit
+
+Of runs that were made elsewhere (`memo_tf.score`), the last two may be unknown;
+such a file has no column for them, and a `RunStack` has NaN.
 """
 
+from collections.abc import Mapping
 import dataclasses
 import io
 
@@ -30,6 +34,12 @@ from memo_tf.store import sealed
 from memo_tf.store import table_rules
 
 COLUMNS = tuple(table_rules.PREDICTIONS)
+# Columns that are unknown of a run that was made elsewhere, by what was given.
+UNKNOWN: dict[str, tuple[str, ...]] = {
+  "correctness": ("label_prob", "margin"),
+  "margin": ("label_prob",),
+  "logits": (),
+}
 
 
 def from_logits(
@@ -58,13 +68,40 @@ def from_logits(
   labels = np.concatenate([train_labels, test_labels]).astype(np.int32)
   if not np.isfinite(logits).all():
     raise ValueError("a logit is not finite")
-  num_train, num_test = len(train_labels), len(test_labels)
+  num_train = len(train_labels)
   rows = np.arange(len(labels))
   own = logits[rows, labels]
   others = logits.copy()
   others[rows, labels] = -np.inf
   shifted = logits - logits.max(axis=1, keepdims=True)
   log_prob = shifted[rows, labels] - np.log(np.exp(shifted).sum(axis=1))
+  return table_of(
+    labels,
+    num_train,
+    in_subset,
+    {
+      "predicted": logits.argmax(axis=1),
+      "label_prob": np.exp(log_prob),
+      "margin": own - others.max(axis=1),
+    },
+  )
+
+
+def table_of(
+  labels: np.ndarray,
+  num_train: int,
+  in_subset: np.ndarray,
+  found: Mapping[str, np.ndarray],
+) -> pa.Table:
+  """The prediction table of one run.
+
+  Args:
+    labels: `[N + T]` int, the given labels.
+    num_train: N.
+    in_subset: `[N]` bool.
+    found: `[N + T]` of `predicted` and, where known, `label_prob` and `margin`.
+  """
+  num_test = len(labels) - num_train
   columns = {
     "split": pa.DictionaryArray.from_arrays(
       np.repeat(np.array([0, 1], np.int8), [num_train, num_test]),
@@ -72,11 +109,12 @@ def from_logits(
     ),
     "example_id": np.concatenate([np.arange(num_train), np.arange(num_test)]),
     "in_subset": np.concatenate([in_subset, np.zeros(num_test, bool)]),
-    "label": labels,
-    "predicted": logits.argmax(axis=1).astype(np.int32),
-    "label_prob": np.exp(log_prob).astype(np.float32),
-    "margin": (own - others.max(axis=1)).astype(np.float32),
+    "label": labels.astype(np.int32),
+    "predicted": found["predicted"].astype(np.int32),
   }
+  for name in ("label_prob", "margin"):
+    if name in found:
+      columns[name] = found[name].astype(np.float32)
   return pa.table(columns)
 
 
@@ -102,8 +140,8 @@ class RunStack:
     units: the M units, in order of index.
     in_mask: bool `[M, N]`.
     correct: bool `[M, N]`, whether the given label was predicted.
-    label_prob: float32 `[M, N]`.
-    margin: float32 `[M, N]`.
+    label_prob: float32 `[M, N]`; NaN where it is unknown.
+    margin: float32 `[M, N]`; NaN where it is unknown.
     predicted: int32 `[M, N]`.
     labels: int32 `[N]`, the given labels.
     test_predicted, test_labels, test_label_prob, test_margin: the same on the
@@ -163,6 +201,7 @@ def read_run(
   try:
     record = sealed.loads((path.parent / "run.json").read_bytes())
     digest = record["outputs"][directory_lib.PREDICTIONS]["digest"]
+    without = UNKNOWN[record.get("made_elsewhere", "logits")]
     content = path.read_bytes()
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise errors.DamagedRunError(
@@ -174,7 +213,7 @@ def read_run(
     )
   try:
     table = pq.read_table(pa.BufferReader(content))
-    table_rules.check_predictions(table)
+    table_rules.check_predictions(table, without)
   except (pa.ArrowException, ValueError, OSError) as error:
     raise errors.DamagedRunError(
       unit, f"{path.name} cannot be read ({errors.brief(error)})"
@@ -205,24 +244,38 @@ def stack_runs(
   is_test, labels = _is_test(first), _column(first, "label")
   num_train = int((~is_test).sum())
   splits = {"": slice(num_train), "test_": slice(num_train, None)}
+  known = [
+    name
+    for name in ("label_prob", "margin", "predicted")
+    if name in first.column_names
+  ]
   columns = {
     prefix + name: np.empty(
       (len(units), len(labels[rows])), _column(first, name).dtype
     )
-    for name in ("label_prob", "margin", "predicted")
+    for name in known
     for prefix, rows in splits.items()
   }
+  for name in {"label_prob", "margin"}.difference(known):
+    for prefix, rows in splits.items():
+      # One NaN, seen as an array: nothing is known of any run.
+      shape = (len(units), len(labels[rows]))
+      columns[prefix + name] = np.broadcast_to(np.float32("nan"), shape)
   in_mask = np.empty((len(units), num_train), bool)
   for m, unit in enumerate(units):
     table = first if m == 0 else read_run(directory, unit)
     _check_same_examples(table, unit, is_test, labels, units[0])
+    if table.column_names != first.column_names:
+      raise errors.StudyError(
+        f"the run {unit.name} has other columns than {units[0].name}"
+      )
     in_mask[m] = _column(table, "in_subset")[:num_train]
     if not np.array_equal(in_mask[m], masks[unit.index]):
       raise errors.StudyError(
         f"the run {unit.name} was not trained on subset {unit.index} of "
         f"{unit.subsets}: its recorded mask differs."
       )
-    for name in ("label_prob", "margin", "predicted"):
+    for name in known:
       column = _column(table, name)
       for prefix, rows in splits.items():
         columns[prefix + name][m] = column[rows]

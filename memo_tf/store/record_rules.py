@@ -217,12 +217,16 @@ _RUN_OPTIONAL: dict[str, Rule] = {
   "test_accuracy": _SHARE,
   "resumed_after_epoch": _COUNT,
   "teacher": _TEXTS,
+  "made_elsewhere": (
+    lambda x: x in ("correctness", "margin", "logits"),
+    "must be correctness, margin or logits",
+  ),
   "model_source": _DIGEST_RULE,
   "model_start": _DIGEST_RULE,
 }
 _INFO: dict[str, Rule] = {
   "num_train": _between(1, _MOST_EXAMPLES),
-  "num_test": _between(1, _MOST_EXAMPLES),
+  "num_test": _between(0, _MOST_EXAMPLES),
   "num_classes": _between(1, _MOST_CLASSES),
   "class_names": (_is_text_list, _TEXT_LIST),
   "image_shape": (

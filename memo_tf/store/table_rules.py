@@ -4,6 +4,7 @@ Like `record_rules`, for tables: right digests do not make a table right.
 """
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 
 import pyarrow as pa
@@ -50,13 +51,18 @@ _RANGES = {
 }
 
 
-def check_predictions(table: pa.Table) -> None:
+def check_predictions(table: pa.Table, without: Collection[str] = ()) -> None:
   """Checks the columns of a `predictions.parquet`.
+
+  Args:
+    table: of the file.
+    without: columns that it does not have: they are unknown of some runs that
+      were made elsewhere.
 
   Raises:
     ValueError: that names the first column that is missing or breaks its rule.
   """
-  _check(table, PREDICTIONS)
+  _check(table, {n: k for n, k in PREDICTIONS.items() if n not in without})
 
 
 def check_examples(table: pa.Table) -> None:

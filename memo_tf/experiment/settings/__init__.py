@@ -3,6 +3,7 @@
 from memo_tf.experiment.settings.data import BUNDLED_DATASETS
 from memo_tf.experiment.settings.data import DataConfig
 from memo_tf.experiment.settings.data import is_dataset_name
+from memo_tf.experiment.settings.data import PREDICTIONS
 from memo_tf.experiment.settings.models import ModelsConfig
 from memo_tf.experiment.settings.outputs import OUTCOMES
 from memo_tf.experiment.settings.outputs import OutputsConfig
@@ -17,6 +18,7 @@ __all__ = [
   "ALL",
   "BUNDLED_DATASETS",
   "OUTCOMES",
+  "PREDICTIONS",
   "PROXY_NAMES",
   "DataConfig",
   "ModelsConfig",

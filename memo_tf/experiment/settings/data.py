@@ -7,8 +7,13 @@ from memo_tf.experiment.settings import field
 
 _field = field.field
 BUNDLED_DATASETS = ("digits", "mnist5k")
+# Before the name of predictions that were made elsewhere (`memo_tf.score`).
+PREDICTIONS = "predictions:"
 # A name as TensorFlow Datasets writes it: name/config:version.
-_DATASET = re.compile(r"[A-Za-z]\w*(/\w[\w.\-]*)?(:[\d.*]+)?|(npz|folder):.+")
+_DATASET = re.compile(
+  r"[A-Za-z]\w*(/\w[\w.\-]*)?(:[\d.*]+)?|(npz|folder):.+"
+  rf"|{PREDICTIONS}[\w.\- ]+"
+)
 
 
 def is_dataset_name(name: str) -> bool:
