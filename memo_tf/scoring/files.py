@@ -5,6 +5,7 @@
     scores/<model>/<recipe>/<subsets>/influence.parquet
     scores/<model>/<recipe>/consistency.parquet
 
+The first has the scores from margins beside the plain ones (`margin_columns`).
 The second is written for every further outcome in `--outcomes`, the last if
 the study has subset families of two or more ratios. Where the images of a data
 set are files, their names follow the ids: file_name, and for pairs
@@ -52,6 +53,7 @@ def write_memorization(
   scores: memorization.MemorizationScores,
   labels: np.ndarray,
   about: dict,
+  further: dict[str, np.ndarray] | None = None,
 ) -> None:
   """Writes the scores of one outcome of a group.
 
@@ -61,8 +63,9 @@ def write_memorization(
     scores: over the N training examples.
     labels: `[N]`, the given labels.
     about: metadata of the group, see `describe`.
+    further: columns to add, by name, `[N]` each.
   """
-  frame = scores.to_dataframe()
+  frame = scores.to_dataframe().assign(**(further or {}))
   frame.insert(1, "label", labels)
   file_names.add(frame, file_names.read(directory))
   _write_table(

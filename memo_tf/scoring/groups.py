@@ -15,6 +15,7 @@ import pandas as pd
 from memo_tf.analysis import planted_truth
 from memo_tf.analysis import ranking
 from memo_tf.estimators import influence as influence_lib
+from memo_tf.estimators import margins
 from memo_tf.estimators import memorization
 from memo_tf.estimators import reliability as reliability_lib
 from memo_tf.estimators import split_halves
@@ -23,6 +24,7 @@ from memo_tf.experiment import errors
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
+from memo_tf.scoring import margin_columns
 from memo_tf.scoring import stuck_runs
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import origins
@@ -48,6 +50,10 @@ class GroupScores:
       fewer than two blocks.
     runs_needed: how many more make the intervals of ambiguous examples as
       narrow as asked for; None if no example has one.
+    margin_tally: the margins of the runs; None for whole data.
+    margin: scores from margins; None for whole data.
+    margin_sizes: the same of all sizes of the ladder together; None with one.
+    estimator: whose scores the figures are made of.
   """
 
   group: work_units.Group
@@ -62,11 +68,24 @@ class GroupScores:
   influence: influence_lib.InfluencePairs | None = None
   reliability_curve: tuple[split_halves.SplitHalfReliability, ...] = ()
   runs_needed: int | None = None
+  margin_tally: margins.MarginTally | None = None
+  margin: margins.MarginScores | None = None
+  margin_sizes: margins.MarginScores | None = None
+  estimator: str = "plain"
 
   @functools.cached_property
   def widths(self) -> widths_lib.IntervalWidths:
-    """Mean widths of the intervals."""
+    """Mean widths of the plain intervals."""
     return widths_lib.interval_widths(self.scores)
+
+  @property
+  def chosen(self) -> memorization.MemorizationScores | margins.MarginScores:
+    """The scores of `--estimator`; of what there is, the nearest to it."""
+    if self.estimator == "plain" or self.margin is None:
+      return self.scores
+    if self.estimator == "margin_sizes" and self.margin_sizes is not None:
+      return self.margin_sizes
+    return self.margin
 
   @property
   def reliability(self) -> split_halves.SplitHalfReliability | None:
@@ -89,7 +108,12 @@ class GroupScores:
         f"; {width:.2f} for ambiguous images takes about {self.runs_needed} "
         "more runs"
       )
-    return text + "." + self._reliability_text()
+    text += "." + self._reliability_text()
+    if self.margin is not None:
+      text += margin_columns.in_words(self.margin, self.scores)
+    if self.estimator != "plain":
+      text += f" Figures are those of --estimator={self.estimator}."
+    return text
 
   def _reliability_text(self) -> str:
     """The same of the reliability; empty if it is unknown."""
@@ -150,7 +174,10 @@ class GroupScores:
 
   def summary(self) -> dict[str, float]:
     """The group's figures: accuracies, mean memorization, detection."""
-    stack, scores = self.stack, self.scores
+    stack, scores = self.stack, self.chosen
+    widths = self.widths
+    if isinstance(scores, margins.MarginScores):
+      widths = margin_columns.widths(scores)
     clean = self.examples["clean_label"].to_numpy()
     clean_hits = stack.predicted == clean
     inside, outside = stack.in_mask, ~stack.in_mask
@@ -168,9 +195,9 @@ class GroupScores:
       "in_accuracy_clean": _mean(clean_hits[inside]),
       "out_accuracy_clean": _mean(clean_hits[outside]),
       "mean_memorization": _mean(scores.memorization),
-      "mean_interval_width": self.widths.mean,
-      "ambiguous_interval_width": self.widths.ambiguous,
-      "num_ambiguous": self.widths.num_ambiguous,
+      "mean_interval_width": widths.mean,
+      "ambiguous_interval_width": widths.ambiguous,
+      "num_ambiguous": widths.num_ambiguous,
       "num_planted": int(noisy.sum()),
       "planted_auroc": ranking.auroc(scores.memorization[plain], noisy[plain]),
       "planted_precision": ranking.precision(
@@ -223,6 +250,7 @@ def score_group(
   family = subsets_lib.parse_family(units[0].subsets)
   scores = _scores(stack, family, "correctness")
   is_full = family.scheme == "full"
+  tally = None if is_full else margin_columns.tally_of(stack, scores)
   return GroupScores(
     group=units[0].group,
     parameters=next(iter(records.values()))["parameters"],
@@ -242,6 +270,9 @@ def score_group(
     runs_needed=widths_lib.runs_needed(
       scores, outputs.interval_width, block=family.block
     ),
+    margin_tally=tally,
+    margin=tally and tally.scores(use_counts=margin_columns.has_copies(train)),
+    estimator=outputs.estimator,
   )
 
 

@@ -1,0 +1,359 @@
+"""Scores from margins against plain ones, on a finished study's own runs.
+
+    python benchmarks/margin_estimator.py --experiment_dir=DIR
+    python benchmarks/margin_estimator.py --simulate
+
+Draws of M runs, in whole blocks, that share no run; the truth of a draw is the
+plain score of all runs that are not in it. The noise of the truth is taken out:
+of squared errors by subtraction, of coverage by adding the truth's own interval
+(Newcombe's, by the method of variance estimates recovery). Ambiguous examples
+have a held-out accuracy of 0.3 to 0.7 in the truth. Gains are squared errors of
+the plain scores over those of the others, with 95 % intervals from the draws
+(Student's t of their logarithms). Several models are scored together as well.
+
+`--simulate` has no study: margins of known laws, among them some for which the
+estimator was not made, with the coverage of the intervals. Not a timing. The
+last line is JSON.
+"""
+
+import argparse
+import json
+import math
+
+import numpy as np
+from scipy import special
+from scipy import stats
+
+from memo_tf.estimators import margin_sizes
+from memo_tf.estimators import margins
+from memo_tf.estimators import memorization
+from memo_tf.experiment import plan as plan_lib
+from memo_tf.experiment import subsets
+from memo_tf.scoring import margin_columns
+from memo_tf.store import directory as directory_lib
+from memo_tf.store import opening
+from memo_tf.store import predictions
+
+WIDTH = 0.2
+
+
+def read_stacks(root: str) -> tuple[dict, int, np.ndarray]:
+  """Finished runs by model, the length of a block, and `use_counts`."""
+  directory = directory_lib.StudyDirectory(root)
+  config = opening.read_config(directory.config_path.read_bytes())
+  plan = plan_lib.Plan.of(config)
+  examples = predictions.read_examples(directory)
+  train = examples[examples["split"] == "train"].reset_index(drop=True)
+  stacks, block = {}, 1
+  for group, units in plan.groups().items():
+    done = [
+      unit
+      for unit in units
+      if directory.run_state(unit, check_digests=False).record
+    ]
+    block = subsets.parse_family(group.subsets).block
+    whole = len(done) // block * block
+    if whole >= 2 * block:
+      stacks[group.model] = predictions.stack_runs(directory, done[:whole])
+  return stacks, block, margin_columns.has_copies(train)
+
+
+def rest_of(stack, rows: np.ndarray) -> memorization.MemorizationScores:
+  """The truth of a draw: plain scores of the runs that are not in it."""
+  others = ~np.isin(np.arange(len(stack.units)), rows)
+  return memorization.memorization_scores(
+    stack.correct[others], stack.in_mask[others]
+  )
+
+
+def judged(points, low, high, truth: memorization.MemorizationScores) -> dict:
+  """Error, rank correlation, coverage and width: all and ambiguous."""
+  out = truth.out_accuracy
+  known = ~np.isnan(points) & ~np.isnan(truth.memorization)
+  noise = sum(
+    mean * (1 - mean) / (count - 1)
+    for mean, count in (
+      (truth.in_accuracy, truth.num_in),
+      (out, truth.num_out),
+    )
+  )
+  square = np.square(points - truth.memorization) - noise
+  below = np.hypot(points - low, truth.ci_high - truth.memorization)
+  above = np.hypot(high - points, truth.memorization - truth.ci_low)
+  difference = points - truth.memorization
+  covered = (difference <= below) & (-difference <= above)
+  found = {}
+  for name, members in (
+    ("all", known),
+    ("ambiguous", known & (out >= 0.3) & (out <= 0.7)),
+  ):
+    found[name] = {
+      "error": float(square[members].mean()),
+      "spearman": float(
+        stats.spearmanr(points[members], truth.memorization[members]).statistic
+      ),
+      "coverage": float(covered[members].mean()),
+      "width": float((high - low)[members].mean()),
+      "examples": int(members.sum()),
+    }
+  return found
+
+
+def draws_of(num_runs: int, block: int, size: int, limit: int) -> list:
+  """Up to `limit` disjoint draws of `size` runs, whole blocks at random."""
+  blocks = np.random.default_rng(size).permutation(num_runs // block)
+  per_draw = size // block
+  count = min(limit, len(blocks) // per_draw)
+  if count * per_draw == len(blocks) and count == 1:
+    return []  # nothing would be left as truth
+  return [
+    np.sort(
+      (
+        blocks[d * per_draw : (d + 1) * per_draw, None] * block
+        + np.arange(block)
+      ).ravel()
+    )
+    for d in range(count)
+  ]
+
+
+def one_draw(stacks: dict, model: str, rows, use_counts) -> dict:
+  """What each estimator makes of a draw, by name."""
+  stack = stacks[model]
+  truth = rest_of(stack, rows)
+  mask, correct = stack.in_mask[rows], stack.correct[rows]
+  plain = memorization.memorization_scores(correct, mask)
+  tally = margins.tally_of(stack.margin[rows], mask, correct=correct)
+  alone = tally.scores(use_counts=use_counts, prior=False)
+  smoothed = tally.scores(use_counts=use_counts)
+  found = {
+    name: judged(s.memorization, s.ci_low, s.ci_high, truth)
+    for name, s in (
+      ("plain", plain),
+      ("margin, no prior", alone),
+      ("margin", smoothed),
+    )
+  }
+  found["misfit"] = [smoothed.misfit, smoothed.ambiguous_misfit]
+  found["degrees"] = [smoothed.prior_degrees_in, smoothed.prior_degrees_out]
+  found["fallbacks"] = sum(smoothed.fallbacks().values())
+  if len(stacks) > 1 and all(max(rows) < len(s.units) for s in stacks.values()):
+    together = margin_sizes.margin_scores_sizes(
+      np.stack([s.margin[rows] for s in stacks.values()]),
+      mask,
+      correct=np.stack([s.correct[rows] for s in stacks.values()]),
+      use_counts=use_counts,
+    )[list(stacks).index(model)]
+    found["margin_sizes"] = judged(
+      together.memorization, together.ci_low, together.ci_high, truth
+    )
+  return found
+
+
+def interval(values) -> list[float]:
+  """[low, mean, high] by Student's t; ends NaN with fewer than three."""
+  values = np.asarray(values, float)
+  values = values[~np.isnan(values)]
+  if not len(values):
+    return [math.nan] * 3
+  mean = values.mean()
+  if len(values) < 3:
+    return [math.nan, mean, math.nan]
+  half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+  return [mean - half, mean, mean + half]
+
+
+def runs_for_width(widths: dict[int, float]) -> float:
+  """Runs for a mean width of `WIDTH`, log-linear between sizes of draws."""
+  sizes = sorted(widths, key=lambda size: -widths[size])
+  values = [widths[size] for size in sizes]
+  if not values[-1] <= WIDTH <= values[0]:
+    return math.nan
+  log = np.interp(-math.log(WIDTH), -np.log(values), np.log(sizes))
+  return float(np.exp(log))
+
+
+def evaluate(root: str, sizes: list[int], limit: int) -> dict:
+  """Prints a table for every model of a study; returns its figures."""
+  stacks, block, use_counts = read_stacks(root)
+  report: dict = {}
+  for model, stack in stacks.items():
+    rows_of_model: dict = {"num_runs": len(stack.units)}
+    shared = min(len(s.units) for s in stacks.values())
+    widths: dict = {"plain": {}, "margin": {}}
+    ambiguous: dict = {"plain": {}, "margin": {}}
+    for size in sizes:
+      if size % block:
+        continue
+      pool = len(stack.units)
+      draws = draws_of(pool, block, size, limit)
+      together = draws_of(shared, block, size, limit) if len(stacks) > 1 else []
+      found = [one_draw({model: stack}, model, r, use_counts) for r in draws]
+      sized = [one_draw(stacks, model, r, use_counts) for r in together]
+      if not found:
+        continue
+      line = summarized(found, sized)
+      for name in widths:
+        widths[name][size] = line[name]["all"]["width"][1]
+        ambiguous[name][size] = line[name]["ambiguous"]["width"][1]
+      rows_of_model[str(size)] = line
+      show(model, size, len(draws), pool - size, line)
+    for kind, table in (("mean", widths), ("ambiguous", ambiguous)):
+      needed = {name: runs_for_width(own) for name, own in table.items()}
+      rows_of_model[f"runs for a {kind} width of {WIDTH}"] = needed
+      print(f"{model}: runs for a {kind} width of {WIDTH}: {needed}")
+    report[model] = rows_of_model
+  return report
+
+
+def summarized(found: list[dict], sized: list[dict]) -> dict:
+  """Mean figures of the draws, with intervals and gains."""
+  line: dict = {}
+  for name, draws in (
+    ("plain", found),
+    ("margin, no prior", found),
+    ("margin", found),
+    ("margin_sizes", sized),
+  ):
+    if not draws or name not in draws[0]:
+      continue
+    line[name] = {}
+    for part in ("all", "ambiguous"):
+      line[name][part] = {
+        key: interval([draw[name][part][key] for draw in draws])
+        for key in ("spearman", "coverage", "width")
+      }
+      errors = np.array([draw[name][part]["error"] for draw in draws])
+      plain = np.array([draw["plain"][part]["error"] for draw in draws])
+      line[name][part]["rmse"] = float(np.sqrt(max(errors.mean(), 0.0)))
+      with np.errstate(invalid="ignore", divide="ignore"):
+        logs = np.log(plain / errors)
+      line[name][part]["gain"] = np.exp(interval(logs)).tolist()
+      line[name][part]["examples"] = draws[0][name][part]["examples"]
+  line["misfit"] = np.mean([d["misfit"] for d in found], axis=0).tolist()
+  line["degrees"] = np.mean([d["degrees"] for d in found], axis=0).tolist()
+  line["fallbacks"] = float(np.mean([d["fallbacks"] for d in found]))
+  return line
+
+
+def show(model: str, size: int, draws: int, rest: int, line: dict) -> None:
+  """Prints the figures of one number of runs."""
+  print(
+    f"{model}, M={size}, {draws} draws against {rest} other runs: misfit "
+    f"{line['misfit'][0]:.3f} / {line['misfit'][1]:.3f}, d0 in, out "
+    f"{line['degrees'][0]:.0f}, {line['degrees'][1]:.0f}, fallbacks "
+    f"{line['fallbacks']:.0f}"
+  )
+  for name in ("plain", "margin, no prior", "margin", "margin_sizes"):
+    if name not in line:
+      continue
+    for part, own in line[name].items():
+      low, gain, high = own["gain"]
+      print(
+        f"  {name:17} {part:9} ({own['examples']:5d}) RMSE {own['rmse']:.4f} "
+        f"gain {gain:.2f} [{low:.2f}, {high:.2f}] Spearman "
+        f"{own['spearman'][1]:.3f} coverage {100 * own['coverage'][1]:.1f} "
+        f"width {own['width'][1]:.3f}"
+      )
+
+
+def simulated(law: str, num_runs: int, seed: int, in_level: float):
+  """(margin, in_mask, memorization, out-accuracy) of 2,000 examples."""
+  rng = np.random.default_rng([seed, num_runs])
+  num = 2000
+  sd = np.exp(rng.normal(0.8, 0.15, num))
+  level = {
+    False: rng.normal(1.5, 1.8, num),
+    True: rng.normal(in_level, 1.2, num),
+  }
+  mask = np.concatenate(
+    [
+      np.argsort(rng.random((10, num)), axis=0) < 7
+      for _ in range(num_runs // 10)
+    ]
+  )
+  drawn = {}
+  for inside, mean in level.items():
+    noise, right = rng.normal(size=mask.shape), special.ndtr(mean)
+    if law == "heavy tails":
+      noise = rng.standard_t(3, size=mask.shape)
+      right = stats.t.cdf(mean, 3)
+    elif law == "two modes":
+      noise += np.where(rng.random(mask.shape) < 0.4, 2.4, -1.6)
+      right = 0.4 * special.ndtr(mean + 2.4) + 0.6 * special.ndtr(mean - 1.6)
+    elif law == "two modes in a tenth":
+      some = rng.random(num) < 0.1
+      step = np.where(rng.random(mask.shape) < 0.4, 2.4, -1.6) * some
+      noise += step
+      mixed = 0.4 * special.ndtr(mean + 2.4) + 0.6 * special.ndtr(mean - 1.6)
+      right = np.where(some, mixed, right)
+    elif law == "skewed":
+      noise = rng.exponential(size=mask.shape) - 1
+      right = np.exp(-np.maximum(1 - mean, 0))
+    values = mean + noise
+    if law == "sign alone":
+      sign = np.where(rng.random(mask.shape) < right, 1, -1)
+      values = sign * rng.gamma(2, 2, mask.shape)
+    drawn[inside] = values * sd, right
+  margin = np.where(mask, drawn[True][0], drawn[False][0]).astype(np.float32)
+  return margin, mask, drawn[True][1] - drawn[False][1], drawn[False][1]
+
+
+def simulate(repeats: int) -> dict:
+  """Prints coverage and gain under each law; returns them."""
+  report: dict = {}
+  for law in ("normal", "heavy tails", "two modes", "two modes in a tenth",
+              "sign alone", "skewed"):  # fmt: skip
+    for in_level in (4.0, 1.0):
+      for size in (20, 40, 80, 160, 400):
+        rows = []
+        for seed in range(repeats):
+          margin, mask, truth, out = simulated(law, size, seed, in_level)
+          plain = memorization.memorization_scores(margin > 0, mask)
+          found = margins.margin_scores(margin, mask)
+          near = (out >= 0.3) & (out <= 0.7)
+          row = []
+          for part in (slice(None), near):
+            errors = [
+              np.square(s.memorization - truth)[part].mean()
+              for s in (plain, found)
+            ]
+            row.append(errors[0] / errors[1])
+            row += [
+              100 * ((s.ci_low <= truth) & (truth <= s.ci_high))[part].mean()
+              for s in (plain, found)
+            ]
+          rows.append(row)
+        mean = np.mean(rows, axis=0).round(2).tolist()
+        report[f"{law}, in-level {in_level:g}, M={size}"] = mean
+        print(
+          f"{law:20} in-level {in_level:g} M={size:3d}: gain {mean[0]:.2f} / "
+          f"{mean[3]:.2f}; coverage plain {mean[1]:.1f} / {mean[4]:.1f}, "
+          f"margin {mean[2]:.1f} / {mean[5]:.1f}",
+          flush=True,
+        )
+  return report
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument("--experiment_dir")
+  parser.add_argument("--simulate", action="store_true")
+  parser.add_argument("--repeats", type=int, default=8)
+  parser.add_argument("--sizes", default="20,40,80,160")
+  parser.add_argument("--draws", type=int, default=20)
+  arguments = parser.parse_args()
+  report = (
+    simulate(arguments.repeats)
+    if arguments.simulate
+    else evaluate(
+      arguments.experiment_dir,
+      [int(size) for size in arguments.sizes.split(",")],
+      arguments.draws,
+    )
+  )
+  print(json.dumps({"benchmark": "margin_estimator", "ratios": report}))
+
+
+if __name__ == "__main__":
+  main()
