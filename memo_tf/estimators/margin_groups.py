@@ -54,7 +54,9 @@ _MIN_STRATUM = 20
 _MOST_DIFFERENCE = 3.3
 # Variance of z that stands for a misfit that is not known.
 _UNKNOWN_MISFIT = 0.01
+# The law of z needs examples, and gains nothing where runs say more than it.
 _LEAST_FOR_PRIOR = 50
+_MOST_RUNS_FOR_PRIOR = 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,12 +110,17 @@ class Standardized:
     return special.ndtr(self.z / np.sqrt(1 - self.noise))
 
   def smoothed(self) -> np.ndarray:
-    """As `probability`, with the law of z over all examples as a prior."""
+    """As `probability`, with the law of z over all examples as a prior.
+
+    Only where it is as noisy as the mean of 20 runs or more.
+    """
     result, known = self.probability(), ~np.isnan(self.z)
-    if known.sum() >= _LEAST_FOR_PRIOR:
-      result[known] = mixing_prior.posterior_mean(
+    few = known & (self.noise >= 1 / _MOST_RUNS_FOR_PRIOR)
+    if known.sum() >= _LEAST_FOR_PRIOR and few.any():
+      points = mixing_prior.posterior_mean(
         self.z[known], self.noise[known], self.degrees[known], special.ndtr
       )
+      result[few] = points[few[known]]
     return result
 
 

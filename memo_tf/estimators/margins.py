@@ -96,7 +96,8 @@ def margin_scores(
       where margins are NaN.
     use_counts: `[N]` bool, examples to estimate from `correct` alone: those
       with duplicates in the data, whose margins have two modes.
-    prior: whether points use the law of all examples; intervals never do.
+    prior: whether points of groups of at most 20 runs use the law of all
+      examples; intervals never do.
     confidence: of the intervals, in (0, 1).
     estimand: as in `memorization_scores`.
 

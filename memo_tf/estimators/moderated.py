@@ -32,12 +32,14 @@ class ModeratedVariance(NamedTuple):
   Attributes:
     variance: float64, of the samples' shape; NaN where it was not usable.
     degrees: of freedom, the prior's and the sample's own.
+    prior: what the samples' common law gives for each, s0^2.
     prior_degrees: d0, up to 1e6 where the samples scatter no more than chance;
       NaN with fewer than three usable samples, which are then not moderated.
   """
 
   variance: np.ndarray
   degrees: np.ndarray
+  prior: np.ndarray
   prior_degrees: float
 
 
@@ -59,20 +61,23 @@ def moderated_variance(
   usable = np.isfinite(variance) & np.isfinite(mean) & (degrees >= 1)
   usable &= np.nan_to_num(variance) > 0
   result = np.full(len(variance), np.nan)
+  law = np.full(len(variance), np.nan)
   total = np.where(usable, degrees, np.nan)
   own, d = variance[usable], degrees[usable]
   if usable.sum() < 3:
     result[usable] = own
-    return ModeratedVariance(result, total, np.nan)
+    return ModeratedVariance(result, total, law, np.nan)
   logs = np.log(own) - special.digamma(d / 2) + np.log(d / 2)
   noise = special.polygamma(1, d / 2)
   fitted, used = _trend(mean[usable], logs)
   excess = np.square(logs - fitted).sum() / max(len(d) - used, 1) - noise.mean()
   prior_degrees = 2 * inverse_trigamma(excess)
   half = prior_degrees / 2
-  prior = np.exp(fitted + special.digamma(half) - np.log(half))
-  result[usable] = (prior_degrees * prior + d * own) / (prior_degrees + d)
-  return ModeratedVariance(result, total + prior_degrees, float(prior_degrees))
+  law[usable] = np.exp(fitted + special.digamma(half) - np.log(half))
+  result[usable] = (prior_degrees * law[usable] + d * own) / (prior_degrees + d)
+  return ModeratedVariance(
+    result, total + prior_degrees, law, float(prior_degrees)
+  )
 
 
 def inverse_trigamma(value: float) -> float:

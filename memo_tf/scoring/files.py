@@ -86,8 +86,23 @@ def write_influence(
   pairs,
   outputs: settings_lib.OutputsConfig,
   about: dict,
+  from_margins=None,
 ) -> None:
-  """Writes the pairs that were kept, an `InfluencePairs`."""
+  """Writes the pairs that were kept, an `InfluencePairs`.
+
+  `from_margins`, a `MarginInfluence` of the same pairs, adds the columns
+  influence_margin and margin_q_value.
+  """
+  frame = pairs.to_dataframe()
+  if from_margins is not None:
+    frame["influence_margin"] = from_margins.influence
+    frame["margin_q_value"] = from_margins.q_value
+    about = about | {
+      "margin_null": "margins do not depend on which runs saw the training "
+      "example; one-sided t-test with moderated variances, Benjamini & "
+      "Hochberg over num_tested pairs",
+      "margin_prior_degrees": from_margins.prior_degrees,
+    }
   limits = {
     "min_memorization": outputs.min_memorization,
     "min_influence": outputs.min_influence,

@@ -15,6 +15,7 @@ import pandas as pd
 from memo_tf.analysis import planted_truth
 from memo_tf.analysis import ranking
 from memo_tf.estimators import influence as influence_lib
+from memo_tf.estimators import margin_influence as margin_influence_lib
 from memo_tf.estimators import margins
 from memo_tf.estimators import memorization
 from memo_tf.estimators import reliability as reliability_lib
@@ -46,6 +47,8 @@ class GroupScores:
     num_missing: runs that are not finished.
     seconds: of all the runs together.
     influence: the pairs kept; None if not asked for or for whole data.
+    margin_influence: of the same pairs from margins; None as `influence` is,
+      and for subsets of two sizes.
     reliability_curve: of two halves, over numbers of runs up to all; empty with
       fewer than two blocks.
     runs_needed: how many more make the intervals of ambiguous examples as
@@ -66,6 +69,7 @@ class GroupScores:
   seconds: float
   further_scores: tuple[memorization.MemorizationScores, ...] = ()
   influence: influence_lib.InfluencePairs | None = None
+  margin_influence: margin_influence_lib.MarginInfluence | None = None
   reliability_curve: tuple[split_halves.SplitHalfReliability, ...] = ()
   runs_needed: int | None = None
   margin_tally: margins.MarginTally | None = None
@@ -251,6 +255,7 @@ def score_group(
   scores = _scores(stack, family, "correctness")
   is_full = family.scheme == "full"
   tally = None if is_full else margin_columns.tally_of(stack, scores)
+  pairs = None if is_full else _pairs(stack, scores, outputs)
   return GroupScores(
     group=units[0].group,
     parameters=next(iter(records.values()))["parameters"],
@@ -265,7 +270,8 @@ def score_group(
     flagged=tuple(flagged),
     num_missing=len(units) - len(records),
     seconds=sum(record["seconds"] for record in records.values()),
-    influence=None if is_full else _pairs(stack, scores, outputs),
+    influence=pairs,
+    margin_influence=_margin_pairs(stack, pairs),
     reliability_curve=_curve(stack, family),
     runs_needed=widths_lib.runs_needed(
       scores, outputs.interval_width, block=family.block
@@ -371,6 +377,21 @@ def _pairs(stack, scores, outputs) -> influence_lib.InfluencePairs:
     }
   return influence_lib.influential_pairs(
     stack.test_correct, stack.in_mask, estimand=scores.estimand, **limits
+  )
+
+
+def _margin_pairs(
+  stack: predictions.RunStack, pairs: influence_lib.InfluencePairs | None
+) -> margin_influence_lib.MarginInfluence | None:
+  """Influence of the same pairs from margins."""
+  if pairs is None or pairs.estimand == "paper":
+    return None
+  return margin_influence_lib.margin_influence(
+    stack.test_margin,
+    stack.in_mask,
+    pairs.train_ids,
+    pairs.test_ids,
+    num_tested=pairs.num_tested,
   )
 
 

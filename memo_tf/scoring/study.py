@@ -37,7 +37,12 @@ def write_scores(
     files.write_memorization(directory, group, scores, labels, about)
   if result.influence is not None:
     files.write_influence(
-      directory, group, result.influence, config.outputs, about
+      directory,
+      group,
+      result.influence,
+      config.outputs,
+      about,
+      result.margin_influence,
     )
 
 

@@ -376,7 +376,15 @@ class ScoreStudyTest(StudyTestCase):
     self.assertEqual(table.num_rows, 0)
     self.assertEqual(
       table.column_names,
-      ["train_id", "test_id", "influence", "standard_error", "q_value"],
+      [
+        "train_id",
+        "test_id",
+        "influence",
+        "standard_error",
+        "q_value",
+        "influence_margin",
+        "margin_q_value",
+      ],
     )
     metadata = table.schema.metadata
     self.assertIn(b"Fisher", metadata[b"null"])
