@@ -11,6 +11,9 @@ have a held-out accuracy of 0.3 to 0.7 in the truth. Gains are squared errors of
 the plain scores over those of the others, with 95 % intervals from the draws
 (Student's t of their logarithms). Several models are scored together as well.
 
+`--figure=FILE.svg` draws error against machine-hours: runs times their median
+seconds, of the model alone and of all models for the sizes together.
+
 `--simulate` has no study: margins of known laws, among them some for which the
 estimator was not made, with the coverage of the intervals. Not a timing. The
 last line is JSON.
@@ -20,6 +23,10 @@ import argparse
 import json
 import math
 
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
 import numpy as np
 from scipy import special
 from scipy import stats
@@ -37,25 +44,28 @@ from memo_tf.store import predictions
 WIDTH = 0.2
 
 
-def read_stacks(root: str) -> tuple[dict, int, np.ndarray]:
-  """Finished runs by model, the length of a block, and `use_counts`."""
+def read_stacks(root: str) -> tuple[dict, int, np.ndarray, dict]:
+  """Finished runs and seconds by model, length of a block, `use_counts`."""
   directory = directory_lib.StudyDirectory(root)
   config = opening.read_config(directory.config_path.read_bytes())
   plan = plan_lib.Plan.of(config)
   examples = predictions.read_examples(directory)
   train = examples[examples["split"] == "train"].reset_index(drop=True)
-  stacks, block = {}, 1
+  stacks, seconds, block = {}, {}, 1
   for group, units in plan.groups().items():
-    done = [
-      unit
+    records = {
+      unit: directory.run_state(unit, check_digests=False).record
       for unit in units
-      if directory.run_state(unit, check_digests=False).record
-    ]
+    }
+    done = [unit for unit in units if records[unit]]
     block = subsets.parse_family(group.subsets).block
     whole = len(done) // block * block
     if whole >= 2 * block:
       stacks[group.model] = predictions.stack_runs(directory, done[:whole])
-  return stacks, block, margin_columns.has_copies(train)
+      seconds[group.model] = float(
+        np.median([records[unit]["seconds"]["total"] for unit in done])
+      )
+  return stacks, block, margin_columns.has_copies(train), seconds
 
 
 def rest_of(stack, rows: np.ndarray) -> memorization.MemorizationScores:
@@ -104,7 +114,7 @@ def draws_of(num_runs: int, block: int, size: int, limit: int) -> list:
   blocks = np.random.default_rng(size).permutation(num_runs // block)
   per_draw = size // block
   count = min(limit, len(blocks) // per_draw)
-  if count * per_draw == len(blocks) and count == 1:
+  if per_draw == len(blocks):
     return []  # nothing would be left as truth
   return [
     np.sort(
@@ -173,9 +183,11 @@ def runs_for_width(widths: dict[int, float]) -> float:
   return float(np.exp(log))
 
 
-def evaluate(root: str, sizes: list[int], limit: int) -> dict:
+def evaluate(
+  root: str, sizes: list[int], limit: int, figure: str | None = None
+) -> dict:
   """Prints a table for every model of a study; returns its figures."""
-  stacks, block, use_counts = read_stacks(root)
+  stacks, block, use_counts, seconds = read_stacks(root)
   report: dict = {}
   for model, stack in stacks.items():
     rows_of_model: dict = {"num_runs": len(stack.units)}
@@ -202,8 +214,45 @@ def evaluate(root: str, sizes: list[int], limit: int) -> dict:
       needed = {name: runs_for_width(own) for name, own in table.items()}
       rows_of_model[f"runs for a {kind} width of {WIDTH}"] = needed
       print(f"{model}: runs for a {kind} width of {WIDTH}: {needed}")
+    rows_of_model["seconds per run"] = seconds[model]
     report[model] = rows_of_model
+  if figure:
+    draw(report, sizes, figure)
   return report
+
+
+def draw(report: dict, sizes: list[int], path: str) -> None:
+  """Root mean square error against machine-hours, one panel per model."""
+  panels, axes = plt.subplots(
+    1,
+    len(report),
+    figsize=(4 * len(report), 3.2),
+    squeeze=False,
+    layout="constrained",
+  )
+  every = sum(own["seconds per run"] for own in report.values())
+  for axis, (model, own) in zip(axes[0], report.items()):
+    for name in ("plain", "margin", "margin_sizes"):
+      found = {
+        size: own[str(size)][name]["all"]["rmse"]
+        for size in sizes
+        if name in own.get(str(size), {})
+      }
+      if not found:
+        continue
+      cost = every if name == "margin_sizes" else own["seconds per run"]
+      axis.loglog(
+        [size * cost / 3600 for size in found],
+        list(found.values()),
+        marker="o",
+        label=name,
+      )
+    axis.set_title(model, fontsize=9)
+    axis.set_xlabel("machine-hours (one core)")
+    axis.set_ylabel("error of a score (RMSE)")
+    axis.grid(alpha=0.3, which="both")
+    axis.legend(fontsize=8)
+  panels.savefig(path, metadata={"Date": None})
 
 
 def summarized(found: list[dict], sized: list[dict]) -> dict:
@@ -342,6 +391,7 @@ def main() -> None:
   parser.add_argument("--repeats", type=int, default=8)
   parser.add_argument("--sizes", default="20,40,80,160")
   parser.add_argument("--draws", type=int, default=20)
+  parser.add_argument("--figure")
   arguments = parser.parse_args()
   report = (
     simulate(arguments.repeats)
@@ -350,6 +400,7 @@ def main() -> None:
       arguments.experiment_dir,
       [int(size) for size in arguments.sizes.split(",")],
       arguments.draws,
+      arguments.figure,
     )
   )
   print(json.dumps({"benchmark": "margin_estimator", "ratios": report}))

@@ -96,7 +96,7 @@ def margin_scores(
       where margins are NaN.
     use_counts: `[N]` bool, examples to estimate from `correct` alone: those
       with duplicates in the data, whose margins have two modes.
-    prior: whether points of groups of at most 20 runs use the law of all
+    prior: whether points of groups of at most 10 runs use the law of all
       examples; intervals never do.
     confidence: of the intervals, in (0, 1).
     estimand: as in `memorization_scores`.

@@ -18,10 +18,10 @@ import numpy as np
 from scipy import optimize
 from scipy import special
 
-# Knots of the line through the log variances, at quantiles of the means, and
-# samples that each must have at least.
-_KNOTS = 8
-_SAMPLES_PER_KNOT = 20
+# Bends of the line through the log variances: as many at quantiles of the means
+# as at equal distances, and samples that must lie between two of them.
+_BENDS = 8
+_SAMPLES_BETWEEN = 20
 # More degrees of freedom than this is a variance known for certain.
 _MOST_DEGREES = 1e6
 
@@ -91,11 +91,22 @@ def inverse_trigamma(value: float) -> float:
 
 
 def _trend(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, int]:
-  """Least-squares line through y with bends at quantiles of x, and its rank."""
-  count = min(_KNOTS, len(x) // _SAMPLES_PER_KNOT)
-  if count < 2:
+  """Least-squares line through y that bends at some x, and its rank."""
+  knots = _knots(np.sort(x))
+  if len(knots) < 2:
     return np.full(len(x), y.mean()), 1
-  knots = np.unique(np.quantile(x, np.linspace(0, 1, count)))
   basis = np.stack([np.interp(x, knots, row) for row in np.eye(len(knots))], 1)
   weights, _, rank, _ = np.linalg.lstsq(basis, y, rcond=None)
   return basis @ weights, int(rank)
+
+
+def _knots(x: np.ndarray) -> np.ndarray:
+  """Where the line bends, of sorted x: in its bulk and in its tails."""
+  shares = np.linspace(0, 1, _BENDS)
+  spaced = np.searchsorted(x, x[0] + shares * (x[-1] - x[0]))
+  places = np.r_[spaced, np.round(shares * (len(x) - 1)).astype(int)]
+  kept = [0]
+  for place in np.sort(places):
+    if place - kept[-1] >= _SAMPLES_BETWEEN:
+      kept.append(min(place, len(x) - 1))
+  return np.unique(x[kept])
