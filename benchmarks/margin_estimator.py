@@ -51,7 +51,9 @@ def read_stacks(root: str) -> tuple[dict, int, np.ndarray, dict]:
   plan = plan_lib.Plan.of(config)
   examples = predictions.read_examples(directory)
   train = examples[examples["split"] == "train"].reset_index(drop=True)
-  stacks, seconds, block = {}, {}, 1
+  stacks: dict = {}
+  seconds: dict = {}
+  block = 1
   for group, units in plan.groups().items():
     records = {
       unit: directory.run_state(unit, check_digests=False).record
@@ -63,7 +65,9 @@ def read_stacks(root: str) -> tuple[dict, int, np.ndarray, dict]:
     if whole >= 2 * block:
       stacks[group.model] = predictions.stack_runs(directory, done[:whole])
       seconds[group.model] = float(
-        np.median([records[unit]["seconds"]["total"] for unit in done])
+        np.median(
+          [record["seconds"]["total"] for record in records.values() if record]
+        )
       )
   return stacks, block, margin_columns.has_copies(train), seconds
 
@@ -136,7 +140,7 @@ def one_draw(stacks: dict, model: str, rows, use_counts) -> dict:
   tally = margins.tally_of(stack.margin[rows], mask, correct=correct)
   alone = tally.scores(use_counts=use_counts, prior=False)
   smoothed = tally.scores(use_counts=use_counts)
-  found = {
+  found: dict = {
     name: judged(s.memorization, s.ci_low, s.ci_high, truth)
     for name, s in (
       ("plain", plain),

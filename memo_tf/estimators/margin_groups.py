@@ -49,6 +49,8 @@ _FEW, _UNUSABLE, _NAMED, _CONTRADICTED, _MISFIT = range(1, 6)
 # Edges of strata of the probability.
 _STRATA = (1e-3, 0.01, 0.05, 0.15, 0.3, 0.7, 0.85, 0.95, 0.99, 0.999)
 _RARE = (0, 1, 9, 10)
+# Those that stand in for one another where one has too few examples.
+_MIDDLE = (3, 4, 5, 6, 7)
 _MIN_STRATUM = 20
 # How far in standard deviations margins and shares may differ.
 _MOST_DIFFERENCE = 3.3
@@ -257,7 +259,12 @@ def _misfits(own, moments, halves, fitted):
   for k in range(len(_STRATA) + 1):
     # With those that were contradicted: they are evidence against the others.
     members = (stratum == k) & (own.reason == 0)
+    if not members.any():
+      continue
     found = _misfit(product[members], difference[members])
+    if found is None and k in _MIDDLE:
+      near = np.isin(stratum, _MIDDLE) & (own.reason == 0)
+      found = _misfit(product[near], difference[near])
     if found is None:
       continue
     square, is_certain = found
@@ -283,8 +290,9 @@ def _misfit(product, difference) -> tuple[float, bool] | None:
   own, common = product.mean(), difference.mean()
   errors = [x.std() / np.sqrt(len(x)) for x in (product, difference)]
   certain = own > 2 * errors[0] or abs(common) > 3 * errors[1]
-  # With two standard errors: intervals must hold though this is an estimate.
-  return max(own + 2 * errors[0], common**2), bool(certain)
+  # Up to twice as much, by two standard errors: intervals must hold though this
+  # is an estimate, and where it shows nothing they need not be wider.
+  return max(own + min(own, 2 * errors[0]), common**2), bool(certain)
 
 
 def _misfit_of_others(fitted, halves, k) -> float:

@@ -277,7 +277,9 @@ def score_group(
       scores, outputs.interval_width, block=family.block
     ),
     margin_tally=tally,
-    margin=tally and tally.scores(use_counts=margin_columns.has_copies(train)),
+    margin=tally.scores(use_counts=margin_columns.has_copies(train))
+    if tally
+    else None,
     estimator=outputs.estimator,
   )
 
