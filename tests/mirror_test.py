@@ -95,6 +95,7 @@ COVERED = {
     memo_tf.experiment.errors
     memo_tf.scoring.files
     memo_tf.scoring.groups
+    memo_tf.scoring.run_figures
     memo_tf.scoring.stuck_runs
     memo_tf.scoring.summary
   """,

@@ -5,7 +5,6 @@
 Imports no TensorFlow: whoever has the predictions can score them.
 """
 
-import collections
 import dataclasses
 import functools
 
@@ -26,6 +25,7 @@ from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
 from memo_tf.scoring import margin_columns
+from memo_tf.scoring import run_figures
 from memo_tf.scoring import stuck_runs
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import origins
@@ -234,7 +234,7 @@ def score_group(
   Returns:
     None if no run is finished.
   """
-  records = _records(directory, units, origin)
+  records = run_figures.read(directory, units, origin)
   if not records:
     return None
   flagged = stuck_runs.find_stuck(
@@ -243,7 +243,7 @@ def score_group(
   excluded = {name for name, _ in flagged} if exclude_flagged else set()
   used = [unit for unit in records if unit.name not in excluded]
   stack = predictions.stack_runs(directory, used)
-  _check_figures(stack, records)
+  run_figures.check(stack, records)
   train = examples[examples["split"] == "train"].reset_index(drop=True)
   if not np.array_equal(train["label"], stack.labels):
     raise errors.StudyError(
@@ -271,7 +271,7 @@ def score_group(
     num_missing=len(units) - len(records),
     seconds=sum(record["seconds"] for record in records.values()),
     influence=pairs,
-    margin_influence=_margin_pairs(stack, pairs),
+    margin_influence=margin_columns.of_pairs(stack, pairs),
     reliability_curve=_curve(stack, family),
     runs_needed=widths_lib.runs_needed(
       scores, outputs.interval_width, block=family.block
@@ -284,44 +284,6 @@ def score_group(
   )
 
 
-def _records(directory, units, origin) -> dict[work_units.WorkUnit, dict]:
-  """The figures of each finished run, by unit."""
-  records = {}
-  for unit in units:
-    state = directory.run_state(unit, check_digests=False)
-    if state.record:
-      if origin:
-        origin.check(unit, state.record)
-      records[unit] = _figures(unit, state.record)
-  return records
-
-
-def _check_figures(stack, records: dict[work_units.WorkUnit, dict]) -> None:
-  """Compares what runs record of themselves with their files and siblings.
-
-  Raises:
-    DamagedRunError: that names the first run whose in-accuracy is not that of
-      its predictions, or whose model has another number of parameters than
-      most of its siblings.
-  """
-  usual = collections.Counter(
-    record["parameters"] for record in records.values()
-  ).most_common(1)[0][0]
-  for unit, correct, mask in zip(stack.units, stack.correct, stack.in_mask):
-    recorded, found = records[unit]["in_accuracy"], correct[mask].mean()
-    if not abs(recorded - found) <= 1e-9:
-      raise errors.DamagedRunError(
-        unit,
-        f"run.json has in_accuracy {recorded:.6g}, its predictions {found:.6g}",
-      )
-    if records[unit]["parameters"] != usual:
-      raise errors.DamagedRunError(
-        unit,
-        f"run.json has {records[unit]['parameters']} parameters, its siblings "
-        f"{usual}",
-      )
-
-
 def _curve(stack, family) -> tuple[split_halves.SplitHalfReliability, ...]:
   """Reliability over numbers of runs; empty where halves say nothing."""
   block = np.array([unit.index for unit in stack.units]) // family.block
@@ -330,24 +292,6 @@ def _curve(stack, family) -> tuple[split_halves.SplitHalfReliability, ...]:
   return tuple(
     reliability_lib.reliability_curve(stack.correct, stack.in_mask, block=block)
   )
-
-
-def _figures(unit, record: dict) -> dict:
-  """The figures in a run's record that scoring needs.
-
-  Raises:
-    DamagedRunError: if a figure is missing or is not a number.
-  """
-  try:
-    return {
-      "in_accuracy": float(record["in_accuracy"]),
-      "parameters": int(record["parameters"]),
-      "seconds": float(record["seconds"]["total"]),
-    }
-  except (KeyError, TypeError, ValueError) as error:
-    raise errors.DamagedRunError(
-      unit, f"run.json lacks a figure ({error})"
-    ) from error
 
 
 def _scores(stack, family, outcome) -> memorization.MemorizationScores:
@@ -379,21 +323,6 @@ def _pairs(stack, scores, outputs) -> influence_lib.InfluencePairs:
     }
   return influence_lib.influential_pairs(
     stack.test_correct, stack.in_mask, estimand=scores.estimand, **limits
-  )
-
-
-def _margin_pairs(
-  stack: predictions.RunStack, pairs: influence_lib.InfluencePairs | None
-) -> margin_influence_lib.MarginInfluence | None:
-  """Influence of the same pairs from margins."""
-  if pairs is None or pairs.estimand == "paper":
-    return None
-  return margin_influence_lib.margin_influence(
-    stack.test_margin,
-    stack.in_mask,
-    pairs.train_ids,
-    pairs.test_ids,
-    num_tested=pairs.num_tested,
   )
 
 

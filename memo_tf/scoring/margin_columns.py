@@ -19,6 +19,8 @@ import json
 import numpy as np
 import pandas as pd
 
+from memo_tf.estimators import influence
+from memo_tf.estimators import margin_influence
 from memo_tf.estimators import margin_sizes
 from memo_tf.estimators import margins
 from memo_tf.estimators import memorization
@@ -65,6 +67,21 @@ def of_sizes(
 ) -> tuple[margins.MarginScores, ...]:
   """Scores of the sizes of a ladder together, one for each tally."""
   return margin_sizes.scores_of_sizes(tallies, use_counts=has_copies(examples))
+
+
+def of_pairs(
+  stack: predictions.RunStack, pairs: influence.InfluencePairs | None
+) -> margin_influence.MarginInfluence | None:
+  """Influence of the same pairs from margins."""
+  if pairs is None or pairs.estimand == "paper":
+    return None
+  return margin_influence.margin_influence(
+    stack.test_margin,
+    stack.in_mask,
+    pairs.train_ids,
+    pairs.test_ids,
+    num_tested=pairs.num_tested,
+  )
 
 
 def columns(
