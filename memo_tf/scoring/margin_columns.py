@@ -142,9 +142,9 @@ def in_words(
     f"; these scores differ from the plain ones by {np.sqrt(difference):.3f} "
     "(root mean square)."
   )
-  if not np.isnan(found.misfit):
+  if found.misfit > 0:
     text += f" Margins are not quite normal: an error of {found.misfit:.3f}"
-    if not np.isnan(found.ambiguous_misfit):
+    if found.ambiguous_misfit > 0:
       text += f", for ambiguous images {found.ambiguous_misfit:.3f}"
     text += ", which the intervals include."
   fallbacks = found.fallbacks()
