@@ -44,8 +44,10 @@ from memo_tf.store import predictions
 WIDTH = 0.2
 
 
-def read_stacks(root: str) -> tuple[dict, int, np.ndarray, dict]:
-  """Finished runs and seconds by model, length of a block, `use_counts`."""
+def read_stacks(
+  root: str, models: list[str]
+) -> tuple[dict, int, np.ndarray, dict]:
+  """Runs by model, length of a block, `use_counts`, seconds by model."""
   directory = directory_lib.StudyDirectory(root)
   config = opening.read_config(directory.config_path.read_bytes())
   plan = plan_lib.Plan.of(config)
@@ -55,6 +57,8 @@ def read_stacks(root: str) -> tuple[dict, int, np.ndarray, dict]:
   seconds: dict = {}
   block = 1
   for group, units in plan.groups().items():
+    if models and group.model not in models:
+      continue
     records = {
       unit: directory.run_state(unit, check_digests=False).record
       for unit in units
@@ -118,8 +122,6 @@ def draws_of(num_runs: int, block: int, size: int, limit: int) -> list:
   blocks = np.random.default_rng(size).permutation(num_runs // block)
   per_draw = size // block
   count = min(limit, len(blocks) // per_draw)
-  if per_draw == len(blocks):
-    return []  # nothing would be left as truth
   return [
     np.sort(
       (
@@ -188,10 +190,14 @@ def runs_for_width(widths: dict[int, float]) -> float:
 
 
 def evaluate(
-  root: str, sizes: list[int], limit: int, figure: str | None = None
+  root: str,
+  models: list[str],
+  sizes: list[int],
+  limit: int,
+  figure: str | None = None,
 ) -> dict:
   """Prints a table for every model of a study; returns its figures."""
-  stacks, block, use_counts, seconds = read_stacks(root)
+  stacks, block, use_counts, seconds = read_stacks(root, models)
   report: dict = {}
   for model, stack in stacks.items():
     rows_of_model: dict = {"num_runs": len(stack.units)}
@@ -199,9 +205,9 @@ def evaluate(
     widths: dict = {"plain": {}, "margin": {}}
     ambiguous: dict = {"plain": {}, "margin": {}}
     for size in sizes:
-      if size % block:
-        continue
       pool = len(stack.units)
+      if size % block or size >= pool:  # no run would be left as truth
+        continue
       draws = draws_of(pool, block, size, limit)
       together = draws_of(shared, block, size, limit) if len(stacks) > 1 else []
       found = [one_draw({model: stack}, model, r, use_counts) for r in draws]
@@ -393,6 +399,7 @@ def main() -> None:
   parser.add_argument("--experiment_dir")
   parser.add_argument("--simulate", action="store_true")
   parser.add_argument("--repeats", type=int, default=8)
+  parser.add_argument("--models", default="", help="default: all")
   parser.add_argument("--sizes", default="20,40,80,160")
   parser.add_argument("--draws", type=int, default=20)
   parser.add_argument("--figure")
@@ -402,6 +409,7 @@ def main() -> None:
     if arguments.simulate
     else evaluate(
       arguments.experiment_dir,
+      [name for name in arguments.models.split(",") if name],
       [int(size) for size in arguments.sizes.split(",")],
       arguments.draws,
       arguments.figure,
