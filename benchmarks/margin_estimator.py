@@ -1,7 +1,6 @@
 """Scores from margins against plain ones, on a finished study's own runs.
 
     python benchmarks/margin_estimator.py --experiment_dir=DIR
-    python benchmarks/margin_estimator.py --simulate
 
 Draws of M runs, in whole blocks, that share no run; the truth of a draw is the
 plain score of all runs that are not in it. The noise of the truth is taken out:
@@ -10,13 +9,13 @@ of squared errors by subtraction, of coverage by adding the truth's own interval
 have a held-out accuracy of 0.3 to 0.7 in the truth. Gains are squared errors of
 the plain scores over those of the others, with 95 % intervals from the draws
 (Student's t of their logarithms). Several models are scored together as well.
+Influential pairs of the first 20, 40 and 80 runs are tested by counts and by
+margins, also with permuted subsets.
 
 `--figure=FILE.svg` draws error against machine-hours: runs times their median
 seconds, of the model alone and of all models for the sizes together.
 
-`--simulate` has no study: margins of known laws, among them some for which the
-estimator was not made, with the coverage of the intervals. Not a timing. The
-last line is JSON.
+Not a timing. The last line is JSON.
 """
 
 import argparse
@@ -28,9 +27,11 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 import numpy as np
-from scipy import special
 from scipy import stats
 
+from memo_tf.estimators import in_out
+from memo_tf.estimators import influence
+from memo_tf.estimators import margin_influence
 from memo_tf.estimators import margin_sizes
 from memo_tf.estimators import margins
 from memo_tf.estimators import memorization
@@ -224,6 +225,16 @@ def evaluate(
       needed = {name: runs_for_width(own) for name, own in table.items()}
       rows_of_model[f"runs for a {kind} width of {WIDTH}"] = needed
       print(f"{model}: runs for a {kind} width of {WIDTH}: {needed}")
+    for size in (20, 40, 80):
+      if size < len(stack.units):
+        rows = np.arange(size)
+        found = [
+          pairs_of(stack, rows),
+          pairs_of(stack, rows, np.random.default_rng(size)),
+        ]
+        rows_of_model[f"pairs at {size}, and permuted"] = found
+        print(f"{model}, pairs of the first {size} runs: {found[0]}")
+        print(f"  with permuted subsets: {found[1]}")
     rows_of_model["seconds per run"] = seconds[model]
     report[model] = rows_of_model
   if figure:
@@ -316,104 +327,62 @@ def show(model: str, size: int, draws: int, rest: int, line: dict) -> None:
       )
 
 
-def simulated(law: str, num_runs: int, seed: int, in_level: float):
-  """(margin, in_mask, memorization, out-accuracy) of 2,000 examples."""
-  rng = np.random.default_rng([seed, num_runs])
-  num = 2000
-  sd = np.exp(rng.normal(0.8, 0.15, num))
-  level = {
-    False: rng.normal(1.5, 1.8, num),
-    True: rng.normal(in_level, 1.2, num),
-  }
-  mask = np.concatenate(
-    [
-      np.argsort(rng.random((10, num)), axis=0) < 7
-      for _ in range(num_runs // 10)
-    ]
+def pairs_of(stack, rows: np.ndarray, rng=None) -> dict:
+  """Pairs of a draw by counts and by margins, against the other runs.
+
+  With `rng` the subsets of the draw's runs are permuted: nothing has influence.
+  """
+  mask = stack.in_mask[rows if rng is None else rng.permutation(rows)]
+  plain = memorization.memorization_scores(
+    stack.correct[rows], stack.in_mask[rows]
   )
-  drawn = {}
-  for inside, mean in level.items():
-    noise, right = rng.normal(size=mask.shape), special.ndtr(mean)
-    if law == "heavy tails":
-      noise = rng.standard_t(3, size=mask.shape)
-      right = stats.t.cdf(mean, 3)
-    elif law == "two modes":
-      noise += np.where(rng.random(mask.shape) < 0.4, 2.4, -1.6)
-      right = 0.4 * special.ndtr(mean + 2.4) + 0.6 * special.ndtr(mean - 1.6)
-    elif law == "two modes in a tenth":
-      some = rng.random(num) < 0.1
-      step = np.where(rng.random(mask.shape) < 0.4, 2.4, -1.6) * some
-      noise += step
-      mixed = 0.4 * special.ndtr(mean + 2.4) + 0.6 * special.ndtr(mean - 1.6)
-      right = np.where(some, mixed, right)
-    elif law == "skewed":
-      noise = rng.exponential(size=mask.shape) - 1
-      right = np.exp(-np.maximum(1 - mean, 0))
-    values = mean + noise
-    if law == "sign alone":
-      sign = np.where(rng.random(mask.shape) < right, 1, -1)
-      values = sign * rng.gamma(2, 2, mask.shape)
-    drawn[inside] = values * sd, right
-  margin = np.where(mask, drawn[True][0], drawn[False][0]).astype(np.float32)
-  return margin, mask, drawn[True][1] - drawn[False][1], drawn[False][1]
-
-
-def simulate(repeats: int) -> dict:
-  """Prints coverage and gain under each law; returns them."""
-  report: dict = {}
-  for law in ("normal", "heavy tails", "two modes", "two modes in a tenth",
-              "sign alone", "skewed"):  # fmt: skip
-    for in_level in (4.0, 1.0):
-      for size in (20, 40, 80, 160, 400):
-        rows = []
-        for seed in range(repeats):
-          margin, mask, truth, out = simulated(law, size, seed, in_level)
-          plain = memorization.memorization_scores(margin > 0, mask)
-          found = margins.margin_scores(margin, mask)
-          near = (out >= 0.3) & (out <= 0.7)
-          row = []
-          for part in (slice(None), near):
-            errors = [
-              np.square(s.memorization - truth)[part].mean()
-              for s in (plain, found)
-            ]
-            row.append(errors[0] / errors[1])
-            row += [
-              100 * ((s.ci_low <= truth) & (truth <= s.ci_high))[part].mean()
-              for s in (plain, found)
-            ]
-          rows.append(row)
-        mean = np.mean(rows, axis=0).round(2).tolist()
-        report[f"{law}, in-level {in_level:g}, M={size}"] = mean
-        print(
-          f"{law:20} in-level {in_level:g} M={size:3d}: gain {mean[0]:.2f} / "
-          f"{mean[3]:.2f}; coverage plain {mean[1]:.1f} / {mean[4]:.1f}, "
-          f"margin {mean[2]:.1f} / {mean[5]:.1f}",
-          flush=True,
-        )
-  return report
+  pairs = influence.influential_pairs(
+    stack.test_correct[rows],
+    mask,
+    memorization=plain.memorization,
+    train_labels=stack.labels,
+    test_labels=stack.test_labels,
+  )
+  found = margin_influence.margin_influence(
+    stack.test_margin[rows],
+    mask,
+    pairs.train_ids,
+    pairs.test_ids,
+    num_tested=pairs.num_tested,
+  )
+  others = ~np.isin(np.arange(len(stack.units)), rows)
+  means = in_out.in_out_means(
+    stack.test_correct[others][:, pairs.test_ids],
+    stack.in_mask[others][:, pairs.train_ids],
+  )
+  truth, chosen = means[0] - means[1], found.q_value <= 0.05
+  return {
+    "pairs": len(pairs),
+    "by counts": int((pairs.q_value <= 0.05).sum()),
+    "by margins": int(chosen.sum()),
+    "truth of those": float(truth[chosen].mean()) if chosen.any() else None,
+    "least truth": float(truth[chosen].min()) if chosen.any() else None,
+    "RMSE by counts": float(np.sqrt(np.square(pairs.influence - truth).mean())),
+    "RMSE by margins": float(
+      np.sqrt(np.nanmean(np.square(found.influence - truth)))
+    ),
+  }
 
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--experiment_dir")
-  parser.add_argument("--simulate", action="store_true")
-  parser.add_argument("--repeats", type=int, default=8)
+  parser.add_argument("--experiment_dir", required=True)
   parser.add_argument("--models", default="", help="default: all")
   parser.add_argument("--sizes", default="20,40,80,160")
   parser.add_argument("--draws", type=int, default=20)
   parser.add_argument("--figure")
   arguments = parser.parse_args()
-  report = (
-    simulate(arguments.repeats)
-    if arguments.simulate
-    else evaluate(
-      arguments.experiment_dir,
-      [name for name in arguments.models.split(",") if name],
-      [int(size) for size in arguments.sizes.split(",")],
-      arguments.draws,
-      arguments.figure,
-    )
+  report = evaluate(
+    arguments.experiment_dir,
+    [name for name in arguments.models.split(",") if name],
+    [int(size) for size in arguments.sizes.split(",")],
+    arguments.draws,
+    arguments.figure,
   )
   print(json.dumps({"benchmark": "margin_estimator", "ratios": report}))
 

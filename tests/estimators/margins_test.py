@@ -139,7 +139,7 @@ class MarginScoresTest(parameterized.TestCase):
 
     ambiguous = (out > 0.3) & (out < 0.7)
     self.assertGreater(coverage(found, truth, slice(None)), 0.925)
-    # 93 % on average over seeds (benchmarks/margin_estimator.py --simulate);
+    # 93 % on average over seeds (benchmarks/margin_laws.py);
     # a share of 650 examples is off by 1 % by chance.
     self.assertGreater(coverage(found, truth, ambiguous), 0.91)
     if num_runs == 400:  # by then the misfit is seen and costs nothing
