@@ -110,7 +110,6 @@ def write_influence(
   }
   if outputs.influence_top_k:
     limits = {"top_k": outputs.influence_top_k, "same_class": False}
-  frame = pairs.to_dataframe()
   file_names.add(frame, file_names.read(directory))
   _write_table(
     directory.scores_dir(group) / "influence.parquet",
