@@ -9,7 +9,8 @@ class above the thresholds; and a baseline, pyarrow reading the same columns
 plus one dense float32 product [N, M] x [M, T]. The printed ratio is ours /
 baseline, where below 1 is faster; the JSON line has baseline / ours, as the
 other benchmarks do. Our time is split into read (bytes and pyarrow), check
-(digests, ids, labels, masks) and compute.
+(digests, ids, labels, masks) and compute; the scores from margins, which are
+not in it, are timed after it.
 """
 
 import argparse
@@ -26,6 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from memo_tf.estimators import influence
+from memo_tf.estimators import margins
 from memo_tf.estimators import memorization
 from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
@@ -133,11 +135,13 @@ def ours(
     stack.test_correct, stack.in_mask, memorization=scores.memorization
   )
   ended = time.perf_counter()
+  margins.margin_scores(stack.margin, stack.in_mask, correct=stack.correct)
   return {
     "total": ended - started,
     "read": reading[0],
     "check": read_and_checked - started - reading[0],
     "compute": ended - read_and_checked,
+    "margins": time.perf_counter() - ended,
   }
 
 
@@ -190,6 +194,12 @@ def main() -> None:
     f"{split['read']:.2f}, check {split['check']:.2f}, compute "
     f"{split['compute']:.2f}), baseline {np.median(seconds):.2f} s; "
     f"ours / baseline {median:.2f} [{low:.2f}, {high:.2f}]"
+  )
+  both = [(part["total"] + part["margins"]) / part["total"] for part in parts]
+  slower = pairing.interval(np.array(both))
+  print(
+    f"margins take {split['margins']:.2f} s: {slower[1]:.2f} times the time "
+    f"without them [{slower[0]:.2f}, {slower[2]:.2f}]"
   )
   print(
     json.dumps(

@@ -30,6 +30,7 @@ COVERED = {
   "data/planted_test.py": "memo_tf.data.planted_images",
   "data/sources/image_source_test.py": "memo_tf.data.sources.image_stream",
   "estimators/golden_test.py": "memo_tf.estimators.outcomes",
+  "estimators/margins_test.py": "memo_tf.estimators.margin_groups",
   "estimators/influence_test.py": """
     memo_tf.estimators.influence_products
     memo_tf.estimators.influence_tally
@@ -94,6 +95,7 @@ COVERED = {
     memo_tf.experiment.errors
     memo_tf.scoring.files
     memo_tf.scoring.groups
+    memo_tf.scoring.run_figures
     memo_tf.scoring.stuck_runs
     memo_tf.scoring.summary
   """,

@@ -22,6 +22,9 @@ _PUBLIC = {
     "influential_pairs",
   ),
   "influence_tally": ("InfluenceTally",),
+  "margin_influence": ("margin_influence", "MarginInfluence"),
+  "margin_sizes": ("margin_scores_sizes",),
+  "margins": ("margin_scores", "MarginScores", "MarginTally"),
   "memorization": (
     "memorization_scores",
     "MemorizationScores",

@@ -309,6 +309,21 @@ class MemorizationTally:
         group, other._count[group], other._mean[group], other._squares[group]
       )
 
+  def moments(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the out- and the in-group: number, mean, and squares of outcomes.
+
+    Returns:
+      `[2, N]` each: number of runs; their mean outcome, NaN without runs; sum
+      of squared differences from it.
+    """
+    count = self._count.copy()
+    if self.outcome_kind == "correctness":
+      with np.errstate(divide="ignore", invalid="ignore"):
+        mean = self._correct / count
+        return count, mean, self._correct * (1 - mean)
+    mean = np.where(count > 0, self._mean, np.nan)
+    return count, mean, self._squares.copy()
+
   def scores(self, *, confidence: float = 0.95) -> MemorizationScores:
     """The scores of the runs so far."""
     if not 0 < confidence < 1:

@@ -5,6 +5,7 @@
     scores/<model>/<recipe>/<subsets>/influence.parquet
     scores/<model>/<recipe>/consistency.parquet
 
+The first has the scores from margins beside the plain ones (`margin_columns`).
 The second is written for every further outcome in `--outcomes`, the last if
 the study has subset families of two or more ratios. Where the images of a data
 set are files, their names follow the ids: file_name, and for pairs
@@ -52,6 +53,7 @@ def write_memorization(
   scores: memorization.MemorizationScores,
   labels: np.ndarray,
   about: dict,
+  further: dict[str, np.ndarray] | None = None,
 ) -> None:
   """Writes the scores of one outcome of a group.
 
@@ -61,8 +63,9 @@ def write_memorization(
     scores: over the N training examples.
     labels: `[N]`, the given labels.
     about: metadata of the group, see `describe`.
+    further: columns to add, by name, `[N]` each.
   """
-  frame = scores.to_dataframe()
+  frame = scores.to_dataframe().assign(**(further or {}))
   frame.insert(1, "label", labels)
   file_names.add(frame, file_names.read(directory))
   _write_table(
@@ -83,8 +86,23 @@ def write_influence(
   pairs,
   outputs: settings_lib.OutputsConfig,
   about: dict,
+  from_margins=None,
 ) -> None:
-  """Writes the pairs that were kept, an `InfluencePairs`."""
+  """Writes the pairs that were kept, an `InfluencePairs`.
+
+  `from_margins`, a `MarginInfluence` of the same pairs, adds the columns
+  influence_margin and margin_q_value.
+  """
+  frame = pairs.to_dataframe()
+  if from_margins is not None:
+    frame["influence_margin"] = from_margins.influence
+    frame["margin_q_value"] = from_margins.q_value
+    about = about | {
+      "margin_null": "margins do not depend on which runs saw the training "
+      "example; one-sided t-test with moderated variances, Benjamini & "
+      "Hochberg over num_tested pairs",
+      "margin_prior_degrees": from_margins.prior_degrees,
+    }
   limits = {
     "min_memorization": outputs.min_memorization,
     "min_influence": outputs.min_influence,
@@ -92,7 +110,6 @@ def write_influence(
   }
   if outputs.influence_top_k:
     limits = {"top_k": outputs.influence_top_k, "same_class": False}
-  frame = pairs.to_dataframe()
   file_names.add(frame, file_names.read(directory))
   _write_table(
     directory.scores_dir(group) / "influence.parquet",

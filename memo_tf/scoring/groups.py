@@ -5,7 +5,6 @@
 Imports no TensorFlow: whoever has the predictions can score them.
 """
 
-import collections
 import dataclasses
 import functools
 
@@ -15,6 +14,8 @@ import pandas as pd
 from memo_tf.analysis import planted_truth
 from memo_tf.analysis import ranking
 from memo_tf.estimators import influence as influence_lib
+from memo_tf.estimators import margin_influence as margin_influence_lib
+from memo_tf.estimators import margins
 from memo_tf.estimators import memorization
 from memo_tf.estimators import reliability as reliability_lib
 from memo_tf.estimators import split_halves
@@ -23,6 +24,8 @@ from memo_tf.experiment import errors
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
+from memo_tf.scoring import margin_columns
+from memo_tf.scoring import run_figures
 from memo_tf.scoring import stuck_runs
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import origins
@@ -44,10 +47,16 @@ class GroupScores:
     num_missing: runs that are not finished.
     seconds: of all the runs together.
     influence: the pairs kept; None for whole data or without test examples.
+    margin_influence: of the same pairs from margins; None as `influence` is,
+      for subsets of two sizes, and without margins.
     reliability_curve: of two halves, over numbers of runs up to all; empty with
       fewer than two blocks.
     runs_needed: how many more make the intervals of ambiguous examples as
       narrow as asked for; None if no example has one.
+    margin_tally: the margins of the runs; None for whole data.
+    margin: scores from margins; None for whole data.
+    margin_sizes: the same of all sizes of the ladder together; None with one.
+    estimator: whose scores the figures are made of.
   """
 
   group: work_units.Group
@@ -60,13 +69,27 @@ class GroupScores:
   seconds: float
   further_scores: tuple[memorization.MemorizationScores, ...] = ()
   influence: influence_lib.InfluencePairs | None = None
+  margin_influence: margin_influence_lib.MarginInfluence | None = None
   reliability_curve: tuple[split_halves.SplitHalfReliability, ...] = ()
   runs_needed: int | None = None
+  margin_tally: margins.MarginTally | None = None
+  margin: margins.MarginScores | None = None
+  margin_sizes: margins.MarginScores | None = None
+  estimator: str = "plain"
 
   @functools.cached_property
   def widths(self) -> widths_lib.IntervalWidths:
-    """Mean widths of the intervals."""
+    """Mean widths of the plain intervals."""
     return widths_lib.interval_widths(self.scores)
+
+  @property
+  def chosen(self) -> memorization.MemorizationScores | margins.MarginScores:
+    """The scores of `--estimator`; of what there is, the nearest to it."""
+    if self.estimator == "plain" or self.margin is None:
+      return self.scores
+    if self.estimator == "margin_sizes" and self.margin_sizes is not None:
+      return self.margin_sizes
+    return self.margin
 
   @property
   def reliability(self) -> split_halves.SplitHalfReliability | None:
@@ -89,7 +112,12 @@ class GroupScores:
         f"; {width:.2f} for ambiguous images takes about {self.runs_needed} "
         "more runs"
       )
-    return text + "." + self._reliability_text()
+    text += "." + self._reliability_text()
+    if self.margin is not None:
+      text += margin_columns.in_words(self.margin, self.scores)
+    if self.estimator != "plain":
+      text += f" Figures are those of --estimator={self.estimator}."
+    return text
 
   def _reliability_text(self) -> str:
     """The same of the reliability; empty if it is unknown."""
@@ -150,7 +178,10 @@ class GroupScores:
 
   def summary(self) -> dict[str, float]:
     """The group's figures: accuracies, mean memorization, detection."""
-    stack, scores = self.stack, self.scores
+    stack, scores = self.stack, self.chosen
+    widths = self.widths
+    if isinstance(scores, margins.MarginScores):
+      widths = margin_columns.widths(scores)
     clean = self.examples["clean_label"].to_numpy()
     clean_hits = stack.predicted == clean
     inside, outside = stack.in_mask, ~stack.in_mask
@@ -168,9 +199,9 @@ class GroupScores:
       "in_accuracy_clean": _mean(clean_hits[inside]),
       "out_accuracy_clean": _mean(clean_hits[outside]),
       "mean_memorization": _mean(scores.memorization),
-      "mean_interval_width": self.widths.mean,
-      "ambiguous_interval_width": self.widths.ambiguous,
-      "num_ambiguous": self.widths.num_ambiguous,
+      "mean_interval_width": widths.mean,
+      "ambiguous_interval_width": widths.ambiguous,
+      "num_ambiguous": widths.num_ambiguous,
       "num_planted": int(noisy.sum()),
       "planted_auroc": ranking.auroc(scores.memorization[plain], noisy[plain]),
       "planted_precision": ranking.precision(
@@ -203,7 +234,7 @@ def score_group(
   Returns:
     None if no run is finished.
   """
-  records = _records(directory, units, origin)
+  records = run_figures.read(directory, units, origin)
   if not records:
     return None
   flagged = stuck_runs.find_stuck(
@@ -212,7 +243,7 @@ def score_group(
   excluded = {name for name, _ in flagged} if exclude_flagged else set()
   used = [unit for unit in records if unit.name not in excluded]
   stack = predictions.stack_runs(directory, used)
-  _check_figures(stack, records)
+  run_figures.check(stack, records)
   train = examples[examples["split"] == "train"].reset_index(drop=True)
   if not np.array_equal(train["label"], stack.labels):
     raise errors.StudyError(
@@ -223,6 +254,8 @@ def score_group(
   family = subsets_lib.parse_family(units[0].subsets)
   scores = _scores(stack, family, "correctness")
   is_full = family.scheme == "full"
+  tally = None if is_full else margin_columns.tally_of(stack, scores)
+  pairs = None if is_full else _pairs(stack, scores, outputs)
   return GroupScores(
     group=units[0].group,
     parameters=next(iter(records.values()))["parameters"],
@@ -237,50 +270,18 @@ def score_group(
     flagged=tuple(flagged),
     num_missing=len(units) - len(records),
     seconds=sum(record["seconds"] for record in records.values()),
-    influence=None if is_full else _pairs(stack, scores, outputs),
+    influence=pairs,
+    margin_influence=margin_columns.of_pairs(stack, pairs),
     reliability_curve=_curve(stack, family),
     runs_needed=widths_lib.runs_needed(
       scores, outputs.interval_width, block=family.block
     ),
+    margin_tally=tally,
+    margin=tally.scores(use_counts=margin_columns.has_copies(train))
+    if tally
+    else None,
+    estimator=outputs.estimator,
   )
-
-
-def _records(directory, units, origin) -> dict[work_units.WorkUnit, dict]:
-  """The figures of each finished run, by unit."""
-  records = {}
-  for unit in units:
-    state = directory.run_state(unit, check_digests=False)
-    if state.record:
-      if origin:
-        origin.check(unit, state.record)
-      records[unit] = _figures(unit, state.record)
-  return records
-
-
-def _check_figures(stack, records: dict[work_units.WorkUnit, dict]) -> None:
-  """Compares what runs record of themselves with their files and siblings.
-
-  Raises:
-    DamagedRunError: that names the first run whose in-accuracy is not that of
-      its predictions, or whose model has another number of parameters than
-      most of its siblings.
-  """
-  usual = collections.Counter(
-    record["parameters"] for record in records.values()
-  ).most_common(1)[0][0]
-  for unit, correct, mask in zip(stack.units, stack.correct, stack.in_mask):
-    recorded, found = records[unit]["in_accuracy"], correct[mask].mean()
-    if not abs(recorded - found) <= 1e-9:
-      raise errors.DamagedRunError(
-        unit,
-        f"run.json has in_accuracy {recorded:.6g}, its predictions {found:.6g}",
-      )
-    if records[unit]["parameters"] != usual:
-      raise errors.DamagedRunError(
-        unit,
-        f"run.json has {records[unit]['parameters']} parameters, its siblings "
-        f"{usual}",
-      )
 
 
 def _curve(stack, family) -> tuple[split_halves.SplitHalfReliability, ...]:
@@ -291,24 +292,6 @@ def _curve(stack, family) -> tuple[split_halves.SplitHalfReliability, ...]:
   return tuple(
     reliability_lib.reliability_curve(stack.correct, stack.in_mask, block=block)
   )
-
-
-def _figures(unit, record: dict) -> dict:
-  """The figures in a run's record that scoring needs.
-
-  Raises:
-    DamagedRunError: if a figure is missing or is not a number.
-  """
-  try:
-    return {
-      "in_accuracy": float(record["in_accuracy"]),
-      "parameters": int(record["parameters"]),
-      "seconds": float(record["seconds"]["total"]),
-    }
-  except (KeyError, TypeError, ValueError) as error:
-    raise errors.DamagedRunError(
-      unit, f"run.json lacks a figure ({error})"
-    ) from error
 
 
 def _scores(stack, family, outcome) -> memorization.MemorizationScores:

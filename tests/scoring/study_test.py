@@ -249,12 +249,15 @@ class ScoreStudyTest(StudyTestCase):
         "standard_error",
         "ci_low",
         "ci_high",
+        "memorization_margin",
+        "margin_ci_low",
+        "margin_ci_high",
       ],
     )
     frame = table.to_pandas()
     np.testing.assert_array_equal(frame["example_id"], np.arange(6))
     np.testing.assert_array_equal(frame["label"], LABELS)
-    for name in table.column_names[2:]:
+    for name in table.column_names[2:-3]:
       np.testing.assert_array_equal(frame[name], getattr(result.scores, name))
 
   def test_score_file_says_how_it_was_made(self):
@@ -373,7 +376,15 @@ class ScoreStudyTest(StudyTestCase):
     self.assertEqual(table.num_rows, 0)
     self.assertEqual(
       table.column_names,
-      ["train_id", "test_id", "influence", "standard_error", "q_value"],
+      [
+        "train_id",
+        "test_id",
+        "influence",
+        "standard_error",
+        "q_value",
+        "influence_margin",
+        "margin_q_value",
+      ],
     )
     metadata = table.schema.metadata
     self.assertIn(b"Fisher", metadata[b"null"])

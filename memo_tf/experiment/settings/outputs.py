@@ -8,6 +8,7 @@ _field = field.field
 
 # As the estimators name them; correctness is always scored.
 OUTCOMES = ("correctness", "label_probability", "margin")
+ESTIMATORS = ("plain", "margin", "margin_sizes")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,15 @@ class OutputsConfig:
       lambda x: set(x) <= set(OUTCOMES),
       f"must be among: {', '.join(OUTCOMES)}",
     ),
+  )
+  estimator: str = _field(
+    "plain",
+    "Memorization scores that the figures are made of: plain (shares of right "
+    "runs, as in the papers); margin (the same quantity from margins of runs, "
+    "with about half the squared error); margin_sizes (margin, from all sizes "
+    "of a model together). Score files have all of them.",
+    "free",
+    choices=ESTIMATORS,
   )
   influence_top_k: int = _field(
     0,
