@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from tests.support import page_data
 from tests.support import shared_studies
 from tests.support import small_study
 
@@ -105,16 +106,30 @@ class ProxyStudyTest(absltest.TestCase):
     self.assertAlmostEqual(row["estimate"], expected, places=9)
 
   def test_the_page_shows_table_verdicts_and_plots(self):
-    page = (STUDY / "report" / "index.html").read_text()
+    page = page_data.Page(STUDY / "report" / "index.html")
 
-    self.assertIn("Proxies of memorization: cifar_resnet, one_hot", page)
-    for text in ("ranking:", "forgetting events", "mine", "Scatter plots: 6"):
-      self.assertIn(text, page)
+    self.assertIn("Proxies of memorization", page.text)
+    for text in ("ranking:", "forgetting events", "mine"):
+      self.assertIn(text, page.text)
+    plots = [c for c in page.values["charts"] if c.startswith("proxy-0-")]
+    self.assertLen(plots, 6)
 
-  def test_verdicts_are_printed(self):
-    self.assertIn(
-      "proxies of memorization: cifar_resnet, one_hot", OUTPUT.stdout
+  def test_proxies_and_sizes_say_the_same_of_a_step(self):
+    steps = pd.read_parquet(
+      STUDY / "comparison/cifar_resnet/one_hot/steps.parquet"
     )
+    own = steps[steps["score"] == "memorization"]
+    changes = pd.read_parquet(
+      STUDY / "trajectories/cifar_resnet/one_hot/r0.50/changes.parquet"
+    )
+
+    row, change = own.iloc[0], changes.iloc[0]
+    self.assertLen(own, 1)
+    self.assertEqual(row["change"], change["memorization"])
+    self.assertEqual(row["ci_low"], change["memorization_low"])
+    rises, falls = row["ci_low"] > 0, row["ci_high"] < 0
+    expected = "rises" if rises else "falls" if falls else "unsure"
+    self.assertEqual(row["direction"], expected)
 
 
 class WrongUseTest(absltest.TestCase):
