@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from unittest import mock
 
 from absl.testing import absltest
 import numpy as np
@@ -149,7 +150,16 @@ class UndisturbedTest(absltest.TestCase):
     shared_studies.copy("ten", folder)
     before = times_of(folder)
 
-    again = small_study.launch(folder)
+    opened = pathlib.Path(self.create_tempdir().full_path) / "opened"
+    program = self.create_tempfile("browser").full_path
+    pathlib.Path(program).write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    os.chmod(program, 0o755)
+    with mock.patch.dict(os.environ, {"BROWSER": f"{program} %s"}):
+      again = small_study.launch(folder, "--open")
+    self.assertEqual(
+      opened.read_text().strip(),
+      (folder / "report/index.html").resolve().as_uri(),
+    )
     resolved = small_study.run(
       [
         *small_study.command(None)[:3],

@@ -294,17 +294,17 @@ function tile(position) {
   const node = h("div", {
     class: "tile", role: "option", id: `tile-${position}`, "aria-selected": String(chosen.has(n)),
     "aria-posinset": position + 1, "aria-setsize": order.length,
-    "aria-label": `${nameOf(n)}, labelled ${className(label)}, ${differs ? `held-out models say ${className(first)}, ` : ""}score ${number(own(g, "score")[n])}`,
     title: `${nameOf(n)}\nlabelled ${className(label)}${first >= 0 ? `, held-out models say ${className(first)}` : ""}`,
   });
   node.dataset.position = position;
+  node.dataset.id = n;
   node.style.width = `${cell + 12}px`;
   node.style.height = `${rowHeight - 4}px`;
   node.style.left = `${(position % across) * (cell + 12 + gap) + gap / 2}px`;
   node.style.top = `${Math.floor(position / across) * rowHeight + 2}px`;
   node.append(sprite("train", n, cell), meter(g, n));
   node.append(h("div", {class: "line"}, h("b", {}, className(label)), differs ? h("span", {class: "no"}, `or ${className(first)}?`) : null));
-  node.append(h("div", {class: "line"}, h("span", {class: "soft"}, `${number(own(g, "score")[n])} · ${nameOf(n)}`)));
+  node.append(h("div", {class: "line"}, h("span", {class: "soft"}, `${number(own(g, "score")[n])} · ${sourceOf(n) ? sourceOf(n).split("/").pop() : `id ${n}`}`)));
   if (kind && kind[n]) node.append(h("span", {class: "corner", title: `planted: ${meta.kinds[kind[n] - 1]}`}, "P"));
   return node;
 }
