@@ -18,7 +18,11 @@ def make(study: material.Material) -> section.Section | None:
   if not have:
     return None
   parts = [_part(study, r) for r in reversed(have)]
-  parts.sort(key=lambda part: -part["named"])
+  # The first group, if it has any; else the one that has most.
+  first = study.title(study.primary) if study.primary else ""
+  parts.sort(
+    key=lambda p: (not (p["named"] and p["model"] == first), -p["named"])
+  )
   return section.Section(
     name="influence",
     title="Influence on test images",
