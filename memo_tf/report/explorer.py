@@ -32,6 +32,8 @@ TWINS = {
   "near_duplicate_of_test": ("nearly the same", "test"),
 }
 BIN = 0.05
+# Training images with a picture; a sheet of all of ImageNet would be a GB.
+MAX_PICTURES = 100_000
 MOST_ANSWERS = 8
 
 
@@ -79,16 +81,18 @@ def add(
 def _add_images(study, assets, tests) -> tuple[np.ndarray, dict[str, Any]]:
   """Slots of training and test images in the sheets, and their cells.
 
-  The most memorized come first, so that the first view needs one sheet.
+  The most memorized come first, so that the first view needs one sheet. What is
+  beyond `MAX_PICTURES` has the slot -1.
   """
   num_train = len(study.train)
   scores = study.primary.scores
   low = np.nan_to_num(scores.ci_low, nan=-2.0)
   by_score = np.lexsort((-np.nan_to_num(scores.memorization, nan=-2.0), -low))
-  order = np.concatenate([by_score, num_train + np.array(tests, int)])
-  slots = np.empty(num_train + len(tests), int)
-  slots[by_score] = np.arange(num_train)
-  slots[num_train:] = num_train + np.arange(len(tests))
+  pictured = by_score[:MAX_PICTURES]
+  order = np.concatenate([pictured, num_train + np.array(tests, int)])
+  slots = np.full(num_train + len(tests), -1)
+  slots[pictured] = np.arange(len(pictured))
+  slots[num_train:] = len(pictured) + np.arange(len(tests))
   if study.images is None:
     return slots, {"shown": False, "width": 1, "height": 1}
   found = sprites.sheets(study.images, order, study.info["max_pixel"])

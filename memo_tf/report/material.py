@@ -167,7 +167,7 @@ def of(
 ) -> Material:
   """The material of a page, from the arguments of `page.write_page`."""
   # Data sets written by early versions have no entry for duplicates.
-  info = {"duplicates": {}, **dataset_info.read_info(directory)}
+  info = {"duplicates": {}, "notes": [], **dataset_info.read_info(directory)}
   return Material(
     directory=directory,
     config=config,

@@ -112,7 +112,7 @@ function paint(node, slot, width) {
   const scale = width / Math.max(cell.width, cell.height);
   node.style.width = `${width}px`;
   node.style.height = `${width}px`;
-  if (!cell.shown) { node.classList.add("none"); return; }
+  if (!cell.shown || slot < 0) { node.classList.add("none"); return; }
   const sheet = Math.floor(slot / cell.cells), place = slot % cell.cells;
   const [w, t] = [cell.width * scale, cell.height * scale];
   node.style.width = `${w}px`;
