@@ -141,7 +141,7 @@ def _steps(studies, ladder, recipe, groups) -> pd.DataFrame:
   return pd.DataFrame(rows, columns=columns)
 
 
-def _compare(ladder, recipe, groups, classify, steps) -> RecipeFindings:
+def _compare(ladder, recipe, groups, classify, steps=None) -> RecipeFindings:
   """Compares a few proxies at a time: all their replicates would be large."""
   memorization = _Memorization(groups)
   found: dict[str, dict[str, proxy_values.ProxyGroup]] = {}

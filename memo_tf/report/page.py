@@ -75,7 +75,7 @@ def write_page(
       sections=sections,
       charts={chart.name: chart for chart in drawn},
       histogram=histogram,
-    max_pictures=explorer.MAX_PICTURES,
+      max_pictures=explorer.MAX_PICTURES,
       scripts=scripts,
       beside=markupsafe.Markup(assets_lib.script_text("beside", beside)),
       style=_own("explorer.css"),
