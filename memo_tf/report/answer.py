@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from memo_tf.analysis import evidence
+from memo_tf.estimators import intervals
 from memo_tf.report import assets
 from memo_tf.report import material as material_lib
 from memo_tf.report import names
@@ -41,6 +42,7 @@ def content(study: material_lib.Material) -> dict[str, Any]:
   low = primary.scores.ci_low
   found |= {
     "count": int(evidence.is_memorized(low).sum()),
+    "best": best_lower_end(primary),
     "model": study.title(primary),
     "share": study.share(primary),
     "num_runs": len(primary.stack.units),
@@ -99,7 +101,22 @@ def _enough(study) -> dict[str, str]:
   if primary.runs_needed:
     more = names.counted(primary.runs_needed, "more run")
     text += f"; {wanted:g} takes {more}"
+  if not best_lower_end(primary) > evidence.MEMORIZED:
+    return _light(question, BAD, f"No: {text}.")
   return _light(question, CARE, f"For clear cases: {text}.")
+
+
+def best_lower_end(result: groups.GroupScores) -> float:
+  """The lower end that a score of 1 has with this many runs."""
+  scores = result.scores
+  one, nothing = np.ones(1), np.zeros(1)
+  low, _ = intervals.newcombe_interval(
+    one,
+    np.atleast_1d(np.median(scores.num_in)),
+    nothing,
+    np.atleast_1d(np.median(scores.num_out)),
+  )
+  return float(low[0])
 
 
 def _read(study) -> dict[str, str]:
@@ -118,7 +135,7 @@ def _stuck(study) -> dict[str, str]:
   question = "Stuck runs?"
   flagged = [name for r in study.results for name, _ in r.flagged]
   if not flagged:
-    return _light(question, GOOD, "None: every run learned its own subset.")
+    return _light(question, GOOD, "None: no run is far below the others.")
   excluded = study.config.outputs.exclude_flagged_runs
   text = "left out of the scores" if excluded else "they are in the scores"
   return _light(

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from memo_tf.analysis import evidence
 from memo_tf.report import material as material_lib
 from memo_tf.report import suspects as suspects_lib
 
@@ -42,6 +43,7 @@ def content(study: material_lib.Material) -> dict[str, Any] | None:
     return None
   found, pairs = study.suspects, conflicts(study)
   looked = any(column in study.train for column in _TWINS)
+  most_out = int(found.num_out.max(initial=0))
   noisy = study.train["is_noisy"].to_numpy(dtype=bool)
   return {
     "title": study.title(study.primary),
@@ -49,6 +51,11 @@ def content(study: material_lib.Material) -> dict[str, Any] | None:
     "num_planted": int(noisy[found.ids].sum()) if noisy.any() else None,
     "suspects": [card(study, int(n), found) for n in found.ids[:MOST_SHOWN]],
     "looked": looked,
+    "num_out": most_out,
+    "possible": bool(
+      evidence.suspected_share(np.array([most_out]), np.array([most_out]))[0]
+      > evidence.MAJORITY
+    ),
     "num_conflicts": len(pairs),
     "conflicts": [
       [card(study, n, found) for n in pair] for pair in pairs[:MOST_SHOWN]

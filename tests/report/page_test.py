@@ -154,6 +154,16 @@ class PageTest(absltest.TestCase):
     self.assertIn("Fitted? No", found.text)
     self.assertNotIn("Before you read on.", self.write([make_group()]).text)
 
+  def test_few_runs_say_that_nothing_can_be_certain(self):
+    found = self.write([make_group()])
+
+    # Two runs in and two out: a score of 1 has an interval from 0.07 on, and
+    # two votes of two a share of at least 0.34.
+    self.assertIn("With so few runs no image can be", found.text)
+    self.assertIn("starts at 0.07", found.text)
+    self.assertIn("Enough runs? No", found.text)
+    self.assertIn("These runs cannot tell which labels are wrong", found.text)
+
   def test_sizes_that_cannot_be_compared_say_why(self):
     groups_ = [
       make_group(),

@@ -303,8 +303,9 @@ function tile(position) {
   node.style.left = `${(position % across) * (cell + 12 + gap) + gap / 2}px`;
   node.style.top = `${Math.floor(position / across) * rowHeight + 2}px`;
   node.append(sprite("train", n, cell), meter(g, n));
-  node.append(h("div", {class: "line"}, h("b", {}, className(label)), differs ? h("span", {class: "no"}, `or ${className(first)}?`) : null));
-  node.append(h("div", {class: "line"}, h("span", {class: "soft"}, `${number(own(g, "score")[n])} · ${sourceOf(n) ? sourceOf(n).split("/").pop() : `id ${n}`}`)));
+  node.append(h("div", {class: "line"}, h("b", {}, className(label)), h("span", {class: "soft num"}, number(own(g, "score")[n]))));
+  const name = sourceOf(n) ? sourceOf(n).split("/").pop() : `id ${n}`;
+  node.append(h("div", {class: "line"}, differs ? h("span", {class: "no"}, `or ${className(first)}?`) : h("span", {class: "soft"}, name)));
   if (kind && kind[n]) node.append(h("span", {class: "corner", title: `planted: ${meta.kinds[kind[n] - 1]}`}, "P"));
   return node;
 }
