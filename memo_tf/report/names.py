@@ -15,13 +15,15 @@ _OPTIONS = {"v2": "pre-activation", "shortcutB": "projections"}
 def model(name: str) -> str:
   """A model's plain name: "ResNet-8" for `cifar_resnet-8`.
 
-  A name that follows no grammar (a model of one's own) is shown as it is.
+  An own model has its function's name; what follows no grammar is as it is.
   """
   try:
     parsed = model_names.parse(name)
   except ValueError:
     return name
-  text = _FAMILIES.get(parsed.family, parsed.family)
+  if parsed.family not in _FAMILIES:
+    return parsed.label
+  text = _FAMILIES[parsed.family]
   if parsed.family.startswith("mobilenet"):
     return f"{text} ×{parsed.width:g}"
   text += f"-{parsed.size}"

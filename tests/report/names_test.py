@@ -12,7 +12,8 @@ class NamesTest(parameterized.TestCase):
     ("cifar_resnet-20-w0.5-v2", "ResNet-20 ×0.5 (pre-activation)"),
     ("resnet-50", "ResNet-50"),
     ("mobilenet_v3_small-0.5", "MobileNetV3-Small ×0.5"),
-    ("own-make_model", "own-make_model"),
+    ("own-make_model", "make_model"),
+    ("of another program", "of another program"),
   )
   def test_models(self, name, expected):
     self.assertEqual(names.model(name), expected)
