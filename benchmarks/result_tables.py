@@ -12,7 +12,7 @@ import pathlib
 
 import pandas as pd
 
-from memo_tf.report.proxy_page import CRITERIA
+from memo_tf.report.sections.proxies import CRITERIA
 
 
 def cell(row: pd.Series | None, corrected: bool = False) -> str:

@@ -43,6 +43,7 @@ OTHERS = {
   "teacher-leak": ("teacher_leak.py",),
   "estimators": ("estimators.py", "--growth"),
   "scoring": ("scoring.py",),
+  "explorer": ("explorer.py",),
 }
 
 

@@ -5,9 +5,11 @@
 Rerun the same command to resume. Other flags:
 """
 
+import pathlib
 import platform
 import sys
 import time
+import webbrowser
 
 from absl import flags
 
@@ -35,8 +37,30 @@ def launch(values: flags.FlagValues) -> int:
     planning.dry_run(asked.config, directory, asked.units)
     return 0
   code = conductor.launch(asked.config, directory, asked.units or None)
+  if values.open and not asked.units:
+    _open(directory.report_path)
   program.say(f"Took {time.monotonic() - started:.0f} s.")
   return code
+
+
+def _define_flags(values: flags.FlagValues, program_name: str) -> None:
+  flags_lib.define_flags(values, program_name)
+  flags.DEFINE_bool(
+    "open", False, "Open the page in a browser at the end.", flag_values=values
+  )
+  flags_lib.show_under(values, "open", program_name)
+
+
+def _open(path: pathlib.Path) -> None:
+  """Opens a page in the user's browser, or says that there is none."""
+  if not path.exists():
+    return
+  try:
+    opened = webbrowser.open(path.resolve().as_uri())
+  except webbrowser.Error:
+    opened = False
+  if not opened:
+    program.say("--open: no browser was found on this machine.")
 
 
 def main() -> None:
@@ -46,7 +70,7 @@ def main() -> None:
       "memo_tf is tested on Python 3.11 and 3.12; this is "
       f"{platform.python_version()}."
     )
-  program.run_program(PROGRAM, flags_lib.define_flags, launch)
+  program.run_program(PROGRAM, _define_flags, launch)
 
 
 if __name__ == "__main__":

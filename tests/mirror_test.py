@@ -48,6 +48,7 @@ COVERED = {
     memo_tf.experiment.settings.subsets
     memo_tf.experiment.settings.training
   """,
+  "findings/sizes_test.py": "memo_tf.report.sections.sizes",
   "findings/proxy_values_test.py": "memo_tf.store.run_records",
   "fuzz_test.py": """
     memo_tf.store.arrays
@@ -76,8 +77,18 @@ COVERED = {
     memo_tf.proxies.space
   """,
   "report/page_test.py": """
-    memo_tf.report.figures
-    memo_tf.report.galleries
+    memo_tf.report.answer
+    memo_tf.report.closing
+    memo_tf.report.explorer
+    memo_tf.report.material
+    memo_tf.report.sections.certainty
+    memo_tf.report.sections.classes
+    memo_tf.report.sections.influence
+    memo_tf.report.sections.method
+    memo_tf.report.sections.planted
+    memo_tf.report.sections.section
+    memo_tf.report.suspects
+    memo_tf.report.worklist
   """,
   "store/old_format_test.py": "memo_tf.store.opening",
   "running/unit/recording_test.py": """
@@ -142,9 +153,7 @@ COVERED = {
   """,
   "whole/proxy_study_test.py": """
     memo_tf.findings.proxies
-    memo_tf.report.proxy_page
-    memo_tf.report.size_figures
-    memo_tf.report.size_page
+    memo_tf.report.sections.proxies
   """,
   "whole/replicas_test.py": "memo_tf.running.peers",
   "whole/streamed_study_test.py": "memo_tf.experiment.storage",

@@ -8,7 +8,6 @@ import json
 import pathlib
 import pickle
 import tempfile
-import xml.etree.ElementTree as ElementTree
 
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -24,7 +23,8 @@ from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets
 from memo_tf.experiment import work_units
 from memo_tf.interchange import files as interchange_files
-from memo_tf.report import figures
+from memo_tf.report import assets
+from memo_tf.report import charts
 from memo_tf.store import checkup
 from memo_tf.store import dataset_info
 from memo_tf.store import files
@@ -253,15 +253,16 @@ class OwnFilesTest(parameterized.TestCase):
 
 
 class PageTest(absltest.TestCase):
-  def test_text_in_figures_stays_text(self):
+  def test_text_in_data_stays_text(self):
     name = '</text><script>alert(1)</script>"$\\frac{1}{0}$ & $x'
+    line = charts.Line(name=name, values=[0.1, 0.2])
+    chart = charts.lines("a", name, [name, "b"], [line], y_label=name, alt=name)
 
-    svg = figures.accuracy_by_size([name, "b"], {f"{name} too": [0.1, 0.2]})
+    text = assets.script_text(name, {name: chart.item})
 
-    tree = ElementTree.fromstring(svg)
-    texts = "".join(tree.itertext())
-    self.assertIn(name, texts)
-    self.assertEmpty([e for e in tree.iter() if e.tag.endswith("script")])
+    self.assertNotRegex(text, "[<>&]")
+    _, _, value = text.removesuffix(")").partition(",")
+    self.assertEqual(list(json.loads(value)), [name])
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ Imports no TensorFlow.
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent import futures
 import dataclasses
 import io
@@ -27,6 +28,7 @@ from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.findings import cross_fit
 from memo_tf.findings import proxy_values
+from memo_tf.findings import sizes as sizes_lib
 from memo_tf.scoring import groups as groups_lib
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
@@ -69,6 +71,7 @@ def compare_study(
   results: list[groups_lib.GroupScores],
   *,
   classify: Callable[[np.ndarray], np.ndarray] | None = None,
+  studies: Sequence[sizes_lib.SizeStudy] | None = None,
 ) -> list[RecipeFindings]:
   """Computes, writes and compares the proxies of a study.
 
@@ -78,6 +81,8 @@ def compare_study(
     results: `scoring.score_study`, smallest model first.
     classify: from trajectories `[S, N]` to shape classes `[N]`; None: by
       `--trajectory_rule` and `--min_change`.
+    studies: `sizes.study_sizes` of the same results; what they say of a change
+      of mean memorization is said here. None: each comparison says its own.
 
   Returns:
     One entry per ladder and recipe; empty if no proxy is requested.
@@ -95,7 +100,8 @@ def compare_study(
   found = []
   for key, members in ladders.items():
     rule = classify or _classifier(plan.config.outputs)
-    result = _compare(*key, members, rule)
+    steps = None if studies is None else _steps(studies, *key, members)
+    result = _compare(*key, members, rule, steps)
     _write(directory, result)
     found.append(result)
   return found
@@ -114,7 +120,28 @@ def _classifier(outputs: settings_lib.OutputsConfig):
   return classify
 
 
-def _compare(ladder, recipe, groups, classify) -> RecipeFindings:
+def _steps(studies, ladder, recipe, groups) -> pd.DataFrame:
+  """What the study over the same sizes says of each step; maybe no rows."""
+  rows = []
+  for study in studies:
+    family = groups[0].result.group.subsets
+    if (study.family, study.recipe, study.subsets) != (ladder, recipe, family):
+      continue
+    for row in study.trends[1].to_dict("records"):
+      rows.append(
+        {
+          "from_size": study.models[row["from_size"]],
+          "to_size": study.models[row["to_size"]],
+          "change": row["memorization"],
+          "ci_low": row["memorization_low"],
+          "ci_high": row["memorization_high"],
+        }
+      )
+  columns = ["from_size", "to_size", "change", "ci_low", "ci_high"]
+  return pd.DataFrame(rows, columns=columns)
+
+
+def _compare(ladder, recipe, groups, classify, steps=None) -> RecipeFindings:
   """Compares a few proxies at a time: all their replicates would be large."""
   memorization = _Memorization(groups)
   found: dict[str, dict[str, proxy_values.ProxyGroup]] = {}
@@ -150,6 +177,7 @@ def _compare(ladder, recipe, groups, classify) -> RecipeFindings:
       planted=wrong if wrong.any() else None,
       memorization_classes=classes,
       classify=classify if classes is not None else None,
+      memorization_steps=steps,
     )
     return beside, {m: score.values for m, score in scores.items()}, table
 
@@ -157,7 +185,9 @@ def _compare(ladder, recipe, groups, classify) -> RecipeFindings:
   threads = min(MAX_THREADS, len(os.sched_getaffinity(0)))
   with futures.ThreadPoolExecutor(threads) as pool:
     compared = list(pool.map(compare, own))
-  alone = tables_lib.compare_proxies(memorization.of_all, {}, {})
+  alone = tables_lib.compare_proxies(
+    memorization.of_all, {}, {}, memorization_steps=steps
+  )
   return RecipeFindings(
     ladder=ladder,
     recipe=recipe,
@@ -253,16 +283,6 @@ class _Memorization:
       model: cross_fit.memorization(g.result, rows[model])
       for model, g in self._groups.items()
     }
-
-
-def summary_lines(findings: list[RecipeFindings]) -> list[str]:
-  """The verdicts as text, one line per proxy."""
-  lines = []
-  for found in findings:
-    lines += ["", f"proxies of memorization: {found.ladder}, {found.recipe}"]
-    for row in found.tables.verdicts.itertuples():
-      lines.append(f"  {row.proxy:28} {row.verdict}: {row.reason}")
-  return lines
 
 
 def _write(directory, findings: RecipeFindings) -> None:

@@ -339,14 +339,3 @@ def write_study(
       folder / f"{name}.parquet", frame.to_parquet(index=False)
     )
     files.write_atomic(folder / f"{name}.csv", frame.to_csv(index=False))
-
-
-def summary_lines(studies: list[SizeStudy]) -> list[str]:
-  """What each study found, as lines of text."""
-  lines = []
-  for study in studies:
-    lines += ["", f"over sizes: {study.name} ({', '.join(study.models)})"]
-    lines += [f"  {finding.text}" for finding in study.findings]
-    lines.append(f"  {study.noise_statement}")
-    lines.append(f"  {study.named_statement}")
-  return lines

@@ -1,1 +1,1 @@
-"""A study as one self-contained page; needs no TensorFlow."""
+"""A study as a page that is explored; needs no TensorFlow."""

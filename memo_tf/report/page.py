@@ -1,24 +1,27 @@
-"""`report/index.html`: the results of a study in one self-contained file."""
+"""`report/index.html`: a study as a page that is explored, opened from disk.
 
-import collections
+The page is one HTML file while data and images are small; otherwise they are in
+`report/data/` beside it (`assets`). It asks nothing of any network.
+"""
+
 from collections.abc import Sequence
-import json
 import pathlib
 
 import jinja2
-import numpy as np
+import markupsafe
 
 import memo_tf
 from memo_tf.experiment import config as config_lib
 from memo_tf.findings import proxies
 from memo_tf.findings import sizes
-from memo_tf.report import figures
-from memo_tf.report import galleries
-from memo_tf.report import proxy_page
-from memo_tf.report import size_page
+from memo_tf.report import answer
+from memo_tf.report import assets as assets_lib
+from memo_tf.report import charts
+from memo_tf.report import explorer
+from memo_tf.report import material
+from memo_tf.report import sections as sections_lib
+from memo_tf.report import worklist
 from memo_tf.scoring import groups
-from memo_tf.store import arrays
-from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import time_left
@@ -33,7 +36,7 @@ def write_page(
   studies: Sequence[sizes.SizeStudy] = (),
   compared: Sequence[proxies.RecipeFindings] = (),
 ) -> pathlib.Path:
-  """Writes the page and returns its path.
+  """Writes the page, and the files beside it, and returns the page's path.
 
   Args:
     directory: the study's directory.
@@ -45,13 +48,60 @@ def write_page(
     studies: from `findings.sizes.study_sizes`.
     compared: from `findings.proxies.compare_study`; empty without proxies.
   """
-  # Data sets written by early versions have no entry for duplicates.
-  info = {"duplicates": {}, **dataset_info.read_info(directory)}
-  images = None
-  if config.outputs.report_images == "shown":
-    is_encoded = dataset_info.is_encoded(info)
-    name = "thumbnails.npy" if is_encoded else "images.npy"
-    images = arrays.load(directory.dataset_dir / name, mmap_mode="r")
+  study = material.of(
+    directory, config, results, failures, settings, studies, compared
+  )
+  assets = assets_lib.Assets()
+  histogram = explorer.add(study, assets)
+  made = [make(study) for make in sections_lib.SECTIONS]
+  sections = [section for section in made if section]
+  drawn = [chart for section in sections for chart in section.charts]
+  if histogram:
+    drawn.insert(0, histogram)
+  assets.data("charts", {chart.name: chart.item for chart in drawn})
+  if drawn:
+    assets.library(charts.library())
+  scripts, beside = assets.finish()
+  html = (
+    _environment()
+    .get_template("page.html")
+    .render(
+      study=study,
+      info=study.info,
+      config=config,
+      version=memo_tf.__version__,
+      answer=answer.content(study),
+      worklist=worklist.content(study),
+      sections=sections,
+      charts={chart.name: chart for chart in drawn},
+      histogram=histogram,
+      max_pictures=explorer.MAX_PICTURES,
+      scripts=scripts,
+      beside=markupsafe.Markup(assets_lib.script_text("beside", beside)),
+      style=_own("explorer.css"),
+      script=_own("explorer.js"),
+    )
+  )
+  folder = directory.report_path.parent / assets_lib.FOLDER
+  for name, content in assets.files.items():
+    files.write_atomic(folder / name, content)
+  files.write_atomic(directory.report_path, html)
+  _remove_others(folder, set(assets.files))
+  return directory.report_path
+
+
+def _remove_others(folder: pathlib.Path, names: set[str]) -> None:
+  """Removes what an earlier page left in its folder of data."""
+  if not folder.is_dir():
+    return
+  for path in folder.iterdir():
+    if path.name not in names and path.suffix in (".js", ".webp"):
+      path.unlink()
+  if not names and not any(folder.iterdir()):
+    folder.rmdir()
+
+
+def _environment() -> jinja2.Environment:
   environment = jinja2.Environment(
     loader=jinja2.PackageLoader("memo_tf.report", "templates"),
     autoescape=True,
@@ -60,142 +110,16 @@ def write_page(
     undefined=jinja2.StrictUndefined,
   )
   environment.filters["number"] = _number
+  environment.filters["signed"] = lambda value: f"{value:+.2f}"
   environment.filters["duration"] = time_left.duration
-  html = environment.get_template("page.html").render(
-    info=info,
-    config=config,
-    flags=settings,
-    version=memo_tf.__version__,
-    groups=[
-      _group(result, info, images)
-      | {"certainty": result.certainty(config.outputs.interval_width)}
-      for result in results
-    ],
-    sizes=_sizes(results),
-    reliability=_reliability(results),
-    size_sections=size_page.sections(studies, info, images),
-    proxies=proxy_page.sections(list(compared)),
-    failures=failures,
-    origins=_origins(directory, results),
-    gallery_size=galleries.GALLERY_SIZE,
-  )
-  files.write_atomic(directory.report_path, html)
-  return directory.report_path
+  return environment
 
 
-def _group(
-  result: groups.GroupScores, info: dict, images: np.ndarray | None
-) -> dict:
-  """What the page shows of one group."""
-  noisy = result.examples["is_noisy"].to_numpy(dtype=bool)
-  planted = noisy | (result.plant() != "")
-  return {
-    "name": result.group.name,
-    "model": result.group.label,
-    "figures": result.summary(),
-    "flagged": result.flagged,
-    "num_missing": result.num_missing,
-    "seconds": result.seconds,
-    "num_out": _range(result.scores.num_out),
-    "never_out": int((result.scores.num_out == 0).sum()),
-    "histogram": figures.memorization_histogram(
-      result.scores.memorization, noisy
-    ),
-    "pairs": galleries.influential_pairs(result, info, images),
-    "num_pairs": 0 if result.influence is None else len(result.influence),
-    "gallery": galleries.most_memorized(
-      result, info, images, np.ones(len(noisy), bool)
-    ),
-    "planted": result.planted_summary(),
-    "gallery_unplanted": (
-      galleries.most_memorized(result, info, images, ~planted)
-      if planted.any()
-      else []
-    ),
-  }
-
-
-def _sizes(results: list[groups.GroupScores]) -> list[dict]:
-  """Two charts over sizes for each recipe and family with several models."""
-  families: dict[tuple[str, str], list[groups.GroupScores]] = {}
-  for result in results:
-    families.setdefault((result.group.recipe, result.group.subsets), []).append(
-      result
-    )
-  charts = []
-  for (recipe, family), members in families.items():
-    if len(members) < 2:
-      continue
-    labels = [member.group.label for member in members]
-    rows = [member.summary() for member in members]
-    accuracies = {
-      "in the subset": [row["in_accuracy"] for row in rows],
-      "held out": [row["out_accuracy"] for row in rows],
-      "test": [row["test_accuracy"] for row in rows],
-    }
-    if rows[0]["num_planted"]:
-      accuracies["held out, clean label"] = [
-        row["out_accuracy_clean"] for row in rows
-      ]
-    memorization = {"all": [row["mean_memorization"] for row in rows]}
-    if rows[0]["num_planted"]:
-      memorization["planted wrong labels"] = [
-        row["planted_memorization"] for row in rows
-      ]
-      memorization["other images"] = [row["other_memorization"] for row in rows]
-    charts.append(
-      {
-        "name": f"{recipe}, {family}",
-        "accuracy": figures.accuracy_by_size(labels, accuracies),
-        "memorization": figures.accuracy_by_size(labels, memorization),
-      }
-    )
-  return charts
-
-
-def _reliability(results: list[groups.GroupScores]) -> str:
-  """Reliability by number of runs, for every group with two or more points."""
-  curves = {
-    result.group.name: (
-      [point.num_runs for point in result.reliability_curve],
-      [point.reliability for point in result.reliability_curve],
-    )
-    for result in results
-    if len(result.reliability_curve) > 1
-  }
-  return figures.reliability_by_runs(curves) if curves else ""
-
-
-def _origins(
-  directory: directory_lib.StudyDirectory, results: list[groups.GroupScores]
-) -> dict[str, list[str]]:
-  """The machines and package versions of the runs, with numbers of runs."""
-  machines: collections.Counter[str] = collections.Counter()
-  versions: collections.Counter[str] = collections.Counter()
-  for result in results:
-    for unit in result.stack.units:
-      record = directory.run_state(unit, check_digests=False).record
-      if record is None:  # removed since it was scored
-        continue
-      machine = record["machine"]
-      isa = f" ({machine['isa']})" if machine.get("isa") else ""
-      machines[machine["gpu"] or machine["cpu"] + isa] += 1
-      versions[json.dumps(record["versions"], sort_keys=True)] += 1
-  return {
-    "machines": [f"{name} ({n} runs)" for name, n in machines.items()],
-    "versions": [
-      # Of the digest of the training code its beginning is enough.
-      ", ".join(f"{k} {v[:12]}" for k, v in json.loads(text).items())
-      + f" ({n} runs)"
-      for text, n in versions.items()
-    ],
-  }
-
-
-def _range(values: np.ndarray) -> str:
-  low, high = int(values.min()), int(values.max())
-  return str(low) if low == high else f"{low} to {high}"
+def _own(name: str) -> markupsafe.Markup:
+  """The text of our own style or script, which holds no data."""
+  path = pathlib.Path(__file__).parent / "templates" / name
+  return markupsafe.Markup(path.read_text(encoding="utf-8"))
 
 
 def _number(value: float, digits: int = 3) -> str:
-  return "–" if value != value else f"{value:.{digits}f}"
+  return "–" if value is None or value != value else f"{value:.{digits}f}"

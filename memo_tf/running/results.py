@@ -1,6 +1,6 @@
 """Writes scores, findings and the page after the runs; prints a summary.
 
-Imported only where runs are scored: pandas, SciPy and Matplotlib take longer to
+Imported only where runs are scored: pandas, SciPy and Bokeh take longer to
 import than all the rest, and the tasks of a cluster do not need them.
 """
 
@@ -8,6 +8,8 @@ from memo_tf.experiment import flagfile
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.findings import proxies
 from memo_tf.findings import sizes
+from memo_tf.report import closing
+from memo_tf.report import material
 from memo_tf.report import page
 from memo_tf.running import tensorboard_log
 from memo_tf.scoring import groups
@@ -38,7 +40,7 @@ def show(
     StudyError: if what runs recorded is damaged.
   """
   studies = sizes.study_sizes(directory, plan, results)
-  compared = proxies.compare_study(directory, plan, results)
+  compared = proxies.compare_study(directory, plan, results, studies=studies)
   settings = flagfile.resolved_flags(plan.config)
   path = page.write_page(
     directory, plan.config, results, failures, settings, studies, compared
@@ -46,12 +48,12 @@ def show(
   checkup.record_digests(directory)
   figures = {result.group: result.summary() for result in results}
   tensorboard_log.write_study(plan.config.running, directory, figures)
-  for line in summary.summary_lines(results):
-    print(line)
-  for line in sizes.summary_lines(studies):
-    print(line)
-  for line in proxies.summary_lines(compared):
-    print(line)
   if mixture := environments.mixture(directory):
     print(mixture)
-  print(f"Page: {path}")
+  for line in summary.summary_lines(results):
+    print(line)
+  shown = material.of(
+    directory, plan.config, results, failures, settings, studies, compared
+  )
+  for line in closing.lines(shown, path):
+    print(line)

@@ -16,12 +16,12 @@ from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.findings import sizes
 from memo_tf.report import page
-from memo_tf.report import size_page
 from memo_tf.scoring import groups as groups_lib
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import predictions
 from tests.support import beta_trajectories
 from tests.support import made_up
+from tests.support import page_data
 
 SHARES = {"constant": 0.6, "increasing": 0.2, "decreasing": 0.2}
 EVIL = "<script>alert(1)</script>"
@@ -218,13 +218,7 @@ class WrittenStudyTest(absltest.TestCase):
     self.assertGreater(table.loc["increasing", "enrichment"], 3)
     self.assertLess(table.loc["decreasing", "share_low"], 0.01)
 
-  def test_lines_say_what_was_found(self):
-    text = "\n".join(sizes.summary_lines([self.study]))
-
-    self.assertIn("Mean memorization", text)
-    self.assertIn("With 40 runs per size", text)
-
-  def page(self, report_images="shown") -> str:
+  def page(self, report_images="shown", studies=None) -> page_data.Page:
     directory = directory_lib.StudyDirectory(self.create_tempdir().full_path)
     directory.dataset_dir.mkdir()
     np.save(
@@ -252,48 +246,53 @@ class WrittenStudyTest(absltest.TestCase):
         record = {**made_up.ABOUT_RUN, "unit": unit.name, "outputs": {}}
         (folder / "run.json").write_text(json.dumps(record))
     outputs = settings_lib.OutputsConfig(report_images=report_images)
-    return page.write_page(
+    path = page.write_page(
       directory,
       config_lib.StudyConfig(outputs=outputs),
       self.groups,
       {},
       "--dataset=digits",
-      [self.study],
-    ).read_text()
+      [self.study] if studies is None else studies,
+    )
+    return page_data.Page(path)
 
   def test_the_page_shows_it(self):
-    html = self.page()
+    found = self.page()
 
-    start = html.index("Over model sizes: cifar_resnet/one_hot/r0.70")
-    part = html[start : html.index("Does memorization find")]
-    self.assertEqual(part.count("<svg"), 5)
+    start = found.text.index("Over model sizes")
+    part = found.text[start : found.text.index("Planted truth", start)]
     self.assertIn("Planted wrong labels by class", part)
     self.assertIn("If no image changed at all", part)
-    self.assertIn("rises from the smallest to the largest size: the", part)
+    self.assertIn("rises from the smallest to the largest size : the", part)
     self.assertNotIn("with probability", part)
-    self.assertIn("<td>template</td>", part)
-    self.assertIn("data:image/png", part)
-    self.assertNotIn("<script", part)
-    self.assertNotIn("nan", part.lower())
+    self.assertNotRegex(part, r"\bnan\b")
+    # The change over all sizes is the first sentence, with plain names.
+    self.assertIn("from ResNet-8 to ResNet-14", part)
+    self.assertNotIn(EVIL, found.html)
+    charts = [c for c in found.values["charts"] if c.startswith("sizes-0")]
+    self.assertLen(charts, 4)
 
   def test_images_can_be_kept_out(self):
-    html = self.page("none")
+    found = self.page("none")
 
-    part = html[html.index("Over model sizes") :]
-    self.assertNotIn("<img", part)
-    self.assertIn("smallest q first", part)
+    self.assertEmpty([tag for tag, _ in found.tags if tag == "img"])
+    self.assertIn("smallest q first", found.text)
 
   def test_only_images_with_a_small_q_value_are_named(self):
     table = self.study.tables()["classes"].set_index("example_id")
-    part = self.page("none")
-    part = part[part.index("Over model sizes") :]
+    found = self.page("none")
+    part = found.html[found.html.index('id="sizes-title"') :]
+    part = part[: part.index('id="planted-title"')]
 
-    named = [int(n) for n in re.findall(r"q 0\.\d+<br>id (\d+)", part)]
+    named = [int(n) for n in re.findall(r'data-open="train:(\d+)"', part)]
 
     self.assertNotEmpty(named)
     self.assertTrue((table.loc[named, "change_q_value"] <= 0.05).all())
     self.assertFalse([c for c in table if c.startswith("p_")])
     self.assertTrue((table["change_ci_low"] <= table["change"]).all())
+    # The drawer and the sort have the change of all, with its q-value.
+    column = page_data.unpacked(found.values["sizes"][0]["q"])
+    np.testing.assert_allclose(column, table["change_q_value"], rtol=1e-6)
 
   def test_without_such_images_the_page_names_none(self):
     rng = np.random.default_rng(0)
@@ -301,10 +300,10 @@ class WrittenStudyTest(absltest.TestCase):
     correct = rng.random(self.study.correct.shape) < level
     study = dataclasses.replace(self.study, correct=correct)
 
-    section = size_page.sections([study], {"class_names": []}, None)[0]
+    found = self.page("none", [study])
 
-    self.assertIn("no single image can be named", section["named"])
-    self.assertEmpty(section["galleries"])
+    self.assertIn("no single image can be named", found.text)
+    self.assertNotIn("smallest q first", found.text)
 
 
 if __name__ == "__main__":

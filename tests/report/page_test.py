@@ -1,220 +1,262 @@
-"""The page: figures, galleries, what is flagged, and nothing taken on trust."""
+"""The page: its answer, sections and data, and nothing taken on trust."""
 
-import base64
 import dataclasses
-import io
 import json
 import pathlib
+import re
 
 from absl.testing import absltest
 import numpy as np
 import pandas as pd
-from PIL import Image
 
-from memo_tf.estimators import influence
-from memo_tf.estimators import memorization
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import settings as settings_lib
-from memo_tf.experiment import work_units
-from memo_tf.report import figures
-from memo_tf.report import page
-from memo_tf.scoring import groups
+from memo_tf.report import assets
+from memo_tf.report import charts
+from memo_tf.report import closing
+from memo_tf.report import material
 from memo_tf.store import directory as directory_lib
-from memo_tf.store import predictions
-from tests.support import made_up
+from tests.support import page_data
+from tests.support import page_study
 
-EVIL = "<script>alert(1)</script>"
-
-
-def make_group(flagged=(), never_out=False) -> groups.GroupScores:
-  """Four examples, four runs; example 3 is planted and memorized."""
-  in_mask = np.array(
-    [[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1], [1, 0, 0, 1]], bool
-  )
-  if never_out:
-    in_mask[:, 0] = True
-  labels = np.array([0, 1, 0, 1], np.int32)
-  predicted = np.tile(labels, (4, 1))
-  predicted[~in_mask[:, 3], 3] = 0
-  stack = predictions.RunStack(
-    units=tuple(
-      work_units.WorkUnit("cifar_resnet-8", "one_hot", "r0.50", m)
-      for m in range(4)
-    ),
-    in_mask=in_mask,
-    label_prob=np.full((4, 4), 0.5, np.float32),
-    margin=np.ones((4, 4), np.float32),
-    predicted=predicted,
-    labels=labels,
-    test_predicted=np.array([[0, 1]] * 4, np.int32),
-    test_labels=np.array([0, 0], np.int32),
-    test_label_prob=np.full((4, 2), 0.5, np.float32),
-    test_margin=np.ones((4, 2), np.float32),
-  )
-  return groups.GroupScores(
-    group=work_units.Group("cifar_resnet-8", "one_hot", "r0.50"),
-    parameters=75_002,
-    scores=memorization.memorization_scores(stack.correct, in_mask),
-    stack=stack,
-    examples=pd.DataFrame(
-      {
-        "label": labels,
-        "clean_label": [0, 1, 0, 0],
-        "is_noisy": [False, False, False, True],
-      }
-    ),
-    flagged=tuple(flagged),
-    num_missing=1,
-    seconds=12.0,
-  )
+EVIL = page_study.EVIL
+make_group, with_pairs = page_study.make_group, page_study.with_pairs
 
 
 class PageTest(absltest.TestCase):
-  def write(
-    self, results, failures=None, report_images="shown", duplicates=None
-  ) -> str:
+  def write(self, results, failures=None, **options) -> page_data.Page:
     root = pathlib.Path(self.create_tempdir().full_path)
-    directory = directory_lib.StudyDirectory(root)
-    directory.dataset_dir.mkdir()
-    np.save(
-      directory.dataset_dir / "images.npy", np.zeros((6, 8, 8, 3), np.uint8)
-    )
-    info = {
-      **made_up.ABOUT_DATA,
-      "name": EVIL,
-      "version": "1",
-      "licence": "none",
-      "citation": "nobody",
-      "order": "any",
-      "num_train": 4,
-      "num_test": 2,
-      "num_classes": 2,
-      "class_names": [EVIL, "cat & dog"],
-      "image_shape": [8, 8, 3],
-      "normalization": {"mean": [0.0] * 3, "std": [1.0] * 3},
-      "max_pixel": 255,
-    }
-    if duplicates:
-      info["duplicates"] = duplicates
-    (directory.dataset_dir / "info.json").write_text(json.dumps(info))
-    record = {**made_up.ABOUT_RUN, "outputs": {}}
-    for result in results:
-      for unit in result.stack.units:
-        folder = directory.run_dir(unit)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "run.json").write_text(
-          json.dumps(record | {"unit": unit.name})
-        )
-    path = page.write_page(
-      directory,
-      config_lib.StudyConfig(
-        outputs=settings_lib.OutputsConfig(report_images=report_images)
-      ),
-      results,
-      failures or {},
-      "--dataset=digits",
-    )
-    return path.read_text()
+    path = page_study.write(root, results, failures, **options)
+    return page_data.Page(path)
 
-  def test_names_from_data_are_escaped(self):
-    html = self.write([make_group()], {"unit": EVIL})
+  def test_names_from_data_are_text_in_every_place(self):
+    group = make_group(flagged=[(EVIL, EVIL)])
+    group.examples["source"] = [EVIL, "b", "c", "d"]
+    group.examples["duplicate_of_train"] = [1, 0, -1, -1]
+    found = self.write([with_pairs(group, q=0.01)], {"unit": EVIL})
 
-    self.assertNotIn("<script", html)
-    self.assertIn("&lt;script&gt;alert(1)", html)
-    self.assertIn("cat &amp; dog", html)
+    # No element comes of them: what has the name is text, attributes or data.
+    self.assertNotIn(EVIL, found.html)
+    own = [tag for tag, _ in found.tags if tag == "script"]
+    self.assertLen(own, found.html.count("<script"))
+    self.assertGreater(found.text.count(EVIL), 10)
+    self.assertIn("cat & dog", found.text)
+    # And the data have it as it is.
+    self.assertEqual(found.values["meta"]["classes"][0], EVIL)
+    self.assertEqual(found.values["examples"]["source"][0], EVIL)
+    cells = json.dumps(found.values["charts"]["answers"])
+    self.assertIn(json.dumps(EVIL)[1:-1], cells)
+
+  def test_it_asks_nothing_of_any_network(self):
+    found = self.write([make_group()])
+
+    self.assertEmpty([s for s in found.sources if re.match(r"\w+://|//", s)])
+    policy = next(
+      a["content"]
+      for tag, a in found.tags
+      if a.get("http-equiv") == "Content-Security-Policy"
+    )
+    self.assertStartsWith(policy, "default-src 'none'")
+    self.assertNotIn("http", policy)
 
   def test_it_shows_the_groups_figures(self):
-    html = self.write([make_group()])
+    found = self.write([make_group()])
 
-    # Example 3 is right in the 2 runs that saw it and wrong in the others: 1;
-    # the rest 0: mean 0.25. The planted one is on top: AUROC 1.
-    self.assertIn("<td>0.250</td>", html)
-    self.assertIn("<td>1.0000</td>", html)
-    self.assertIn("75,002", html)
-    self.assertIn("made-up chip (4 runs)", html)
-    self.assertIn("1 run is missing", html)
-    first = html[html.index('class="tile planted"') :]
-    self.assertIn("id 3", first[: first.index("</div>")])
+    # Example 3 is right in the 2 runs that saw it and wrong in the others: 1,
+    # with an interval from 0.05 on; the rest 0: mean 0.25. AUROC 1.
+    self.assertIn("0 of 4 images are memorized for certain", found.text)
+    self.assertIn("<td>0.250</td>", found.html)
+    self.assertIn("<td>1.0000</td>", found.html)
+    self.assertIn("75,002", found.text)
+    self.assertIn("ResNet-8", found.text)
+    self.assertIn("made-up chip (4 runs)", found.text)
+    self.assertIn("No: 1 run missing", found.text)
+    first = found.html[found.html.index('class="card planted"') :]
+    self.assertIn('data-open="train:3"', first[:60])
+
+  def test_the_grid_has_scores_and_counts_of_every_image(self):
+    group = make_group()
+    found = self.write([group])
+
+    scores = group.scores
+    np.testing.assert_array_equal(
+      found.array("group:0", "score"), scores.memorization.astype(np.float32)
+    )
+    for name, values in {
+      "low": scores.ci_low.astype(np.float32),
+      "inAll": scores.num_in,
+      "outRight": [2, 2, 2, 0],
+      "outAll": scores.num_out,
+      "answers": [1, 1, 1, 1],
+      "answer": [0, 1, 0, 0],
+      "answerRuns": [2, 2, 2, 2],
+    }.items():
+      np.testing.assert_array_equal(found.array("group:0", name), values, name)
+    meta = found.values["meta"]
+    self.assertEqual(meta["kinds"], ["wrong label"])
+    np.testing.assert_array_equal(found.array("examples", "kind"), [0, 0, 0, 1])
+    # The highest lower end has the first cell of the first sheet.
+    self.assertEqual(found.array("examples", "slot")[3], 0)
 
   def test_images_can_be_kept_out(self):
-    group = dataclasses.replace(
-      make_group(),
-      influence=influence.InfluencePairs(
-        train_ids=np.array([3]),
-        test_ids=np.array([1]),
-        influence=np.array([0.5]),
-        standard_error=np.array([0.1]),
-        q_value=np.array([0.01]),
-        num_tested=8,
-      ),
-    )
+    group = with_pairs(make_group(), q=0.01)
     shown = self.write([group])
     without = self.write([group], report_images="none")
 
-    self.assertIn("data:image/png", shown)
-    self.assertNotIn("data:image", without)
-    self.assertNotIn("<img", without)
-    self.assertIn("id 3", without)
-    self.assertIn("train 3, test 1", without)
-    for html in (shown, without):
-      self.assertIn("Licence: none", html)
-      self.assertIn("nobody", html)
+    self.assertIn("data:image/webp", shown.html)
+    self.assertNotIn("data:image", without.html.replace(bokeh_text(), ""))
+    self.assertEmpty([tag for tag, _ in without.tags if tag == "img"])
+    self.assertEmpty(without.values["beside"]["sheets"])
+    self.assertFalse(without.values["meta"]["cell"]["shown"])
+    for found in (shown, without):
+      self.assertIn("training image 3, test image 1", found.text)
+      self.assertIn("Licence: none", found.text)
+      self.assertIn("nobody", found.text)
+
+  def test_pairs_are_named_only_where_q_carries_it(self):
+    named = self.write([with_pairs(make_group(), q=0.05)])
+    chance = self.write([with_pairs(make_group(), q=0.051)])
+
+    self.assertIn("q = 0.050: unlikely to be chance", named.text)
+    np.testing.assert_array_equal(
+      page_data.unpacked(named.values["influence"][0]["train"]), [3]
+    )
+    self.assertIn("The only pair with a high estimate cannot", chance.text)
+    self.assertNotIn("training image 3, test image 1", chance.text)
+    self.assertEmpty(page_data.unpacked(chance.values["influence"][0]["train"]))
 
   def test_planted_truth_and_duplicates_are_shown(self):
     group = make_group()
     group.examples["plant"] = ["", "exact_duplicate", "", "noise_image"]
     group.examples["origin_id"] = [0, 0, 2, -1]
     group.examples["is_noisy"] = False
+    group.examples["duplicate_of_train"] = [1, 0, -1, -1]
 
-    html = self.write([group], duplicates={"duplicate_of_train": 17})
+    found = self.write([group], duplicates={"duplicate_of_train": 17})
 
-    self.assertIn("<h2>Planted truth</h2>", html)
-    self.assertIn("<td>clean, 2 copies</td><td>2</td>", html)
-    self.assertIn('<span class="planted-mark">noise image</span>', html)
-    self.assertIn("17 images with a duplicate among the training images", html)
-    # Neither the copy nor the noise is among what was not planted.
-    rest = html[html.index("Without planted images: 2") :]
-    self.assertNotIn("id 3<", rest)
-    self.assertNotIn("Planted truth", self.write([]))
+    self.assertIn("Planted truth", found.text)
+    self.assertIn("clean, 2 copies", found.text)
+    self.assertIn("planted: noise image", found.text)
+    self.assertIn("17 images with a duplicate among the training", found.text)
+    # Labels 0 and 1 of one image.
+    self.assertIn("1 pair has (nearly) the same image", found.text)
+    np.testing.assert_array_equal(
+      found.array("examples", "issue"), [2, 2, 0, 0]
+    )
+    self.assertNotIn("Planted truth", self.write([]).text)
+
+  def test_what_has_not_fitted_is_said_first(self):
+    found = self.write([make_group(fits=False)])
+
+    start = found.text.index("Before you read on.")
+    self.assertLess(start, found.text.index("memorized for certain"))
+    self.assertIn("under 0.9 for ResNet-8", found.text)
+    self.assertIn("Fitted? No", found.text)
+    self.assertNotIn("Before you read on.", self.write([make_group()]).text)
+
+  def test_few_runs_say_that_nothing_can_be_certain(self):
+    found = self.write([make_group()])
+
+    # Two runs in and two out: a score of 1 has an interval from 0.07 on, and
+    # two votes of two a share of at least 0.34.
+    self.assertIn("With so few runs no image can be", found.text)
+    self.assertIn("starts at 0.07", found.text)
+    self.assertIn("Enough runs? No", found.text)
+    self.assertIn("These runs cannot tell which labels are wrong", found.text)
+
+  def test_sizes_that_cannot_be_compared_say_why(self):
+    groups_ = [
+      make_group(),
+      make_group(model="cifar_resnet-14"),
+    ]
+    models = settings_lib.ModelsConfig(
+      models=("cifar_resnet-8", "cifar_resnet-14")
+    )
+    found = self.write(groups_, models=models)
+
+    self.assertIn("ResNet-8 and ResNet-14 (one-hot labels) are not", found.text)
+    self.assertIn("--num_subsets=4 or more makes it possible", found.text)
+
+  def test_what_is_not_known_of_test_labels_is_not_said(self):
+    self.assertNotIn("clean.", self.write([make_group()]).text)
 
   def test_flagged_runs_are_listed(self):
-    html = self.write([make_group(flagged=[("some/unit", "too low")])])
+    found = self.write([make_group(flagged=[("some/unit", "too low")])])
 
-    self.assertIn("some/unit: too low", html)
-    self.assertNotIn("None: the accuracy", html)
-    self.assertIn("None: the accuracy", self.write([make_group()]))
+    self.assertIn("some/unit: too low", found.text)
+    self.assertNotIn("None: the accuracy", found.text)
+    self.assertIn("None: the accuracy", self.write([make_group()]).text)
 
-  def test_what_was_never_held_out_is_counted_and_not_shown(self):
-    html = self.write([make_group(never_out=True)])
+  def test_what_was_never_held_out_is_counted_and_has_no_score(self):
+    found = self.write([make_group(never_out=True)])
 
-    self.assertIn("1 image was never held out", html)
-    self.assertNotIn("nan", html.lower().replace("nanny", ""))
+    self.assertIn("1 image was never held out", found.text)
+    self.assertNotRegex(found.text.lower(), r"\bnan\b")
+    self.assertTrue(np.isnan(found.array("group:0", "score")[0]))
 
   def test_no_finished_run_still_gives_a_page(self):
-    self.assertIn("What was memorized", self.write([]))
+    found = self.write([])
+
+    self.assertIn("What was memorized", found.text)
+    self.assertIn("No run is finished yet", found.text)
+    self.assertEqual(found.values["meta"], {"groups": []})
+
+  def test_margins_are_shown_where_the_file_has_them(self):
+    group = make_group()
+    root = pathlib.Path(self.create_tempdir().full_path)
+    folder = root / "scores" / group.group.name
+    folder.mkdir(parents=True)
+    columns = ("memorization_margin", "margin_ci_low", "margin_ci_high")
+    pd.DataFrame({c: [1.0, 2.0, 3.0, 4.0] for c in columns}).to_parquet(
+      folder / "memorization.parquet"
+    )
+    study = material.Material(
+      directory=directory_lib.StudyDirectory(root),
+      config=config_lib.StudyConfig(),
+      results=[group],
+      failures={},
+      settings="",
+      studies=(),
+      compared=(),
+      info={},
+    )
+
+    found = study.margins(group)
+
+    self.assertEqual(found["memorization_margin"].tolist(), [1, 2, 3, 4])
 
 
-class FiguresTest(absltest.TestCase):
-  def test_the_same_figures_give_the_same_file(self):
-    values = np.random.default_rng(0).uniform(-0.1, 1, 200)
-    noisy = values > 0.9
+class ClosingTest(absltest.TestCase):
+  def lines(self, results, **changes):
+    study = material.Material(
+      directory=directory_lib.StudyDirectory("some study"),
+      config=config_lib.StudyConfig(),
+      results=results,
+      failures={},
+      settings="",
+      studies=(),
+      compared=(),
+      info={"class_names": ["0", "1"]},
+    )
+    return closing.lines(study, pathlib.Path("a b/index.html"))
 
-    one = figures.memorization_histogram(values, noisy)
+  def test_answer_page_and_what_next(self):
+    done = dataclasses.replace(make_group(), num_missing=0)
 
-    self.assertEqual(one, figures.memorization_histogram(values, noisy))
-    self.assertNotIn("mathdefault", one)
-    self.assertStartsWith(one, "<svg")
-    self.assertIn("planted wrong label", one)
+    answer, link, following = self.lines([done])
 
-  def test_image_uri_is_the_image(self):
+    self.assertStartsWith(answer, "0 of 4 images are memorized for certain by")
+    self.assertStartsWith(link, "Page: file:///")
+    self.assertEndsWith(link, "/a%20b/index.html")
+    self.assertRegex(following, r"Next: .*--num_subsets=\d+ halves")
 
-    image = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
+  def test_missing_runs_come_first(self):
+    self.assertIn("1 run missing", self.lines([make_group()])[-1])
 
-    uri = figures.image_uri(image, max_pixel=15)
 
-    content = base64.b64decode(uri.removeprefix("data:image/png;base64,"))
-    pixels = np.asarray(Image.open(io.BytesIO(content)))
-    np.testing.assert_array_equal(pixels, image[..., 0] * 17)
+def bokeh_text() -> str:
+  """Bokeh's JavaScript as the page has it; it has icons of its own."""
+  return assets.safe_script(charts.library())
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
 import json
 import os
 import pathlib
-import re
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+from unittest import mock
 
 from absl.testing import absltest
 import numpy as np
@@ -21,6 +21,7 @@ from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import predictions
 from memo_tf.store import sealed
+from tests.support import page_data
 from tests.support import shared_studies
 from tests.support import small_study
 
@@ -123,10 +124,22 @@ class UndisturbedTest(absltest.TestCase):
 
     self.assertIn(f"{summary['mean_memorization']:.3f}", page)
     self.assertIn(f"{summary['planted_auroc']:.4f}", page)
-    self.assertIn("data:image/png;base64,", page)
+    self.assertIn("data:image/webp;base64,", page)
     # In one file: it names no other page, script or image.
-    self.assertEmpty(re.findall(r"(?:src|href)=.http[^>]{0,80}", page))
-    self.assertEmpty(re.findall(r"https?://(?!www\.w3\.org)[^ ]{0,60}", page))
+    found = page_data.Page(UNDISTURBED / "report/index.html")
+    self.assertEmpty(
+      [
+        s
+        for s in found.sources
+        if s[:5] not in ("data:",) and not s.startswith("#")
+      ]
+    )
+    # The launch ends with the table and three lines.
+    last = OUTPUT.stdout.splitlines()[-5:]
+    self.assertStartsWith(last[0], "model/recipe/subsets")
+    self.assertIn("memorized for certain by ResNet-8", last[2])
+    self.assertStartsWith(last[3], "Page: file://")
+    self.assertStartsWith(last[4], "Next: ")
 
   def test_grown_from_4_to_10_subsets_it_runs_the_other_6(self):
     # That it is the study of one launch: see DisturbedTest.
@@ -137,7 +150,16 @@ class UndisturbedTest(absltest.TestCase):
     shared_studies.copy("ten", folder)
     before = times_of(folder)
 
-    again = small_study.launch(folder)
+    opened = pathlib.Path(self.create_tempdir().full_path) / "opened"
+    program = self.create_tempfile("browser").full_path
+    pathlib.Path(program).write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    os.chmod(program, 0o755)
+    with mock.patch.dict(os.environ, {"BROWSER": f"{program} %s"}):
+      again = small_study.launch(folder, "--open")
+    self.assertEqual(
+      opened.read_text().strip(),
+      (folder / "report/index.html").resolve().as_uri(),
+    )
     resolved = small_study.run(
       [
         *small_study.command(None)[:3],

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from memo_tf.report import names
+from tests.support import page_data
 from tests.support import shared_studies
 from tests.support import small_study
 
@@ -105,16 +107,83 @@ class ProxyStudyTest(absltest.TestCase):
     self.assertAlmostEqual(row["estimate"], expected, places=9)
 
   def test_the_page_shows_table_verdicts_and_plots(self):
-    page = (STUDY / "report" / "index.html").read_text()
+    page = page_data.Page(STUDY / "report" / "index.html")
 
-    self.assertIn("Proxies of memorization: cifar_resnet, one_hot", page)
-    for text in ("ranking:", "forgetting events", "mine", "Scatter plots: 6"):
-      self.assertIn(text, page)
+    self.assertIn("Proxies of memorization", page.text)
+    for text in ("ranking:", "forgetting events", "mine"):
+      self.assertIn(text, page.text)
+    plots = [c for c in page.values["charts"] if c.startswith("proxy-0-")]
+    self.assertLen(plots, 6)
 
-  def test_verdicts_are_printed(self):
-    self.assertIn(
-      "proxies of memorization: cifar_resnet, one_hot", OUTPUT.stdout
+  def test_what_the_page_has_is_what_the_files_have(self):
+    page = page_data.Page(STUDY / "report" / "index.html")
+    groups = page.values["meta"]["groups"]
+
+    self.assertLen(groups, len(MODELS))
+    for index, about in enumerate(groups):
+      scores = pd.read_parquet(
+        STUDY / "scores" / about["name"] / "memorization.parquet"
+      )
+      right = {
+        part: np.rint(scores[f"{part}_accuracy"] * scores[f"num_{part}"])
+        for part in ("in", "out")
+      }
+      for name, expected in {
+        "score": scores["memorization"].astype(np.float32),
+        "low": scores["ci_low"].astype(np.float32),
+        "high": scores["ci_high"].astype(np.float32),
+        "inAll": scores["num_in"],
+        "inRight": right["in"],
+        "outAll": scores["num_out"],
+        "outRight": right["out"],
+      }.items():
+        found = page.array(f"group:{index}", name)
+        np.testing.assert_array_equal(found, expected, name)
+      # The strip, and the sentence of its last line.
+      count = int((scores["ci_low"] > 0.5).sum())
+      mean = scores["memorization"].mean()
+      self.assertIn(f"{about['title']} {count} {mean:.3f}", page.text)
+    self.assertIn(f"{count} of 1,500 images", page.text)
+    examples = pd.read_parquet(STUDY / "dataset/examples.parquet")
+    train = examples[examples["split"] == "train"]
+    np.testing.assert_array_equal(
+      page.array("examples", "label"), train["label"]
     )
+    summary = json.loads((STUDY / "scores/summary.json").read_text())
+    for row in summary:
+      self.assertIn(row["certainty"], page.text)
+    family = STUDY / "trajectories/cifar_resnet/one_hot/r0.50"
+    for text in pd.read_parquet(family / "findings.parquet")["text"]:
+      for model in sorted(MODELS, key=len, reverse=True):
+        text = text.replace(model, names.model(model))
+      self.assertIn(text, page.text)
+    table = pd.read_parquet(family / "classes.parquet")
+    q_values = page_data.unpacked(page.values["sizes"][0]["q"])
+    np.testing.assert_allclose(q_values, table["change_q_value"], rtol=1e-6)
+    for proxy in page.values["proxies"]:
+      self.assertLen(page_data.unpacked(proxy["values"]), 1500)
+    verdicts = pd.read_csv(
+      STUDY / "comparison/cifar_resnet/one_hot/verdicts.csv"
+    )
+    for row in verdicts.itertuples():
+      self.assertIn(row.verdict, page.text)
+
+  def test_proxies_and_sizes_say_the_same_of_a_step(self):
+    steps = pd.read_parquet(
+      STUDY / "comparison/cifar_resnet/one_hot/steps.parquet"
+    )
+    own = steps[steps["score"] == "memorization"]
+    changes = pd.read_parquet(
+      STUDY / "trajectories/cifar_resnet/one_hot/r0.50/changes.parquet"
+    )
+
+    row, change = own.iloc[0], changes.iloc[0]
+    self.assertLen(own, 1)
+    self.assertEqual(row["change"], change["memorization"])
+    self.assertEqual(row["ci_low"], change["memorization_low"])
+    rises, falls = row["ci_low"] > 0, row["ci_high"] < 0
+    expected = "rises" if rises else "falls" if falls else "unsure"
+    self.assertEqual(row["direction"], expected)
 
 
 class WrongUseTest(absltest.TestCase):

@@ -63,7 +63,7 @@ class StreamedStudyTest(absltest.TestCase):
     ]
     self.assertTrue(any(r["resumed_after_epoch"] > 0 for r in records))
     page = (streamed / "report/index.html").read_text()
-    self.assertGreater(page.count("data:image/png"), 20)
+    self.assertGreater(page.count("data:image/webp"), 8)
 
     self.proxies_of_gradients_are_refused(streamed)
     self.damaged_image_stops_the_study(streamed)

@@ -47,6 +47,7 @@ def compare_proxies(
   normalization: str = "min_max",
   settings: criteria_lib.ComparisonSettings | None = None,
   verdict_settings: verdicts_lib.VerdictSettings | None = None,
+  memorization_steps: pd.DataFrame | None = None,
 ) -> ProxyFindings:
   """Comparison of every proxy with memorization, at each size and over sizes.
 
@@ -62,6 +63,10 @@ def compare_proxies(
     classify: maps `[S, N]` on [0, 1] to `[N]` str; needed for shapes.
     normalization: of proxies before `classify`, see `shapes.normalized`.
     settings, verdict_settings: None for the defaults.
+    memorization_steps: changes of mean memorization as the study over sizes has
+      them, columns of `trends.steps`. They replace memorization's own rows, so
+      that both say the same of a step; a step that it lacks is unsure. None:
+      memorization's own.
 
   Returns:
     A `ProxyFindings`.
@@ -92,6 +97,8 @@ def compare_proxies(
   )
   changes = trends.changes(*scores, settings=settings)
   steps = trends.steps(*scores, confidence=settings.confidence)
+  if memorization_steps is not None:
+    steps = trends.with_steps(steps, memorization_steps)
   shapes = pd.DataFrame(columns=shapes_lib.COLUMNS)
   if classify is not None and memorization_classes is not None:
     shapes = shapes_lib.shapes(

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from memo_tf.analysis import evidence
 from memo_tf.analysis.proxies import criteria
 from memo_tf.analysis.proxies import measured
 from memo_tf.analysis.proxies import shapes
@@ -22,7 +23,7 @@ from memo_tf.analysis.sizes import distribution
 from memo_tf.estimators import resampling
 
 MEMORIZATION = "memorization"
-RISES, FALLS, UNSURE = "rises", "falls", "unsure"
+RISES, FALLS, UNSURE = evidence.RISES, evidence.FALLS, evidence.UNSURE
 # Width of the interval at each end of [0, 1] that counts as the end's mass.
 END = 0.1
 _ROUNDING = 1e-9
@@ -115,7 +116,7 @@ def steps(
           "ci_low": low,
           "ci_high": high,
           "drawn": drawn,
-          "direction": RISES if low > 0 else FALLS if high < 0 else UNSURE,
+          "direction": evidence.direction(low, high),
         }
       )
   return pd.DataFrame(
@@ -131,6 +132,28 @@ def steps(
       "direction",
     ],
   )
+
+
+def with_steps(own: pd.DataFrame, study: pd.DataFrame) -> pd.DataFrame:
+  """The table of `steps` with memorization's rows from a study over sizes.
+
+  Args:
+    own: from `steps`.
+    study: rows of memorization, with `from_size`, `to_size`, `change`,
+      `ci_low`, `ci_high`. A step that is not among them becomes unsure.
+  """
+  found = own.copy()
+  rows = {(r["from_size"], r["to_size"]): r for r in study.to_dict("records")}
+  for index in own.index[own["score"] == MEMORIZATION]:
+    step = rows.get((own.at[index, "from_size"], own.at[index, "to_size"]))
+    if step is None:
+      found.at[index, "direction"] = UNSURE
+      continue
+    for column in ("change", "ci_low", "ci_high"):
+      found.at[index, column] = step[column]
+    low, high = float(step["ci_low"]), float(step["ci_high"])
+    found.at[index, "direction"] = evidence.direction(low, high)
+  return found
 
 
 def changes(

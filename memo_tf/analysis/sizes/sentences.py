@@ -9,6 +9,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
+from memo_tf.analysis import evidence
 from memo_tf.analysis.trajectories import noise as noise_lib
 from memo_tf.analysis.trajectories import rules
 from memo_tf.analysis.trajectories import shares as shares_lib
@@ -76,11 +77,10 @@ def findings(
 
 
 def _verb(low: float, high: float) -> tuple[str, str]:
-  if low > 0:
-    return "rises", "yes"
-  if high < 0:
-    return "falls", "no"
-  return "is not shown to change", "open"
+  found = evidence.direction(low, high)
+  if found == evidence.UNSURE:
+    return "is not shown to change", "open"
+  return found, "yes" if found == evidence.RISES else "no"
 
 
 def _change(row: dict, name: str) -> str:

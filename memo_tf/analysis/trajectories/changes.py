@@ -25,9 +25,10 @@ import pandas as pd
 from scipy import special
 from scipy import stats
 
+from memo_tf.analysis import evidence
 from memo_tf.estimators import q_values as q_values_lib
 
-MAX_Q_VALUE = 0.05
+MAX_Q_VALUE = evidence.MAX_Q_VALUE
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -201,6 +201,32 @@ class CompareProxiesTest(parameterized.TestCase):
     self.assertEqual(steps.loc[("ranking_only", "small"), "direction"], "rises")
     self.assertEqual(set(table.loc["easy"]["drawn"]), {"4 recording runs"})
 
+  def test_steps_of_a_study_over_sizes_are_taken_from_it(self):
+    # The study does not show the first step, and does not have the second.
+    rows = pd.DataFrame(
+      [("small", "medium", -0.1, -0.3, 0.1)],
+      columns=["from_size", "to_size", "change", "ci_low", "ci_high"],
+    )
+    found = analysis.compare_proxies(
+      self.memorization,
+      {"ranking_only": self.proxies["ranking_only"]},
+      self.signs,
+      memorization_steps=rows,
+    )
+
+    steps = found.steps.set_index(["score", "from_size"])
+    first = steps.loc[("memorization", "small")]
+    self.assertEqual(
+      first[["change", "ci_low", "ci_high"]].tolist(), [-0.1, -0.3, 0.1]
+    )
+    self.assertEqual(first["direction"], "unsure")
+    self.assertEqual(
+      steps.loc[("memorization", "medium"), "direction"], "unsure"
+    )
+    self.assertEqual(steps.loc[("ranking_only", "small"), "direction"], "rises")
+    reason = found.verdicts.iloc[0]["reason"]
+    self.assertIn("mean memorization certainly moves at no step", reason)
+
   def test_forms(self):
     table = self.found.distributions.set_index(["score", "size"])
     uniform = 5 / 9

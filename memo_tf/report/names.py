@@ -1,0 +1,63 @@
+"""Plain names and words for what the page shows."""
+
+from memo_tf.analysis import evidence
+from memo_tf.experiment import model_names
+
+_FAMILIES = {
+  "cifar_resnet": "ResNet",
+  "resnet": "ResNet",
+  "mobilenet_v3_small": "MobileNetV3-Small",
+  "mobilenet_v3_large": "MobileNetV3-Large",
+}
+_OPTIONS = {"v2": "pre-activation", "shortcutB": "projections"}
+
+
+def model(name: str) -> str:
+  """A model's plain name: "ResNet-8" for `cifar_resnet-8`.
+
+  An own model has its function's name; what follows no grammar is as it is.
+  """
+  try:
+    parsed = model_names.parse(name)
+  except ValueError:
+    return name
+  if parsed.family not in _FAMILIES:
+    return parsed.label
+  text = _FAMILIES[parsed.family]
+  if parsed.family.startswith("mobilenet"):
+    return f"{text} ×{parsed.width:g}"
+  text += f"-{parsed.size}"
+  if parsed.width != 1:
+    text += f" ×{parsed.width:g}"
+  more = [_OPTIONS.get(option, option) for option in parsed.options]
+  return f"{text} ({', '.join(more)})" if more else text
+
+
+def recipe(name: str) -> str:
+  """A recipe's plain name."""
+  kind, _, rest = name.partition("-")
+  if kind == "one_hot":
+    return "one-hot labels" + (f", {rest}" if rest else "")
+  if kind == "distilled":
+    teacher, _, temperature = rest.rpartition("-t")
+    return f"distilled from {model(teacher)}, temperature {temperature}"
+  return name.replace("_", " ")
+
+
+def q_value(value: float) -> str:
+  """A q-value in words."""
+  if value <= evidence.MAX_Q_VALUE:
+    return f"q = {value:.3f}: unlikely to be chance"
+  return f"q = {value:.3f}: may be chance"
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+  """A count with its noun: "1 image", "1,500 images"."""
+  return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def listed(items: list[str]) -> str:
+  """Items as a phrase: "a, b and c"."""
+  if len(items) < 2:
+    return "".join(items)
+  return f"{', '.join(items[:-1])} and {items[-1]}"

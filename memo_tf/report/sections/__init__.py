@@ -1,0 +1,24 @@
+"""The sections under the grid, in order: one module and one template each.
+
+To add one, write `make(study) -> Section | None` in a module of its own, a
+template of the section's name in `templates/sections/`, and a line here.
+"""
+
+from memo_tf.report.sections import certainty
+from memo_tf.report.sections import classes
+from memo_tf.report.sections import influence
+from memo_tf.report.sections import method
+from memo_tf.report.sections import planted
+from memo_tf.report.sections import proxies
+from memo_tf.report.sections import section
+from memo_tf.report.sections import sizes
+
+SECTIONS: tuple[section.Maker, ...] = (
+  classes.make,
+  sizes.make,
+  influence.make,
+  proxies.make,
+  planted.make,
+  certainty.make,
+  method.make,
+)

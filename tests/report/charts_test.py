@@ -1,0 +1,62 @@
+"""Charts as JSON: their values, and no number that JSON lacks."""
+
+import json
+
+from absl.testing import absltest
+import numpy as np
+
+from memo_tf.report import assets
+from memo_tf.report import charts
+
+
+def sources(chart: charts.Chart) -> list[dict]:
+  """The columns of every data source of a chart."""
+  found = []
+
+  def visit(value):
+    if isinstance(value, dict):
+      if value.get("name") == "ColumnDataSource":
+        entries = value["attributes"]["data"]["entries"]
+        found.append(dict(entries))
+      for item in value.values():
+        visit(item)
+    elif isinstance(value, list):
+      for item in value:
+        visit(item)
+
+  visit(json.loads(assets.to_json(chart.item)))
+  return found
+
+
+class ChartsTest(absltest.TestCase):
+  def test_lines_have_values_and_bands(self):
+    line = charts.Line(
+      name="score", values=[0.1, np.nan], low=[0.0, 0.1], high=[0.2, 0.3]
+    )
+
+    chart = charts.lines("a", "A", ["x", "y"], [line], y_label="s", alt="words")
+
+    (columns,) = sources(chart)
+    self.assertEqual(columns["y"], [0.1, None])
+    self.assertEqual(columns["high"], [0.2, 0.3])
+
+  def test_cells_of_the_heat_map_are_its_shares(self):
+    matrix = np.array([[0.75, 0.25], [0.0, 1.0]])
+
+    chart = charts.heat_map(
+      "a", "A", matrix, ["cat", "cat"], x_label="x", y_label="y", alt="words"
+    )
+
+    (columns,) = sources(chart)
+    self.assertEqual(columns["given"], ["cat", "cat", "cat"])
+    self.assertNotIn("NaN", json.dumps(chart.item))
+
+  def test_the_library_is_whole_and_ends_no_script(self):
+    text = charts.library()
+
+    self.assertIn("embed_item", text)
+    self.assertNotIn("</script", assets.safe_script(text))
+
+
+if __name__ == "__main__":
+  absltest.main()

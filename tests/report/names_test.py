@@ -1,0 +1,44 @@
+"""Plain names."""
+
+from absl.testing import absltest
+from absl.testing import parameterized
+
+from memo_tf.report import names
+
+
+class NamesTest(parameterized.TestCase):
+  @parameterized.parameters(
+    ("cifar_resnet-8", "ResNet-8"),
+    ("cifar_resnet-20-w0.5-v2", "ResNet-20 ×0.5 (pre-activation)"),
+    ("resnet-50", "ResNet-50"),
+    ("mobilenet_v3_small-0.5", "MobileNetV3-Small ×0.5"),
+    ("own-make_model", "make_model"),
+    ("of another program", "of another program"),
+  )
+  def test_models(self, name, expected):
+    self.assertEqual(names.model(name), expected)
+
+  @parameterized.parameters(
+    ("one_hot", "one-hot labels"),
+    ("one_hot-e40", "one-hot labels, e40"),
+    (
+      "distilled-cifar_resnet-56-t3",
+      "distilled from ResNet-56, temperature 3",
+    ),
+    ("pruned-0.9", "pruned-0.9"),
+  )
+  def test_recipes(self, name, expected):
+    self.assertEqual(names.recipe(name), expected)
+
+  def test_words(self):
+    self.assertEqual(names.q_value(0.05), "q = 0.050: unlikely to be chance")
+    self.assertEqual(names.q_value(0.2), "q = 0.200: may be chance")
+    self.assertEqual(names.q_value(float("nan")), "q = nan: may be chance")
+    self.assertEqual(names.counted(1, "run"), "1 run")
+    self.assertEqual(names.counted(1500, "run"), "1,500 runs")
+    self.assertEqual(names.counted(2, "proxy", "proxies"), "2 proxies")
+    self.assertEqual(names.listed(["a", "b", "c"]), "a, b and c")
+
+
+if __name__ == "__main__":
+  absltest.main()
