@@ -53,7 +53,8 @@ class GroupScores:
       fewer than two blocks.
     runs_needed: how many more make the intervals of ambiguous examples as
       narrow as asked for; None if no example has one.
-    margin_tally: the margins of the runs; None for whole data.
+    margin_tally: the margins of the runs; None for whole data, and where they
+      are not known, as then are the next two.
     margin: scores from margins; None for whole data.
     margin_sizes: the same of all sizes of the ladder together; None with one.
     estimator: whose scores the figures are made of.
@@ -115,7 +116,7 @@ class GroupScores:
     text += "." + self._reliability_text()
     if self.margin is not None:
       text += margin_columns.in_words(self.margin, self.scores)
-    if self.estimator != "plain":
+    if self.chosen is not self.scores:
       text += f" Figures are those of --estimator={self.estimator}."
     return text
 

@@ -52,8 +52,13 @@ def has_copies(examples: pd.DataFrame) -> np.ndarray:
 def tally_of(
   stack: predictions.RunStack,
   scores: memorization.MemorizationScores,
-) -> margins.MarginTally:
-  """The margins of a group's runs, tallied for the estimand of its scores."""
+) -> margins.MarginTally | None:
+  """The margins of a group's runs, tallied for the estimand of its scores.
+
+  None where they are not known, which is possible of runs made elsewhere.
+  """
+  if np.isnan(stack.margin).any():
+    return None
   return margins.tally_of(
     stack.margin,
     stack.in_mask,

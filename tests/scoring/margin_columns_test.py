@@ -1,5 +1,6 @@
 """Scores from margins in a study's files and figures."""
 
+import dataclasses
 import json
 import pathlib
 import tempfile
@@ -180,6 +181,18 @@ class MarginColumnsTest(absltest.TestCase):
       "memorization_margin_sizes", self.table(SMALL).column_names
     )
     self.assertIs(result.chosen, result.margin)
+
+  def test_unknown_margins_leave_the_plain_scores(self):
+    (result,) = study.score_study(self.directory, plan_of(SMALL))
+    unknown = dataclasses.replace(
+      result.stack,
+      margin=np.full_like(result.stack.margin, np.nan),
+      test_margin=np.full_like(result.stack.test_margin, np.nan),
+    )
+
+    self.assertIsNone(margin_columns.tally_of(unknown, result.scores))
+    self.assertIsNone(margin_columns.of_pairs(unknown, result.influence))
+    self.assertIsNotNone(result.margin_influence)
 
   def test_copies_on_both_sides_found_or_planted(self):
     examples = pd.DataFrame(

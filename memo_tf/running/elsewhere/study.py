@@ -128,6 +128,11 @@ def _config(
         "`logits`. Received: --outcomes="
         + config_lib.show(config.outputs.outcomes)
       )
+  if config.outputs.estimator != "plain" and "margin" in unknown:
+    raise errors.UsageError(
+      f"--estimator: margins are not known from `{given.kind}`; give `logits` "
+      f"or `margin`. Received: --estimator={config.outputs.estimator}"
+    )
   if config.proxies.proxies:
     raise errors.UsageError(
       "--proxies need runs that memo_tf trains. Received: --proxies="

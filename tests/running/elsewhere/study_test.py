@@ -157,6 +157,8 @@ class ElsewhereTest(absltest.TestCase):
     self.assertTrue(np.isnan(stack.margin).all())
     with self.assertRaisesRegex(errors.UsageError, "margin is not known"):
       self.make(values, outcomes=["correctness", "margin"])
+    with self.assertRaisesRegex(errors.UsageError, "margins are not known"):
+      self.make(values, estimator="margin")
 
   def test_sizes_are_a_ladder_in_the_order_given(self):
     worse = self.values["logits"] * np.where(
