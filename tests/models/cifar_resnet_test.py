@@ -178,7 +178,9 @@ class CifarResnetTest(parameterized.TestCase):
       models.build_model(name, image_shape=image_shape, num_classes=num_classes)
 
   def test_every_family_that_parses_has_a_builder(self):
-    self.assertEqual(models.list_models(), sorted(models.model_names.FAMILIES))
+    # Predictions made elsewhere have a name, and no builder.
+    families = set(models.model_names.FAMILIES) - {"given"}
+    self.assertEqual(models.list_models(), sorted(families))
 
 
 if __name__ == "__main__":
