@@ -74,30 +74,6 @@ class PageTest(absltest.TestCase):
     first = found.html[found.html.index('class="card planted"') :]
     self.assertIn('data-open="train:3"', first[:60])
 
-  def test_the_grid_has_scores_and_counts_of_every_image(self):
-    group = make_group()
-    found = self.write([group])
-
-    scores = group.scores
-    np.testing.assert_array_equal(
-      found.array("group:0", "score"), scores.memorization.astype(np.float32)
-    )
-    for name, values in {
-      "low": scores.ci_low.astype(np.float32),
-      "inAll": scores.num_in,
-      "outRight": [2, 2, 2, 0],
-      "outAll": scores.num_out,
-      "answers": [1, 1, 1, 1],
-      "answer": [0, 1, 0, 0],
-      "answerRuns": [2, 2, 2, 2],
-    }.items():
-      np.testing.assert_array_equal(found.array("group:0", name), values, name)
-    meta = found.values["meta"]
-    self.assertEqual(meta["kinds"], ["wrong label"])
-    np.testing.assert_array_equal(found.array("examples", "kind"), [0, 0, 0, 1])
-    # The highest lower end has the first cell of the first sheet.
-    self.assertEqual(found.array("examples", "slot")[3], 0)
-
   def test_images_can_be_kept_out(self):
     group = with_pairs(make_group(), q=0.01)
     shown = self.write([group])
