@@ -76,6 +76,7 @@ COVERED = {
     memo_tf.proxies.all_pairs
     memo_tf.proxies.space
   """,
+  "report/charts_test.py": "memo_tf.report.picking",
   "report/worklist_test.py": "memo_tf.report.suspects",
   "report/page_test.py": """
     memo_tf.report.answer
