@@ -189,7 +189,8 @@ def new_figure(
     axis.minor_tick_line_color = None
     if isinstance(axis, models.LogAxis):  # powers are printed too small
       plain = models.NumeralTickFormatter(format="0,0.[0000]")
-      axis.update(formatter=plain, ticker=models.LogTicker(num_minor_ticks=0))
+      powers = [10.0**k for k in range(-6, 9)]
+      axis.update(formatter=plain, ticker=models.FixedTicker(ticks=powers))
   return figure
 
 
