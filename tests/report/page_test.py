@@ -9,6 +9,7 @@ from absl.testing import absltest
 import numpy as np
 import pandas as pd
 
+from memo_tf.estimators import margins
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.report import assets
@@ -176,6 +177,28 @@ class PageTest(absltest.TestCase):
     self.assertIn("What was memorized", found.text)
     self.assertIn("No run is finished yet", found.text)
     self.assertEqual(found.values["meta"], {"groups": []})
+
+  def test_figures_of_another_estimator_say_so(self):
+    group = make_group()
+    scores = group.scores
+    names = {f.name for f in dataclasses.fields(margins.MarginScores)}
+    found = {
+      name: getattr(scores, name, 0.25 * np.ones(4)) for name in names
+    } | {"memorization": np.full(4, 0.125), "misfit": 0.0}
+    other = dataclasses.replace(
+      group,
+      estimator="margin",
+      margin=margins.MarginScores(**found | {"ambiguous_misfit": 0.0}),
+    )
+
+    page_ = self.write([other])
+
+    self.assertIn("These figures are those of --estimator=margin", page_.text)
+    # The grid has the plain scores all the same.
+    np.testing.assert_array_equal(
+      page_.array("group:0", "score"), scores.memorization.astype(np.float32)
+    )
+    self.assertNotIn("--estimator=", self.write([group]).text)
 
   def test_margins_are_shown_where_the_file_has_them(self):
     group = make_group()
