@@ -65,6 +65,7 @@ def colour_images(count: int, rng: np.random.Generator) -> np.ndarray:
   return found
 
 
+# Long, since it lists what runs of every size would have recorded.
 def made_up_groups(num_examples: int, num_sizes: int, rng):
   """Groups of simulated runs, harder examples more memorized."""
   in_mask = subsets.in_masks(num_examples, RUNS, 0.7, scheme="balanced", seed=0)

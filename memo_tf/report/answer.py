@@ -52,7 +52,8 @@ def content(study: material_lib.Material) -> dict[str, Any]:
         "model": study.title(r),
         "count": int(evidence.is_memorized(r.scores.ci_low).sum()),
         "runs": len(r.stack.units),
-        "mean": study.figures(r)["mean_memorization"],
+        # Of the same scores as the images, whatever --estimator says.
+        "mean": float(np.nanmean(r.scores.memorization)),
       }
       for r in study.scored
     ],

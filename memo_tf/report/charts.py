@@ -68,7 +68,7 @@ def lines(
 ) -> Chart:
   """Lines over categories (text) or numbers."""
   categorical = bool(len(x)) and isinstance(x[0], str)
-  figure = _figure(
+  figure = new_figure(
     height, x_label, y_label, **({"x_range": list(x)} if categorical else {})
   )
   for index, line in enumerate(series):
@@ -90,7 +90,7 @@ def lines(
       "x", "y", source=source, color=color, size=8, legend_label=line.name
     )
     figure.add_tools(models.HoverTool(renderers=[dots], tooltips=tips))
-  return _chart(name, title, alt, figure, height, len(series) > 1)
+  return finished(name, title, alt, figure, height, len(series) > 1)
 
 
 def ranges(
@@ -104,7 +104,7 @@ def ranges(
   height: int = 260,
 ) -> Chart:
   """Points with intervals, side by side within each category."""
-  figure = _figure(height, "", y_label, x_range=list(categories))
+  figure = new_figure(height, "", y_label, x_range=list(categories))
   figure.hspan(y=[0], line_color=GREY, line_width=1)
   for index, line in enumerate(series):
     color = line.color or PALETTE[index % len(PALETTE)]
@@ -129,7 +129,7 @@ def ranges(
       (line.name, "@y{+0.0000} (@low{+0.0000} to @high{+0.0000})"),
     ]
     figure.add_tools(models.HoverTool(renderers=[dots], tooltips=tips))
-  return _chart(name, title, alt, figure, height, len(series) > 1)
+  return finished(name, title, alt, figure, height, len(series) > 1)
 
 
 def steps(
@@ -144,7 +144,7 @@ def steps(
   height: int = 260,
 ) -> Chart:
   """Histograms as outlines, one per line; heights on a logarithmic axis."""
-  figure = _figure(height, x_label, y_label, y_axis_type="log")
+  figure = new_figure(height, x_label, y_label, y_axis_type="log")
   middle = (np.asarray(edges[:-1]) + np.asarray(edges[1:])) / 2
   for index, line in enumerate(series):
     color = line.color or PALETTE[index % len(PALETTE)]
@@ -162,171 +162,13 @@ def steps(
     dots = figure.scatter("x", "y", source=source, color=color, size=5)
     tips = [(x_label, "@x{0.000}"), (line.name, "@y{0.0000}")]
     figure.add_tools(models.HoverTool(renderers=[dots], tooltips=tips))
-  return _chart(name, title, alt, figure, height, len(series) > 1)
+  return finished(name, title, alt, figure, height, len(series) > 1)
 
 
-def histogram(name: str, edges: np.ndarray, counts: np.ndarray) -> Chart:
-  """The histogram of scores that is brushed to filter."""
-  height = 130
-  figure = _figure(
-    height, "memorization", "images", tools="", y_axis_type="log"
-  )
-  figure.y_range.start = 0.5
-  figure.y_range.end = 2 * max(1, int(counts.max(initial=1)))
-  data = {
-    "left": edges[:-1],
-    "right": edges[1:],
-    "all": np.maximum(counts, 0.5),
-    "shown": np.maximum(counts, 0.5),
-    "count": counts,
-    "shown_count": counts,
-  }
-  source = models.ColumnDataSource(data, name="histogram-source")
-  figure.quad(
-    left="left",
-    right="right",
-    bottom=0.5,
-    top="all",
-    source=source,
-    fill_color=GREY,
-    fill_alpha=0.3,
-    line_color=None,
-    nonselection_fill_alpha=0.3,
-  )
-  bars = figure.quad(
-    left="left",
-    right="right",
-    bottom=0.5,
-    top="shown",
-    source=source,
-    fill_color=BLUE,
-    line_color=None,
-    nonselection_fill_alpha=1.0,
-  )
-  tips = [
-    ("score", "@left{0.00} to @right{0.00}"),
-    ("images", "@count"),
-    ("of them shown", "@shown_count"),
-  ]
-  select = models.BoxSelectTool(dimensions="width", persistent=True)
-  figure.add_tools(select, models.HoverTool(renderers=[bars], tooltips=tips))
-  figure.toolbar.active_drag = select
-  alt = "Histogram of the scores; drag over it to keep a range of scores"
-  return _chart(name, "", alt, figure, height, False)
-
-
-def scatter(
-  name: str,
-  title: str,
-  x: np.ndarray,
-  y: np.ndarray,
-  ids: np.ndarray,
-  *,
-  x_label: str,
-  alt: str,
-  height: int = 300,
-) -> Chart:
-  """Memorization against another quantity; a point opens its image."""
-  figure = _figure(
-    height, x_label, "memorization", tools="pan,wheel_zoom,reset"
-  )
-  figure.toolbar.active_scroll = None
-  source = models.ColumnDataSource(
-    {
-      "x": np.asarray(x, np.float32),
-      "y": np.asarray(y, np.float32),
-      "id": np.asarray(ids, np.int32),
-    },
-    name="opens-image",
-  )
-  dots = figure.scatter(
-    "x", "y", source=source, color=BLUE, size=6, alpha=0.4, line_color=None
-  )
-  tips = [
-    ("image", "@id"),
-    (x_label, "@x{0.000}"),
-    ("memorization", "@y{0.00}"),
-  ]
-  figure.add_tools(
-    models.HoverTool(renderers=[dots], tooltips=tips),
-    models.TapTool(renderers=[dots]),
-  )
-  return _chart(name, title, alt, figure, height, False)
-
-
-def heat_map(
-  name: str,
-  title: str,
-  matrix: np.ndarray,
-  names: Sequence[str],
-  *,
-  x_label: str,
-  y_label: str,
-  alt: str,
-) -> Chart:
-  """Shares `[C, C]`, rows downward; a cell filters the images.
-
-  Axes count classes, since names may repeat or be long; ticks show the names.
-  """
-  num = len(matrix)
-  height = int(min(620, max(260, 26 * num + 90)))
-  figure = _figure(
-    height,
-    x_label,
-    y_label,
-    tools="",
-    x_range=(-0.5, num - 0.5),
-    y_range=(num - 0.5, -0.5),
-  )
-  rows, columns = np.nonzero(matrix)
-  value = matrix[rows, columns]
-  source = models.ColumnDataSource(
-    {
-      "x": columns,
-      "y": rows,
-      "share": value,
-      # Shares differ by orders of magnitude: their square root is the shade.
-      "shade": np.sqrt(value),
-      "given": [names[k] for k in rows.tolist()],
-      "said": [names[k] for k in columns.tolist()],
-    },
-    name="filters-cell",
-  )
-  mapped = {
-    "field": "shade",
-    "transform": models.LinearColorMapper(palette=_shades(BLUE), low=0, high=1),
-  }
-  cells = figure.rect(
-    "x",
-    "y",
-    0.94,
-    0.94,
-    source=source,
-    fill_color=mapped,
-    line_color=None,
-    nonselection_fill_alpha=1.0,
-  )
-  tips = [
-    ("given label", "@given"),
-    ("held-out models say", "@said"),
-    ("share of their answers", "@share{0.0 %}"),
-  ]
-  figure.add_tools(
-    models.HoverTool(renderers=[cells], tooltips=tips),
-    models.TapTool(renderers=[cells]),
-  )
-  every = max(1, -(-num // 30))
-  shown = list(range(0, num, every))
-  for axis in (*figure.xaxis, *figure.yaxis):
-    axis.ticker = models.FixedTicker(ticks=shown)
-    axis.major_label_overrides = {k: _short(names[k]) for k in shown}
-  if max(len(_short(names[k])) for k in shown) > 2:
-    figure.xaxis.major_label_orientation = 0.9
-  figure.grid.visible = False
-  return _chart(name, title, alt, figure, height, False)
-
-
-def _figure(height: int, x_label: str, y_label: str, **options):
+def new_figure(
+  height: int, x_label: str, y_label: str, **options: Any
+) -> Any:  # Bokeh declares its properties in types that mypy cannot follow
+  """A figure in the style of the page, without tools."""
   figure = plotting.figure(
     height=height,
     sizing_mode="stretch_width",
@@ -347,11 +189,20 @@ def _figure(height: int, x_label: str, y_label: str, **options):
     axis.minor_tick_line_color = None
     if isinstance(axis, models.LogAxis):  # powers are printed too small
       plain = models.NumeralTickFormatter(format="0,0.[0000]")
-      axis.update(formatter=plain, ticker=models.LogTicker(num_minor_ticks=0))
+      powers = [10.0**k for k in range(-6, 9)]
+      axis.update(formatter=plain, ticker=models.FixedTicker(ticks=powers))
   return figure
 
 
-def _chart(name, title, alt, figure, height, has_legend) -> Chart:
+def finished(
+  name: str,
+  title: str,
+  alt: str,
+  figure: Any,
+  height: int,
+  has_legend: bool = False,
+) -> Chart:
+  """The chart of a figure that has all its marks."""
   if has_legend:
     legend = figure.legend[0]
     legend.label_text_font_size = _TEXT
@@ -379,14 +230,3 @@ def _chart(name, title, alt, figure, height, has_legend) -> Chart:
 def _known(values: Sequence[float]) -> list[float | None]:
   """Numbers as JSON has them: None where there is none."""
   return [float(v) if v == v else None for v in values]
-
-
-def _shades(color: str) -> list[str]:
-  """64 shades from transparent to a colour, as #rrggbbaa."""
-  return [
-    f"{color}{round(255 * (0.06 + 0.94 * k / 63)):02x}" for k in range(64)
-  ]
-
-
-def _short(name: str, longest: int = 18) -> str:
-  return name if len(name) <= longest else name[: longest - 1] + "…"

@@ -19,6 +19,7 @@ from memo_tf.report import assets as assets_lib
 from memo_tf.report import charts
 from memo_tf.report import material as material_lib
 from memo_tf.report import names
+from memo_tf.report import picking
 from memo_tf.report import sprites
 from memo_tf.report import votes as votes_lib
 from memo_tf.report import worklist
@@ -291,4 +292,4 @@ def _histogram(result: groups.GroupScores) -> charts.Chart:
   low = min(0.0, np.floor(known.min(initial=0.0) / BIN) * BIN)
   edges = np.arange(round(low / BIN), round(1 / BIN) + 1) * BIN
   counts, _ = np.histogram(known, edges)
-  return charts.histogram("histogram", edges, counts)
+  return picking.histogram("histogram", edges, counts)

@@ -147,6 +147,17 @@ class Material:
       return None
     return pd.read_parquet(path, columns=columns)
 
+  @functools.cached_property
+  def estimator_note(self) -> str:
+    """What the figures are made of, where it is not what images have."""
+    found = {r.estimator for r in self.results if r.chosen is not r.scores}
+    if not found:
+      return ""
+    return (
+      f"These figures are those of --estimator={min(found)}; the images above "
+      "have the plain scores, with those from margins beside them."
+    )
+
   def unfitted(self) -> list[groups.GroupScores]:
     """The groups whose models have not fitted their own subsets."""
     return [

@@ -53,7 +53,7 @@ def write_page(
   )
   assets = assets_lib.Assets()
   histogram = explorer.add(study, assets)
-  made = [make(study) for make in sections_lib.SECTIONS]
+  made = (make(study) for make in sections_lib.SECTIONS)
   sections = [section for section in made if section]
   drawn = [chart for section in sections for chart in section.charts]
   if histogram:
@@ -82,12 +82,17 @@ def write_page(
       script=_own("explorer.js"),
     )
   )
-  folder = directory.report_path.parent / assets_lib.FOLDER
-  for name, content in assets.files.items():
-    files.write_atomic(folder / name, content)
-  files.write_atomic(directory.report_path, html)
-  _remove_others(folder, set(assets.files))
+  _write(directory.report_path, html, assets.files)
   return directory.report_path
+
+
+def _write(path: pathlib.Path, html: str, beside: dict[str, bytes]) -> None:
+  """Writes what is beside the page, then the page."""
+  folder = path.parent / assets_lib.FOLDER
+  for name, content in beside.items():
+    files.write_atomic(folder / name, content)
+  files.write_atomic(path, html)
+  _remove_others(folder, set(beside))
 
 
 def _remove_others(folder: pathlib.Path, names: set[str]) -> None:

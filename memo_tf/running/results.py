@@ -4,6 +4,7 @@ Imported only where runs are scored: pandas, SciPy and Bokeh take longer to
 import than all the rest, and the tasks of a cluster do not need them.
 """
 
+from memo_tf.cli import program
 from memo_tf.experiment import flagfile
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.findings import proxies
@@ -42,6 +43,7 @@ def show(
   studies = sizes.study_sizes(directory, plan, results)
   compared = proxies.compare_study(directory, plan, results, studies=studies)
   settings = flagfile.resolved_flags(plan.config)
+  program.say("Writing the page …")
   path = page.write_page(
     directory, plan.config, results, failures, settings, studies, compared
   )

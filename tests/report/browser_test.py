@@ -2,6 +2,7 @@
 
 import csv
 import pathlib
+import re
 import urllib.parse
 
 from absl.testing import absltest
@@ -315,10 +316,18 @@ class ClickThroughTest(absltest.TestCase):
       self.assertEmpty(faults)
 
   def test_it_prints(self):
-    found = self.visit()
+    found = self.visit(dark=True)
     content = found.page.pdf()
 
     self.assertStartsWith(content, b"%PDF")
+    # The grid of all images is cut, not a hundred blank pages.
+    pages = re.findall(rb"/Type\s*/Page\b(?!s)", content)
+    self.assertBetween(len(pages), 2, 30)
+    found.page.emulate_media(media="print")
+    self.assertEqual(
+      found.page.evaluate("getComputedStyle(document.body).backgroundColor"),
+      "rgb(255, 255, 255)",
+    )
     self.assertEmpty(found.problems)
 
 

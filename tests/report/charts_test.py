@@ -7,6 +7,7 @@ import numpy as np
 
 from memo_tf.report import assets
 from memo_tf.report import charts
+from memo_tf.report import picking
 
 
 def sources(chart: charts.Chart) -> list[dict]:
@@ -43,7 +44,7 @@ class ChartsTest(absltest.TestCase):
   def test_cells_of_the_heat_map_are_its_shares(self):
     matrix = np.array([[0.75, 0.25], [0.0, 1.0]])
 
-    chart = charts.heat_map(
+    chart = picking.heat_map(
       "a", "A", matrix, ["cat", "cat"], x_label="x", y_label="y", alt="words"
     )
 

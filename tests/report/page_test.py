@@ -9,6 +9,7 @@ from absl.testing import absltest
 import numpy as np
 import pandas as pd
 
+from memo_tf.estimators import margins
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.report import assets
@@ -73,30 +74,6 @@ class PageTest(absltest.TestCase):
     self.assertIn("No: 1 run missing", found.text)
     first = found.html[found.html.index('class="card planted"') :]
     self.assertIn('data-open="train:3"', first[:60])
-
-  def test_the_grid_has_scores_and_counts_of_every_image(self):
-    group = make_group()
-    found = self.write([group])
-
-    scores = group.scores
-    np.testing.assert_array_equal(
-      found.array("group:0", "score"), scores.memorization.astype(np.float32)
-    )
-    for name, values in {
-      "low": scores.ci_low.astype(np.float32),
-      "inAll": scores.num_in,
-      "outRight": [2, 2, 2, 0],
-      "outAll": scores.num_out,
-      "answers": [1, 1, 1, 1],
-      "answer": [0, 1, 0, 0],
-      "answerRuns": [2, 2, 2, 2],
-    }.items():
-      np.testing.assert_array_equal(found.array("group:0", name), values, name)
-    meta = found.values["meta"]
-    self.assertEqual(meta["kinds"], ["wrong label"])
-    np.testing.assert_array_equal(found.array("examples", "kind"), [0, 0, 0, 1])
-    # The highest lower end has the first cell of the first sheet.
-    self.assertEqual(found.array("examples", "slot")[3], 0)
 
   def test_images_can_be_kept_out(self):
     group = with_pairs(make_group(), q=0.01)
@@ -200,6 +177,28 @@ class PageTest(absltest.TestCase):
     self.assertIn("What was memorized", found.text)
     self.assertIn("No run is finished yet", found.text)
     self.assertEqual(found.values["meta"], {"groups": []})
+
+  def test_figures_of_another_estimator_say_so(self):
+    group = make_group()
+    scores = group.scores
+    names = {f.name for f in dataclasses.fields(margins.MarginScores)}
+    found = {
+      name: getattr(scores, name, 0.25 * np.ones(4)) for name in names
+    } | {"memorization": np.full(4, 0.125), "misfit": 0.0}
+    other = dataclasses.replace(
+      group,
+      estimator="margin",
+      margin=margins.MarginScores(**found | {"ambiguous_misfit": 0.0}),
+    )
+
+    page_ = self.write([other])
+
+    self.assertIn("These figures are those of --estimator=margin", page_.text)
+    # The grid has the plain scores all the same.
+    np.testing.assert_array_equal(
+      page_.array("group:0", "score"), scores.memorization.astype(np.float32)
+    )
+    self.assertNotIn("--estimator=", self.write([group]).text)
 
   def test_margins_are_shown_where_the_file_has_them(self):
     group = make_group()

@@ -3,8 +3,8 @@
 import numpy as np
 
 from memo_tf.analysis import evidence
-from memo_tf.report import charts
 from memo_tf.report import material
+from memo_tf.report import picking
 from memo_tf.report.sections import section
 
 NUM_BINS = 10
@@ -44,7 +44,7 @@ def make(study: material.Material) -> section.Section | None:
   answers = _answers(result, len(names))
   if len(names) <= MAX_CLASSES:
     found.append(
-      charts.heat_map(
+      picking.heat_map(
         "answers",
         "Given label (rows) and what held-out models say (columns)",
         answers,

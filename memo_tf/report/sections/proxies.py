@@ -7,6 +7,7 @@ from memo_tf.findings import proxies
 from memo_tf.report import charts
 from memo_tf.report import material
 from memo_tf.report import names
+from memo_tf.report import picking
 from memo_tf.report.sections import section
 
 # The columns of the table: heading by criterion.
@@ -172,7 +173,7 @@ def _plots(found: proxies.RecipeFindings, name: str) -> list[charts.Chart]:
       known = np.sort(rng.choice(known, MAX_POINTS, replace=False))
     title = proxy.replace("_", " ")
     plots.append(
-      charts.scatter(
+      picking.scatter(
         f"{name}-{index}",
         f"{title} ({names.model(model)})",
         x[known],

@@ -72,8 +72,45 @@ def _part(study, ladder: sizes.SizeStudy, name: str):
   """What the template shows of one ladder, and its charts."""
   labels = [names.model(m) for m in ladder.models]
   by_size, changes = ladder.trends
-  modes, bins = ladder.modes
-  found = [
+  modes, _ = ladder.modes
+  found = _charts(ladder, labels, name)
+  findings = [_plain(f.text, ladder.models) for f in ladder.findings]
+  part = {
+    "name": ladder.name,
+    "recipe": names.recipe(ladder.recipe),
+    "models": labels,
+    "num_runs": len(ladder.in_mask),
+    # The change from the smallest to the largest size, then all others.
+    "finding": findings[len(changes) - 1],
+    "findings": [f for i, f in enumerate(findings) if i != len(changes) - 1],
+    "noise": ladder.noise_statement,
+    "named": ladder.named_statement,
+    "lists": _lists(study, ladder),
+    "charts": [chart.name for chart in found],
+    "rows": [
+      {"model": label, "parameters": count} | row | spread
+      for label, count, row, spread in zip(
+        labels,
+        ladder.parameters,
+        by_size.join(modes).to_dict("records"),
+        ladder.accuracies.to_dict("records"),
+      )
+    ],
+    "shares": ladder.shares,
+    "planted": ladder.planted.to_dict("records"),
+    "rule": ladder.rule,
+    "min_change": ladder.min_change,
+  }
+  return part, found
+
+
+def _charts(
+  ladder: sizes.SizeStudy, labels: list[str], name: str
+) -> list[charts.Chart]:
+  """Means, changes, distributions, shapes: the figures of a ladder."""
+  by_size, changes = ladder.trends
+  _, bins = ladder.modes
+  return [
     charts.lines(
       f"{name}-means",
       "Mean memorization, and the two accuracies whose difference it is",
@@ -119,34 +156,6 @@ def _part(study, ladder: sizes.SizeStudy, name: str):
       alt="Shares of the shape classes; the table has the values",
     ),
   ]
-  findings = [_plain(f.text, ladder.models) for f in ladder.findings]
-  part = {
-    "name": ladder.name,
-    "recipe": names.recipe(ladder.recipe),
-    "models": labels,
-    "num_runs": len(ladder.in_mask),
-    # The change from the smallest to the largest size, then all others.
-    "finding": findings[len(changes) - 1],
-    "findings": [f for i, f in enumerate(findings) if i != len(changes) - 1],
-    "noise": ladder.noise_statement,
-    "named": ladder.named_statement,
-    "lists": _lists(study, ladder),
-    "charts": [chart.name for chart in found],
-    "rows": [
-      {"model": label, "parameters": count} | row | spread
-      for label, count, row, spread in zip(
-        labels,
-        ladder.parameters,
-        by_size.join(modes).to_dict("records"),
-        ladder.accuracies.to_dict("records"),
-      )
-    ],
-    "shares": ladder.shares,
-    "planted": ladder.planted.to_dict("records"),
-    "rule": ladder.rule,
-    "min_change": ladder.min_change,
-  }
-  return part, found
 
 
 def _plain(text: str, models: tuple[str, ...]) -> str:

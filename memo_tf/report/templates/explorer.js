@@ -463,7 +463,7 @@ function trajectory(n, g) {
   const up = high.map((v, i) => `${x(i)},${y(v)}`), down = low.map((v, i) => `${x(i)},${y(v)}`).reverse();
   root.append(svg("polygon", {class: "band", points: [...up, ...down].join(" ")}));
   root.append(svg("polyline", {class: "path", points: score.map((v, i) => `${x(i)},${y(v)}`).join(" ")}));
-  members.forEach((m, i) => root.append(svg("circle", {cx: x(i), cy: y(score[i]), r: 4}), svg("text", {x: x(i) + (i === 0 ? -20 : i === members.length - 1 ? 36 : 0), y: height - (i % 2 && members.length > 4 ? 4 : 18) + 8, "text-anchor": i === 0 ? "start" : i === members.length - 1 ? "end" : "middle"}, meta.groups[m].model)));
+  members.forEach((m, i) => root.append(svg("circle", {cx: x(i), cy: y(score[i]), r: 4}), svg("text", {x: i === 0 ? left : i === members.length - 1 ? width : x(i), y: height - (i % 2 && members.length > 4 ? 4 : 18) + 8, "text-anchor": i === 0 ? "start" : i === members.length - 1 ? "end" : "middle"}, meta.groups[m].model)));
   const q = ladder(k, "q")[n], delta = ladder(k, "change")[n];
   const said = q <= meta.maxQ
     ? `${delta > 0 ? "Rises" : "Falls"} from the smallest to the largest size: ${signed(delta)} (${signed(ladder(k, "low")[n])} to ${signed(ladder(k, "high")[n])}), ${qWords(q)}.`
@@ -715,6 +715,7 @@ function listenAlways() {
   });
   for (const node of document.querySelectorAll("details")) node.addEventListener("toggle", paintPlaced);
   window.addEventListener("beforeprint", () => {
+    if (grid) grid.scrollTop = 0;
     for (const node of document.querySelectorAll("details:not(.filters)")) node.open = true;
     for (const node of document.querySelectorAll("[data-chart]")) embed(node);
   });

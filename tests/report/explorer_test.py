@@ -1,0 +1,64 @@
+"""The data behind the grid are those of the scores."""
+
+import pathlib
+from unittest import mock
+
+from absl.testing import absltest
+import numpy as np
+
+from memo_tf.report import explorer
+from tests.support import page_data
+from tests.support import page_study
+
+
+class ExplorerTest(absltest.TestCase):
+  def write(self, group) -> page_data.Page:
+    root = pathlib.Path(self.create_tempdir().full_path)
+    return page_data.Page(page_study.write(root, [group]))
+
+  def test_the_grid_has_scores_and_counts_of_every_image(self):
+    group = page_study.make_group()
+    found = self.write(group)
+
+    scores = group.scores
+    np.testing.assert_array_equal(
+      found.array("group:0", "score"), scores.memorization.astype(np.float32)
+    )
+    for name, values in {
+      "low": scores.ci_low.astype(np.float32),
+      "inAll": scores.num_in,
+      "outRight": [2, 2, 2, 0],
+      "outAll": scores.num_out,
+      "answers": [1, 1, 1, 1],
+      "answer": [0, 1, 0, 0],
+      "answerRuns": [2, 2, 2, 2],
+    }.items():
+      np.testing.assert_array_equal(found.array("group:0", name), values, name)
+    meta = found.values["meta"]
+    self.assertEqual(meta["kinds"], ["wrong label"])
+    np.testing.assert_array_equal(found.array("examples", "kind"), [0, 0, 0, 1])
+    # The highest lower end has the first cell of the first sheet.
+    self.assertEqual(found.array("examples", "slot")[3], 0)
+
+  def test_beyond_a_number_there_are_no_pictures(self):
+    with mock.patch.object(explorer, "MAX_PICTURES", 2):
+      found = self.write(page_study.make_group())
+
+    slots = found.array("examples", "slot")
+    self.assertEqual(sorted(slots), [-1, -1, 0, 1])
+    self.assertIn("Pictures are of the 2 images", found.text)
+
+  def test_a_test_image_has_its_answers_and_its_cell(self):
+    group = page_study.with_pairs(page_study.make_group(), q=0.01)
+
+    found = self.write(group)
+
+    # Test image 1, of label 0, is taken for 1 by all four runs.
+    about = found.values["tests"]["1"]
+    self.assertEqual(about["label"], 0)
+    self.assertEqual(about["answers"], [[[1, 4]]])
+    self.assertEqual(about["slot"], 4)  # after four training images
+
+
+if __name__ == "__main__":
+  absltest.main()
