@@ -72,6 +72,7 @@ def launch(folder: pathlib.Path, *options: str) -> tuple[list[float], str]:
     [sys.executable, "-m", "memo_tf.launch", *options],
     cwd=folder,
     stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
     text=True,
   )
   lines = [process.stdout.readline()]

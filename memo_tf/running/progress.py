@@ -105,8 +105,8 @@ class Progress:
       for unit in pending
       if plan.recorded_outputs and plan.does_record(unit)
     }
-    # When each started, and the fraction of its epochs that it has trained.
-    self._running: dict[work_units.WorkUnit, tuple[float, float]] = {}
+    # When each started, and the seconds that it will take by its last epoch.
+    self._running: dict[work_units.WorkUnit, tuple[float, float | None]] = {}
     self.workers = workers
     self._count = len(pending)
     self._failed = 0
@@ -120,11 +120,12 @@ class Progress:
       )
 
   def started(self, unit: work_units.WorkUnit) -> None:
-    self._running[unit] = time.monotonic(), 0.0
+    self._running[unit] = time.monotonic(), None
 
   def epoch(self, unit: work_units.WorkUnit, fraction: float) -> None:
     """The unit has trained `fraction` of its epochs."""
-    self._running[unit] = self._running[unit][0], fraction
+    started = self._running[unit][0]
+    self._running[unit] = started, (time.monotonic() - started) / fraction
     self.show()
 
   def done(
@@ -185,7 +186,7 @@ class Progress:
     self.show()
 
   def _left_text(self) -> str:
-    known = self._begun() | self._known
+    known = self._by_epochs() | self._known
     more = time_left.seconds_beside(
       self._plan, self._to_record, self._recording
     )
@@ -194,20 +195,21 @@ class Progress:
     )
     if seconds is None:
       return "time left unknown"
-    for unit, (_, fraction) in self._running.items():
-      seconds -= fraction * known.get(unit.group, 0.0) / self.workers
+    now = time.monotonic()
+    for unit, (started, _) in self._running.items():
+      whole = known.get(unit.group, 0.0) + more.get(unit, 0.0)
+      seconds -= min(now - started, whole) / self.workers
     is_least = self._to_record and not self._recording
-    text = "at least" if is_least else "about"
-    text += f" {time_left.duration(max(seconds, 0.0))} left"
+    text = f"{'at least' if is_least else 'about'} "
+    text += f"{time_left.duration(max(seconds, 1.0))} left"
     if is_least:
       text += " (no run that records for proxies has finished)"
     return text + (f", {self._failed} failed" if self._failed else "")
 
-  def _begun(self) -> dict[work_units.Group, float]:
+  def _by_epochs(self) -> dict[work_units.Group, float]:
     """Seconds per run by group, from the epochs of runs that have not ended."""
-    now = time.monotonic()
     return {
-      unit.group: (now - started) / fraction
-      for unit, (started, fraction) in self._running.items()
-      if fraction
+      unit.group: seconds
+      for unit, (_, seconds) in self._running.items()
+      if seconds is not None
     }

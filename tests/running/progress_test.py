@@ -82,8 +82,8 @@ class ProgressTest(absltest.TestCase):
     text = self.read_all(ours)
 
     self.assertIn("0/4 runs, time left unknown", text)
-    # Three are left, of 100 s on two workers; half of one is trained.
-    self.assertIn("1/4 runs, about 125 s left", text)
+    # Three are left, of 100 s on two workers.
+    self.assertIn("1/4 runs, about 150 s left", text)
     self.assertIn("3/4 runs, about 100 s left, 1 failed", text)
     self.assertIn(f"{UNITS[2].name} failed: the loss became nan", text)
 
@@ -103,7 +103,8 @@ class ProgressTest(absltest.TestCase):
     self.assertEqual(
       self.lines(self.run_three_of_four),
       [
-        "1/4 runs, about 125 s left",  # after 12 s
+        # After 12 s: three are left, of 100 s on two workers; two began.
+        "1/4 runs, about 138 s left",
         f"{UNITS[2].name} failed: the loss became nan",
         "3/4 runs, about 100 s left, 1 failed",  # after 24 s
       ],
@@ -128,8 +129,7 @@ class ProgressTest(absltest.TestCase):
     def act(wait):
       plan = plan_lib.Plan.of(config)
       shown = progress.Progress(plan, UNITS, {UNITS[0].group: 10.0}, workers=1)
-      for unit in UNITS:
-        shown.started(unit)
+      shown.started(UNITS[0])
       wait()
       wait()
       shown.show()
@@ -141,7 +141,7 @@ class ProgressTest(absltest.TestCase):
     self.assertEqual(
       self.lines(act),
       [
-        "0/4 runs, at least 40 s left (no run that records for proxies has "
+        "0/4 runs, at least 30 s left (no run that records for proxies has "
         "finished)",
         "1/4 runs, about 130 s left",  # three of 10 s, one with 100 s more
       ],

@@ -92,6 +92,7 @@ def weights(state: dict) -> list[str]:
 
 
 class ReplicasTest(parameterized.TestCase):
+  @pytest.mark.slow
   @parameterized.parameters("mirrored", "multi_worker")
   def test_gradients_of_the_first_step(self, strategy):
     (one,) = trained("one_device")
