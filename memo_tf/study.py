@@ -13,6 +13,8 @@ was made, and `run` resumes it. Settings are those of the flags of
 `memo_tf.launch`, by the same names. This module imports no TensorFlow; workers
 do, in processes that `run` starts by their own command line, so that a script
 needs no `if __name__ == "__main__":`.
+
+One class with its methods and their docstrings: hence the length.
 """
 
 from collections.abc import Callable

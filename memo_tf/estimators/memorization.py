@@ -21,6 +21,8 @@ What it converges to, the *estimand*, depends on how the subsets are drawn:
 
 None is the score of models trained on all N examples. The N estimates share
 their runs: they are not independent.
+
+The estimator, its tally and its result are one idea: hence the length.
 """
 
 import dataclasses

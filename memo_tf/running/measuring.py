@@ -24,6 +24,7 @@ from memo_tf.experiment import run_outputs
 from memo_tf.experiment import storage as storage_lib
 from memo_tf.experiment import work_units
 from memo_tf.models import cost
+from memo_tf.running import expected
 from memo_tf.running.unit import recording as recording_lib
 from memo_tf.running.unit import session as session_lib
 from memo_tf.running.unit import traced
@@ -36,15 +37,8 @@ SLICE_SECONDS, TOTAL_SECONDS = 0.3, 1.5
 RECORDED = 256  # most examples with which recording is timed
 # Longest expected step that is timed with its whole batch.
 WHOLE_SECONDS = 1.5
-# A training step's forward passes: forward, and backward towards the input and
-# towards the weights.
-TRAINING_PASSES = 3
-# Part of `machine_rate()` that models reach in training.
-REACHED = 0.6
 # Images of a batch whose step is timed where the whole one would take long.
 SMALL_BATCH = 4
-# Layers that representations are taken of, where a model's are not counted.
-TYPICAL_LAYERS = 10
 # Examples of each split of streamed data: enough to time decoding.
 SAMPLE_SIZE = 512
 
@@ -124,37 +118,6 @@ def _stored_sample(
   return Sample(arrays, count, len(data.test_labels), share, folder)
 
 
-def machine_rate() -> float:
-  """Multiply-adds per second of this process in the steps of a convolution.
-
-  Models reach a part of it (`REACHED`). It says beforehand what a step will
-  take, to choose how much of it can be timed.
-  """
-  images = tf.random.normal([16, 32, 32, 64])
-  kernel = tf.Variable(tf.random.normal([3, 3, 64, 64]))
-
-  def step():
-    with tf.GradientTape() as tape:
-      tape.watch(images)
-      total = tf.reduce_sum(tf.nn.conv2d(images, kernel, 1, "SAME"))
-    tape.gradient(total, [images, kernel])[1].numpy()
-
-  step()
-  seconds = min(_seconds(step) for _ in range(3))
-  return TRAINING_PASSES * 16 * 32 * 32 * 9 * 64 * 64 / seconds
-
-
-def expected_step(multiply_adds: float, batch_size: int, rate: float) -> float:
-  """Seconds per step that a model takes, by its multiply-adds alone.
-
-  Args:
-    multiply_adds: of a forward pass of one image.
-    batch_size: B.
-    rate: `machine_rate()`.
-  """
-  return TRAINING_PASSES * multiply_adds * batch_size / (rate * REACHED)
-
-
 def measure(
   session: session_lib.Session,
   model: str,
@@ -174,7 +137,7 @@ def measure(
     model: its name.
     recipe_name: how it is trained.
     share: fraction of the examples to predict that the session has, in (0, 1].
-    rate: `machine_rate()`; by default every model is timed whole.
+    rate: `expected.machine_rate()`; by default every model is timed whole.
     tell: called with what is expected from `rate`, before anything is timed:
       as what is returned, without `trace`.
 
@@ -191,17 +154,17 @@ def measure(
   trainer = session.trainer(model, dataclasses.replace(recipe, batch_size=few))
   work = float(cost.multiply_adds(trainer.model))
   if trainer.teacher is not None:  # predicts only
-    work += cost.multiply_adds(trainer.teacher) / TRAINING_PASSES
-  expected = expected_step(work, recipe.batch_size, rate)
+    work += cost.multiply_adds(trainer.teacher) / expected.TRAINING_PASSES
+  guess = expected.step_seconds(work, recipe.batch_size, rate)
   if tell:
-    tell(_from_step(session, recipe, share, expected))
-  if expected <= WHOLE_SECONDS or few == recipe.batch_size:
+    tell(expected.cost_of_run(session, recipe, share, guess))
+  if guess <= WHOLE_SECONDS or few == recipe.batch_size:
     trainer = session.trainer(model, recipe)
-    return _timed_whole(session, trainer, recipe_name, share, started, expected)
+    return _timed_whole(session, trainer, recipe_name, share, started, guess)
   return _timed_in_part(session, trainer, recipe, share, started)
 
 
-def _timed_whole(session, trainer, recipe_name, share, started, expected):
+def _timed_whole(session, trainer, recipe_name, share, started, guess):
   """`measure` for a model whose steps are short."""
   recipe, data = trainer.recipe, session.data
   size = recipe.batch_size
@@ -210,7 +173,9 @@ def _timed_whole(session, trainer, recipe_name, share, started, expected):
     trainer.initialize(session.config.running.seed, "measure")
 
   begin()
-  some, times = _some_images(session, expected / size / TRAINING_PASSES, share)
+  some, times = _some_images(
+    session, guess / size / expected.TRAINING_PASSES, share
+  )
 
   def predict():
     for images in some:
@@ -232,13 +197,15 @@ def _timed_whole(session, trainer, recipe_name, share, started, expected):
   if outputs:
     unit = work_units.WorkUnit(trainer.model.name, recipe_name, "measure", 0)
     recording = recording_lib.RunRecording(
-      session, trainer, unit, np.arange(_subset_size(session)), outputs
+      session, trainer, unit, np.arange(expected.subset_size(session)), outputs
     )
-    number = int(np.clip(SLICE_SECONDS * size / expected, 32, RECORDED))
+    number = int(np.clip(SLICE_SECONDS * size / guess, 32, RECORDED))
     found["recording"], tracing = recording_seconds(
       session, trainer, recording, number
     )
-    found["recording"] += _second_training(session, recipe, found["step"])
+    found["recording"] += expected.second_training(
+      session, recipe, found["step"]
+    )
     traced += tracing
   return {"trace": traced - started, **found}
 
@@ -251,7 +218,7 @@ def _timed_in_part(session, trainer, recipe, share, started):
   traced = time.perf_counter()
   one = min(_seconds(lambda: _train(session, trainer, 1)) for _ in range(2))
   step = one * recipe.batch_size / trainer.recipe.batch_size
-  found = _from_step(session, recipe, share, step)
+  found = expected.cost_of_run(session, recipe, share, step)
   # A step is in the trace, which a run's own steps count again.
   return {"trace": max(traced - begun - one, 0) + begun - started, **found}
 
@@ -274,20 +241,6 @@ def _some_images(session, forward: float, share: float):
   return [some], total / len(some) / share
 
 
-def _from_step(session, recipe, share: float, step: float) -> dict:
-  """What a run costs by its number of passes, from the seconds of a step."""
-  forward = step / recipe.batch_size / TRAINING_PASSES
-  num_train = len(session.data.train_labels)
-  predicted = (num_train + len(session.data.test_labels)) / share
-  found = {"step": step, "fixed": predicted * forward}
-  outputs = run_outputs.outputs(session.config)
-  if outputs:
-    passes = recorded_passes(session.config, outputs, num_train, recipe.epochs)
-    found["recording"] = passes * forward
-    found["recording"] += _second_training(session, recipe, step)
-  return found
-
-
 def _train(session, trainer, steps: int) -> None:
   size, count = trainer.recipe.batch_size, len(session.data.train_labels)
   order = np.arange(steps * size, dtype=np.int32) % count
@@ -295,63 +248,6 @@ def _train(session, trainer, steps: int) -> None:
   rates = np.full(steps, 1e-6, np.float32)
   views = np.zeros((*order.shape, 3), np.int32)
   trainer.train_epoch(session.images, session.labels, order, rates, views)
-
-
-def _subset_size(session) -> int:
-  ratio = session.config.subsets.subset_ratio
-  return int(ratio * len(session.data.train_labels))
-
-
-def _second_training(session, recipe, step: float) -> float:
-  """Seconds of training the recipe again, on the other examples."""
-  if "second_split.npz" not in run_outputs.outputs(session.config):
-    return 0.0
-  others = len(session.data.train_labels) - _subset_size(session)
-  return others // recipe.batch_size * recipe.epochs * step
-
-
-def recorded_passes(
-  config: config_lib.StudyConfig,
-  outputs: frozenset[str],
-  num_train: int,
-  epochs: int,
-) -> float:
-  """Forward passes of one image that take as long as a run's recording.
-
-  A backward pass towards the input counts as one, towards input and weights as
-  two. The second training is not included, nor are nearest neighbours, which
-  are no passes.
-
-  Args:
-    config: of the study.
-    outputs: that are recorded.
-    num_train: N.
-    epochs: of the recipe.
-  """
-  settings = config.proxies
-  recorded = run_outputs.recorded_epochs(epochs, settings.record_epochs)
-  checkpoints = run_outputs.checkpoint_epochs(
-    epochs, settings.record_checkpoints
-  )
-  ratio = config.subsets.subset_ratio
-  by_checkpoint = {
-    "grand.npz": 3,
-    "grand_last.npz": 1,
-    "loss_sensitivity.npz": 2,
-    "curvature.npz": 2 * (1 + settings.curvature_draws),
-    "vog.npz": 2,
-  }
-  passes = 0.0
-  for output in outputs:
-    if output == "dynamics.npz":
-      passes += len(recorded)
-    elif output == "second_split.npz":
-      passes += ratio * epochs
-    elif output in by_checkpoint:
-      passes += by_checkpoint[output] * len(checkpoints)
-    elif output.removesuffix(".npz") in proxies.PROXIES:
-      passes += 2 * ratio * TYPICAL_LAYERS
-  return passes * num_train
 
 
 def recording_seconds(

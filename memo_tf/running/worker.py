@@ -133,6 +133,7 @@ class Worker:
 
   def measure(self, task: dict) -> dict:
     """Times a model here, without writing anything."""
+    from memo_tf.running import expected as expected_lib
     from memo_tf.running import measuring
     from memo_tf.running import unit as unit_lib
 
@@ -142,7 +143,7 @@ class Worker:
         self._config, self._directory, sample.data
       )
       self._sample = sample
-      self._rate = measuring.machine_rate()
+      self._rate = expected_lib.machine_rate()
       self._start_up = time.monotonic() - _BORN
     if model_names.is_own(task["model"]):
       from memo_tf.running.unit import own_models

@@ -79,6 +79,7 @@ class Trainer:
       model cannot be built or draws at random on several replicas.
   """
 
+  # Over 60 lines: the model and what is traced of it are made in one place.
   def __init__(
     self,
     model_name: str,

@@ -9,6 +9,8 @@ names of the classes, in sorted order. Optional are `class_names` `[C]`,
 `train_file_names` and `test_file_names`. Pixels are uint8 or uint16, or floats
 that are either whole numbers in [0, 255] or fractions in [0, 1] or [-1, 1];
 both splits have one dtype and one scale.
+
+Every form of array that people have is decided here: hence the length.
 """
 
 import pathlib

@@ -9,6 +9,8 @@ Of M runs per model on N training and T test examples, one of
 and of all models together `in_mask` bool `[M, N]` and `labels` `[N]`. Runs are
 gone through one at a time, so that an array may be a memory map, a tensor or a
 member of an .npz file: the logits of many runs need never be in memory at once.
+
+One check of what is given after another: hence the length.
 """
 
 from collections.abc import Iterator

@@ -3,6 +3,8 @@
 Its directory is that of any study, without what nothing here needs: no shards
 and no settings of a training. `dataset/info.json` has the digests of subsets
 and predictions, since no seed gives them again. It appears whole or not at all.
+
+It writes every file that a trained study has: hence the length.
 """
 
 from collections.abc import Mapping
