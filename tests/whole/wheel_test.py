@@ -103,7 +103,7 @@ class WheelTest(absltest.TestCase):
     expected = {
       str(path.relative_to(ROOT))
       for part in ("memo_tf", "launchers")
-      for pattern in ("*.py", "*.html", "py.typed")
+      for pattern in ("*.py", "*.html", "*.css", "*.js", "py.typed")
       for path in (ROOT / part).rglob(pattern)
     }
     expected |= {
