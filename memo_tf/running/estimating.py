@@ -23,7 +23,7 @@ from memo_tf.store import own_sources
 TIME_LIMIT = 50.0  # seconds
 TELL_EVERY = 15.0  # seconds
 TIMED = "measured steps"
-COUNTED = "its size (not timed; may be off by half)"
+COUNTED = "its size (not timed; may be off by half, more for MobileNets)"
 
 # Of a model and a recipe.
 _Kind = tuple[str, str]

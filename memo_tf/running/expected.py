@@ -18,7 +18,7 @@ from memo_tf.running.unit import session as session_lib
 # towards the weights.
 TRAINING_PASSES = 3
 # Part of `machine_rate()` that models reach in training.
-REACHED = 0.6
+REACHED = 0.8
 # Layers that representations are taken of, where a model's are not counted.
 TYPICAL_LAYERS = 10
 
