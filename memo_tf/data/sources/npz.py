@@ -8,9 +8,7 @@ names of the classes, in sorted order. Optional are `class_names` `[C]`,
 `train_ids` and `test_ids`, what the examples are called, and in their place
 `train_file_names` and `test_file_names`. Pixels are uint8 or uint16, or floats
 that are either whole numbers in [0, 255] or fractions in [0, 1] or [-1, 1];
-both splits have one dtype and one scale.
-
-Every form of array that people have is decided here: hence the length.
+both splits have one dtype and one scale (`npz_images`).
 """
 
 import pathlib
@@ -19,9 +17,9 @@ import numpy as np
 
 from memo_tf.data.sources import image_source
 from memo_tf.data.sources import labels as labels_lib
+from memo_tf.data.sources import npz_images
 from memo_tf.experiment import errors
 
-SPLITS = ("train", "test")
 # Other names of arrays.
 _ALIASES = {
   "train_images": ("x_train", "X_train"),
@@ -29,11 +27,6 @@ _ALIASES = {
   "test_images": ("x_test", "X_test"),
   "test_labels": ("y_test", "Y_test"),
 }
-# Images may have so many channels.
-_CHANNELS = (1, 3, 4)
-# Fractions in [-1, 1] reach beyond half of it on both sides; what does not is
-# probably on another scale, and would lose its detail in 8 bits.
-_HALF = 0.5
 
 
 def load(
@@ -49,7 +42,7 @@ def load(
     UsageError: that names the array and example that break a rule.
   """
   arrays = _by_name(_arrays(path), path)
-  images = _images(arrays, path, channels_first)
+  images = npz_images.images(arrays, path, channels_first)
   labels, class_names = _labels(arrays, path)
   sources: dict[str, np.ndarray | None] = {}
   for split, found in images.items():
@@ -114,7 +107,7 @@ def _labels(
       in `class_names`.
   """
   given: dict[str, np.ndarray] = {}
-  for split in SPLITS:
+  for split in npz_images.SPLITS:
     values = arrays.get(f"{split}_labels", arrays["train_labels"][:0])
     if values.ndim == 2 and values.shape[1] > 1:
       raise errors.UsageError(
@@ -205,126 +198,6 @@ def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
       f"({reason}). Received: {path}"
     ) from error
   return arrays
-
-
-def _images(
-  arrays: dict[str, np.ndarray], path: pathlib.Path, channels_first: bool
-) -> dict[str, np.ndarray]:
-  """By split, uint8 or uint16 `[n, H, W, channels]`, of one scale.
-
-  The scale is decided once, from both splits: decided for each on its own, the
-  same picture could get other pixels in the test set.
-
-  Raises:
-    UsageError: if a split is not of images, or the two contradict each other.
-  """
-  found = {
-    split: _image_array(
-      arrays[f"{split}_images"], f"{split}_images", path, channels_first
-    )
-    for split in SPLITS
-    if f"{split}_images" in arrays
-  }
-  if "test" in found and found["test"].dtype != found["train"].dtype:
-    raise errors.UsageError(
-      f"{path}: train_images and test_images must have one dtype. Received: "
-      f"{found['train'].dtype} and {found['test'].dtype}"
-    )
-  found.setdefault("test", found["train"][:0])
-  ranges = {s: (x.min(), x.max()) for s, x in found.items() if x.size}
-  scales = {_bracket(low, high) for low, high in ranges.values() if high > 0}
-  if len(scales) > 1:
-    shown = ", ".join(f"{s} in [{a:g}, {b:g}]" for s, (a, b) in ranges.items())
-    raise errors.UsageError(
-      f"{path}: train_images and test_images must have pixels of one scale. "
-      f"Received: {shown}"
-    )
-  dtype = found["train"].dtype
-  if dtype in (np.uint8, np.uint16):
-    return found
-  low = min((low for low, _ in ranges.values()), default=0)
-  high = max((high for _, high in ranges.values()), default=0)
-  is_whole = dtype.kind in "iu" or all(
-    bool((x == np.rint(x)).all()) for x in found.values()
-  )
-  if is_whole and low >= 0 and 1 < high <= 255:
-    return {split: x.astype(np.uint8) for split, x in found.items()}
-  if dtype.kind == "f" and low >= 0 and high <= 1:
-    return {s: np.rint(x * 255).astype(np.uint8) for s, x in found.items()}
-  if dtype.kind == "f" and -1 <= low < -_HALF and _HALF < high <= 1:
-    return {
-      s: np.rint((x + 1) * 127.5).astype(np.uint8) for s, x in found.items()
-    }
-  raise errors.UsageError(
-    f"{path}: pixels must be uint8 or uint16, whole numbers in [0, 255], or "
-    f"fractions in [0, 1] or [-1, 1]. Received: {dtype} from {low:g} to "
-    f"{high:g}"
-  )
-
-
-def _bracket(lowest: float, highest: float) -> int:
-  """Which scale pixels are of: below 0, up to 1, up to 255, or above."""
-  if lowest < 0:
-    return -1
-  return 0 if highest <= 1 else 1 if highest <= 255 else 2
-
-
-def _image_array(
-  values: np.ndarray, name: str, path: pathlib.Path, channels_first: bool
-) -> np.ndarray:
-  """`[n, H, W, channels]` of finite numbers.
-
-  Raises:
-    UsageError: for anything else.
-  """
-  if values.ndim == 3:
-    values = values[..., None]
-  if values.ndim != 4:
-    raise errors.UsageError(
-      f"{path}: {name} must be [examples, height, width] or [examples, height, "
-      f"width, channels]. Received: an array of shape {list(values.shape)}"
-    )
-  if channels_first:
-    values = _channels_last(values, name, path)
-  elif values.shape[3] not in _CHANNELS and values.shape[1] in _CHANNELS:
-    raise errors.UsageError(
-      f"{path}: {name} must be [examples, height, width, channels]; for "
-      "[examples, channels, height, width] add --channels_first. Received: an "
-      f"array of shape {list(values.shape)}"
-    )
-  if 0 in values.shape[1:]:
-    raise errors.UsageError(
-      f"{path}: {name} must have pixels. Received: images of "
-      f"{'x'.join(map(str, values.shape[1:]))}"
-    )
-  if values.dtype.kind not in "fiu":
-    raise errors.UsageError(
-      f"{path}: {name} must be numbers. Received: {values.dtype}"
-    )
-  finite = np.isfinite(values).all(axis=(1, 2, 3))
-  if not finite.all():
-    raise errors.UsageError(
-      f"{path}: {name} must be finite. Received: NaN or infinity in example "
-      f"{np.flatnonzero(~finite)[0]} ({(~finite).sum()} such)"
-    )
-  return values
-
-
-def _channels_last(
-  values: np.ndarray, name: str, path: pathlib.Path
-) -> np.ndarray:
-  """`[n, channels, H, W]` as `[n, H, W, channels]`.
-
-  Raises:
-    UsageError: if the channels are not 1, 3 or 4.
-  """
-  if values.shape[1] not in _CHANNELS:
-    raise errors.UsageError(
-      f"--channels_first: {name} of {path} must be [examples, channels, "
-      "height, width] with 1, 3 or 4 channels. Received: an array of shape "
-      f"{list(values.shape)}"
-    )
-  return np.ascontiguousarray(np.moveaxis(values, 1, 3))
 
 
 def _sources(
