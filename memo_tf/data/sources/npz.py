@@ -108,8 +108,8 @@ def _labels(
   """
   given: dict[str, np.ndarray] = {}
   for split in npz_images.SPLITS:
-    values = arrays.get(f"{split}_labels", arrays["train_labels"][:0])
-    if values.ndim == 2 and values.shape[1] > 1:
+    values = arrays.get(f"{split}_labels", np.zeros(0, np.int32))
+    if values.ndim != 1 and values.shape[1:] != (1,):
       raise errors.UsageError(
         f"{path}: {split}_labels must be one label per example, [N] or [N, 1]. "
         f"Received: an array of shape {list(values.shape)}; of one-hot labels "

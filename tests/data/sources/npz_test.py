@@ -230,6 +230,18 @@ class NpzTest(parameterized.TestCase):
       r"argmax\(axis=1\)",
     ),
     (
+      "a label of no axis",
+      {"train_labels": np.array(3)},
+      {},
+      r"train_labels must be one label per example.*of shape \[\]",
+    ),
+    (
+      "labels of no column",
+      {"train_labels": np.zeros((20, 0), int)},
+      {},
+      r"one label per example.*of shape \[20, 0\]",
+    ),
+    (
       "numbers beside text",
       {"train_labels": (np.arange(20) % 3).astype(str)},
       {},
