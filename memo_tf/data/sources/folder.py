@@ -196,8 +196,8 @@ def open_folder(
     whole: no test set is drawn.
 
   Raises:
-    UsageError: as `folder_files.listing`; or if a split is not there, or an
-      image has too many pixels.
+    UsageError: as `folder_files.listing`; or if a split is not there, an image
+      has too many pixels, or all are to be skipped.
   """
   root = pathlib.Path(config.data_dir, config.dataset.partition(":")[2])
   listing = folder_files.listing(root, config.train_split)
@@ -205,6 +205,11 @@ def open_folder(
   skipped: list[tuple[folder_files.ImageFile, str]] = []
   if config.skip_unreadable:
     skipped = folder_images.unreadable(listing.images)
+    if len(skipped) == len(listing.images):
+      raise errors.UsageError(
+        f"--skip_unreadable must leave images. Received: {root}, where all "
+        f"{len(skipped)} are unreadable: {folder_images.listed(skipped)}"
+      )
     left_out = {image.path for image, _ in skipped}
     splits = {
       name: [image for image in images if image.path not in left_out]

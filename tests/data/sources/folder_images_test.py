@@ -221,6 +221,17 @@ class FolderOfFormsTest(parameterized.TestCase):
     self.assertCountEqual([s.partition(":")[0] for s in data.skipped], broken)
     self.assertIn("10 unreadable images are left out", " ".join(data.notes))
 
+  def test_a_folder_of_unreadable_images_only_is_one_clear_line(self):
+    for path in self.root.glob("*/*"):
+      path.write_bytes(b"")
+
+    with self.assertRaisesRegex(
+      errors.UsageError,
+      "must leave images.*forms, where all 40 are unreadable: blue/0.png ",
+    ) as caught:
+      load_lib.load(self.config(skip_unreadable=True))
+    self.assertNotIn("\n", str(caught.exception))
+
   def test_a_huge_header_is_refused_before_it_is_decoded(self):
     (self.root / "blue/huge.png").write_bytes(huge_png())
 
