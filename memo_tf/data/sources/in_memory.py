@@ -234,15 +234,36 @@ def _feature(features: Mapping[str, Any], kind: str, setting: str) -> str:
 
 
 def _pictures(images: Any, split: str) -> np.ndarray:
-  """uint8 or uint16 `[n, H, W]` or `[n, H, W, 3]` of Pillow's images."""
+  """uint8 or uint16 `[n, H, W]` or `[n, H, W, 3]` of Pillow's images.
+
+  Raises:
+    UsageError: that names the first image of another kind or size.
+  """
   found = []
-  for image in images:
+  for index, image in enumerate(images):
+    mode = getattr(image, "mode", type(image).__name__)
+    if not hasattr(image, "mode") or mode in ("I", "F"):  # RGB would clip these
+      raise errors.UsageError(
+        "images of `data` must be Pillow images of 8 or 16 bits per channel. "
+        f"Received: {mode} for {split} example {index}"
+      )
     if image.mode == "1":
       image = image.convert("L")
     elif image.mode != "L" and not image.mode.startswith("I;16"):
       image = image.convert("RGB")
     found.append(image)
-  if len({image.mode for image in found}) > 1:  # some are grey, some in colour
+  if not found:
+    raise errors.UsageError(
+      f"`data` must have examples. Received: none in split {split}"
+    )
+  modes = sorted({image.mode for image in found})
+  if len(modes) > 1:
+    if any(mode.startswith("I;16") for mode in modes):
+      raise errors.UsageError(
+        "images of `data` must have one depth, 8 or 16 bits. Received: modes "
+        f"{', '.join(modes)} in split {split}"
+      )
+    # Some are grey, some in colour.
     found = [image.convert("RGB") for image in found]
   for index, image in enumerate(found):
     if image.size != found[0].size:

@@ -5,6 +5,7 @@ import pathlib
 from absl.testing import absltest
 from absl.testing import parameterized
 import numpy as np
+from PIL import Image
 import pytest
 import tensorflow as tf
 
@@ -16,6 +17,24 @@ RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (9, 8, 8, 3), dtype=np.uint8)
 Y = np.arange(9) % 3
 X_TEST, Y_TEST = X[:4][::-1].copy(), Y[:4][::-1].copy()
+
+
+def pictures(images, labels):
+  """A data set of Hugging Face with three features."""
+  datasets = pytest.importorskip("datasets")
+  features = datasets.Features(
+    {
+      "picture": datasets.Image(),
+      "animal": datasets.ClassLabel(names=["cat", "dog", "owl"]),
+      "note": datasets.Value("string"),
+    }
+  )
+  rows = {
+    "picture": [None if i is None else Image.fromarray(i) for i in images],
+    "animal": [int(label) for label in labels],
+    "note": ["x"] * len(labels),
+  }
+  return datasets.Dataset.from_dict(rows, features=features)
 
 
 class ArraysTest(parameterized.TestCase):
@@ -63,36 +82,44 @@ class ArraysTest(parameterized.TestCase):
 
   def test_hugging_face_by_its_features(self):
     datasets = pytest.importorskip("datasets")
-    from PIL import Image
-
-    features = datasets.Features(
-      {
-        "picture": datasets.Image(),
-        "animal": datasets.ClassLabel(names=["cat", "dog", "owl"]),
-        "note": datasets.Value("string"),
-      }
-    )
-
-    def split(images, labels):
-      rows = {
-        "picture": [Image.fromarray(image) for image in images],
-        "animal": labels.tolist(),
-        "note": ["x"] * len(labels),
-      }
-      return datasets.Dataset.from_dict(rows, features=features)
-
     both = datasets.DatasetDict(
-      {"train": split(X, Y), "validation": split(X_TEST, Y_TEST)}
+      {"train": pictures(X, Y), "validation": pictures(X_TEST, Y_TEST)}
     )
 
     self.assertIn("class_names", self.check(both))
     self.assertNotIn("test_images", self.check(both["train"]))
-    grey = in_memory.arrays_of(split([*X[:2, ..., 0], X[2]], Y[:3]))
+    grey = in_memory.arrays_of(pictures([*X[:2, ..., 0], X[2]], Y[:3]))
     self.assertEqual(grey["train_images"].shape, (3, 8, 8, 3))
     with self.assertRaisesRegex(errors.UsageError, "one Image feature"):
       in_memory.arrays_of(both["train"].remove_columns("picture"))
     with self.assertRaisesRegex(errors.UsageError, "4x8 for train example 1"):
-      in_memory.arrays_of(split([X[0], X[1, :, :4]], Y[:2]))
+      in_memory.arrays_of(pictures([X[0], X[1, :, :4]], Y[:2]))
+
+  def test_hugging_face_images_of_16_bits_keep_them(self):
+    deep = X[..., 0].astype(np.uint16) * 257
+
+    found = in_memory.arrays_of(pictures(deep, Y))
+
+    np.testing.assert_array_equal(found["train_images"], deep)
+
+  @parameterized.named_parameters(
+    ("32 bits", [np.full((8, 8), 40_000, np.int32)], "I for train example 0"),
+    ("floats", [np.full((8, 8), 0.5, np.float32)], "F for train example 0"),
+    (
+      "16 and 8 bits",
+      [np.full((8, 8), 40_000, np.uint16), X[0]],
+      "modes I;16, RGB in split train",
+    ),
+    ("a missing image", [X[0], None], "NoneType for train example 1"),
+    ("no image", [], "none in split train"),
+  )
+  def test_hugging_face_images_that_would_be_changed_are_refused(
+    self, images, words
+  ):
+    with self.assertRaisesRegex(errors.UsageError, words) as caught:
+      in_memory.arrays_of(pictures(images, np.zeros(len(images))))
+
+    self.assertNotIn("\n", str(caught.exception))
 
   @parameterized.parameters(
     (X,),
