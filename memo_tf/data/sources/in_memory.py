@@ -209,8 +209,8 @@ def _hugging_face(
       f"Received: {', '.join(splits)} of {_described(data)}"
     )
   features = splits["train"].features
-  image_key = image_key or _feature(features, "Image", "image_key")
-  label_key = label_key or _feature(features, "ClassLabel", "label_key")
+  image_key = _feature(features, "Image", "image_key", image_key)
+  label_key = _feature(features, "ClassLabel", "label_key", label_key)
   found: dict[str, np.ndarray] = {}
   for split, name in [("train", "train"), *(("test", t) for t in tests[:1])]:
     rows = splits[name]
@@ -221,14 +221,18 @@ def _hugging_face(
   return found | ({"class_names": np.array(names)} if names else {})
 
 
-def _feature(features: Mapping[str, Any], kind: str, setting: str) -> str:
-  """The only feature of a kind."""
+def _feature(
+  features: Mapping[str, Any], kind: str, setting: str, given: str
+) -> str:
+  """The feature of the given name, or the only one of a kind."""
   found = [n for n, f in features.items() if type(f).__name__ == kind]
-  if len(found) != 1:
+  if given in features:
+    return given
+  if given or len(found) != 1:
     raise errors.UsageError(
       f"a Hugging Face data set must have one {kind} feature, or {setting} "
-      f"must name the one to use. Received: {', '.join(found) or 'none'} among "
-      f"{', '.join(features)}"
+      f"must name the one to use. Received: "
+      f"{given or ', '.join(found) or 'none'} among {', '.join(features)}"
     )
   return found[0]
 

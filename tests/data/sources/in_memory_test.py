@@ -92,6 +92,10 @@ class ArraysTest(parameterized.TestCase):
     self.assertEqual(grey["train_images"].shape, (3, 8, 8, 3))
     with self.assertRaisesRegex(errors.UsageError, "one Image feature"):
       in_memory.arrays_of(both["train"].remove_columns("picture"))
+    with self.assertRaisesRegex(errors.UsageError, "animals among picture, "):
+      in_memory.arrays_of(both, label_key="animals")
+    with self.assertRaisesRegex(errors.UsageError, "str for train example 0"):
+      in_memory.arrays_of(both, image_key="note")
     with self.assertRaisesRegex(errors.UsageError, "4x8 for train example 1"):
       in_memory.arrays_of(pictures([X[0], X[1, :, :4]], Y[:2]))
 
