@@ -18,6 +18,7 @@ import zipfile
 
 import numpy as np
 
+from memo_tf.data.sources import npz_images
 from memo_tf.experiment import errors
 from memo_tf.store import files
 
@@ -179,7 +180,11 @@ def _tf_data(
   images, labels = [], []
   for element in data.as_numpy_iterator():
     image, label = (np.asarray(element[key]) for key in keys)
-    if not label.ndim:
+    # An image tells one example from a batch; a label may be one-hot or `[1]`.
+    is_image = image.ndim < 3 or (
+      image.ndim == 3 and image.shape[2] in npz_images.CHANNELS
+    )
+    if is_image or not label.ndim:
       image, label = image[None], label[None]
     images.append(image)
     labels.append(label)

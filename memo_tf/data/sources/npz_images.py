@@ -8,7 +8,7 @@ from memo_tf.experiment import errors
 
 SPLITS = ("train", "test")
 # The numbers of channels that images may have.
-_CHANNELS = (1, 3, 4)
+CHANNELS = (1, 3, 4)
 # Pixels are fractions in [-1, 1] only if they go beyond this on both sides:
 # smaller ones probably have another scale, and would lose detail in 8 bits.
 _HALF = 0.5
@@ -103,7 +103,7 @@ def _image_array(
     )
   if channels_first:
     values = _channels_last(values, name, path)
-  elif values.shape[3] not in _CHANNELS and values.shape[1] in _CHANNELS:
+  elif values.shape[3] not in CHANNELS and values.shape[1] in CHANNELS:
     raise errors.UsageError(
       f"{path}: {name} must be [examples, height, width, channels]; for "
       "[examples, channels, height, width] add --channels_first. Received: an "
@@ -135,7 +135,7 @@ def _channels_last(
   Raises:
     UsageError: if the channels are not 1, 3 or 4.
   """
-  if values.shape[1] not in _CHANNELS:
+  if values.shape[1] not in CHANNELS:
     raise errors.UsageError(
       f"--channels_first: {name} of {path} must be [examples, channels, "
       "height, width] with 1, 3 or 4 channels. Received: an array of shape "

@@ -70,6 +70,7 @@ class ArraysTest(parameterized.TestCase):
 
     self.check(train)
     self.check((train.batch(4), test))
+    self.check(tf.data.Dataset.from_tensor_slices((X, Y[:, None])))
     self.check(named.batch(2), image_key="pixels")
     with self.assertRaisesRegex(errors.UsageError, "repeats for ever"):
       in_memory.arrays_of(train.repeat())
@@ -79,6 +80,27 @@ class ArraysTest(parameterized.TestCase):
       in_memory.arrays_of(train.take(0))
     with self.assertRaisesRegex(errors.UsageError, "must be .image, label."):
       in_memory.arrays_of(train.map(lambda image, label: image))
+
+  @parameterized.parameters(3, 8)  # 8 is also the height of the images
+  def test_one_hot_labels_of_tf_data_stay_with_their_images(self, num_classes):
+    one_hot = np.eye(num_classes, dtype=np.float32)[Y]
+    data = tf.data.Dataset.from_tensor_slices((X, one_hot))
+
+    for each in (data, data.batch(4)):
+      found = in_memory.arrays_of(each)
+
+      np.testing.assert_array_equal(found["train_images"], X)
+      # The reader of .npz files says what to do with them.
+      np.testing.assert_array_equal(found["train_labels"], one_hot)
+
+  def test_grey_images_of_tf_data_batched_or_not(self):
+    data = tf.data.Dataset.from_tensor_slices((X[..., 0], Y))
+
+    for each in (data, data.batch(4)):  # the last batch is of one
+      found = in_memory.arrays_of(each)
+
+      np.testing.assert_array_equal(found["train_images"], X[..., 0])
+      np.testing.assert_array_equal(found["train_labels"], Y)
 
   def test_hugging_face_by_its_features(self):
     datasets = pytest.importorskip("datasets")
