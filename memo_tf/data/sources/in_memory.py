@@ -137,12 +137,12 @@ def _named(split: str, images: Any, labels: Any) -> dict[str, np.ndarray]:
 
 def _is_pair(value: Any) -> bool:
   """Whether it is (images, labels)."""
-  return (
-    isinstance(value, (tuple, list))
-    and len(value) == 2
-    and np.ndim(value[0]) >= 3
-    and np.ndim(value[1]) >= 1
-  )
+  if not isinstance(value, (tuple, list)) or len(value) != 2:
+    return False
+  try:
+    return np.ndim(value[0]) >= 3 and np.ndim(value[1]) >= 1
+  except ValueError:  # nested lists of different lengths
+    return False
 
 
 def _described(data: Any) -> str:

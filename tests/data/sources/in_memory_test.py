@@ -153,6 +153,7 @@ class ArraysTest(parameterized.TestCase):
     (3,),
     (None,),
     (([X[0], X[0, :2]], [0, 1]),),
+    ((([[[1, 2], [3]]], [0]), ([[[1, 2], [3]]], [0])),),
   )
   def test_refuses_other_forms_in_one_line(self, data):
     with self.assertRaises(errors.UsageError) as caught:
