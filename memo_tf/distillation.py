@@ -27,7 +27,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# Examples on which models are asked for their outputs before training.
+# How many inputs have their outputs checked before training.
 _PROBED = 8
 # The keys of a `y` that holds labels and cached logits.
 TARGETS = ("labels", "teacher_logits")
@@ -397,17 +397,16 @@ class Distiller(keras.Model):
     return cls(**config)
 
   def _check_logits(self, x, y) -> None:
-    """Refuses models that return probabilities, by their outputs on a few x.
+    """Refuses models whose outputs for a few inputs are probabilities.
 
-    A last layer says so when the Distiller is made; this is for models whose
-    last layer is not known. What is passed by a data set is not read, which
-    could change its order.
+    A softmax as last layer is found when the Distiller is made; this finds all
+    others. A data set is not read, which could change its order: random inputs
+    take the place of its first ones.
     """
     cached = y.get("teacher_logits") if isinstance(y, dict) else None
     if isinstance(cached, (np.ndarray, tf.Tensor)):
       some = np.asarray(cached[:_PROBED], np.float32)
-      several = some[:, None] if some.ndim == 2 else some
-      for part in np.swapaxes(several, 0, 1):
+      for part in np.swapaxes(some, 0, 1) if some.ndim == 3 else [some]:
         _refuse_probabilities("teacher_logits", part)
     inputs = None if self._has_probed else _few_inputs(x)
     if inputs is None:

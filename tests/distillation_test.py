@@ -683,6 +683,12 @@ class ProbabilitiesTest(parameterized.TestCase):
       with self.assertRaisesRegex(ValueError, "`teacher_logits` must be"):
         learner.fit(INPUTS, {"teacher_logits": wrong}, verbose=0)
 
+  def test_cached_logits_of_another_rank_are_refused_by_the_rule(self):
+    learner = distiller()
+    learner.compile(optimizer=sgd())
+    with self.assertRaisesRegex(ValueError, r"of one shape \[B, C\]"):
+      learner.fit(INPUTS, {"teacher_logits": np.zeros(24)}, verbose=0)
+
   def test_asking_reads_nothing_of_a_data_set(self):
     read = []
 

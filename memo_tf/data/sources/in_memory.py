@@ -236,7 +236,7 @@ def _feature(
   if given or len(found) != 1:
     raise errors.UsageError(
       f"a Hugging Face data set must have one {kind} feature, or {setting} "
-      f"must name the one to use. Received: "
+      "must name the one to use. Received: "
       f"{given or ', '.join(found) or 'none'} among {', '.join(features)}"
     )
   return found[0]
