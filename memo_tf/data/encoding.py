@@ -13,6 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 KINDS = ("raw", "png", "jpeg")
+# How PNG and JPEG files begin.
+PUBLISHED = (b"\x89PNG", b"\xff\xd8\xff")
 
 
 def encode(image: np.ndarray, kind: str, quality: int = 95) -> bytes:

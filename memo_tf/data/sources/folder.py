@@ -20,6 +20,7 @@ import random
 
 import numpy as np
 
+from memo_tf.data import encoding
 from memo_tf.data import resizing
 from memo_tf.data.sources import folder_files
 from memo_tf.data.sources import folder_images
@@ -314,7 +315,7 @@ def _read(
 ) -> Iterator[image_source.Image]:
   for image in images:
     content = folder_images.read(image)
-    if content.startswith(folder_images.PUBLISHED):
+    if content.startswith(encoding.PUBLISHED):
       yield content
     else:
       with folder_images.unlimited_pixels():

@@ -28,8 +28,6 @@ from memo_tf.data.sources import folder_files
 from memo_tf.data.sources import image_source
 from memo_tf.experiment import errors
 
-# How files begin that are stored as they are.
-PUBLISHED = (b"\x89PNG", b"\xff\xd8\xff")
 # What Pillow may decode: none of its formats that run other programs.
 _FORMATS = ("WEBP", "GIF", "BMP")
 _ALL_FORMATS = ("JPEG", "PNG", *_FORMATS)
@@ -60,14 +58,14 @@ def decode(content: bytes) -> np.ndarray:
   """
   if not content:
     raise image_source.UnreadableError("empty file")
-  if content.startswith(PUBLISHED):
+  if content.startswith(encoding.PUBLISHED):
     try:
       shape = (None, None, 3)
       return encoding.decode(
         tf.constant(content), "png", shape, "uint8"
       ).numpy()
     except tf.errors.OpError as error:
-      kind = "PNG" if content.startswith(PUBLISHED[0]) else "JPEG"
+      kind = "PNG" if content.startswith(encoding.PUBLISHED[0]) else "JPEG"
       raise image_source.UnreadableError(
         f"damaged or truncated {kind}"
       ) from error

@@ -93,7 +93,7 @@ class Converter:
       resized is image
       and isinstance(source, bytes)
       and self.kind != "raw"
-      and source.startswith((b"\x89PNG", b"\xff\xd8\xff"))
+      and source.startswith(encoding.PUBLISHED)
     ):
       return Converted(source, image, is_published=True)
     try:
