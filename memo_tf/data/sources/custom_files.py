@@ -7,7 +7,6 @@ another `data.npz`, or the same one changed, would pass for the first. So
 more) are not compared: the study has its own copy of the data.
 """
 
-from collections.abc import Sequence
 import os
 import pathlib
 
@@ -59,7 +58,7 @@ def difference(config: settings_lib.DataConfig, info: dict) -> str | None:
     if not entry or not path.exists():
       continue
     if path.is_dir():
-      images = _images(path, config, entry.get("suffixes"))
+      images = _images(path, config)
       same = _folder_listing(images) == entry.get("listing") or (
         _folder_entry(images)["digest"] == entry["digest"]
       )
@@ -105,21 +104,11 @@ def _paths(config: settings_lib.DataConfig) -> dict[str, pathlib.Path]:
 
 
 def _images(
-  path: pathlib.Path,
-  config: settings_lib.DataConfig,
-  suffixes: Sequence[str] | None = folder_files.SUFFIXES,
+  path: pathlib.Path, config: settings_lib.DataConfig
 ) -> list[folder_files.ImageFile]:
-  """The images of a folder, by path.
-
-  Args:
-    path: of the folder.
-    config: of the data.
-    suffixes: those that a study took; None: those of the first version.
-  """
-  taken = tuple(suffixes or folder_files.FIRST_SUFFIXES)
+  """The images of a folder, by path."""
   found = folder_files.listing(path, config.train_split).images
-  kept = [i for i in found if i.path.name.lower().endswith(taken)]
-  return sorted(kept, key=lambda image: image.path)
+  return sorted(found, key=lambda image: image.path)
 
 
 def _folder_entry(images: list[folder_files.ImageFile]) -> dict:
@@ -130,7 +119,6 @@ def _folder_entry(images: list[folder_files.ImageFile]) -> dict:
     "bytes": sum(os.stat(image.path).st_size for image in images),
     "digest": files.digest_bytes("\n".join(lines).encode()),
     "listing": _folder_listing(images),
-    "suffixes": list(folder_files.SUFFIXES),
   }
 
 

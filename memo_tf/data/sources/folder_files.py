@@ -16,8 +16,6 @@ import stat
 from memo_tf.experiment import errors
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
-# Those that were taken before the others.
-FIRST_SUFFIXES = (".jpg", ".jpeg", ".png")
 # The split of the layout that has none.
 NO_SPLIT = ""
 # Names of folders that are hardly classes.

@@ -79,17 +79,6 @@ class CustomFilesTest(parameterized.TestCase):
         custom_files.difference(config, info), "pets holds other"
       )
 
-  def test_a_study_from_before_other_formats_were_taken_knows_its_folder(self):
-    config = self.config("folder")
-    now = {"custom_files": custom_files.digests(config)}
-    before = {"custom_files": {"dataset": dict(now["custom_files"]["dataset"])}}
-    del before["custom_files"]["dataset"]["suffixes"]
-
-    (self.images / "train/cat/2.webp").write_bytes(b"ignored then")
-
-    self.assertIsNone(custom_files.difference(config, before))
-    self.assertRegex(custom_files.difference(config, now), "other content")
-
   def test_the_way_on_is_said(self):
     config = self.config("labels")
     info = {"custom_files": custom_files.digests(config)}
