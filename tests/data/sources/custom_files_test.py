@@ -35,7 +35,7 @@ class CustomFilesTest(parameterized.TestCase):
     return settings_lib.DataConfig(labels_file=str(self.root / "labels.txt"))
 
   def change(self, kind: str) -> None:
-    """Changes a byte, and neither size nor time of change are other."""
+    """Changes a byte; the size stays."""
     path = {
       "folder": self.images / "train/dog/1.png",
       "npz": self.root / "data.npz",
