@@ -73,8 +73,9 @@ def images(
       s: np.rint((x + 1) * 127.5).astype(np.uint8) for s, x in found.items()
     }
   raise errors.UsageError(
-    f"{path}: pixels must be uint8 or uint16, whole numbers in [0, 255], or "
-    f"fractions in [0, 1] or [-1, 1]. Received: {dtype} from {low:g} to "
+    f"{path}: pixels must be uint8 or uint16, whole numbers in [0, 255] with "
+    f"some above 1, fractions in [0, 1], or fractions with some below {-_HALF} "
+    f"and some above {_HALF} in [-1, 1]. Received: {dtype} from {low:g} to "
     f"{high:g}"
   )
 

@@ -282,7 +282,16 @@ class NpzTest(parameterized.TestCase):
         "test_images": np.linspace(-0.01, 0.01, 8 * 64).reshape(8, 8, 8),
       },
       {},
-      "from -0.01 to 0.01",
+      "some below -0.5 and some above 0.5 .* from -0.01 to 0.01",
+    ),
+    (
+      "black and white as 64 bits",
+      {
+        "train_images": np.ones((20, 8, 8), np.int64),
+        "test_images": np.zeros((8, 8, 8), np.int64),
+      },
+      {},
+      r"whole numbers in \[0, 255\] with some above 1.* int64 from 0 to 1",
     ),
     (
       "one split from -1",
