@@ -4,8 +4,8 @@
     dataset/  subsets/<family>.npy  models/<own model>.py
 
 `config.json` comes last, and is created, not replaced: a directory without it
-was never set up, and whatever a broken set-up left there is made anew. Only one
-launch at a time is at it (`store/setup_lock.py`).
+was never set up, and whatever an interrupted set-up left there is made again.
+Only one launch at a time sets a study up (`store/setup_lock.py`).
 """
 
 from collections.abc import Callable
@@ -86,7 +86,8 @@ def _make(
     plan: as `prepare`.
     pool: as `prepare`.
     on_wait: as `prepare`.
-    may_remove: what is there was left by a set-up that broke off.
+    may_remove: existing parts are what an interrupted set-up left, and may be
+      removed.
   """
   config = plan.config
   try:
@@ -122,7 +123,7 @@ def _check_fit(
     plan: of the round.
     info: of the data set.
     smallest: examples in the smallest subset.
-    held_out: examples that every subset of the first family holds out at least.
+    held_out: the fewest examples that a subset of the first family holds out.
 
   Raises:
     ValueError: that names what does not.
