@@ -32,7 +32,6 @@ def digests(config: settings_lib.DataConfig) -> dict[str, dict]:
     if path.is_dir()
     else files.file_entry(path)
     for flag, path in _paths(config).items()
-    if path.exists()
   }
 
 
@@ -55,7 +54,7 @@ def difference(config: settings_lib.DataConfig, info: dict) -> str | None:
   recorded = info.get("custom_files", {})
   for flag, path in _paths(config).items():
     entry = recorded.get(flag)
-    if not entry or not path.exists():
+    if not entry:
       continue
     if path.is_dir():
       images = _images(path, config)
@@ -93,13 +92,20 @@ def check(config: settings_lib.DataConfig, info: dict, root: object) -> None:
 
 
 def _paths(config: settings_lib.DataConfig) -> dict[str, pathlib.Path]:
-  """The user's own files, by the flag that names them."""
+  """The user's own files that are there, by the flag that names them.
+
+  What is of another kind (a folder named as an .npz file) is left to its
+  reader, whose error says so.
+  """
   found = {}
   kind, _, name = config.dataset.partition(":")
-  if kind in ("npz", "folder") and name:
-    found["dataset"] = pathlib.Path(config.data_dir, name)
-  if config.labels_file:
-    found["labels_file"] = pathlib.Path(config.labels_file)
+  path = pathlib.Path(config.data_dir, name)
+  is_of_kind = {"npz": path.is_file, "folder": path.is_dir}.get(kind)
+  if name and is_of_kind and is_of_kind():
+    found["dataset"] = path
+  labels_path = pathlib.Path(config.labels_file)
+  if labels_path.is_file():
+    found["labels_file"] = labels_path
   return found
 
 

@@ -99,6 +99,15 @@ class CustomFilesTest(parameterized.TestCase):
 
     self.assertIsNone(custom_files.difference(config, info))
 
+  def test_what_is_of_another_kind_is_left_to_its_reader(self):
+    for settings in (
+      {"dataset": f"npz:{self.images}"},
+      {"dataset": f"folder:{self.root / 'data.npz'}"},
+      {"labels_file": str(self.images)},
+    ):
+      config = settings_lib.DataConfig(**settings)
+      self.assertEmpty(custom_files.digests(config), settings)
+
   def test_published_data_have_none(self):
     self.assertEmpty(custom_files.digests(settings_lib.DataConfig()))
 
