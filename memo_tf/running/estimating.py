@@ -71,11 +71,28 @@ def estimate(
     UsageError: if the data cannot be read.
     StudyError: if a model cannot be timed.
   """
-  kinds: list[_Kind] = sorted(
-    dict.fromkeys((group.model, group.recipe) for group in groups),
-    key=lambda kind: plan.models[kind[0]].relative_cost,
-  )
+  kinds = _kinds(plan, groups)
   timed, expected = _time_kinds(plan.config, kinds, workers, directory)
+  return of_costs(plan, groups, timed, expected)
+
+
+def of_costs(
+  plan: plan_lib.Plan,
+  groups: list[work_units.Group],
+  timed: dict[_Kind, dict],
+  expected: dict[_Kind, dict],
+) -> Estimate:
+  """The estimate from the costs of models and recipes.
+
+  Args:
+    plan: of the study.
+    groups: of the plan.
+    timed: what `measuring.measure` gave, and the sizes of the data set, by
+      model and recipe.
+    expected: the same before anything was timed; used where nothing was. What
+      is in neither is scaled from another size of its family.
+  """
+  kinds = _kinds(plan, groups)
   costs = {kind: (timed[kind], TIMED) for kind in kinds if kind in timed}
   for kind in kinds:
     if kind not in costs and kind in expected:
@@ -105,6 +122,14 @@ def estimate(
     seconds=seconds,
     recording=recording,
     sources=sources,
+  )
+
+
+def _kinds(plan: plan_lib.Plan, groups: list[work_units.Group]) -> list[_Kind]:
+  """The models and recipes of groups, smallest models first."""
+  return sorted(
+    dict.fromkeys((group.model, group.recipe) for group in groups),
+    key=lambda kind: plan.models[kind[0]].relative_cost,
   )
 
 

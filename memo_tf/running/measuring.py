@@ -3,7 +3,6 @@
 from collections.abc import Callable
 import dataclasses
 import functools
-import math
 import tempfile
 import time
 from typing import Any
@@ -122,9 +121,9 @@ def measure(
   session: session_lib.Session,
   model: str,
   recipe_name: str,
-  share: float = 1.0,
-  rate: float = math.inf,
-  tell: Callable[[dict[str, float]], None] | None = None,
+  share: float,
+  rate: float,
+  tell: Callable[[dict[str, float]], None],
 ) -> dict[str, float]:
   """Times a model on this machine, without writing anything.
 
@@ -137,7 +136,7 @@ def measure(
     model: its name.
     recipe_name: how it is trained.
     share: fraction of the examples to predict that the session has, in (0, 1].
-    rate: `expected.machine_rate()`; by default every model is timed whole.
+    rate: `expected.machine_rate()`.
     tell: called with what is expected from `rate`, before anything is timed:
       as what is returned, without `trace`.
 
@@ -152,12 +151,12 @@ def measure(
   few = SMALL_BATCH * session.strategy.num_replicas_in_sync
   few = min(few, recipe.batch_size)
   trainer = session.trainer(model, dataclasses.replace(recipe, batch_size=few))
-  work = float(cost.multiply_adds(trainer.model))
+  # Layers of one's own may have nothing that is counted.
+  work = float(max(1, cost.multiply_adds(trainer.model)))
   if trainer.teacher is not None:  # predicts only
     work += cost.multiply_adds(trainer.teacher) / expected.TRAINING_PASSES
   guess = expected.step_seconds(work, recipe.batch_size, rate)
-  if tell:
-    tell(expected.cost_of_run(session, recipe, share, guess))
+  tell(expected.cost_of_run(session, recipe, share, guess))
   if guess <= WHOLE_SECONDS or few == recipe.batch_size:
     trainer = session.trainer(model, recipe)
     return _timed_whole(session, trainer, recipe_name, share, started, guess)

@@ -34,8 +34,7 @@ class EstimatingTest(absltest.TestCase):
       {(g.model, g.recipe): cost for g, cost in found.items()}
       for found in (timed, expected)
     ]
-    with mock.patch.object(estimating, "_time_kinds", return_value=kinds):
-      return estimating.estimate(PLAN, [SMALL, LARGE], 2)
+    return estimating.of_costs(PLAN, [SMALL, LARGE], *kinds)
 
   def test_steps_times_their_seconds(self):
     found = self.estimate({SMALL: COST, LARGE: COST}, {})

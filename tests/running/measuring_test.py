@@ -41,12 +41,15 @@ class MeasuringTest(absltest.TestCase):
 
     directory = directory_lib.StudyDirectory(pathlib.Path("/nowhere"))
     session = session_lib.Session(CONFIG, directory, sample.data)
+    told = []
     with (
       mock.patch.object(measuring, "TOTAL_SECONDS", 0.01),
       mock.patch.object(measuring, "SLICE_SECONDS", 0.01),
     ):
       found = [
-        measuring.measure(session, "cifar_resnet-8-w0.125", "one_hot", share)
+        measuring.measure(
+          session, "cifar_resnet-8-w0.125", "one_hot", share, 1e12, told.append
+        )
         for share in (sample.share, sample.share / 1000)
       ]
     self.assertGreater(found[1]["fixed"], 50 * found[0]["fixed"])
@@ -60,6 +63,23 @@ class MeasuringTest(absltest.TestCase):
     self.assertEqual(sample.share, 1.0)
     self.assertLen(sample.data.train_images, 1530)
     self.assertIsInstance(sample.data.train_images, np.ndarray)
+
+  def test_a_model_of_which_nothing_is_counted_is_timed(self):
+    config = dataclasses.replace(CONFIG, running=settings_lib.RunningConfig())
+    directory = directory_lib.StudyDirectory(pathlib.Path("/nowhere"))
+    data = measuring.sample_data(config).data
+    session = session_lib.Session(config, directory, data)
+    with mock.patch.object(measuring.cost, "multiply_adds", lambda model: 0):
+      found = measuring.measure(
+        session,
+        CONFIG.models.models[0],
+        "one_hot",
+        1.0,
+        1e12,
+        lambda told: None,
+      )
+
+    self.assertGreater(found["step"], 0)
 
   def test_long_steps_are_timed_in_part(self):
     config = dataclasses.replace(

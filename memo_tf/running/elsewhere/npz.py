@@ -49,6 +49,23 @@ class Rows:
     return self.shape[0]
 
   def __iter__(self) -> Iterator[np.ndarray]:
+    """Yields the rows.
+
+    Raises:
+      UsageError: if the file is damaged.
+    """
+    rows = self._rows()
+    while True:
+      try:
+        row = next(rows)
+      except StopIteration:
+        return
+      # zipfile, zlib and NumPy raise a dozen kinds for a damaged file.
+      except Exception as error:
+        raise _unreadable(self._path, error) from error
+      yield row
+
+  def _rows(self) -> Iterator[np.ndarray]:
     if self._is_fortran:
       with np.load(self._path, allow_pickle=False) as file:
         yield from file[self._member.removesuffix(".npy")]
@@ -155,11 +172,15 @@ def _arrays(path: pathlib.Path) -> dict[str, Any]:
         }
   # zipfile and NumPy raise a dozen kinds for a damaged file.
   except Exception as error:
-    raise errors.UsageError(
-      "--predictions must name readable .npz files of plain arrays "
-      f"({errors.brief(error) or type(error).__name__}). Received: {path}"
-    ) from error
+    raise _unreadable(path, error) from error
   raise errors.UsageError(
     f"--predictions: arrays are named {', '.join(known)}. Received: "
     f"{unknown[0]!r} in {path}"
+  )
+
+
+def _unreadable(path: pathlib.Path, error: Exception) -> errors.UsageError:
+  return errors.UsageError(
+    "--predictions must name readable .npz files of plain arrays "
+    f"({errors.brief(error) or type(error).__name__}). Received: {path}"
   )

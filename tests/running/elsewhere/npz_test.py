@@ -1,6 +1,7 @@
 """Predictions from .npz files, one per size."""
 
 import pathlib
+import zipfile
 
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -59,6 +60,19 @@ class NpzTest(parameterized.TestCase):
 
     with self.assertRaisesRegex(errors.UsageError, message):
       npz.read([path])
+
+  @parameterized.product(how=(np.savez, np.savez_compressed), place=(0.3, 0.6))
+  def test_a_damaged_row_is_one_line(self, how, place):
+    path = pathlib.Path(self.write(how=how))
+    with zipfile.ZipFile(path) as archive:
+      member = archive.getinfo("logits.npy")
+    content = bytearray(path.read_bytes())
+    content[member.header_offset + int(place * member.compress_size)] ^= 0xFF
+    path.write_bytes(content)
+
+    rows = npz.read([str(path)])["logits"]["small"]
+    with self.assertRaisesRegex(errors.UsageError, "readable .npz.*small.npz"):
+      list(rows)
 
   def test_refuses_files_that_contradict_each_other(self):
     first = self.write("a")
