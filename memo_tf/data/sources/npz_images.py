@@ -19,9 +19,6 @@ def images(
 ) -> dict[str, np.ndarray]:
   """The images of both splits, on one scale.
 
-  The scale is decided once, from both splits: decided for each on its own, the
-  same picture could get other pixels in the test set.
-
   Args:
     arrays: by name; those used are `train_images` and, if given, `test_images`,
       each `[n, H, W]` or `[n, H, W, channels]`.
@@ -42,19 +39,42 @@ def images(
     for split in SPLITS
     if f"{split}_images" in arrays
   }
-  if "test" in found and found["test"].dtype != found["train"].dtype:
+  found.setdefault("test", found["train"][:0])
+  names = {split: f"{split}_images" for split in SPLITS}
+  return on_one_scale(found, names, str(path))
+
+
+def on_one_scale(
+  found: dict[str, np.ndarray], names: dict[str, str], where: str
+) -> dict[str, np.ndarray]:
+  """Images of both splits as uint8 or uint16.
+
+  The scale is decided once, from both splits: decided for each on its own, the
+  same picture could get other pixels in the test set.
+
+  Args:
+    found: `[n, H, W, channels]` by split, `train` and `test`.
+    names: what the user calls each split, for messages.
+    where: the images are from, for messages.
+
+  Raises:
+    UsageError: if they are no finite numbers, or on no scale that is known, or
+      the two splits contradict each other.
+  """
+  for split, values in found.items():
+    _check_numbers(values, names[split], where)
+  both = " and ".join(names[split] for split in SPLITS)
+  if found["test"].dtype != found["train"].dtype:
     raise errors.UsageError(
-      f"{path}: train_images and test_images must have one dtype. Received: "
+      f"{where}: {both} must have one dtype. Received: "
       f"{found['train'].dtype} and {found['test'].dtype}"
     )
-  found.setdefault("test", found["train"][:0])
   ranges = {s: (x.min(), x.max()) for s, x in found.items() if x.size}
   scales = {_bracket(low, high) for low, high in ranges.values() if high > 0}
   if len(scales) > 1:
     shown = ", ".join(f"{s} in [{a:g}, {b:g}]" for s, (a, b) in ranges.items())
     raise errors.UsageError(
-      f"{path}: train_images and test_images must have pixels of one scale. "
-      f"Received: {shown}"
+      f"{where}: {both} must have pixels of one scale. Received: {shown}"
     )
   dtype = found["train"].dtype
   if dtype in (np.uint8, np.uint16):
@@ -73,7 +93,7 @@ def images(
       s: np.rint((x + 1) * 127.5).astype(np.uint8) for s, x in found.items()
     }
   raise errors.UsageError(
-    f"{path}: pixels must be uint8 or uint16, whole numbers in [0, 255] with "
+    f"{where}: pixels must be uint8 or uint16, whole numbers in [0, 255] with "
     f"some above 1, fractions in [0, 1], or fractions with some below {-_HALF} "
     f"and some above {_HALF} in [-1, 1]. Received: {dtype} from {low:g} to "
     f"{high:g}"
@@ -90,7 +110,7 @@ def _bracket(lowest: float, highest: float) -> int:
 def _image_array(
   values: np.ndarray, name: str, path: pathlib.Path, channels_first: bool
 ) -> np.ndarray:
-  """`[n, H, W, channels]` of finite numbers.
+  """`[n, H, W, channels]`.
 
   Raises:
     UsageError: for anything else.
@@ -115,16 +135,6 @@ def _image_array(
       f"{path}: {name} must have pixels. Received: images of "
       f"{'x'.join(map(str, values.shape[1:]))}"
     )
-  if values.dtype.kind not in "fiu":
-    raise errors.UsageError(
-      f"{path}: {name} must be numbers. Received: {values.dtype}"
-    )
-  finite = np.isfinite(values).all(axis=(1, 2, 3))
-  if not finite.all():
-    raise errors.UsageError(
-      f"{path}: {name} must be finite. Received: NaN or infinity in example "
-      f"{np.flatnonzero(~finite)[0]} ({(~finite).sum()} such)"
-    )
   return values
 
 
@@ -143,3 +153,16 @@ def _channels_last(
       f"{list(values.shape)}"
     )
   return np.ascontiguousarray(np.moveaxis(values, 1, 3))
+
+
+def _check_numbers(values: np.ndarray, name: str, where: str) -> None:
+  if values.dtype.kind not in "fiu":
+    raise errors.UsageError(
+      f"{where}: {name} must be numbers. Received: {values.dtype}"
+    )
+  finite = np.isfinite(values).all(axis=(1, 2, 3))
+  if not finite.all():
+    raise errors.UsageError(
+      f"{where}: {name} must be finite. Received: NaN or infinity in example "
+      f"{np.flatnonzero(~finite)[0]} ({(~finite).sum()} such)"
+    )

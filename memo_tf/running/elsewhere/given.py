@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from memo_tf.data.sources import labels as labels_lib
+from memo_tf.data.sources import npz_images
 from memo_tf.experiment import errors
 from memo_tf.experiment import subsets as subsets_lib
 
@@ -322,34 +323,18 @@ def _images(
         f"np.moveaxis(images, 1, -1)). Received: {list(found.shape)}"
       )
   images = [x if x.ndim == 4 else x[..., None] for _, x, _ in parts]
-  if len({(x.dtype, x.shape[1:]) for x in images}) > 1:
+  if len({x.shape[1:] for x in images}) > 1:
     raise errors.UsageError(
-      "`images` and `test_images` must be of one dtype and shape. Received: "
-      + " and ".join(f"{x.dtype} {list(x.shape[1:])}" for x in images)
+      "`images` and `test_images` must be of one shape. Received: "
+      + " and ".join(str(list(x.shape[1:])) for x in images)
     )
-  return _pixels(np.concatenate(images))
-
-
-def _pixels(images: np.ndarray) -> np.ndarray:
-  """Images as uint8 or uint16.
-
-  Raises:
-    UsageError: if pixels are neither those, whole numbers up to 255, nor
-      fractions in [0, 1].
-  """
-  if images.dtype in (np.uint8, np.uint16):
-    return images
-  if images.dtype.kind in "fiu" and images.size and np.isfinite(images).all():
-    low, high = images.min(), images.max()
-    if low >= 0 and high <= 1 and images.dtype.kind == "f":
-      return np.rint(images * 255).astype(np.uint8)
-    if low >= 0 and high <= 255 and bool((images == np.rint(images)).all()):
-      return images.astype(np.uint8)
-  raise errors.UsageError(
-    "`images` must be uint8 or uint16, whole numbers in [0, 255], or fractions "
-    f"in [0, 1]. Received: {images.dtype}"
-    + (f" from {images.min():g} to {images.max():g}" if images.size else "")
-  )
+  splits = {
+    "train": images[0],
+    "test": images[-1] if num_test else images[0][:0],
+  }
+  names = {"train": "images", "test": "test_images"}
+  splits = npz_images.on_one_scale(splits, names, _SOURCE)
+  return np.concatenate([splits["train"], splits["test"]])
 
 
 def _file_names(
