@@ -24,6 +24,7 @@ from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import results
 from memo_tf.running.elsewhere import given as given_lib
+from memo_tf.running.elsewhere import schemes
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
@@ -101,7 +102,7 @@ def _config(
   given: given_lib.Given, settings: Mapping[str, Any], name: str
 ) -> config_lib.StudyConfig:
   """The config that describes the given runs."""
-  scheme, ratio = given_lib.scheme_of(given.in_mask)
+  scheme, ratio = schemes.scheme_of(given.in_mask)
   known = {
     "dataset": settings_lib.PREDICTIONS + name,
     "models": tuple(_model_names(given).values()),
