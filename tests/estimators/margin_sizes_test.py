@@ -7,6 +7,7 @@ from scipy import special
 from memo_tf.estimators import margin_sizes
 from memo_tf.estimators import margins
 from memo_tf.estimators import memorization
+from tests.support import slow_margins
 
 
 def simulate(spread, *, shared_noise=0.15, num_runs=20, num_examples=1000):
@@ -58,6 +59,17 @@ class MarginSizesTest(absltest.TestCase):
     alone, together = gains(*simulate(0.0, shared_noise=1.0))
 
     self.assertBetween(together / alone, 0.95, 1.1)
+
+  def test_follows_the_formulas_one_number_at_a_time(self):
+    margin, mask, _ = simulate(0.4, num_examples=300)
+    margin[1, :, 7] = 2.0
+
+    together = margin_sizes.margin_scores_sizes(margin, mask, prior=False)
+
+    out_points, in_points = slow_margins.points_of_sizes(margin, mask)
+    for found, outside, inside in zip(together, out_points, in_points):
+      np.testing.assert_allclose(found.out_accuracy, outside, atol=1e-12)
+      np.testing.assert_allclose(found.in_accuracy, inside, atol=1e-12)
 
   def test_intervals_are_those_of_each_size(self):
     margin, mask, _ = simulate(0.2)

@@ -9,6 +9,7 @@ from scipy import stats
 from memo_tf.estimators import margin_groups
 from memo_tf.estimators import margins
 from memo_tf.estimators import memorization
+from tests.support import slow_margins
 
 
 def balanced_mask(rng, num_runs, num_examples):
@@ -102,6 +103,28 @@ class MarginScoresTest(parameterized.TestCase):
     np.testing.assert_allclose(found.ci_low, inside - outside - below)
     np.testing.assert_array_equal(found.num_in, [4, 4])
     self.assertTrue(np.isnan(found.misfit))
+
+  @parameterized.parameters(
+    (normal, 20, (4,)), (two_modes, 40, (4, 5)), (heavy_tails, 20, (4, 5))
+  )
+  def test_follows_the_formulas_one_number_at_a_time(
+    self, law, num_runs, expected_reasons
+  ):
+    margin, mask, _, _ = simulate(law, num_runs, 9, num_examples=600)
+    margin = margin.astype(np.float64)
+    mask[:, 0] = np.arange(num_runs) < num_runs - 2
+    mask[:, 1] = True
+    margin[:, 2] = 1.5
+    named = np.arange(600) % 50 == 7
+
+    found = margins.margin_scores(margin, mask, use_counts=named, prior=False)
+
+    for name, expected in slow_margins.scores(margin, mask, named).items():
+      np.testing.assert_allclose(
+        getattr(found, name), expected, rtol=1e-9, atol=1e-12, err_msg=name
+      )
+    reasons = {*found.fallback_in, *found.fallback_out}
+    self.assertEqual(reasons, {0, 1, 2, 3, *expected_reasons})
 
   def test_better_than_plain_by_half_and_the_interval_holds(self):
     for num_runs in (20, 160):
