@@ -96,8 +96,9 @@ def simulate(repeats: int) -> dict:
               for s in (plain, found)
             ]
           rows.append(row)
-        mean = np.mean(rows, axis=0).round(2).tolist()
-        report[f"{law}, in-level {in_level:g}, M={size}"] = mean
+        mean = np.mean(rows, axis=0)
+        key = f"{law}, in-level {in_level:g}, M={size}"
+        report[key] = mean.round(2).tolist()
         print(
           f"{law:20} in-level {in_level:g} M={size:3d}: gain {mean[0]:.2f} / "
           f"{mean[3]:.2f}; coverage plain {mean[1]:.1f} / {mean[4]:.1f}, "
