@@ -21,8 +21,8 @@ class MarginScores:
   """Memorization of N examples from margins; every array is `[N]`.
 
   Attributes:
-    memorization: in_accuracy - out_accuracy, float64 in [-1, 1]; NaN where
-      either group is empty.
+    memorization: in_accuracy - out_accuracy, moved into the interval if it is
+      outside; float64 in [-1, 1]; NaN where either group is empty.
     in_accuracy, out_accuracy: probability of being right in each group.
     num_in, num_out: number of runs in each group, int64.
     standard_error: of memorization, misfit included.
