@@ -181,6 +181,12 @@ class MarginColumnsTest(absltest.TestCase):
       "memorization_margin_sizes", self.table(SMALL).column_names
     )
     self.assertIs(result.chosen, result.margin)
+    # What the figures are of is said, not what was asked for.
+    summary = self.directory.root / "scores/summary.json"
+    self.assertEqual(json.loads(summary.read_text())[0]["estimator"], "margin")
+    self.assertEndsWith(
+      result.certainty(0.2), "Figures are those of --estimator=margin."
+    )
 
   def test_unknown_margins_leave_the_plain_scores(self):
     (result,) = study.score_study(self.directory, plan_of(SMALL))
