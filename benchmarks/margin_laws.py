@@ -111,7 +111,10 @@ def simulate(repeats: int) -> dict:
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument("--repeats", type=int, default=6)
-  report = simulate(parser.parse_args().repeats)
+  arguments = parser.parse_args()
+  if arguments.repeats < 1:
+    parser.error(f"--repeats must be at least 1. Received: {arguments.repeats}")
+  report = simulate(arguments.repeats)
   print(json.dumps({"benchmark": "margin_laws", "ratios": report}))
 
 
