@@ -1,6 +1,7 @@
 """Tests of margin scores of several sizes together."""
 
 from absl.testing import absltest
+from absl.testing import parameterized
 import numpy as np
 from scipy import special
 
@@ -43,7 +44,7 @@ def gains(margin, mask, truth):
   return plain / alone, plain / together
 
 
-class MarginSizesTest(absltest.TestCase):
+class MarginSizesTest(parameterized.TestCase):
   def test_like_sizes_gain_nearly_their_number(self):
     alone, together = gains(*simulate(0.0))
 
@@ -60,8 +61,11 @@ class MarginSizesTest(absltest.TestCase):
 
     self.assertBetween(together / alone, 0.95, 1.1)
 
-  def test_follows_the_formulas_one_number_at_a_time(self):
-    margin, mask, _ = simulate(0.4, num_examples=300)
+  # Like sizes; those whose noise is all shared; and, in the first, fewer than
+  # 20 examples to compare in the in-group.
+  @parameterized.parameters((0.0, 0.15), (0.0, 1.0), (0.4, 0.15))
+  def test_follows_the_formulas_one_number_at_a_time(self, spread, shared):
+    margin, mask, _ = simulate(spread, shared_noise=shared, num_examples=300)
     margin[1, :, 7] = 2.0
 
     together = margin_sizes.margin_scores_sizes(margin, mask, prior=False)
