@@ -19,8 +19,10 @@ Not a timing. The last line is JSON.
 """
 
 import argparse
+import itertools
 import json
 import math
+import pathlib
 
 import matplotlib
 
@@ -64,7 +66,8 @@ def read_stacks(
       unit: directory.run_state(unit, check_digests=False).record
       for unit in units
     }
-    done = [unit for unit in units if records[unit]]
+    # Up to the first missing run: models must have the same subsets in a row.
+    done = list(itertools.takewhile(records.get, units))
     block = subsets.parse_family(group.subsets).block
     whole = len(done) // block * block
     if whole >= 2 * block:
@@ -377,6 +380,8 @@ def main() -> None:
   parser.add_argument("--draws", type=int, default=20)
   parser.add_argument("--figure")
   arguments = parser.parse_args()
+  if not pathlib.Path(arguments.experiment_dir, "config.json").is_file():
+    parser.error(f"{arguments.experiment_dir} is not a study directory")
   report = evaluate(
     arguments.experiment_dir,
     [name for name in arguments.models.split(",") if name],

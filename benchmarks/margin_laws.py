@@ -96,8 +96,9 @@ def simulate(repeats: int) -> dict:
               for s in (plain, found)
             ]
           rows.append(row)
-        mean = np.mean(rows, axis=0).round(2).tolist()
-        report[f"{law}, in-level {in_level:g}, M={size}"] = mean
+        mean = np.mean(rows, axis=0)
+        key = f"{law}, in-level {in_level:g}, M={size}"
+        report[key] = mean.round(2).tolist()
         print(
           f"{law:20} in-level {in_level:g} M={size:3d}: gain {mean[0]:.2f} / "
           f"{mean[3]:.2f}; coverage plain {mean[1]:.1f} / {mean[4]:.1f}, "
@@ -110,7 +111,10 @@ def simulate(repeats: int) -> dict:
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument("--repeats", type=int, default=6)
-  report = simulate(parser.parse_args().repeats)
+  arguments = parser.parse_args()
+  if arguments.repeats < 1:
+    parser.error(f"--repeats must be at least 1. Received: {arguments.repeats}")
+  report = simulate(arguments.repeats)
   print(json.dumps({"benchmark": "margin_laws", "ratios": report}))
 
 

@@ -31,6 +31,27 @@ _PAIRS = 4096
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
+def checked_runs(
+  values: np.ndarray, in_mask: np.ndarray, name: str
+) -> tuple[np.ndarray, np.ndarray]:
+  """Values `[M, T]` of test examples, the argument `name`, and `in_mask`.
+
+  Raises:
+    ValueError: if shapes do not agree or `in_mask` is not boolean.
+  """
+  values, in_mask = np.asarray(values), np.asarray(in_mask)
+  if values.ndim != 2 or in_mask.ndim != 2 or len(values) != len(in_mask):
+    raise ValueError(
+      f"`{name}` must be [M, T] and `in_mask` [M, N]. Received: "
+      f"{values.shape} and {in_mask.shape}"
+    )
+  if in_mask.dtype != bool:
+    raise ValueError(
+      f"`in_mask` must be boolean. Received: dtype {in_mask.dtype}"
+    )
+  return values, in_mask
+
+
 class PairwiseRuns:
   """Checked runs, and sums over them for blocks of training examples.
 
@@ -49,7 +70,6 @@ class PairwiseRuns:
     ValueError: as `memorization_scores`.
   """
 
-  # Over 60 lines: the arrays are checked one by one before they are held.
   def __init__(
     self,
     test_outcome: np.ndarray,
@@ -57,16 +77,7 @@ class PairwiseRuns:
     outcome_kind: str | None,
     estimand: str,
   ):
-    outcome, in_mask = np.asarray(test_outcome), np.asarray(in_mask)
-    if outcome.ndim != 2 or in_mask.ndim != 2 or len(outcome) != len(in_mask):
-      raise ValueError(
-        "`test_outcome` must be [M, T] and `in_mask` [M, N]. Received: "
-        f"{outcome.shape} and {in_mask.shape}"
-      )
-    if in_mask.dtype != bool:
-      raise ValueError(
-        f"`in_mask` must be boolean. Received: dtype {in_mask.dtype}"
-      )
+    outcome, in_mask = checked_runs(test_outcome, in_mask, "test_outcome")
     if outcome_kind not in (None, *outcomes_lib.OUTCOMES):
       raise ValueError(
         "`outcome_kind` must be one of "

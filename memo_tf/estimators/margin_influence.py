@@ -19,6 +19,7 @@ import numpy as np
 from scipy import special
 from scipy import stats
 
+from memo_tf.estimators import influence_products
 from memo_tf.estimators import moderated
 from memo_tf.estimators import q_values as q_values_lib
 
@@ -65,16 +66,9 @@ def margin_influence(
     ValueError: if shapes do not agree, `in_mask` is not boolean, a margin is
       not finite, or `num_tested` is below P.
   """
-  margin, in_mask = np.asarray(test_margin), np.asarray(in_mask)
-  if margin.ndim != 2 or in_mask.ndim != 2 or len(margin) != len(in_mask):
-    raise ValueError(
-      "`test_margin` must be [M, T] and `in_mask` [M, N]. Received: "
-      f"{margin.shape} and {in_mask.shape}"
-    )
-  if in_mask.dtype != bool:
-    raise ValueError(
-      f"`in_mask` must be boolean. Received: dtype {in_mask.dtype}"
-    )
+  margin, in_mask = influence_products.checked_runs(
+    test_margin, in_mask, "test_margin"
+  )
   if not np.isfinite(margin).all():
     raise ValueError(
       "`test_margin` must be finite. Received: "

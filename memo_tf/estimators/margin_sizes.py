@@ -7,7 +7,8 @@ is estimated: it is the mean product of deviations in two halves of the runs,
 which share no noise. Each z is shrunk towards a + u by as much as the noise
 makes of its deviation (Efron & Morris, 1973): to the mean of the sizes where
 they are alike, not at all where they differ. Noise that sizes share, since
-their runs share subsets, is estimated and not averaged away.
+their runs share subsets, is estimated and not averaged away. All sizes count
+alike, whatever their numbers of runs.
 
 Points only: the intervals are those of each size alone.
 """

@@ -21,8 +21,8 @@ class MarginScores:
   """Memorization of N examples from margins; every array is `[N]`.
 
   Attributes:
-    memorization: in_accuracy - out_accuracy, float64 in [-1, 1]; NaN where
-      either group is empty.
+    memorization: in_accuracy - out_accuracy, moved into the interval if it is
+      outside; float64 in [-1, 1]; NaN where either group is empty.
     in_accuracy, out_accuracy: probability of being right in each group.
     num_in, num_out: number of runs in each group, int64.
     standard_error: of memorization, misfit included.
@@ -118,9 +118,13 @@ def tally_of(
   in_mask: np.ndarray,
   *,
   correct: np.ndarray | None = None,
+  indices: np.ndarray | None = None,
   estimand: str = "conditional",
 ) -> "MarginTally":
-  """A `MarginTally` of M runs; arguments as in `margin_scores`."""
+  """A `MarginTally` of M runs; arguments as in `margin_scores`.
+
+  `indices` `[M]` are the numbers of the runs' subsets; None: 0 to M - 1.
+  """
   margin, in_mask = np.asarray(margin), np.asarray(in_mask)
   if margin.ndim != 2 or margin.shape != in_mask.shape:
     raise ValueError(
@@ -131,7 +135,7 @@ def tally_of(
   if estimand == "paper" and in_mask.size:
     size = int(in_mask.sum(axis=1).max())
   tally = MarginTally(margin.shape[1], estimand=estimand, subset_size=size)
-  tally.add_many(margin, in_mask, correct=correct)
+  tally.add_many(margin, in_mask, correct=correct, indices=indices)
   return tally
 
 
@@ -184,14 +188,14 @@ class MarginTally:
 
     Args:
       margin, in_mask, correct: as in `margin_scores`, of one run.
-      index: number of the run, whose parity is its half; None: the number of
-        runs in this tally so far.
+      index: number of the run, that of its subset, which determines its half;
+        None: the number of runs in this tally so far.
     """
     self.add_many(
       np.asarray(margin)[None],
       np.asarray(in_mask)[None],
       correct=None if correct is None else np.asarray(correct)[None],
-      first_index=index,
+      indices=None if index is None else np.array([index]),
     )
 
   def add_many(
@@ -200,10 +204,12 @@ class MarginTally:
     in_mask: np.ndarray,
     *,
     correct: np.ndarray | None = None,
-    first_index: int | None = None,
+    indices: np.ndarray | None = None,
   ) -> None:
-    """Adds M runs of consecutive indices; `[M, N]` each, as in `add`."""
+    """Adds M runs: `[M, N]` each, and `indices` `[M]`, as in `add`."""
     margin, in_mask = np.asarray(margin), np.asarray(in_mask)
+    if indices is None:
+      indices = self._num_runs + np.arange(len(margin))
     if not np.issubdtype(margin.dtype, np.floating):
       raise ValueError(
         f"`margin` must be floating point. Received: dtype {margin.dtype}"
@@ -218,10 +224,19 @@ class MarginTally:
       correct = margin > 0 if correct is None else correct
       margin = np.where(bad, 0, margin)
     right = margin > 0 if correct is None else np.asarray(correct)
-    first = self._num_runs if first_index is None else first_index
+    # Subsets of two sizes alternate: each half needs both sizes.
+    half_of = np.asarray(indices) // (2 if self.estimand == "paper" else 1) % 2
+    if not in_mask.shape == right.shape == margin.shape or (
+      half_of.shape != margin.shape[:1]
+    ):
+      raise ValueError(
+        "`margin`, `in_mask` and `correct` must all be [M, N], `indices` [M]. "
+        f"Received: {margin.shape}, {in_mask.shape}, {right.shape} and "
+        f"{half_of.shape}"
+      )
     for half in (0, 1):
-      rows = slice((half - first) % 2, None, 2)
-      if len(margin[rows]):
+      rows = np.flatnonzero(half_of == half)
+      if len(rows):
         self._rights[half].add_many(right[rows], in_mask[rows])
         self._margins[half].add_many(margin[rows], in_mask[rows])
     self._unusable |= bad.any(axis=0)

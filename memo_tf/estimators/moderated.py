@@ -106,7 +106,8 @@ def _knots(x: np.ndarray) -> np.ndarray:
   spaced = np.searchsorted(x, x[0] + shares * (x[-1] - x[0]))
   places = np.r_[spaced, np.round(shares * (len(x) - 1)).astype(int)]
   kept = [0]
-  for place in np.sort(places):
+  # The last level can be above the last x by rounding alone.
+  for place in np.sort(np.minimum(places, len(x) - 1)):
     if place - kept[-1] >= _SAMPLES_BETWEEN:
-      kept.append(min(place, len(x) - 1))
+      kept.append(place)
   return np.unique(x[kept])

@@ -150,12 +150,13 @@ class Material:
   @functools.cached_property
   def estimator_note(self) -> str:
     """What the figures are made of, where it is not what images have."""
-    found = {r.estimator for r in self.results if r.chosen is not r.scores}
+    found = {r.chosen_estimator for r in self.results} - {"plain"}
     if not found:
       return ""
     return (
-      f"These figures are those of --estimator={min(found)}; the images above "
-      "have the plain scores, with those from margins beside them."
+      f"These figures are those of --estimator={' or '.join(sorted(found))}; "
+      "the images above have the plain scores, with those from margins beside "
+      "them."
     )
 
   def unfitted(self) -> list[groups.GroupScores]:

@@ -57,7 +57,7 @@ class GroupScores:
       are not known, as then are the next two.
     margin: scores from margins; None for whole data.
     margin_sizes: the same of all sizes of the ladder together; None with one.
-    estimator: whose scores the figures are made of.
+    estimator: `--estimator`, see `chosen`.
   """
 
   group: work_units.Group
@@ -93,6 +93,13 @@ class GroupScores:
     return self.margin
 
   @property
+  def chosen_estimator(self) -> str:
+    """The `--estimator` that `chosen` is of."""
+    if self.chosen is self.scores:
+      return "plain"
+    return "margin" if self.chosen is self.margin else "margin_sizes"
+
+  @property
   def reliability(self) -> split_halves.SplitHalfReliability | None:
     """Of all runs, from two halves of their blocks."""
     return self.reliability_curve[-1] if self.reliability_curve else None
@@ -117,7 +124,7 @@ class GroupScores:
     if self.margin is not None:
       text += margin_columns.in_words(self.margin, self.scores)
     if self.chosen is not self.scores:
-      text += f" Figures are those of --estimator={self.estimator}."
+      text += f" Figures are those of --estimator={self.chosen_estimator}."
     return text
 
   def _reliability_text(self) -> str:

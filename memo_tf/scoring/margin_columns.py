@@ -63,6 +63,7 @@ def tally_of(
     stack.margin,
     stack.in_mask,
     correct=stack.correct,
+    indices=np.array([unit.index for unit in stack.units]),
     estimand=scores.estimand,
   )
 

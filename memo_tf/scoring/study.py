@@ -81,7 +81,7 @@ def score_study(
     r.group._asdict()
     | _without_nan(r.summary())
     | {"certainty": r.certainty(config.outputs.interval_width)}
-    | {"estimator": r.estimator}
+    | {"estimator": r.chosen_estimator}
     | {"margin": _without_nan(_margin_figures(r))}
     | {
       "reliability": _without_nan(

@@ -8,6 +8,7 @@ from scipy import stats
 
 from memo_tf.estimators import influence
 from memo_tf.estimators import margin_influence
+from tests.support import slow_margins
 
 
 def simulate(effect, *, num_runs=40, num_train=60, num_test=80, seed=0):
@@ -50,6 +51,19 @@ class MarginInfluenceTest(parameterized.TestCase):
       -0.5 / (s * np.sqrt(1 / 2))
     )
     self.assertAlmostEqual(found.influence[0], expected)
+
+  def test_follows_the_formulas_one_number_at_a_time(self):
+    margin, mask = simulate(2.0)
+    train, test = np.arange(60), np.arange(60) // 2 * 2
+
+    found = margin_influence.margin_influence(
+      margin, mask, train, test, num_tested=1000
+    )
+
+    influence, q_value = slow_margins.pairs(margin, mask, train, test, 1000)
+    np.testing.assert_allclose(found.influence, influence, atol=1e-12)
+    np.testing.assert_allclose(found.q_value, q_value, atol=1e-12)
+    self.assertBetween((found.q_value < 0.05).sum(), 5, 55)
 
   def test_finds_more_pairs_than_counts(self):
     margin, mask = simulate(2.0)

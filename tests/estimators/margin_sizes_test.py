@@ -1,12 +1,14 @@
 """Tests of margin scores of several sizes together."""
 
 from absl.testing import absltest
+from absl.testing import parameterized
 import numpy as np
 from scipy import special
 
 from memo_tf.estimators import margin_sizes
 from memo_tf.estimators import margins
 from memo_tf.estimators import memorization
+from tests.support import slow_margins
 
 
 def simulate(spread, *, shared_noise=0.15, num_runs=20, num_examples=1000):
@@ -42,7 +44,7 @@ def gains(margin, mask, truth):
   return plain / alone, plain / together
 
 
-class MarginSizesTest(absltest.TestCase):
+class MarginSizesTest(parameterized.TestCase):
   def test_like_sizes_gain_nearly_their_number(self):
     alone, together = gains(*simulate(0.0))
 
@@ -58,6 +60,20 @@ class MarginSizesTest(absltest.TestCase):
     alone, together = gains(*simulate(0.0, shared_noise=1.0))
 
     self.assertBetween(together / alone, 0.95, 1.1)
+
+  # Like sizes; those whose noise is all shared; and, in the first, fewer than
+  # 20 examples to compare in the in-group.
+  @parameterized.parameters((0.0, 0.15), (0.0, 1.0), (0.4, 0.15))
+  def test_follows_the_formulas_one_number_at_a_time(self, spread, shared):
+    margin, mask, _ = simulate(spread, shared_noise=shared, num_examples=300)
+    margin[1, :, 7] = 2.0
+
+    together = margin_sizes.margin_scores_sizes(margin, mask, prior=False)
+
+    out_points, in_points = slow_margins.points_of_sizes(margin, mask)
+    for found, outside, inside in zip(together, out_points, in_points):
+      np.testing.assert_allclose(found.out_accuracy, outside, atol=1e-12)
+      np.testing.assert_allclose(found.in_accuracy, inside, atol=1e-12)
 
   def test_intervals_are_those_of_each_size(self):
     margin, mask, _ = simulate(0.2)

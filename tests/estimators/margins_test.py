@@ -9,6 +9,7 @@ from scipy import stats
 from memo_tf.estimators import margin_groups
 from memo_tf.estimators import margins
 from memo_tf.estimators import memorization
+from tests.support import slow_margins
 
 
 def balanced_mask(rng, num_runs, num_examples):
@@ -102,6 +103,28 @@ class MarginScoresTest(parameterized.TestCase):
     np.testing.assert_allclose(found.ci_low, inside - outside - below)
     np.testing.assert_array_equal(found.num_in, [4, 4])
     self.assertTrue(np.isnan(found.misfit))
+
+  @parameterized.parameters(
+    (normal, 20, (4,)), (two_modes, 40, (4, 5)), (heavy_tails, 20, (4, 5))
+  )
+  def test_follows_the_formulas_one_number_at_a_time(
+    self, law, num_runs, expected_reasons
+  ):
+    margin, mask, _, _ = simulate(law, num_runs, 9, num_examples=600)
+    margin = margin.astype(np.float64)
+    mask[:, 0] = np.arange(num_runs) < num_runs - 2
+    mask[:, 1] = True
+    margin[:, 2] = 1.5
+    named = np.arange(600) % 50 == 7
+
+    found = margins.margin_scores(margin, mask, use_counts=named, prior=False)
+
+    for name, expected in slow_margins.scores(margin, mask, named).items():
+      np.testing.assert_allclose(
+        getattr(found, name), expected, rtol=1e-9, atol=1e-12, err_msg=name
+      )
+    reasons = {*found.fallback_in, *found.fallback_out}
+    self.assertEqual(reasons, {0, 1, 2, 3, *expected_reasons})
 
   def test_better_than_plain_by_half_and_the_interval_holds(self):
     for num_runs in (20, 160):
@@ -240,6 +263,50 @@ class MarginTallyTest(absltest.TestCase):
 
     assert_same(single.scores(), whole, rtol=1e-9, atol=1e-9)
     assert_same(parts[0].scores(), whole, rtol=1e-6, atol=1e-6)
+
+  def test_a_missing_run_leaves_the_others_in_their_halves(self):
+    margin, mask, _, _ = simulate(normal, 40, 6, num_examples=200)
+    some = np.delete(np.arange(40), [0, 11])
+    single = margins.MarginTally(200)
+    for m in some:
+      single.add(margin[m], mask[m], index=m)
+
+    found = margins.tally_of(margin[some], mask[some], indices=some).scores()
+
+    assert_same(found, single.scores(), rtol=1e-9, atol=1e-9)
+    shifted = margins.margin_scores(margin[some], mask[some])
+    self.assertNotAlmostEqual(found.misfit, shifted.misfit)
+
+  def test_rejects_parts_of_different_numbers_of_runs(self):
+    margin, mask = np.ones((1, 3)), np.ones((1, 3), bool)
+    two = np.ones((2, 3), bool)
+    for in_mask, correct, indices in (
+      (mask, two, None),
+      (two, None, None),
+      (mask, mask, np.arange(2)),
+    ):
+      with self.assertRaisesRegex(ValueError, r"must all be \[M, N\]"):
+        margins.MarginTally(3).add_many(
+          margin, in_mask, correct=correct, indices=indices
+        )
+
+  def test_halves_have_subsets_of_both_sizes(self):
+    # Else a half has no held-out runs, and the misfit is never seen.
+    rng = np.random.default_rng(0)
+    mask = np.stack(
+      [
+        np.isin(np.arange(500), rng.permutation(500)[: 350 - m % 2])
+        for m in range(400)
+      ]
+    )
+    level = rng.normal(1.5, 1.8, 500)
+    in_margin, _ = sign_alone(rng, 400, level + 2, np.ones(500))
+    out_margin, _ = sign_alone(rng, 400, level, np.ones(500))
+    margin = np.where(mask, in_margin, out_margin)
+
+    found = margins.margin_scores(margin, mask, estimand="paper")
+
+    self.assertGreater(found.fallbacks()["misfit of similar examples"], 100)
 
   def test_relabelled_examples_permute_the_scores(self):
     margin, mask, _, _ = simulate(normal, 40, 7, num_examples=200)

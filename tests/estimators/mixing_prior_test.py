@@ -2,11 +2,23 @@
 
 from absl.testing import absltest
 import numpy as np
+from scipy import special
 
 from memo_tf.estimators import mixing_prior
+from tests.support import slow_margins
 
 
 class PosteriorMeanTest(absltest.TestCase):
+  def test_follows_the_formulas_one_number_at_a_time(self):
+    rng = np.random.default_rng(2)
+    observed = rng.normal(1, 3, 60)
+    noise, degrees = 1 / rng.integers(3, 11, 60), rng.uniform(5, 40, 60)
+
+    found = mixing_prior.posterior_mean(observed, noise, degrees, special.ndtr)
+
+    expected = slow_margins.with_law_of_all(observed, noise, degrees)
+    np.testing.assert_allclose(found, expected, atol=2e-6)  # float32
+
   def test_equal_unknowns_are_shrunk_to_one_another(self):
     rng = np.random.default_rng(0)
     observed = rng.normal(1.0, 0.5, 2000)

@@ -56,6 +56,16 @@ class ModeratedVarianceTest(absltest.TestCase):
     self.assertLess(error(found.variance), 0.5 * error(own))
     self.assertLess(error(found.variance), 0.8 * error(law))
 
+  def test_rounding_adds_no_bend(self):
+    # 20 samples have too few between the first and the last for a line; the
+    # last level of the bends is above the last mean, but by rounding alone.
+    mean = np.r_[-1.5, np.linspace(-1, 2, 18), 2.9]
+    self.assertGreater(mean[0] + (mean[-1] - mean[0]), mean[-1])
+
+    found = moderated.moderated_variance(np.exp(mean), np.full(20, 11), mean)
+
+    np.testing.assert_allclose(found.prior, found.prior[0])
+
   def test_equal_variances_are_known_for_certain(self):
     rng = np.random.default_rng(1)
     own = rng.chisquare(11, 3000) / 11

@@ -181,6 +181,12 @@ class MarginColumnsTest(absltest.TestCase):
       "memorization_margin_sizes", self.table(SMALL).column_names
     )
     self.assertIs(result.chosen, result.margin)
+    # What the figures are of is said, not what was asked for.
+    summary = self.directory.root / "scores/summary.json"
+    self.assertEqual(json.loads(summary.read_text())[0]["estimator"], "margin")
+    self.assertEndsWith(
+      result.certainty(0.2), "Figures are those of --estimator=margin."
+    )
 
   def test_unknown_margins_leave_the_plain_scores(self):
     (result,) = study.score_study(self.directory, plan_of(SMALL))
@@ -193,6 +199,27 @@ class MarginColumnsTest(absltest.TestCase):
     self.assertIsNone(margin_columns.tally_of(unknown, result.scores))
     self.assertIsNone(margin_columns.of_pairs(unknown, result.influence))
     self.assertIsNotNone(result.margin_influence)
+
+  def test_runs_keep_the_half_of_their_subset_if_others_are_missing(self):
+    (result,) = study.score_study(self.directory, plan_of(SMALL))
+    stack = result.stack
+    part = dataclasses.replace(
+      stack,
+      **{
+        name: getattr(stack, name)[1:]
+        for name in ("units", "in_mask", "predicted", "margin")
+      },
+    )
+    single = margins.MarginTally(NUM_EXAMPLES)
+    for m in range(1, NUM_RUNS):
+      single.add(stack.margin[m], stack.in_mask[m], index=m)
+
+    tally = margin_columns.tally_of(part, result.scores)
+
+    for half in (0, 1):
+      np.testing.assert_array_equal(
+        tally.moments(0, (half,)).count, single.moments(0, (half,)).count
+      )
 
   def test_copies_on_both_sides_found_or_planted(self):
     examples = pd.DataFrame(
