@@ -229,14 +229,22 @@ def _last_features(model: keras.Model) -> keras.KerasTensor:
   """What a model's last layer sees, `[B, features]`.
 
   Raises:
-    ValueError: if that layer is not dense, with a bias.
+    ValueError: if that layer is not dense, with a bias, or if its output is not
+      the logits: an activation or an operation follows.
   """
   last = model.layers[-1]
   is_dense = isinstance(last, keras.layers.Dense) and last.use_bias
-  if not is_dense or len(last.input.shape) != 2:
+  # The closed form holds for logits that nothing has changed.
+  gives_logits = (
+    is_dense
+    and last.activation in (None, keras.activations.linear)
+    and last.output is model.outputs[0]
+  )
+  if not gives_logits or len(last.input.shape) != 2:
     raise ValueError(
       "The gradient of the last layer is computed for a dense layer with a "
-      f"bias. Received: {type(last).__name__} {last.name!r}"
+      "bias that gives the logits itself, without an activation. Received: "
+      f"{type(last).__name__} {last.name!r}"
     )
   return last.input
 

@@ -182,6 +182,24 @@ class GradientNormsTest(parameterized.TestCase):
     # The model has no other layer, so that is all of its gradient.
     np.testing.assert_allclose(whole.grand(image, label), [2.5**0.5])
 
+  @parameterized.parameters(
+    (lambda x: keras.layers.Dense(3)(x) * 3.0, "Dense"),
+    (keras.layers.Dense(3, activation="tanh"), "Dense"),
+    (keras.layers.Dense(3, use_bias=False), "Dense"),
+    (
+      lambda x: keras.layers.ReLU()(keras.layers.Dense(3)(x)),
+      "ReLU",
+    ),
+  )
+  def test_a_last_layer_that_does_not_give_the_logits_is_refused(
+    self, end, received
+  ):
+    images = keras.Input((8, 8, 1))
+    model = keras.Model(images, end(keras.layers.Flatten()(images)))
+
+    with self.assertRaisesRegex(ValueError, f"itself.*Received: {received}"):
+      gradients.LastLayerNorms(model, MEAN, STD)
+
   def test_a_layer_without_a_rule_is_refused(self):
     images = keras.Input((8, 8, 1))
     x = keras.layers.LayerNormalization(name="odd")(images)
