@@ -119,7 +119,16 @@ class GradientNormsTest(parameterized.TestCase):
       images = keras.Input((8, 8, 1))
       return keras.Model(images, twice()(images))
 
+    def of(layer):
+      images = keras.Input((8, 8, 1))
+      x = keras.layers.Flatten()(layer(images))
+      return keras.Model(images, keras.layers.Dense(3)(x))
+
+    dilated = keras.layers.Conv2D(2, 3, dilation_rate=2)
+    first = keras.layers.BatchNormalization(axis=1)
     for build, message in (
+      (lambda: of(dilated), "'conv2d.*with dilation_rate"),
+      (lambda: of(first), "'batch_norm.*with axis 1"),
       (twice, "used 2 times"),
       (dense_of_maps, "features"),
       (nested, "Received: Functional"),
