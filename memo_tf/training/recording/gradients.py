@@ -115,6 +115,11 @@ def _rule(layer: keras.Layer):
 
 def _check_form(layer: keras.Layer) -> None:
   """Refuses a layer that the rules do not describe."""
+  if type(layer).__module__.partition(".")[0] not in ("keras", "memo_tf"):
+    raise ValueError(
+      "GraNd is computed for Keras's own layers, since a subclass may compute "
+      f"something else. Received: {type(layer).__name__} {layer.name!r}"
+    )
   if len(layer._inbound_nodes) != 1:
     raise ValueError(
       "GraNd is computed for layers that are used once; those of a Sequential "
@@ -243,7 +248,7 @@ def _last_features(model: keras.Model) -> keras.KerasTensor:
       the logits: an activation or an operation follows.
   """
   last = model.layers[-1]
-  is_dense = isinstance(last, keras.layers.Dense) and last.use_bias
+  is_dense = type(last) is keras.layers.Dense and last.use_bias
   # The closed form holds for logits that nothing has changed.
   gives_logits = (
     is_dense

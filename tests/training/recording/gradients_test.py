@@ -124,11 +124,20 @@ class GradientNormsTest(parameterized.TestCase):
       x = keras.layers.Flatten()(layer(images))
       return keras.Model(images, keras.layers.Dense(3)(x))
 
+    class Halved(keras.layers.Dense):
+      def call(self, inputs, training=None):
+        return super().call(inputs, training=training) / 2
+
+    def of_subclass():
+      images = keras.Input((8, 8, 1))
+      return keras.Model(images, Halved(3)(keras.layers.Flatten()(images)))
+
     dilated = keras.layers.Conv2D(2, 3, dilation_rate=2)
     first = keras.layers.BatchNormalization(axis=1)
     for build, message in (
       (lambda: of(dilated), "'conv2d.*with dilation_rate"),
       (lambda: of(first), "'batch_norm.*with axis 1"),
+      (of_subclass, "Received: Halved"),
       (twice, "used 2 times"),
       (dense_of_maps, "features"),
       (nested, "Received: Functional"),
