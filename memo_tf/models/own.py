@@ -118,7 +118,18 @@ class OwnModels:
     """
     if name not in self._sources:
       raise ValueError(f"An own model needs a source. Received: {name!r}")
-    made = self._call(name, seed, precision, image_shape, num_classes)
+    self._import(name)
+    # Some layers draw only when they are first called: after the function.
+    with _seeded(seed):
+      made = self._call(name, precision, image_shape, num_classes)
+      return self._fitted(
+        name, made, precision, image_shape, num_classes, (mean, std)
+      )
+
+  def _fitted(
+    self, name, made, precision, image_shape, num_classes, statistics
+  ) -> keras.Model:
+    """What a function returned, checked, as a model of normalized images."""
     if not isinstance(made, keras.Model):
       raise ValueError(
         f"{self.told(name)} must return a keras.Model. Received: "
@@ -137,8 +148,7 @@ class OwnModels:
     is_raw, inputs = self.takes_raw(made), getattr(made, "inputs", None)
     if is_raw or not inputs or inputs[0].shape != (None, *image_shape):
       with precision_lib.policy(precision), self._errors(name, "take images"):
-        statistics = (mean, std) if is_raw else None
-        made = _within(made, name, image_shape, statistics)
+        made = _within(made, name, image_shape, statistics if is_raw else None)
     if made is not given:
       _freeze_all_but(given.trainable_variables, made)
     return made
@@ -153,8 +163,7 @@ class OwnModels:
       return self._inputs == "raw"
     return _scales_images(model)
 
-  def _call(self, name, seed, precision, image_shape, num_classes) -> Any:
-    builder = self._builder(name)
+  def _call(self, name, precision, image_shape, num_classes) -> Any:
     if precision != "float32" and self._sources[name].path.suffix == ".json":
       raise ValueError(
         f"{self.told(name)} states the precision of its layers: give a "
@@ -162,13 +171,13 @@ class OwnModels:
       )
     with (
       precision_lib.policy(precision),
-      _seeded(seed),
       self._errors(name, "be built"),
       _beside(self._sources[name]),
     ):
-      return builder(tuple(image_shape), num_classes)
+      return self._builders[name](tuple(image_shape), num_classes)
 
-  def _builder(self, name: str) -> Callable[..., Any]:
+  def _import(self, name: str) -> None:
+    """Imports a model's source, the first time, and what comes before it."""
     if not self._is_imported:
       for source in self._sources.values():
         if not model_names.is_own(source.name):
@@ -179,7 +188,6 @@ class OwnModels:
       source = self._sources[name]
       with self._errors(name, "be imported"), _beside(source):
         self._builders[name] = _builder(source)
-    return self._builders[name]
 
   @contextlib.contextmanager
   def _errors(self, name: str, what: str) -> Iterator[None]:
