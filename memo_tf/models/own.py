@@ -44,9 +44,6 @@ class OwnModels:
     self._builders: dict[str, Callable[..., Any]] = {}
     self._is_imported = False
 
-  def __contains__(self, name: str) -> bool:
-    return name in self._sources
-
   def digest(self, name: str) -> str:
     """The digest of a model's source; empty for a built-in model."""
     source = self._sources.get(name)

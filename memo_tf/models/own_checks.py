@@ -52,19 +52,16 @@ _GIVE_LOGITS = (
 )
 
 
-def check(
-  told: str, build: Callable[[int], keras.Model], num_images: int = _NUM_IMAGES
-) -> dict[str, Any]:
+def check(told: str, build: Callable[[int], keras.Model]) -> dict[str, Any]:
   """Builds a model three times, and refuses one that would train wrongly.
 
   Args:
     told: the model, as messages name it.
     build: builds it under a seed.
-    num_images: how many random images it is probed with.
 
   Returns:
     `start`: a digest of the initial values that do not depend on the seed;
-    `parameters`, `frozen`: how many are trained and how many are not; `drawn`:
+    `kept`: indices of their variables; `parameters`, `frozen`: how many are trained and how many are not; `drawn`:
     how many of those that are trained depend on the seed.
 
   Raises:
@@ -83,7 +80,7 @@ def check(
       "initializers or NumPy's and Python's global generators, unseeded."
     )
   _check_structure(told, model)
-  shape = (num_images, *model.input_shape[1:])
+  shape = (_NUM_IMAGES, *model.input_shape[1:])
   images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
   _check_training(told, model, images)
   _check_outputs(told, model, images)
