@@ -39,11 +39,16 @@ _TRANSPARENT = (
 _STATEFUL_DRAWS = (
   "Multinomial",
   "ParameterizedTruncatedNormal",
+  "RandomCrop",
   "RandomGamma",
   "RandomPoisson",
+  "RandomPoissonV2",
   "RandomShuffle",
   "RandomStandardNormal",
   "RandomUniform",
+  "RandomUniformInt",
+  "SampleDistortedBoundingBox",
+  "SampleDistortedBoundingBoxV2",
   "TruncatedNormal",
 )
 _GIVE_LOGITS = (

@@ -39,6 +39,16 @@ class TensorFlowNoise(layers.Layer):
     return x + tf.random.normal(tf.shape(x))
 
 
+class TensorFlowShift(layers.Layer):
+  def call(self, x):
+    return x + tf.cast(tf.random.uniform([], 0, 5, tf.int32), x.dtype)
+
+
+class TensorFlowCount(layers.Layer):
+  def call(self, x):
+    return x + tf.random.poisson([], 2.0)
+
+
 class KerasNoise(layers.Layer):
   def call(self, x):
     return x + keras.random.normal(keras.ops.shape(x))
@@ -123,6 +133,8 @@ class OwnChecksTest(parameterized.TestCase):
     ("clock", by_the_clock, "under the same seed"),
     ("changing", changing(), "other variables each time"),
     ("noise", ending(TensorFlowNoise, dense()), "RandomStandardNormal"),
+    ("shift", ending(TensorFlowShift, dense()), "RandomUniformInt"),
+    ("count", ending(TensorFlowCount, dense()), "RandomPoissonV2"),
     ("keras_noise", ending(KerasNoise, dense()), "seed_generator_state"),
     ("untracked", ending(Untracked, dense()), "variable that is not its own"),
     ("unused", ending(Unused, dense()), "extra.*do not reach"),
