@@ -66,8 +66,9 @@ def check(told: str, build: Callable[[int], keras.Model]) -> dict[str, Any]:
 
   Returns:
     `start`: a digest of the initial values that do not depend on the seed;
-    `kept`: indices of their variables; `parameters`, `frozen`: how many are trained and how many are not; `drawn`:
-    how many of those that are trained depend on the seed.
+    `kept`: indices of their variables; `parameters`, `frozen`: how many are
+    trained and how many are not; `drawn`: how many of those that are trained
+    depend on the seed.
 
   Raises:
     ValueError: says what is wrong and what to do.
@@ -84,6 +85,7 @@ def check(told: str, build: Callable[[int], keras.Model]) -> dict[str, Any]:
       "seed, so that no run could be repeated: draw them with Keras's "
       "initializers or NumPy's and Python's global generators, unseeded."
     )
+  _check_is_new(told, model, other)
   _check_structure(told, model)
   shape = (_NUM_IMAGES, *model.input_shape[1:])
   images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
@@ -127,6 +129,18 @@ def values_of(model: keras.Model) -> list[np.ndarray]:
 
 def _are_equal(one: np.ndarray, other: np.ndarray) -> bool:
   return one.tobytes() == other.tobytes()
+
+
+def _check_is_new(told: str, model: keras.Model, other: keras.Model) -> None:
+  """Refuses weights that a second run would find as the first has left them."""
+  before = {id(variable) for variable in model.variables}
+  for variable in other.trainable_variables:
+    if id(variable) in before:
+      raise ValueError(
+        f"{told} returns the same trainable weights, {variable.path}, each "
+        "time that it is called, so that a run would go on from another's: "
+        "make layers and models inside the function, and cache none of them."
+      )
 
 
 def _check_structure(told: str, model: keras.Model) -> None:

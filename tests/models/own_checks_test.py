@@ -102,6 +102,21 @@ def changing():
   return lambda seed: ending(lambda: layers.Dense(next(sizes)), dense())(seed)
 
 
+def cached():
+  model = ending(dense())(0)
+  return lambda seed: model
+
+
+def partly_cached():
+  """Makes the head anew, and keeps the rest between calls."""
+  hidden = layers.Dense(5)
+
+  def build(seed):
+    return ending(lambda: hidden, dense())(seed)
+
+  return build
+
+
 NAN = keras.initializers.Constant(float("nan"))
 LINEAR = "linear"
 PASSING = (lambda: layers.Dropout(0.1), lambda: layers.Activation(LINEAR))
@@ -132,6 +147,8 @@ class OwnChecksTest(parameterized.TestCase):
     ("constraint", ending(dense(kernel_constraint="max_norm")), "a constraint"),
     ("clock", by_the_clock, "under the same seed"),
     ("changing", changing(), "other variables each time"),
+    ("cached", cached(), "the same trainable weights"),
+    ("partly_cached", partly_cached(), "the same trainable weights"),
     ("noise", ending(TensorFlowNoise, dense()), "RandomStandardNormal"),
     ("shift", ending(TensorFlowShift, dense()), "RandomUniformInt"),
     ("count", ending(TensorFlowCount, dense()), "RandomPoissonV2"),
