@@ -1,5 +1,6 @@
 """Models that would be trained wrongly are refused, others are described."""
 
+import functools
 import os
 
 from absl.testing import absltest
@@ -102,6 +103,12 @@ def changing():
   return lambda seed: ending(lambda: layers.Dense(next(sizes)), dense())(seed)
 
 
+def deep(seed):
+  """Probabilities in code, behind so many layers that weights of 1 overflow."""
+  steps = [functools.partial(layers.Dense, 64, "relu")] * 60
+  return ending(*steps, dense(), function(tf.nn.softmax))(seed)
+
+
 def cached():
   model = ending(dense())(0)
   return lambda seed: model
@@ -134,6 +141,7 @@ class OwnChecksTest(parameterized.TestCase):
     ("operation", operation, "ends with log_softmax"),
     ("nested", nested, "ends with softmax"),
     ("in_code", ending(dense(), function(tf.nn.softmax)), "that sum to 1"),
+    ("deep", deep, "that sum to 1"),
     (
       "log_in_code",
       ending(dense(), function(tf.nn.log_softmax)),
