@@ -129,6 +129,7 @@ COVERED = {
     memo_tf.training.recording.snapshots
   """,
   "models/cifar_resnet_test.py": "memo_tf.models.named_layers",
+  "models/own_test.py": "memo_tf.models.own_imports",
   "training/trainer_test.py": """
     memo_tf.training.initialization
     memo_tf.training.optimizer

@@ -49,12 +49,15 @@ def from_settings(values: Mapping[str, Any]) -> config_lib.StudyConfig:
 
 def _as_field(value: Any, kind: Any) -> Any:
   """A value as the config keeps it: plain, or a tuple of plain values."""
-  if typing.get_origin(kind) is not tuple:
-    return value.item() if isinstance(value, np.generic) else value
-  if isinstance(value, (list, tuple, np.ndarray)):
+  if typing.get_origin(kind) is tuple:
+    is_list = isinstance(value, (list, tuple, np.ndarray))
     item = typing.get_args(kind)[0]
-    return tuple(_as_field(member, item) for member in value)
-  return (value,)
+    members = value if is_list else (value,)
+    return tuple(_as_field(member, item) for member in members)
+  value = value.item() if isinstance(value, np.generic) else value
+  # As a flag gives it: the digest of a recipe tells 0 from 0.0.
+  is_int = isinstance(value, int) and not isinstance(value, bool)
+  return float(value) if kind is float and is_int else value
 
 
 def validated(config: config_lib.StudyConfig) -> config_lib.StudyConfig:

@@ -304,29 +304,3 @@ def order_problem(before: Iterable[str], after: Iterable[str]) -> str | None:
     f"--models: the ladder of own models is recorded as {','.join(known)}, "
     f"given {','.join(given)}"
   )
-
-
-def reference_of(function: Any) -> str:
-  """The reference to a function, for `--models`.
-
-  Raises:
-    ValueError: if it is in no file that another process could import.
-  """
-  name = getattr(function, "__qualname__", "")
-  module = sys.modules.get(getattr(function, "__module__", None) or "")
-  path = getattr(module, "__file__", None)
-  if not callable(function) or not _IDENTIFIER.fullmatch(name):
-    raise ValueError(
-      "An own model is a function at the top of a file, since runs are trained "
-      "by other processes. Received: "
-      f"{name or type(function).__name__!r}"
-    )
-  if module is None or module.__name__ == "__main__" or not path:
-    raise ValueError(
-      f"{name} is defined in a notebook or in the program itself, where other "
-      "processes cannot import it: write it to a file, as in my_models.py, and "
-      f"give `from my_models import {name}`, or 'my_models.py:{name}'."
-    )
-  if "." in module.__name__:
-    return f"{module.__name__}:{name}"
-  return f"{os.path.abspath(path)}:{name}"

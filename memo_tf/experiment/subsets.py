@@ -140,6 +140,7 @@ def block_size(ratio: float) -> int:
   return min(fractions.Fraction(repr(float(ratio))).denominator, MAX_BLOCK)
 
 
+# Over 60 lines, most of which say what goes in and comes out.
 def in_masks(
   num_examples: int,
   num_subsets: int,

@@ -6,7 +6,8 @@ It takes raw images and normalizes them itself. The signatures:
     logits            uint8 images -> logits
     probabilities     uint8 images -> probabilities
     features          uint8 images -> features (what the last layer sees);
-                      not of a model that is not functional
+                      not of a model that is not functional, or whose last
+                      layer has several inputs
     serving_float     float32 images of the same raw values -> all three
 
 Images are `[B, H, W, channels]` with the data set's raw pixel values (0 to 255,
@@ -147,10 +148,13 @@ def _description(model, mean, std, class_names, image_type) -> dict:
 def features_of(model: keras.Model) -> keras.KerasTensor | None:
   """The symbolic input `[B, …]` of a functional model's last layer.
 
-  None if that is a model itself, as around a subclassed one.
+  None if that is a model itself, as around a subclassed one, or has several
+  inputs.
   """
   last = model.layers[-1]
-  return None if isinstance(last, keras.Model) else last.input
+  if isinstance(last, keras.Model) or isinstance(last.input, list):
+    return None
+  return last.input
 
 
 def keras_model(

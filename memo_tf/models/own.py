@@ -7,59 +7,25 @@ likewise. Its layers keep what they declare: which are trained, the momentum of
 batch normalization, seeds of their own.
 """
 
-# Over 350 lines: importing, building and checking shapes share the messages
-# about people's own code.
-
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
-import hashlib
-import importlib
-import json
-import pathlib
 import random
 import re
-import sys
-import types
 from typing import Any
-from typing import Protocol
 
 import keras
 import numpy as np
 
 from memo_tf.experiment import model_names
-from memo_tf.experiment import own_models
+from memo_tf.models import own_imports
 from memo_tf.models import precision as precision_lib
 
 # Layers and operations that say that a model scales its images itself.
 _SCALING = ("Normalization", "Rescaling")
 _ANSI = re.compile("\x1b\\[[0-9;]*m")  # colours in Keras's messages
 _ARITHMETIC = ("Add", "Divide", "Multiply", "Subtract", "TrueDivide")
-
-
-class Source(Protocol):
-  """A source, as `store.own_sources.Source`."""
-
-  @property
-  def name(self) -> str:
-    """The model's name, or that of what is imported."""
-    ...
-
-  @property
-  def reference(self) -> own_models.Reference:
-    """To the source."""
-    ...
-
-  @property
-  def content(self) -> bytes:
-    """Of the source."""
-    ...
-
-  @property
-  def path(self) -> pathlib.Path:
-    """Of a file with this content."""
-    ...
 
 
 class OwnModels:
@@ -70,14 +36,13 @@ class OwnModels:
     inputs: `auto`, `normalized` or `raw`: the images that models get.
   """
 
-  def __init__(self, sources: Iterable[Source] = (), inputs: str = "auto"):
+  def __init__(
+    self, sources: Iterable[own_imports.Source] = (), inputs: str = "auto"
+  ):
     self._sources = {source.name: source for source in sources}
     self._inputs = inputs
     self._builders: dict[str, Callable[..., Any]] = {}
     self._is_imported = False
-
-  def __contains__(self, name: str) -> bool:
-    return name in self._sources
 
   def digest(self, name: str) -> str:
     """The digest of a model's source; empty for a built-in model."""
@@ -118,7 +83,18 @@ class OwnModels:
     """
     if name not in self._sources:
       raise ValueError(f"An own model needs a source. Received: {name!r}")
-    made = self._call(name, seed, precision, image_shape, num_classes)
+    self._import(name)
+    # Some layers draw only when they are first called: after the function.
+    with _seeded(seed):
+      made = self._call(name, precision, image_shape, num_classes)
+      return self._fitted(
+        name, made, precision, image_shape, num_classes, (mean, std)
+      )
+
+  def _fitted(
+    self, name, made, precision, image_shape, num_classes, statistics
+  ) -> keras.Model:
+    """What a function returned, checked, as a model of normalized images."""
     if not isinstance(made, keras.Model):
       raise ValueError(
         f"{self.told(name)} must return a keras.Model. Received: "
@@ -137,8 +113,7 @@ class OwnModels:
     is_raw, inputs = self.takes_raw(made), getattr(made, "inputs", None)
     if is_raw or not inputs or inputs[0].shape != (None, *image_shape):
       with precision_lib.policy(precision), self._errors(name, "take images"):
-        statistics = (mean, std) if is_raw else None
-        made = _within(made, name, image_shape, statistics)
+        made = _within(made, name, image_shape, statistics if is_raw else None)
     if made is not given:
       _freeze_all_but(given.trainable_variables, made)
     return made
@@ -153,8 +128,7 @@ class OwnModels:
       return self._inputs == "raw"
     return _scales_images(model)
 
-  def _call(self, name, seed, precision, image_shape, num_classes) -> Any:
-    builder = self._builder(name)
+  def _call(self, name, precision, image_shape, num_classes) -> Any:
     if precision != "float32" and self._sources[name].path.suffix == ".json":
       raise ValueError(
         f"{self.told(name)} states the precision of its layers: give a "
@@ -162,24 +136,26 @@ class OwnModels:
       )
     with (
       precision_lib.policy(precision),
-      _seeded(seed),
       self._errors(name, "be built"),
-      _beside(self._sources[name]),
+      own_imports.beside(self._sources[name]),
     ):
-      return builder(tuple(image_shape), num_classes)
+      return self._builders[name](tuple(image_shape), num_classes)
 
-  def _builder(self, name: str) -> Callable[..., Any]:
+  def _import(self, name: str) -> None:
+    """Imports a model's source, the first time, and what comes before it."""
     if not self._is_imported:
       for source in self._sources.values():
         if not model_names.is_own(source.name):
-          with self._errors(source.name, "be imported"), _beside(source):
-            _module(source)
+          with (
+            self._errors(source.name, "be imported"),
+            own_imports.beside(source),
+          ):
+            own_imports.import_source(source)
       self._is_imported = True
     if name not in self._builders:
       source = self._sources[name]
-      with self._errors(name, "be imported"), _beside(source):
-        self._builders[name] = _builder(source)
-    return self._builders[name]
+      with self._errors(name, "be imported"), own_imports.beside(source):
+        self._builders[name] = own_imports.builder(source)
 
   @contextlib.contextmanager
   def _errors(self, name: str, what: str) -> Iterator[None]:
@@ -292,67 +268,6 @@ def _scales_images(model: keras.Model) -> bool:
       if type(operation).__name__ in _ARITHMETIC:
         return True
   return False
-
-
-def _builder(source: Source) -> Callable[..., Any]:
-  """The function of a source, or one that builds its JSON."""
-  if source.path.suffix == ".json":
-    content = json.loads(source.content)
-    if not isinstance(content, dict) or "class_name" not in content:
-      raise ValueError("it is not what model.to_json() writes")
-    content.pop("compile_config", None)
-    return lambda image_shape, num_classes: (
-      keras.saving.deserialize_keras_object(
-        json.loads(json.dumps(content)), safe_mode=True
-      )
-    )
-  module = _module(source)
-  function = getattr(module, source.reference.function, None)
-  if not callable(function):
-    known = [
-      n for n, v in vars(module).items() if isinstance(v, types.FunctionType)
-    ]
-    raise ValueError(
-      f"it has no function {source.reference.function!r}; it has "
-      f"{', '.join(known) or 'none'}"
-    )
-  return function
-
-
-def _module(source: Source) -> types.ModuleType:
-  """Imports a source: a module by its name, a file from its content.
-
-  A module that is not here, or is another one, is taken from the content.
-  """
-  reference = source.reference
-  if not reference.is_file and "" not in sys.path:
-    sys.path.append("")  # as for `python -m`
-  if not reference.is_file and reference.file() == source.path:
-    return importlib.import_module(reference.place)
-  # Once a file and content, so that custom layers are registered once.
-  key = hashlib.sha256(str(source.path).encode() + source.content).hexdigest()
-  name = f"memo_tf_own_{key[:16]}"
-  if name not in sys.modules:
-    module = types.ModuleType(name)
-    module.__file__ = str(source.path)
-    sys.modules[name] = module  # dataclasses look their module up
-    try:
-      exec(compile(source.content, str(source.path), "exec"), vars(module))
-    except BaseException:
-      del sys.modules[name]
-      raise
-  return sys.modules[name]
-
-
-@contextlib.contextmanager
-def _beside(source: Source) -> Iterator[None]:
-  """Lets a source import, for the block, the modules that lie beside it."""
-  folder = str(source.path.parent)
-  sys.path.insert(0, folder)
-  try:
-    yield
-  finally:
-    sys.path.remove(folder)
 
 
 def _shape(tensor) -> Any:

@@ -39,11 +39,16 @@ _TRANSPARENT = (
 _STATEFUL_DRAWS = (
   "Multinomial",
   "ParameterizedTruncatedNormal",
+  "RandomCrop",
   "RandomGamma",
   "RandomPoisson",
+  "RandomPoissonV2",
   "RandomShuffle",
   "RandomStandardNormal",
   "RandomUniform",
+  "RandomUniformInt",
+  "SampleDistortedBoundingBox",
+  "SampleDistortedBoundingBoxV2",
   "TruncatedNormal",
 )
 _GIVE_LOGITS = (
@@ -52,20 +57,18 @@ _GIVE_LOGITS = (
 )
 
 
-def check(
-  told: str, build: Callable[[int], keras.Model], num_images: int = _NUM_IMAGES
-) -> dict[str, Any]:
+def check(told: str, build: Callable[[int], keras.Model]) -> dict[str, Any]:
   """Builds a model three times, and refuses one that would train wrongly.
 
   Args:
     told: the model, as messages name it.
     build: builds it under a seed.
-    num_images: how many random images it is probed with.
 
   Returns:
     `start`: a digest of the initial values that do not depend on the seed;
-    `parameters`, `frozen`: how many are trained and how many are not; `drawn`:
-    how many of those that are trained depend on the seed.
+    `kept`: indices of their variables; `parameters`, `frozen`: how many are
+    trained and how many are not; `drawn`: how many of those that are trained
+    depend on the seed.
 
   Raises:
     ValueError: says what is wrong and what to do.
@@ -82,8 +85,9 @@ def check(
       "seed, so that no run could be repeated: draw them with Keras's "
       "initializers or NumPy's and Python's global generators, unseeded."
     )
+  _check_is_new(told, model, other)
   _check_structure(told, model)
-  shape = (num_images, *model.input_shape[1:])
+  shape = (_NUM_IMAGES, *model.input_shape[1:])
   images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
   _check_training(told, model, images)
   _check_outputs(told, model, images)
@@ -125,6 +129,18 @@ def values_of(model: keras.Model) -> list[np.ndarray]:
 
 def _are_equal(one: np.ndarray, other: np.ndarray) -> bool:
   return one.tobytes() == other.tobytes()
+
+
+def _check_is_new(told: str, model: keras.Model, other: keras.Model) -> None:
+  """Refuses weights that a second run would find as the first has left them."""
+  before = {id(variable) for variable in model.variables}
+  for variable in other.trainable_variables:
+    if id(variable) in before:
+      raise ValueError(
+        f"{told} returns the same trainable weights, {variable.path}, each "
+        "time that it is called, so that a run would go on from another's: "
+        "make layers and models inside the function, and cache none of them."
+      )
 
 
 def _check_structure(told: str, model: keras.Model) -> None:
@@ -235,28 +251,40 @@ def _check_gradients(told: str, model: keras.Model, images: np.ndarray) -> None:
 def _check_outputs(told: str, model: keras.Model, images: np.ndarray) -> None:
   """Probes the outputs with the model's weights and with random ones."""
   before = values_of(model)
-  rng = np.random.default_rng(0)
-  findings = []
+  outputs = _outputs(model, images)
+  if not np.isfinite(outputs).all():
+    raise ValueError(
+      f"{told} gives values that are not finite for random images, before "
+      "any training."
+    )
+  findings = [_kind_of_outputs(outputs)]
   try:
-    for is_random in (False, True):
-      if is_random:
-        for variable in model.trainable_variables:
-          noise = rng.normal(size=variable.shape)
-          variable.assign(noise.astype(np.float32))
-      outputs = np.asarray(
-        keras.ops.cast(model(images, training=False), "float32")
-      )
-      if not is_random and not np.isfinite(outputs).all():
-        raise ValueError(
-          f"{told} gives values that are not finite for random images, before "
-          "any training."
-        )
-      findings.append(_kind_of_outputs(outputs))
+    # Of many layers, large weights overflow, which would tell nothing.
+    for is_large in (True, False):
+      _draw(model, is_large)
+      outputs = _outputs(model, images)
+      if np.isfinite(outputs).all():
+        break
+    findings.append(_kind_of_outputs(outputs))
   finally:
     for variable, value in zip(model.variables, before):
       variable.assign(value)
   if findings[0] and findings[0] == findings[1]:
     raise ValueError(f"{told} gives {findings[0]}. {_GIVE_LOGITS}")
+
+
+def _outputs(model: keras.Model, images: np.ndarray) -> np.ndarray:
+  return np.asarray(keras.ops.cast(model(images, training=False), "float32"))
+
+
+def _draw(model: keras.Model, is_large: bool) -> None:
+  """Sets what is trained to random values: of 1, or to keep a layer's scale."""
+  rng = np.random.default_rng(0)
+  for variable in model.trainable_variables:
+    noise = rng.normal(size=variable.shape)
+    if not is_large:
+      noise /= np.sqrt(max(np.prod(variable.shape[:-1]), 1))
+    variable.assign(noise.astype(np.float32))
 
 
 def _kind_of_outputs(outputs: np.ndarray) -> str | None:

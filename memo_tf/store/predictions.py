@@ -34,6 +34,8 @@ from memo_tf.store import sealed
 from memo_tf.store import table_rules
 
 COLUMNS = tuple(table_rules.PREDICTIONS)
+# Columns of which a `RunStack` has those of all runs.
+_STACKED = ("label_prob", "margin", "predicted")
 # Columns that are unknown of a run that was made elsewhere, by what was given.
 UNKNOWN: dict[str, tuple[str, ...]] = {
   "correctness": ("label_prob", "margin"),
@@ -244,23 +246,8 @@ def stack_runs(
   is_test, labels = _is_test(first), _column(first, "label")
   num_train = int((~is_test).sum())
   splits = {"": slice(num_train), "test_": slice(num_train, None)}
-  known = [
-    name
-    for name in ("label_prob", "margin", "predicted")
-    if name in first.column_names
-  ]
-  columns = {
-    prefix + name: np.empty(
-      (len(units), len(labels[rows])), _column(first, name).dtype
-    )
-    for name in known
-    for prefix, rows in splits.items()
-  }
-  for name in {"label_prob", "margin"}.difference(known):
-    for prefix, rows in splits.items():
-      # One NaN, seen as an array: nothing is known of any run.
-      shape = (len(units), len(labels[rows]))
-      columns[prefix + name] = np.broadcast_to(np.float32("nan"), shape)
+  known = [name for name in _STACKED if name in first.column_names]
+  columns = _empty_columns(first, len(units), splits)
   in_mask = np.empty((len(units), num_train), bool)
   for m, unit in enumerate(units):
     table = first if m == 0 else read_run(directory, unit)
@@ -332,6 +319,24 @@ def _column(table: pa.Table, name: str) -> np.ndarray:
   if pa.types.is_dictionary(column.type):
     column = column.cast(pa.string())
   return column.to_numpy(zero_copy_only=False)
+
+
+def _empty_columns(
+  first: pa.Table, num_runs: int, splits: dict[str, slice]
+) -> dict[str, np.ndarray]:
+  """Arrays `[M, …]` for the columns of a stack: to be filled, or all NaN."""
+  columns = {}
+  for name in _STACKED:
+    is_known = name in first.column_names
+    for prefix, rows in splits.items():
+      shape = (num_runs, len(range(first.num_rows)[rows]))
+      # One NaN, seen as an array: nothing is known of any run.
+      columns[prefix + name] = (
+        np.empty(shape, _column(first, name).dtype)
+        if is_known
+        else np.broadcast_to(np.float32("nan"), shape)
+      )
+  return columns
 
 
 def _is_test(table: pa.Table) -> np.ndarray:

@@ -79,7 +79,6 @@ class Trainer:
       model cannot be built or draws at random on several replicas.
   """
 
-  # Over 60 lines: the model and what is traced of it are made in one place.
   def __init__(
     self,
     model_name: str,
@@ -133,24 +132,34 @@ class Trainer:
       if isinstance(recipe, recipes.DistilledRecipe):
         self.teacher = build(recipe.teacher)
     self._random_states = own.random_states(self.model)
+    self._check_draws(model_name)
+    self._predictor = inference.Predictor(
+      self.model, mean, std, jit_compile, image_type
+    )
+    self._trace_later(image_shape, image_type, jit_compile)
+
+  def _check_draws(self, model_name: str) -> None:
+    """Refuses a model that draws at random if there are several replicas."""
     if self._random_states and self._replicas > 1:
       raise ValueError(
         f"{model_name} draws at random while it trains (Dropout or the like), "
         "which is not supported on several replicas: give "
         f"--strategy=one_device. Received: {self._replicas} replicas"
       )
-    self._predictor = inference.Predictor(
-      self.model, mean, std, jit_compile, image_type
-    )
+
+  def _trace_later(self, image_shape, image_type, jit_compile) -> None:
+    """Makes the functions of an epoch, each traced when it is first called."""
     signature = [
       tf.TensorSpec([None, *image_shape], image_type),
       tf.TensorSpec([None], tf.int32),
-      tf.TensorSpec([None, recipe.batch_size], tf.int32),
+      tf.TensorSpec([None, self.recipe.batch_size], tf.int32),
       tf.TensorSpec([None], tf.float32),
       tf.TensorSpec([2], tf.float32),
     ]
-    if recipe.augmentation != "none":
-      signature.append(tf.TensorSpec([None, recipe.batch_size, 3], tf.int32))
+    if self.recipe.augmentation != "none":
+      signature.append(
+        tf.TensorSpec([None, self.recipe.batch_size, 3], tf.int32)
+      )
     # The second is traced only where a proxy asks for the batches' logits.
     self._epoch, self._epoch_with_logits = (
       tf.function(
@@ -161,7 +170,8 @@ class Trainer:
       for with_logits in (False, True)
     )
     self._average = tf.function(
-      lambda: strategy.run(self._average_statistics), jit_compile=jit_compile
+      lambda: self._strategy.run(self._average_statistics),
+      jit_compile=jit_compile,
     )
 
   def initialize(self, seed: int, unit_name: str) -> None:

@@ -8,6 +8,7 @@ from absl.testing import parameterized
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import config_rules
+from memo_tf.experiment import recipes
 from memo_tf.experiment import settings as settings_lib
 
 FIELDS = [
@@ -281,6 +282,22 @@ class RulesTest(parameterized.TestCase):
     config = config_of(**fields)
 
     self.assertIs(config_rules.validated(config), config)
+
+  def test_whole_numbers_are_as_flags_give_them(self):
+    """Else a study made in Python would have another recipe for a launch."""
+    given = {"weight_decay": 0, "decay_epochs": [1, 2], "warmup_epochs": True}
+    with self.assertRaisesRegex(ValueError, "--warmup_epochs must be of type"):
+      config_rules.from_settings(given)
+    del given["warmup_epochs"]
+    one = config_rules.from_settings(given)
+    two = config_of(weight_decay=0.0, decay_epochs=(1.0, 2.0))
+
+    self.assertEqual(one.to_json(), two.to_json())
+    digests = []
+    for config in (one, two):
+      recipes.parse.cache_clear()  # its keys do not tell 0 from 0.0
+      digests.append(recipes.parse("one_hot", config.training).digest())
+    self.assertEqual(*digests)
 
   @parameterized.parameters(
     "cifar10", "eurosat/rgb:2.0.0", "mnist:3.*.*", "npz:a/b.npz", "folder:/x"

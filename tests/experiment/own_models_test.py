@@ -1,7 +1,6 @@
 """References to own models: parsed, resolved, recorded, compared."""
 
 import dataclasses
-import importlib
 import os
 import pathlib
 import sys
@@ -174,36 +173,6 @@ class OwnModelsTest(parameterized.TestCase):
 
     self.assertEqual(recipe.required, (("own-large_t3", "one_hot"),))
     self.assertEqual(recipe.temperature, 3)
-
-  def test_a_function_is_referred_to_by_its_file(self):
-    self.write("models_of_mine.py", SOURCE)
-    sys.path.insert(0, str(self.folder))
-    self.addCleanup(sys.path.remove, str(self.folder))
-    module = importlib.import_module("models_of_mine")
-    self.addCleanup(sys.modules.pop, "models_of_mine")
-
-    self.assertEqual(
-      own_models.reference_of(module.small),
-      f"{self.folder}/models_of_mine.py:small",
-    )
-    self.assertEqual(
-      own_models.reference_of(config_lib.merge),
-      "memo_tf.experiment.config:merge",
-    )
-
-  def test_a_function_without_a_file_is_refused(self):
-    def nested():
-      pass
-
-    def of_notebook():
-      pass
-
-    of_notebook.__module__, of_notebook.__qualname__ = "__main__", "mine"
-    with self.assertRaisesRegex(ValueError, "write it to a file"):
-      own_models.reference_of(of_notebook)
-    for wrong in (nested, lambda: None, dataclasses.field(), "text"):
-      with self.assertRaisesRegex(ValueError, "at the top of a file"):
-        own_models.reference_of(wrong)
 
 
 if __name__ == "__main__":

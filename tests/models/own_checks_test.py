@@ -1,5 +1,6 @@
 """Models that would be trained wrongly are refused, others are described."""
 
+import functools
 import os
 
 from absl.testing import absltest
@@ -37,6 +38,16 @@ def function(operation):
 class TensorFlowNoise(layers.Layer):
   def call(self, x):
     return x + tf.random.normal(tf.shape(x))
+
+
+class TensorFlowShift(layers.Layer):
+  def call(self, x):
+    return x + tf.cast(tf.random.uniform([], 0, 5, tf.int32), x.dtype)
+
+
+class TensorFlowCount(layers.Layer):
+  def call(self, x):
+    return x + tf.random.poisson([], 2.0)
 
 
 class KerasNoise(layers.Layer):
@@ -92,6 +103,27 @@ def changing():
   return lambda seed: ending(lambda: layers.Dense(next(sizes)), dense())(seed)
 
 
+def deep(seed):
+  """Probabilities in code, behind so many layers that weights of 1 overflow."""
+  steps = [functools.partial(layers.Dense, 64, "relu")] * 60
+  return ending(*steps, dense(), function(tf.nn.softmax))(seed)
+
+
+def cached():
+  model = ending(dense())(0)
+  return lambda seed: model
+
+
+def partly_cached():
+  """Makes the head anew, and keeps the rest between calls."""
+  hidden = layers.Dense(5)
+
+  def build(seed):
+    return ending(lambda: hidden, dense())(seed)
+
+  return build
+
+
 NAN = keras.initializers.Constant(float("nan"))
 LINEAR = "linear"
 PASSING = (lambda: layers.Dropout(0.1), lambda: layers.Activation(LINEAR))
@@ -109,6 +141,7 @@ class OwnChecksTest(parameterized.TestCase):
     ("operation", operation, "ends with log_softmax"),
     ("nested", nested, "ends with softmax"),
     ("in_code", ending(dense(), function(tf.nn.softmax)), "that sum to 1"),
+    ("deep", deep, "that sum to 1"),
     (
       "log_in_code",
       ending(dense(), function(tf.nn.log_softmax)),
@@ -122,7 +155,11 @@ class OwnChecksTest(parameterized.TestCase):
     ("constraint", ending(dense(kernel_constraint="max_norm")), "a constraint"),
     ("clock", by_the_clock, "under the same seed"),
     ("changing", changing(), "other variables each time"),
+    ("cached", cached(), "the same trainable weights"),
+    ("partly_cached", partly_cached(), "the same trainable weights"),
     ("noise", ending(TensorFlowNoise, dense()), "RandomStandardNormal"),
+    ("shift", ending(TensorFlowShift, dense()), "RandomUniformInt"),
+    ("count", ending(TensorFlowCount, dense()), "RandomPoissonV2"),
     ("keras_noise", ending(KerasNoise, dense()), "seed_generator_state"),
     ("untracked", ending(Untracked, dense()), "variable that is not its own"),
     ("unused", ending(Unused, dense()), "extra.*do not reach"),

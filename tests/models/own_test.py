@@ -66,7 +66,9 @@ class OwnTest(parameterized.TestCase):
     (self.folder / name).write_text(text)
     return str(self.folder / name)
 
-  @parameterized.parameters("small", "large", "scaled", "arithmetic", "tuned")
+  @parameterized.parameters(
+    "small", "large", "late", "scaled", "arithmetic", "tuned"
+  )
   def test_builds_are_repeated_by_their_seed_alone(self, function):
     first = self.build(function)
     np.random.seed(7)

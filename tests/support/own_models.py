@@ -43,6 +43,28 @@ def large(image_shape, num_classes):
   return Subclassed(num_classes)
 
 
+class _Linear(layers.Layer):
+  """Draws its weights when it is first called."""
+
+  def __init__(self, units):
+    super().__init__()
+    self.units = units
+
+  def build(self, shape):
+    self.kernel = self.add_weight(
+      shape=(shape[-1], self.units), initializer="glorot_uniform"
+    )
+
+  def call(self, x):
+    return keras.ops.matmul(x, self.kernel)
+
+
+def late(image_shape, num_classes):
+  """Sequential without an input: draws after the function has returned."""
+  del image_shape
+  return keras.Sequential([layers.Flatten(), _Linear(num_classes)])
+
+
 def scaled(image_shape, num_classes):
   """Scales and resizes its images itself; takes any size."""
   x = images = keras.Input((None, None, image_shape[-1]))

@@ -367,6 +367,19 @@ class ExportSavedModelTest(parameterized.TestCase):
             found[f"{signature}/{key}"], expected, rtol=1e-4, atol=1e-5
           )
 
+  def test_a_last_layer_of_several_inputs_has_no_features(self):
+    images = keras.Input((4, 4, 3))
+    x = keras.layers.Flatten()(images)
+    heads = [keras.layers.Dense(3)(x), keras.layers.Dense(3)(x)]
+    model = keras.Model(images, keras.layers.Average()(heads))
+    folder = pathlib.Path(self.create_tempdir().full_path) / "two"
+
+    self.export(model, folder)
+
+    signatures = tf.saved_model.load(folder).signatures
+    self.assertNotIn("features", signatures)
+    self.assertIn("serving_default", signatures)
+
   def test_rejects(self):
     folder = pathlib.Path(self.create_tempdir().full_path)
     model = models.build_model(

@@ -41,8 +41,8 @@ class GradientNorms:
     jit_compile: whether XLA compiles it.
 
   Raises:
-    ValueError: if a layer with variables is of another kind, or is used more
-      than once.
+    ValueError: if a layer with variables is of another kind or form, or is
+      used more than once.
   """
 
   def __init__(
@@ -57,7 +57,7 @@ class GradientNorms:
     largest = 1
     for layer in self._layers:
       _rule(layer)
-      _check_used_once(layer)
+      _check_form(layer)
       if not isinstance(layer, keras.layers.Dense):
         positions, taps = _positions(layer), _taps(layer)
         largest = max(largest, 4 * positions * taps)
@@ -113,7 +113,13 @@ def _rule(layer: keras.Layer):
   )
 
 
-def _check_used_once(layer: keras.Layer) -> None:
+def _check_form(layer: keras.Layer) -> None:
+  """Refuses a layer that the rules do not describe."""
+  if type(layer).__module__.partition(".")[0] not in ("keras", "memo_tf"):
+    raise ValueError(
+      "GraNd is computed for Keras's own layers, since a subclass may compute "
+      f"something else. Received: {type(layer).__name__} {layer.name!r}"
+    )
   if len(layer._inbound_nodes) != 1:
     raise ValueError(
       "GraNd is computed for layers that are used once; those of a Sequential "
@@ -125,6 +131,17 @@ def _check_used_once(layer: keras.Layer) -> None:
       "GraNd is computed for dense layers of inputs [B, features]. Received: "
       f"{layer.name!r} of {tuple(layer.input.shape)}"
     )
+  last = len(layer.input.shape) - 1
+  for name, known in (
+    ("dilation_rate", (1, (1, 1))),
+    ("data_format", ("channels_last",)),
+    ("axis", (-1, last)),
+  ):
+    if getattr(layer, name, known[0]) not in known:
+      raise ValueError(
+        "GraNd is computed for layers without dilation whose channels are "
+        f"last. Received: {layer.name!r} with {name} {getattr(layer, name)}"
+      )
 
 
 def _before_activation(layer, x, d):
@@ -173,8 +190,6 @@ def _patches(layer, x):
   """`[B, P, taps * channels]`: what the kernel sees at each of P positions."""
   height, width = layer.kernel_size
   rows, columns = layer.strides
-  if tuple(layer.dilation_rate) != (1, 1):
-    raise ValueError(f"{layer.name} is dilated: GraNd has no rule for that")
   patches = tf.image.extract_patches(
     x,
     sizes=[1, height, width, 1],
@@ -229,14 +244,22 @@ def _last_features(model: keras.Model) -> keras.KerasTensor:
   """What a model's last layer sees, `[B, features]`.
 
   Raises:
-    ValueError: if that layer is not dense, with a bias.
+    ValueError: if that layer is not dense, with a bias, or if its output is not
+      the logits: an activation or an operation follows.
   """
   last = model.layers[-1]
-  is_dense = isinstance(last, keras.layers.Dense) and last.use_bias
-  if not is_dense or len(last.input.shape) != 2:
+  is_dense = type(last) is keras.layers.Dense and last.use_bias
+  # The closed form holds for logits that nothing has changed.
+  gives_logits = (
+    is_dense
+    and last.activation in (None, keras.activations.linear)
+    and last.output is model.outputs[0]
+  )
+  if not gives_logits or len(last.input.shape) != 2:
     raise ValueError(
       "The gradient of the last layer is computed for a dense layer with a "
-      f"bias. Received: {type(last).__name__} {last.name!r}"
+      "bias that gives the logits itself, without an activation. Received: "
+      f"{type(last).__name__} {last.name!r}"
     )
   return last.input
 

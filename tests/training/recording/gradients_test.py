@@ -119,7 +119,25 @@ class GradientNormsTest(parameterized.TestCase):
       images = keras.Input((8, 8, 1))
       return keras.Model(images, twice()(images))
 
+    def of(layer):
+      images = keras.Input((8, 8, 1))
+      x = keras.layers.Flatten()(layer(images))
+      return keras.Model(images, keras.layers.Dense(3)(x))
+
+    class Halved(keras.layers.Dense):
+      def call(self, inputs, training=None):
+        return super().call(inputs, training=training) / 2
+
+    def of_subclass():
+      images = keras.Input((8, 8, 1))
+      return keras.Model(images, Halved(3)(keras.layers.Flatten()(images)))
+
+    dilated = keras.layers.Conv2D(2, 3, dilation_rate=2)
+    first = keras.layers.BatchNormalization(axis=1)
     for build, message in (
+      (lambda: of(dilated), "'conv2d.*with dilation_rate"),
+      (lambda: of(first), "'batch_norm.*with axis 1"),
+      (of_subclass, "Received: Halved"),
       (twice, "used 2 times"),
       (dense_of_maps, "features"),
       (nested, "Received: Functional"),
@@ -181,6 +199,24 @@ class GradientNormsTest(parameterized.TestCase):
     np.testing.assert_allclose(last.grand_last(image, label), [2.5**0.5])
     # The model has no other layer, so that is all of its gradient.
     np.testing.assert_allclose(whole.grand(image, label), [2.5**0.5])
+
+  @parameterized.parameters(
+    (lambda x: keras.layers.Dense(3)(x) * 3.0, "Dense"),
+    (keras.layers.Dense(3, activation="tanh"), "Dense"),
+    (keras.layers.Dense(3, use_bias=False), "Dense"),
+    (
+      lambda x: keras.layers.ReLU()(keras.layers.Dense(3)(x)),
+      "ReLU",
+    ),
+  )
+  def test_a_last_layer_that_does_not_give_the_logits_is_refused(
+    self, end, received
+  ):
+    images = keras.Input((8, 8, 1))
+    model = keras.Model(images, end(keras.layers.Flatten()(images)))
+
+    with self.assertRaisesRegex(ValueError, f"itself.*Received: {received}"):
+      gradients.LastLayerNorms(model, MEAN, STD)
 
   def test_a_layer_without_a_rule_is_refused(self):
     images = keras.Input((8, 8, 1))
