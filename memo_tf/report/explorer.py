@@ -235,18 +235,19 @@ def _proxies(study) -> list[dict[str, Any]]:
 
 def _sizes(study) -> list[dict[str, Any]]:
   """Per ladder: its groups, and each image's change, q-value and class."""
-  positions = {r.group: i for i, r in enumerate(study.scored)}
   found = []
   for ladder in study.studies:
     changes = ladder.example_changes
     shapes = list(classify.SHAPE_CLASSES)
     found.append(
       {
+        # A ladder has its models' labels, which are not always their names.
         "groups": [
-          positions[r.group]
-          for m in ladder.models
-          for r in study.scored
-          if r.group == (m, ladder.recipe, ladder.subsets)
+          index
+          for label in ladder.models
+          for index, r in enumerate(study.scored)
+          if (r.group.label, r.group.recipe, r.group.subsets)
+          == (label, ladder.recipe, ladder.subsets)
         ],
         "change": changes.change,
         "low": changes.change_ci_low,

@@ -6,15 +6,17 @@ from unittest import mock
 from absl.testing import absltest
 import numpy as np
 
+from memo_tf.experiment import settings as settings_lib
+from memo_tf.findings import sizes
 from memo_tf.report import explorer
 from tests.support import page_data
 from tests.support import page_study
 
 
 class ExplorerTest(absltest.TestCase):
-  def write(self, group) -> page_data.Page:
+  def write(self, *groups, **options) -> page_data.Page:
     root = pathlib.Path(self.create_tempdir().full_path)
-    return page_data.Page(page_study.write(root, [group]))
+    return page_data.Page(page_study.write(root, list(groups), **options))
 
   def test_the_grid_has_scores_and_counts_of_every_image(self):
     group = page_study.make_group()
@@ -39,6 +41,29 @@ class ExplorerTest(absltest.TestCase):
     np.testing.assert_array_equal(found.array("examples", "kind"), [0, 0, 0, 1])
     # The highest lower end has the first cell of the first sheet.
     self.assertEqual(found.array("examples", "slot")[3], 0)
+
+  def test_a_ladder_has_its_groups_whatever_their_models_are_called(self):
+    for models in (
+      ("cifar_resnet-8", "cifar_resnet-14"),
+      ("own-small", "own-large"),
+      ("given-1-small", "given-2-large"),
+    ):
+      groups = [page_study.make_group(model=model) for model in models]
+      ladder = sizes.gather(
+        sizes.LadderName("any", "one_hot", "r0.50"),
+        groups,
+        settings_lib.OutputsConfig(),
+      )
+      # The page has one more group, of another recipe or ladder.
+      other = page_study.make_group(model="resnet-18")
+
+      found = self.write(other, *groups, studies=[ladder])
+
+      self.assertEqual(
+        [about["name"] for about in found.values["meta"]["groups"]][1:],
+        [group.group.name for group in groups],
+      )
+      self.assertCountEqual(found.values["sizes"][0]["groups"], [1, 2])
 
   def test_beyond_a_number_there_are_no_pictures(self):
     with mock.patch.object(explorer, "MAX_PICTURES", 2):

@@ -90,6 +90,7 @@ def write(
   report_images="shown",
   duplicates=None,
   examples=None,
+  studies=(),
   **changes,
 ) -> pathlib.Path:
   """Writes a page of some groups, with all else it needs; returns its path."""
@@ -132,4 +133,5 @@ def write(
     results,
     failures or {},
     "--dataset=digits",
+    studies,
   )
