@@ -134,8 +134,8 @@ def _examples(study, slots) -> dict[str, Any]:
   if kinds:
     found["kind"] = np.where(study.kind == "", 0, found["kind"])
     found["clean"] = train["clean_label"].to_numpy()
-  if "source" in train:
-    found["source"] = train["source"].astype(str).tolist()
+  if "train" in study.names:
+    found["source"] = study.names["train"]
   twins = {
     column: {"ids": train[column].to_numpy(), "words": words, "split": split}
     for column, (words, split) in TWINS.items()
@@ -192,8 +192,7 @@ def _tests_in_pairs(study) -> list[int]:
 
 def _tests(study, tests, slots) -> dict[str, Any]:
   """By id: label, slot, file, and what all models of each group say."""
-  examples = study.examples
-  rows = examples[examples["split"] == "test"].reset_index(drop=True)
+  sources = study.names.get("test", [])
   found: dict[str, Any] = {}
   answers = [
     votes_lib.count(r.stack.test_predicted[:, tests]) for r in study.scored
@@ -205,8 +204,8 @@ def _tests(study, tests, slots) -> dict[str, Any]:
       "slot": int(slot),
       "answers": [_most(votes.of(place), int(labels[t])) for votes in answers],
     }
-    if "source" in rows and t < len(rows):
-      found[str(t)]["source"] = str(rows["source"].iloc[t])
+    if t < len(sources):
+      found[str(t)]["source"] = sources[t]
   return found
 
 

@@ -108,6 +108,21 @@ class Material:
     return self.results[0].examples
 
   @functools.cached_property
+  def names(self) -> dict[str, list[str]]:
+    """Names of the examples by split, "" where one has none.
+
+    A split of which no names are known has no entry. Planted copies have none.
+    """
+    tests = self.examples[self.examples["split"] == "test"]
+    found = {}
+    for split, table in (("train", self.train), ("test", tests)):
+      for column in ("source", "file_name"):
+        if column in table:
+          found[split] = table[column].fillna("").astype(str).tolist()
+          break
+    return found
+
+  @functools.cached_property
   def kind(self) -> np.ndarray:
     """`[N]` str: how an example was planted, in words; "" if it was not."""
     found, _ = self.results[0].kinds()

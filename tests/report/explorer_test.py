@@ -5,6 +5,7 @@ from unittest import mock
 
 from absl.testing import absltest
 import numpy as np
+import pandas as pd
 
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.findings import sizes
@@ -41,6 +42,29 @@ class ExplorerTest(absltest.TestCase):
     np.testing.assert_array_equal(found.array("examples", "kind"), [0, 0, 0, 1])
     # The highest lower end has the first cell of the first sheet.
     self.assertEqual(found.array("examples", "slot")[3], 0)
+
+  def test_names_of_either_column_are_shown(self):
+    # Data sets name their examples in source, given predictions in file_name.
+    for column in ("source", "file_name"):
+      group = page_study.make_group()
+      group.examples[column] = ["a/0.png", "a/1.png", "", None]
+      train = group.examples.assign(
+        example_id=range(4), split="train", plant="", origin_id=range(4)
+      )
+      tests = train[:2].assign(split="test")
+      tests[column] = ["t/0.png", "t/1.png"]
+      examples = pd.concat([train, tests], ignore_index=True)
+
+      found = self.write(
+        page_study.with_pairs(group, q=0.01), examples=examples
+      )
+
+      self.assertEqual(
+        found.values["examples"]["source"], ["a/0.png", "a/1.png", "", ""]
+      )
+      self.assertEqual(found.values["tests"]["1"]["source"], "t/1.png")
+      self.assertIn("a/1.png", found.text)
+      self.assertIn("image 3", found.text)
 
   def test_a_ladder_has_its_groups_whatever_their_models_are_called(self):
     for models in (
