@@ -83,7 +83,17 @@ class Material:
     """What held-out models of `primary` say against given labels."""
     if self.primary is None:
       raise ValueError("without scores nothing is suspected")
-    return suspects_lib.find(self.primary)
+    return suspects_lib.find(self.primary, knows_answers=self.knows_answers)
+
+  @functools.cached_property
+  def knows_answers(self) -> bool:
+    """Whether it is known which other class a wrong answer is.
+
+    Of predictions made elsewhere may be known only that they are wrong; they
+    have one class for all wrong answers, unless there are but two classes.
+    """
+    kind = self.info.get("predictions", {}).get("kind", "logits")
+    return kind == "logits" or self.info["num_classes"] == 2
 
   @functools.cached_property
   def _figures(self) -> dict[tuple, dict[str, float]]:

@@ -51,6 +51,7 @@ def content(study: material_lib.Material) -> dict[str, Any] | None:
     "num_planted": int(noisy[found.ids].sum()) if noisy.any() else None,
     "suspects": [card(study, int(n), found) for n in found.ids[:MOST_SHOWN]],
     "looked": looked,
+    "knows_answers": study.knows_answers,
     "num_out": most_out,
     "possible": bool(
       evidence.suspected_share(np.array([most_out]), np.array([most_out]))[0]
