@@ -150,11 +150,12 @@ def warnings(study: material_lib.Material) -> list[str]:
   unfitted = study.unfitted()
   if unfitted:
     titles = names.listed([study.title(r) for r in unfitted])
+    how = "" if study.config.is_made_elsewhere else " (--epochs)"
     found.append(
       f"Accuracy on the training subset is under 0.9 for {titles}: these "
       "models have not learned what they were shown, so their scores say "
-      "little about what a fitted model memorizes. Train for longer "
-      "(--epochs) before relying on them."
+      "little about what a fitted model memorizes. Train for longer"
+      f"{how} before relying on them."
     )
   for name, error in study.failures.items():
     found.append(f"{name} failed: {error}")

@@ -115,6 +115,8 @@ def _environment() -> jinja2.Environment:
     undefined=jinja2.StrictUndefined,
   )
   environment.filters["number"] = _number
+  # Of models that were trained elsewhere, 0 parameters are unknown.
+  environment.filters["known"] = lambda value: f"{value:,}" if value else "–"
   environment.filters["signed"] = lambda value: f"{value:+.2f}"
   environment.filters["duration"] = time_left.duration
   return environment

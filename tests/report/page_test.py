@@ -109,7 +109,7 @@ class PageTest(absltest.TestCase):
     group.examples["is_noisy"] = False
     group.examples["duplicate_of_train"] = [1, 0, -1, -1]
 
-    found = self.write([group], duplicates={"duplicate_of_train": 17})
+    found = self.write([group], info={"duplicates": {"duplicate_of_train": 17}})
 
     self.assertIn("Planted truth", found.text)
     self.assertIn("clean, 2 copies", found.text)
@@ -156,6 +156,27 @@ class PageTest(absltest.TestCase):
 
   def test_what_is_not_known_of_test_labels_is_not_said(self):
     self.assertNotIn("clean.", self.write([make_group()]).text)
+
+  def test_what_is_not_known_of_given_predictions_is_not_said(self):
+    group = dataclasses.replace(make_group(), parameters=0)
+    data = settings_lib.DataConfig(dataset="predictions:mine")
+    about = {
+      "image_shape": [1, 1, 3],
+      "num_classes": 3,
+      "class_names": ["cat", "dog", "(another class)"],
+      "predictions": {"kind": "correctness"},
+    }
+    given = self.write([group], data=data, info=about, report_images="none")
+    trained = self.write([make_group()])
+
+    for text in ("of 8×8 pixels", "75,002", "of one worker", "memo_tf.launch"):
+      self.assertIn(text, trained.text)
+      self.assertNotIn(text, given.text)
+    self.assertIn("2 test images, 2 classes", given.text)
+    self.assertNotIn("pixels", given.text)
+    self.assertIn("Train them where the others were trained", given.text)
+    self.assertIn("which other class it names", given.text)
+    self.assertNotIn("--find_duplicates", given.text)
 
   def test_flagged_runs_are_listed(self):
     found = self.write([make_group(flagged=[("some/unit", "too low")])])
@@ -226,10 +247,10 @@ class PageTest(absltest.TestCase):
 
 
 class ClosingTest(absltest.TestCase):
-  def lines(self, results, **changes):
+  def lines(self, results, **data):
     study = material.Material(
       directory=directory_lib.StudyDirectory("some study"),
-      config=config_lib.StudyConfig(),
+      config=config_lib.StudyConfig(data=settings_lib.DataConfig(**data)),
       results=results,
       failures={},
       settings="",
@@ -248,6 +269,16 @@ class ClosingTest(absltest.TestCase):
     self.assertStartsWith(link, "Page: file:///")
     self.assertEndsWith(link, "/a%20b/index.html")
     self.assertRegex(following, r"Next: .*--num_subsets=\d+ halves")
+
+  def test_of_runs_made_elsewhere_neither_time_nor_flag_is_said(self):
+    done = dataclasses.replace(make_group(), num_missing=0)
+    poor = dataclasses.replace(make_group(fits=False), num_missing=0)
+
+    following = self.lines([done], dataset="predictions:mine")[-1]
+    unfitted = self.lines([poor], dataset="predictions:mine")[-1]
+
+    self.assertRegex(following, r"; \d+ runs per model halve the intervals\.$")
+    self.assertIn("train ResNet-8 for longer: accuracy", unfitted)
 
   def test_missing_runs_come_first(self):
     self.assertIn("1 run missing", self.lines([make_group()])[-1])

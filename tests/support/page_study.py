@@ -88,9 +88,9 @@ def write(
   results,
   failures=None,
   report_images="shown",
-  duplicates=None,
   examples=None,
   studies=(),
+  info=None,
   **changes,
 ) -> pathlib.Path:
   """Writes a page of some groups, with all else it needs; returns its path."""
@@ -98,7 +98,7 @@ def write(
   directory.dataset_dir.mkdir(parents=True)
   images = np.arange(6 * 8 * 8 * 3).reshape(6, 8, 8, 3) % 251
   np.save(directory.dataset_dir / "images.npy", images.astype(np.uint8))
-  info = {
+  about = {
     **made_up.ABOUT_DATA,
     "name": EVIL,
     "version": "1",
@@ -112,10 +112,8 @@ def write(
     "image_shape": [8, 8, 3],
     "normalization": {"mean": [0.0] * 3, "std": [1.0] * 3},
     "max_pixel": 255,
-  }
-  if duplicates:
-    info["duplicates"] = duplicates
-  (directory.dataset_dir / "info.json").write_text(json.dumps(info))
+  } | (info or {})
+  (directory.dataset_dir / "info.json").write_text(json.dumps(about))
   record = {**made_up.ABOUT_RUN, "outputs": {}}
   for result in results:
     for unit in result.stack.units:

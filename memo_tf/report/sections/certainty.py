@@ -68,7 +68,10 @@ def make(study: material.Material) -> section.Section | None:
 
 
 def cost(study: material.Material) -> dict | None:
-  """Runs, time and command that halve the ambiguous interval's width."""
+  """Runs, time and command that halve the ambiguous interval's width.
+
+  Of runs made elsewhere neither time nor command is known: 0 and "".
+  """
   result = study.primary
   if result is None or np.isnan(result.widths.ambiguous):
     return None
@@ -83,6 +86,11 @@ def cost(study: material.Material) -> dict | None:
   )
   name = study.directory.root.name or "STUDY"
   total = len(result.stack.units) + more
+  command = (
+    "python -m memo_tf.launch "
+    f"--flagfile={shlex.quote(f'{name}/resolved.flags')} "
+    f"--experiment_dir={shlex.quote(name)} --num_subsets={total}"
+  )
   return {
     "width": width,
     "half": width / 2,
@@ -91,9 +99,7 @@ def cost(study: material.Material) -> dict | None:
     "groups": len(groups_alike),
     "seconds": seconds,
     "folder": name,
-    "command": "python -m memo_tf.launch "
-    f"--flagfile={shlex.quote(f'{name}/resolved.flags')} "
-    f"--experiment_dir={shlex.quote(name)} --num_subsets={total}",
+    "command": "" if study.config.is_made_elsewhere else command,
   }
 
 
