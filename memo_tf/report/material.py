@@ -198,10 +198,21 @@ def of(
   results: list[groups.GroupScores],
   failures: dict[str, str],
   settings: str,
-  studies: Sequence[sizes.SizeStudy],
-  compared: Sequence[proxies.RecipeFindings],
+  studies: Sequence[sizes.SizeStudy] = (),
+  compared: Sequence[proxies.RecipeFindings] = (),
 ) -> Material:
-  """The material of a page, from the arguments of `page.write_page`."""
+  """The material of a study's page.
+
+  Args:
+    directory: the study's directory.
+    config: the study's configuration.
+    results: from `scoring.score_study`, smallest model first.
+    failures: error messages of the runs that failed in this launch, by unit
+      name.
+    settings: text of a flagfile that reproduces the study, shown on the page.
+    studies: from `findings.sizes.study_sizes`.
+    compared: from `findings.proxies.compare_study`; empty without proxies.
+  """
   # Data sets written by early versions have no entry for duplicates.
   info = {"duplicates": {}, "notes": [], **dataset_info.read_info(directory)}
   return Material(

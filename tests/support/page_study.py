@@ -12,6 +12,7 @@ from memo_tf.estimators import memorization
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
+from memo_tf.report import material
 from memo_tf.report import page
 from memo_tf.scoring import groups
 from memo_tf.store import directory as directory_lib
@@ -122,7 +123,7 @@ def write(
       (folder / "run.json").write_text(json.dumps(record | {"unit": unit.name}))
   if examples is not None:
     examples.to_parquet(directory.dataset_dir / "examples.parquet")
-  return page.write_page(
+  study = material.of(
     directory,
     config_lib.StudyConfig(
       outputs=settings_lib.OutputsConfig(report_images=report_images),
@@ -133,3 +134,4 @@ def write(
     "--dataset=digits",
     studies,
   )
+  return page.write_page(study)
