@@ -35,7 +35,6 @@ def content(study: material_lib.Material) -> dict[str, Any]:
     "lights": lights(study),
     "warnings": warnings(study),
     "images": [],
-    "sentence": "",
   }
   if primary is None:
     return found
@@ -46,7 +45,6 @@ def content(study: material_lib.Material) -> dict[str, Any]:
     "model": study.title(primary),
     "share": study.share(primary),
     "num_runs": len(primary.stack.units),
-    "sentence": sentence(primary, study.title(primary), len(low)),
     "others": [
       {
         "model": study.title(r),

@@ -2,7 +2,7 @@
 
 meta           names, cells of the sheets, what can be filtered and sorted
 examples       a value per training example
-tests          what is known of the test examples that pairs name
+tests          of the test examples that pairs and duplicates name
 group:<i>      scores and held-out answers of a group; read when needed
 proxies        values of the first group's proxies
 sizes          change over sizes, q-value and shape class
@@ -46,19 +46,17 @@ def add(
   if primary is None:
     assets.data("meta", {"groups": []})
     return None
-  tests = _tests_in_pairs(study)
+  tests = _tests_named(study)
   slots, cell = _add_images(study, assets, tests)
   info = study.info
   assets.data(
     "meta",
     {
-      "name": info["name"],
       "folder": study.directory.root.name,
       "classes": info["class_names"],
       "num": len(study.train),
       "cell": cell,
       "memorized": evidence.MEMORIZED,
-      "majority": evidence.MAJORITY,
       "maxQ": evidence.MAX_Q_VALUE,
       "bin": BIN,
       "primary": study.scored.index(primary),
@@ -110,16 +108,11 @@ def _add_images(study, assets, tests) -> tuple[np.ndarray, dict[str, Any]]:
 
 
 def _about(study, result: groups.GroupScores) -> dict[str, Any]:
-  model, recipe, family = result.group
   return {
     "title": study.title(result),
     "name": result.group.name,
-    "model": names.model(model),
-    "recipe": names.recipe(recipe),
-    "ladder": f"{recipe}/{family}",
+    "model": names.model(result.group.model),
     "runs": len(result.stack.units),
-    "parameters": result.parameters,
-    "fits": evidence.fits(study.figures(result)["in_accuracy"]),
   }
 
 
@@ -177,8 +170,8 @@ def _right(accuracy: np.ndarray, count: np.ndarray) -> np.ndarray:
   return np.rint(np.nan_to_num(accuracy) * count).astype(int)
 
 
-def _tests_in_pairs(study) -> list[int]:
-  """Test examples that a pair names which may be named, in order of id."""
+def _tests_named(study) -> list[int]:
+  """Test examples of pairs that may be named, and of duplicates; by id."""
   found: set[int] = set()
   for result in study.scored:
     pairs = result.influence
@@ -252,7 +245,6 @@ def _sizes(study) -> list[dict[str, Any]]:
         "low": changes.change_ci_low,
         "high": changes.change_ci_high,
         "q": changes.change_q_value,
-        "between": changes.largest_departure_q_value,
         "shape": np.array(
           [
             shapes.index(s) if s in shapes else len(shapes)
@@ -275,7 +267,6 @@ def _influence(study) -> list[dict[str, Any]]:
     found.append(
       {
         "group": index,
-        "kept": len(pairs),
         "train": pairs.train_ids[named],
         "test": pairs.test_ids[named],
         "value": pairs.influence[named],

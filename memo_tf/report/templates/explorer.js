@@ -204,7 +204,7 @@ function refilter() {
   add(state.only === "chosen", (n) => chosen.has(n));
   const from = state.from === "" ? -Infinity : Number(state.from), to = state.to === "" ? Infinity : Number(state.to);
   const ranged = state.from !== "" || state.to !== "";
-  const ids = sortedIds(), found = new Int32Array(ids.length), kept = [];
+  const ids = sortedIds(), found = new Int32Array(ids.length);
   let count = 0;
   const inBins = histogramCounts();
   // A score at the end of a range, rounded to float32, is in the range.
