@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from memo_tf.estimators import margins
+from memo_tf.estimators import reliability
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.report import assets
@@ -140,6 +141,24 @@ class PageTest(absltest.TestCase):
     self.assertIn("starts at 0.07", found.text)
     self.assertIn("Enough runs? No", found.text)
     self.assertIn("These runs cannot tell which labels are wrong", found.text)
+
+  def test_every_group_has_its_reliability_drawn(self):
+    groups = []
+    for times, model in ((2, "cifar_resnet-8"), (4, "cifar_resnet-14")):
+      group = make_group(model=model)
+      curve = reliability.reliability_curve(
+        np.tile(group.stack.correct, (times, 1)),
+        np.tile(group.stack.in_mask, (times, 1)),
+        block=2,
+      )
+      groups.append(dataclasses.replace(group, reliability_curve=tuple(curve)))
+
+    drawn = self.write(groups).values["charts"]
+
+    # They are measured at other numbers of runs, so each has a chart.
+    for index, runs in enumerate(([4, 8], [4, 8, 16])):
+      (columns,) = page_data.chart_columns(drawn[f"reliability-{index}"])
+      self.assertEqual(columns["x"], runs)
 
   def test_sizes_that_cannot_be_compared_say_why(self):
     groups_ = [
