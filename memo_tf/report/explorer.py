@@ -74,7 +74,7 @@ def add(
     assets.data(
       f"group:{index}", _group(study, result), late=result is not primary
     )
-  return _histogram(primary)
+  return _histogram(study)
 
 
 def _add_images(study, assets, tests) -> tuple[np.ndarray, dict[str, Any]]:
@@ -277,10 +277,18 @@ def _influence(study) -> list[dict[str, Any]]:
   return found
 
 
-def _histogram(result: groups.GroupScores) -> charts.Chart:
-  values = result.scores.memorization
+def _histogram(study: material_lib.Material) -> charts.Chart:
+  """That of the first group; its bins hold the scores of every group."""
+  lowest = min(np.nanmin(r.scores.memorization) for r in study.scored)
+  # As the page's script counts: 0.3 is in the bin that starts there, though
+  # 0.3 / 0.05 is slightly less than 6.
+  nearly = 1e-6
+  first = min(0, int(np.floor(lowest / BIN + nearly)))
+  edges = np.arange(first, round(1 / BIN) + 1) * BIN
+  values = study.primary.scores.memorization
   known = values[~np.isnan(values)]
-  low = min(0.0, np.floor(known.min(initial=0.0) / BIN) * BIN)
-  edges = np.arange(round(low / BIN), round(1 / BIN) + 1) * BIN
-  counts, _ = np.histogram(known, edges)
+  index = np.floor((known - edges[0]) / BIN + nearly).astype(int)
+  counts = np.bincount(
+    np.clip(index, 0, len(edges) - 2), minlength=len(edges) - 1
+  )
   return picking.histogram("histogram", edges, counts)

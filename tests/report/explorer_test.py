@@ -1,5 +1,6 @@
 """The data behind the grid are those of the scores."""
 
+import dataclasses
 import pathlib
 from unittest import mock
 
@@ -88,6 +89,26 @@ class ExplorerTest(absltest.TestCase):
         [group.group.name for group in groups],
       )
       self.assertCountEqual(found.values["sizes"][0]["groups"], [1, 2])
+
+  def test_the_histogram_has_bins_for_the_scores_of_every_group(self):
+    low = page_study.make_group(model="cifar_resnet-14")
+    scores = dataclasses.replace(
+      low.scores, memorization=np.array([-0.3, 0.3, 1.0, np.nan])
+    )
+    low = dataclasses.replace(low, scores=scores)
+
+    found = self.write(low, page_study.make_group())
+
+    (columns,) = page_data.chart_columns(found.values["charts"]["histogram"])
+    np.testing.assert_allclose(columns["left"][0], -0.3)
+    # Of the first group three scores are 0 and one is 1.
+    self.assertEqual(columns["count"][6:26].tolist(), [3, *[0] * 18, 1])
+
+    (columns,) = page_data.chart_columns(
+      self.write(low).values["charts"]["histogram"]
+    )
+    (counted,) = np.nonzero(columns["count"])
+    np.testing.assert_allclose(columns["left"][counted], [-0.3, 0.3, 0.95])
 
   def test_beyond_a_number_there_are_no_pictures(self):
     with mock.patch.object(explorer, "MAX_PICTURES", 2):
