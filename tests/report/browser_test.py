@@ -3,6 +3,7 @@
 import csv
 import pathlib
 import re
+from unittest import mock
 import urllib.parse
 
 from absl.testing import absltest
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from memo_tf.report import assets
 from tests.support import browser
 from tests.support import page_study
 from tests.support import shared_studies
@@ -96,6 +98,79 @@ class HostileTextTest(absltest.TestCase):
     self.assertEqual(strange, 0)
     self.assertEmpty(found.problems)
     self.assertEmpty(found.requests)
+
+
+@pytest.mark.slow
+class FilesBesideTest(absltest.TestCase):
+  """A page whose data are beside it; the first of two groups is read late."""
+
+  def setUp(self):
+    super().setUp()
+    root = pathlib.Path(self.create_tempdir().full_path)
+    groups = [
+      page_study.make_group(model="cifar_resnet-8", never_out=True),
+      page_study.with_pairs(
+        page_study.make_group(model="cifar_resnet-14"), q=0.05
+      ),
+    ]
+    with mock.patch.object(assets, "INLINE_LIMIT", 0):
+      self.path = page_study.write(root, groups)
+    self.running = self.enter_context(browser.browser())
+
+  def test_an_address_opens_an_image_of_a_group_that_is_read_late(self):
+    found = browser.visit(self.running, self.path, "#group=0&open=train:0")
+    found.page.wait_for_selector("#drawer :text('it has no score')")
+    self.assertIn("ResNet-8", found.text("#drawer .facts"))
+
+    # The drawer follows the chosen model.
+    found.page.select_option("#group", "")
+
+    self.assertIn("ResNet-14", found.text("#drawer .facts"))
+    self.assertEmpty(found.problems)
+
+  def test_the_keyboard_stays_in_the_drawer(self):
+    found = browser.visit(self.running, self.path, "#sort=id")
+    found.page.click("#grid .tile >> nth=0")
+    # Its scores by the other model are read after it was opened.
+    found.page.wait_for_selector("#drawer td:text('– [–')")
+    titles = []
+    for key in ("ArrowRight", "ArrowRight", "Enter", "ArrowLeft"):
+      if key == "Enter":
+        found.page.focus("#drawer [title='Next image']")
+      found.page.keyboard.press(key)
+      titles.append(found.text("#drawer-title"))
+
+    self.assertEqual(titles, ["image 1", "image 2", "image 3", "image 2"])
+    label = "document.activeElement.getAttribute('aria-label')"
+    self.assertEqual(found.page.evaluate(label), "Next image")
+    self.assertEmpty(found.problems)
+
+  def test_a_pair_is_called_the_same_in_section_and_drawer(self):
+    found = browser.visit(self.running, self.path)
+    text = "q = 0.050: unlikely to be chance"
+    self.assertIn(text, found.text("#influence"))
+
+    found.page.click("[data-open^=test]")
+
+    self.assertIn(text, found.text("#drawer"))
+    self.assertEmpty(found.problems)
+
+  def test_an_address_of_nothing_opens_nothing(self):
+    for address in (
+      "open=test:constructor",
+      "open=test:0",  # of no pair
+      "open=train:1.5",
+      "open=train:4",
+      "open=train",
+      "group=-1",
+      "group=length",
+      "sort=none",
+    ):
+      found = browser.visit(self.running, self.path, f"#{address}")
+      self.assertTrue(found.page.locator("#drawer").is_hidden(), address)
+      self.assertEqual(found.page.locator("#grid .tile").count(), 4, address)
+      self.assertEmpty(found.problems, address)
+      found.page.close()
 
 
 @pytest.mark.slow

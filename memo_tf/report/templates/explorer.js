@@ -48,7 +48,9 @@ const withGroups = (indices, call) => {
   if (next === undefined) return call();
   whenRead(`group:${next}`, () => withGroups(indices, call));
 };
-const group = () => state.group === "" ? meta.primary : Number(state.group);
+let current = 0;  // the group that is shown: its data are read
+const group = () => current;
+const wanted = () => state.group === "" ? meta.primary : Number(state.group);
 const className = (k) => k >= 0 && k < meta.classes.length ? meta.classes[k] : "?";
 const sourceOf = (n) => examples.source ? examples.source[n] : "";
 const nameOf = (n) => sourceOf(n) || `image ${n}`;
@@ -226,12 +228,16 @@ function refilter() {
 }
 function show({keep = false} = {}) {
   // Filters, sorts and draws anew; `keep` the active image where it passes.
-  withGroups([group()], () => {
-    const active = order[at];
+  const g = wanted();
+  withGroups([g], () => {
+    if (g !== wanted()) return;
+    const turned = g !== current, active = order[at];
+    current = g;
     refilter();
     at = keep ? Math.max(0, order.indexOf(active)) : 0;
     if (!keep) grid.scrollTop = 0;
     layOut();
+    if (turned && state.open) fillDrawer();
   });
 }
 function writeAddress(push) {
@@ -248,7 +254,7 @@ function readAddress() {
   const parts = new URLSearchParams(text);
   state = {...DEFAULTS};
   for (const name of Object.keys(DEFAULTS)) if (parts.has(name)) state[name] = parts.get(name);
-  if (!(Number(state.group) < meta.groups.length)) state.group = "";
+  if (!/^\d+$/.test(state.group) || Number(state.group) >= meta.groups.length) state.group = "";
   if (![...byId("sort").options].some((o) => o.value === state.sort)) state.sort = "low";
   return true;
 }
@@ -372,9 +378,11 @@ function closeDrawer() {
 function fillDrawer() {
   const drawer = byId("drawer"), [kind, id] = state.open.split(":");
   const n = Number(id);
-  const exists = kind === "train" ? n >= 0 && n < meta.num && id !== "" : kind === "test" && id in tests;
+  const exists = /^\d+$/.test(id || "") && (kind === "train" ? n < meta.num : kind === "test" && id in tests);
   drawer.hidden = !exists;
   if (!exists) return;
+  // Elements are made anew, so the focus goes to the one of the same label.
+  const held = drawer.contains(document.activeElement) && (document.activeElement.getAttribute("aria-label") || "Close");
   const name = kind === "train" ? nameOf(n) : tests[n].source || `test image ${n}`;
   const top = h("div", {class: "drawer-top"}, h("h2", {id: "drawer-title"}, name));
   if (kind === "train") for (const [text, label, step] of [["‹", "Previous image", -1], ["›", "Next image", 1]])
@@ -383,6 +391,7 @@ function fillDrawer() {
   const image = h("div", {class: "drawer-image"}, sprite(kind, n, 256));
   drawer.replaceChildren(top, image, ...(kind === "train" ? aboutTrain(n) : aboutTest(n)));
   drawer.scrollTop = 0;
+  if (held) [...drawer.querySelectorAll("button")].find((b) => b.getAttribute("aria-label") === held)?.focus();
   // The other models' scores may be in files that are not read yet.
   const all = meta.groups.map((_, g) => g);
   if (kind === "train" && !all.every(isRead)) withGroups(all, () => { if (state.open === `train:${n}`) fillDrawer(); });
@@ -711,7 +720,7 @@ function listenAlways() {
     const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
     if (event.key === "Escape" && state.open) closeDrawer();
     else if (event.key === "/" && !typing && grid) { byId("search").focus(); event.preventDefault(); }
-    else if (state.open.startsWith("train:") && !typing && event.target.closest("#drawer") && (event.key === "ArrowLeft" || event.key === "ArrowRight")) { stepImage(event.key === "ArrowLeft" ? -1 : 1); byId("drawer-close").focus(); }
+    else if (state.open.startsWith("train:") && !typing && event.target.closest("#drawer") && (event.key === "ArrowLeft" || event.key === "ArrowRight")) stepImage(event.key === "ArrowLeft" ? -1 : 1);
   });
   for (const node of document.querySelectorAll("details")) node.addEventListener("toggle", paintPlaced);
   window.addEventListener("beforeprint", () => {
@@ -722,6 +731,7 @@ function listenAlways() {
 }
 function start() {
   ({meta, examples, tests} = values);
+  current = meta.primary;
   listenAlways();
   if (meta.groups.length) {
     [grid, rows] = [byId("grid"), byId("rows")];
