@@ -1,6 +1,7 @@
 """The page of a real study in a real browser, opened from disk."""
 
 import csv
+import dataclasses
 import pathlib
 import re
 from unittest import mock
@@ -154,6 +155,43 @@ class FilesBesideTest(absltest.TestCase):
 
     self.assertIn(text, found.text("#drawer"))
     self.assertEmpty(found.problems)
+
+  def test_answers_that_have_no_bar_are_counted(self):
+    group = page_study.with_pairs(page_study.make_group(), q=0.01)
+    stack = group.stack
+    repeated = {
+      name: np.tile(getattr(stack, name), (3, 1))
+      for name in ("in_mask", "predicted", "label_prob", "margin")
+    }
+    # Test image 1 is taken for each of twelve classes once, and is of the last.
+    answers = np.stack([np.zeros(12), np.arange(12)], axis=1).astype(np.int32)
+    stack = dataclasses.replace(
+      stack,
+      **repeated,
+      units=tuple(
+        dataclasses.replace(stack.units[0], index=m) for m in range(12)
+      ),
+      test_predicted=answers,
+      test_labels=np.array([0, 11], np.int32),
+    )
+    path = page_study.write(
+      pathlib.Path(self.create_tempdir().full_path),
+      [dataclasses.replace(group, stack=stack)],
+      info={
+        "num_classes": 12,
+        "class_names": [f"class {k}" for k in range(12)],
+      },
+    )
+
+    found = browser.visit(self.running, path, "#open=test:1")
+
+    self.assertIn("1 of 12 are right", found.text("#drawer .facts"))
+    bars = found.text("#drawer .answers").split("\n")
+    self.assertLen([text for text in bars if text == "1/12"], 9)
+    self.assertEqual(
+      [text for text in bars if "(label)" in text], ["class 11 (label)"]
+    )
+    self.assertEqual(bars[-2:], ["other classes", "3/12"])
 
   def test_an_address_of_nothing_opens_nothing(self):
     for address in (

@@ -161,7 +161,7 @@ function keyOf(sort) {
     const raw = unpack(`proxy:${k}`, proxy.values);
     return proxy.sign < 0 ? raw.map((v) => -v) : raw;
   }
-  if (sort === "margin") return own(g, "margin");
+  if (sort === "margin") return own(g, "margin") || own(g, "score");
   return own(g, sort === "score" ? "score" : "low");
 }
 function sortedIds() {
@@ -448,12 +448,14 @@ function toggleChosen(n) {
 function bars(list, label, all) {
   if (!list.length) return h("p", {}, "No model held it out.");
   const box = h("div", {class: "answers"}), total = all || list.reduce((sum, [, runs]) => sum + runs, 0);
-  for (const [k, runs] of list.slice(0, 8)) {
+  const listed = list.filter(([k], i) => i < 8 || k === label);
+  for (const [k, runs] of listed) {
     const bar = h("i", {class: k === label ? "own" : ""});
     bar.style.width = `${100 * runs / total}%`;
     box.append(h("span", {class: k === label ? "own-name" : ""}, className(k) + (k === label ? " (label)" : "")), bar, h("span", {}, `${runs}/${total}`));
   }
-  if (list.length > 8) box.append(h("small", {}, `and ${list.length - 8} more`));
+  const rest = total - listed.reduce((sum, [, runs]) => sum + runs, 0);
+  if (rest) box.append(h("span", {}, "other classes"), h("span"), h("span", {}, `${rest}/${total}`));
   return box;
 }
 function trajectory(n, g) {
@@ -474,12 +476,13 @@ function trajectory(n, g) {
   root.append(svg("polyline", {class: "path", points: score.map((v, i) => `${x(i)},${y(v)}`).join(" ")}));
   members.forEach((m, i) => root.append(svg("circle", {cx: x(i), cy: y(score[i]), r: 4}), svg("text", {x: i === 0 ? left : i === members.length - 1 ? width : x(i), y: height - (i % 2 && members.length > 4 ? 4 : 18) + 8, "text-anchor": i === 0 ? "start" : i === members.length - 1 ? "end" : "middle"}, meta.groups[m].model)));
   const q = ladder(k, "q")[n], delta = ladder(k, "change")[n];
-  const said = q <= meta.maxQ
+  const said = isNamed(q)
     ? `${delta > 0 ? "Rises" : "Falls"} from the smallest to the largest size: ${signed(delta)} (${signed(ladder(k, "low")[n])} to ${signed(ladder(k, "high")[n])}), ${qWords(q)}.`
     : `No change over sizes is shown for this image (${qWords(q)}).`;
   return [h("h3", {}, "Over model sizes"), root, h("p", {class: "hint"}, `${said} Band: 95 % intervals.`)];
 }
-const qWords = (q) => !Number.isFinite(q) ? "no q-value" : `q = ${q.toFixed(3)}: ${q <= meta.maxQ ? "unlikely to be chance" : "may be chance"}`;
+const isNamed = (q) => q <= Math.fround(meta.maxQ);  // as q is: in float32
+const qWords = (q) => !Number.isFinite(q) ? "no q-value" : `q = ${q.toFixed(3)}: ${isNamed(q) ? "unlikely to be chance" : "may be chance"}`;
 function otherModels(n, g) {
   if (meta.groups.length < 2) return [];
   const body = h("tbody");
