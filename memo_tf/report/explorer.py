@@ -264,16 +264,17 @@ def _influence(study) -> list[dict[str, Any]]:
     if pairs is None:
       continue
     named = evidence.is_named(pairs.q_value)
-    found.append(
-      {
-        "group": index,
-        "train": pairs.train_ids[named],
-        "test": pairs.test_ids[named],
-        "value": pairs.influence[named],
-        "error": pairs.standard_error[named],
-        "q": pairs.q_value[named],
-      }
-    )
+    entry = {
+      "group": index,
+      "train": pairs.train_ids[named],
+      "test": pairs.test_ids[named],
+      "value": pairs.influence[named],
+      "error": pairs.standard_error[named],
+      "q": pairs.q_value[named],
+    }
+    if result.margin_influence is not None:
+      entry["marginQ"] = result.margin_influence.q_value[named]
+    found.append(entry)
   return found
 
 

@@ -154,6 +154,8 @@ class FilesBesideTest(absltest.TestCase):
     found.page.click("[data-open^=test]")
 
     self.assertIn(text, found.text("#drawer"))
+    # The file has the q-value from margins too.
+    self.assertIn("by margin q = 0.200: may be chance", found.text("#drawer"))
     self.assertEmpty(found.problems)
 
   def test_answers_that_have_no_bar_are_counted(self):

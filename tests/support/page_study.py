@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from memo_tf.estimators import influence
+from memo_tf.estimators import margin_influence
 from memo_tf.estimators import memorization
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import settings as settings_lib
@@ -80,6 +81,9 @@ def with_pairs(group: groups.GroupScores, q: float) -> groups.GroupScores:
       standard_error=np.array([0.1]),
       q_value=np.array([q]),
       num_tested=8,
+    ),
+    margin_influence=margin_influence.MarginInfluence(
+      influence=np.array([0.4]), q_value=np.array([0.2]), prior_degrees=4.0
     ),
   )
 

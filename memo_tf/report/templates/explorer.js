@@ -496,7 +496,7 @@ function otherModels(n, g) {
 function small(kind, n, ...lines) {
   const label = kind === "test" ? tests[n].label : example("label")[n];
   return h("button", {type: "button", class: "card", onclick: () => openImage(`${kind}:${n}`)}, sprite(kind, n, 72),
-    h("span", {class: "given"}, className(label)), ...lines.map((line) => h("span", {class: "file"}, line)));
+    h("span", {class: "given"}, className(label)), ...lines.filter(Boolean).map((line) => h("span", {class: "file"}, line)));
 }
 function twins(n) {
   const box = h("div", {class: "small-cards"}), seen = new Set();
@@ -515,7 +515,8 @@ function pairCards(g, side, id) {
   const mine = pair(k, side), other = side === "train" ? "test" : "train", found = [];
   for (let i = 0; i < mine.length && found.length < 24; i++) if (mine[i] === id) {
     const o = pair(k, other)[i];
-    found.push(small(other, o, `${signed(pair(k, "value")[i])} ± ${number(pair(k, "error")[i])}`, qWords(pair(k, "q")[i])));
+    const margin = pair(k, "marginQ");
+    found.push(small(other, o, `${signed(pair(k, "value")[i])} ± ${number(pair(k, "error")[i])}`, qWords(pair(k, "q")[i]), margin && `by margin ${qWords(margin[i])}`));
   }
   return found;
 }
