@@ -131,6 +131,16 @@ def heat_map(
     x_range=(-0.5, num - 0.5),
     y_range=(num - 0.5, -0.5),
   )
+  _add_cells(figure, matrix, names)
+  _name_ticks(figure, names)
+  figure.grid.visible = False
+  return charts.finished(name, title, alt, figure, height)
+
+
+def _add_cells(
+  figure: plotting.figure, matrix: np.ndarray, names: Sequence[str]
+) -> None:
+  """A cell for every share above 0; its row and column are its classes."""
   rows, columns = np.nonzero(matrix)
   value = matrix[rows, columns]
   source = models.ColumnDataSource(
@@ -170,9 +180,6 @@ def heat_map(
     models.HoverTool(renderers=[cells], tooltips=tips),
     models.TapTool(renderers=[cells]),
   )
-  _name_ticks(figure, names)
-  figure.grid.visible = False
-  return charts.finished(name, title, alt, figure, height)
 
 
 def _name_ticks(figure: plotting.figure, names: Sequence[str]) -> None:
