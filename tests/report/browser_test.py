@@ -405,6 +405,17 @@ class ClickThroughTest(absltest.TestCase):
     )
     found.page.wait_for_function("document.getElementById('said').value !== ''")
     self.assertNotEqual(found.page.input_value("#label"), "")
+    found.page.locator("#chart-proxy-0-0").scroll_into_view_if_needed()
+    found.page.wait_for_selector("#chart-proxy-0-0[data-drawn]")
+    picked = found.page.evaluate(
+      """() => {
+        const points = Bokeh.documents.map(
+          d => d.get_model_by_name("opens-image")).find(Boolean);
+        points.selected.indices = [5];
+        return points.data.id[5];
+      }"""
+    )
+    self.assertEqual(found.text("#drawer-title"), f"image {picked}")
     self.assertEmpty(found.problems)
 
   def test_axe_finds_no_serious_fault(self):

@@ -173,8 +173,13 @@ class PageTest(absltest.TestCase):
     self.assertIn("ResNet-8 and ResNet-14 (one-hot labels) are not", found.text)
     self.assertIn("--num_subsets=4 or more makes it possible", found.text)
 
-  def test_what_is_not_known_of_test_labels_is_not_said(self):
-    self.assertNotIn("clean.", self.write([make_group()]).text)
+  def test_of_test_labels_is_said_only_what_is_known(self):
+    planted, plain = make_group(), make_group()
+    plain.examples["is_noisy"] = False
+    text = "Wrong labels were planted among the training images only"
+
+    self.assertIn(text, self.write([planted]).text)
+    self.assertNotIn(text, self.write([plain]).text)
 
   def test_what_is_not_known_of_given_predictions_is_not_said(self):
     group = dataclasses.replace(make_group(), parameters=0)
