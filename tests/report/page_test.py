@@ -199,7 +199,7 @@ class PageTest(absltest.TestCase):
     self.assertIn("2 test images, 2 classes", given.text)
     self.assertNotIn("pixels", given.text)
     self.assertIn("Train them where the others were trained", given.text)
-    self.assertIn("which other class it names", given.text)
+    self.assertIn("which class it names when it is wrong", given.text)
     self.assertNotIn("--find_duplicates", given.text)
 
   def test_flagged_runs_are_listed(self):
