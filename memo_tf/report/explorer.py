@@ -278,7 +278,7 @@ def _influence(study) -> list[dict[str, Any]]:
   return found
 
 
-def _histogram(study: material_lib.Material) -> charts.Chart:
+def _histogram(study) -> charts.Chart:
   """That of the first group; its bins hold the scores of every group."""
   lowest = min(np.nanmin(r.scores.memorization) for r in study.scored)
   # As the page's script counts: 0.3 is in the bin that starts there, though

@@ -4,6 +4,7 @@ The page's script finds them by the names of their sources.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from bokeh import models
 from bokeh import plotting
@@ -138,7 +139,9 @@ def heat_map(
 
 
 def _add_cells(
-  figure: plotting.figure, matrix: np.ndarray, names: Sequence[str]
+  figure: Any,  # see `charts.new_figure`
+  matrix: np.ndarray,
+  names: Sequence[str],
 ) -> None:
   """A cell for every share above 0; its row and column are its classes."""
   rows, columns = np.nonzero(matrix)
