@@ -32,6 +32,7 @@ from memo_tf.experiment import settings as settings_lib  # noqa: E402
 from memo_tf.experiment import subsets  # noqa: E402
 from memo_tf.experiment import work_units  # noqa: E402
 from memo_tf.findings import sizes as sizes_lib  # noqa: E402
+from memo_tf.report import material  # noqa: E402
 from memo_tf.report import page as page_lib  # noqa: E402
 from memo_tf.scoring import groups  # noqa: E402
 from memo_tf.store import directory as directory_lib  # noqa: E402
@@ -171,13 +172,9 @@ def write(root: pathlib.Path, num_examples: int, num_sizes: int) -> float:
   if study is not None:
     _ = study.trends, study.findings, study.example_changes, study.class_means
   started = time.perf_counter()
+  ladders = [study] if study is not None else []
   page_lib.write_page(
-    directory,
-    config,
-    results,
-    {},
-    "--made_up",
-    [study] if study is not None else [],
+    material.of(directory, config, results, {}, "--made_up", ladders)
   )
   return time.perf_counter() - started
 

@@ -35,7 +35,6 @@ def content(study: material_lib.Material) -> dict[str, Any]:
     "lights": lights(study),
     "warnings": warnings(study),
     "images": [],
-    "sentence": "",
   }
   if primary is None:
     return found
@@ -46,7 +45,6 @@ def content(study: material_lib.Material) -> dict[str, Any]:
     "model": study.title(primary),
     "share": study.share(primary),
     "num_runs": len(primary.stack.units),
-    "sentence": sentence(primary, study.title(primary), len(low)),
     "others": [
       {
         "model": study.title(r),
@@ -150,11 +148,12 @@ def warnings(study: material_lib.Material) -> list[str]:
   unfitted = study.unfitted()
   if unfitted:
     titles = names.listed([study.title(r) for r in unfitted])
+    how = "" if study.config.is_made_elsewhere else " (--epochs)"
     found.append(
       f"Accuracy on the training subset is under 0.9 for {titles}: these "
       "models have not learned what they were shown, so their scores say "
-      "little about what a fitted model memorizes. Train for longer "
-      "(--epochs) before relying on them."
+      "little about what a fitted model memorizes. Train for longer"
+      f"{how} before relying on them."
     )
   for name, error in study.failures.items():
     found.append(f"{name} failed: {error}")

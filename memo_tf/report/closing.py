@@ -37,16 +37,21 @@ def _next(study: material_lib.Material) -> str:
   unfitted = study.unfitted()
   if unfitted:
     titles = names.listed([study.title(r) for r in unfitted])
+    how = (
+      "" if study.config.is_made_elsewhere else " (--epochs, in a new folder)"
+    )
     return (
-      f"train {titles} for longer (--epochs, in a new folder): accuracy on "
-      "their own subsets is under 0.9."
+      f"train {titles} for longer{how}: accuracy on their own subsets is under "
+      "0.9."
     )
   count = len(study.suspects.ids)
   text = "look at the images"
   if count:
     text = f"look at {names.counted(count, 'suspected wrong label')}"
   cost = certainty.cost(study)
-  if cost:
+  if cost and study.config.is_made_elsewhere:
+    text += f"; {cost['total']} runs per model halve the intervals"
+  elif cost:
     text += (
       f"; --num_subsets={cost['total']} halves the intervals, in about "
       f"{time_left.duration(cost['seconds'])} of one worker"

@@ -2,7 +2,7 @@
 
 meta           names, cells of the sheets, what can be filtered and sorted
 examples       a value per training example
-tests          what is known of the test examples that pairs name
+tests          of the test examples that pairs and duplicates name
 group:<i>      scores and held-out answers of a group; read when needed
 proxies        values of the first group's proxies
 sizes          change over sizes, q-value and shape class
@@ -46,19 +46,17 @@ def add(
   if primary is None:
     assets.data("meta", {"groups": []})
     return None
-  tests = _tests_in_pairs(study)
+  tests = _tests_named(study)
   slots, cell = _add_images(study, assets, tests)
   info = study.info
   assets.data(
     "meta",
     {
-      "name": info["name"],
       "folder": study.directory.root.name,
       "classes": info["class_names"],
       "num": len(study.train),
       "cell": cell,
       "memorized": evidence.MEMORIZED,
-      "majority": evidence.MAJORITY,
       "maxQ": evidence.MAX_Q_VALUE,
       "bin": BIN,
       "primary": study.scored.index(primary),
@@ -76,7 +74,7 @@ def add(
     assets.data(
       f"group:{index}", _group(study, result), late=result is not primary
     )
-  return _histogram(primary)
+  return _histogram(study)
 
 
 def _add_images(study, assets, tests) -> tuple[np.ndarray, dict[str, Any]]:
@@ -110,16 +108,11 @@ def _add_images(study, assets, tests) -> tuple[np.ndarray, dict[str, Any]]:
 
 
 def _about(study, result: groups.GroupScores) -> dict[str, Any]:
-  model, recipe, family = result.group
   return {
     "title": study.title(result),
     "name": result.group.name,
-    "model": names.model(model),
-    "recipe": names.recipe(recipe),
-    "ladder": f"{recipe}/{family}",
+    "model": names.model(result.group.model),
     "runs": len(result.stack.units),
-    "parameters": result.parameters,
-    "fits": evidence.fits(study.figures(result)["in_accuracy"]),
   }
 
 
@@ -134,8 +127,8 @@ def _examples(study, slots) -> dict[str, Any]:
   if kinds:
     found["kind"] = np.where(study.kind == "", 0, found["kind"])
     found["clean"] = train["clean_label"].to_numpy()
-  if "source" in train:
-    found["source"] = train["source"].astype(str).tolist()
+  if "train" in study.names:
+    found["source"] = study.names["train"]
   twins = {
     column: {"ids": train[column].to_numpy(), "words": words, "split": split}
     for column, (words, split) in TWINS.items()
@@ -177,8 +170,8 @@ def _right(accuracy: np.ndarray, count: np.ndarray) -> np.ndarray:
   return np.rint(np.nan_to_num(accuracy) * count).astype(int)
 
 
-def _tests_in_pairs(study) -> list[int]:
-  """Test examples that a pair names which may be named, in order of id."""
+def _tests_named(study) -> list[int]:
+  """Test examples of pairs that may be named, and of duplicates; by id."""
   found: set[int] = set()
   for result in study.scored:
     pairs = result.influence
@@ -192,8 +185,7 @@ def _tests_in_pairs(study) -> list[int]:
 
 def _tests(study, tests, slots) -> dict[str, Any]:
   """By id: label, slot, file, and what all models of each group say."""
-  examples = study.examples
-  rows = examples[examples["split"] == "test"].reset_index(drop=True)
+  sources = study.names.get("test", [])
   found: dict[str, Any] = {}
   answers = [
     votes_lib.count(r.stack.test_predicted[:, tests]) for r in study.scored
@@ -205,8 +197,8 @@ def _tests(study, tests, slots) -> dict[str, Any]:
       "slot": int(slot),
       "answers": [_most(votes.of(place), int(labels[t])) for votes in answers],
     }
-    if "source" in rows and t < len(rows):
-      found[str(t)]["source"] = str(rows["source"].iloc[t])
+    if t < len(sources):
+      found[str(t)]["source"] = sources[t]
   return found
 
 
@@ -235,24 +227,24 @@ def _proxies(study) -> list[dict[str, Any]]:
 
 def _sizes(study) -> list[dict[str, Any]]:
   """Per ladder: its groups, and each image's change, q-value and class."""
-  positions = {r.group: i for i, r in enumerate(study.scored)}
   found = []
   for ladder in study.studies:
     changes = ladder.example_changes
     shapes = list(classify.SHAPE_CLASSES)
     found.append(
       {
+        # A ladder has its models' labels, which are not always their names.
         "groups": [
-          positions[r.group]
-          for m in ladder.models
-          for r in study.scored
-          if r.group == (m, ladder.recipe, ladder.subsets)
+          index
+          for label in ladder.models
+          for index, r in enumerate(study.scored)
+          if (r.group.label, r.group.recipe, r.group.subsets)
+          == (label, ladder.recipe, ladder.subsets)
         ],
         "change": changes.change,
         "low": changes.change_ci_low,
         "high": changes.change_ci_high,
         "q": changes.change_q_value,
-        "between": changes.largest_departure_q_value,
         "shape": np.array(
           [
             shapes.index(s) if s in shapes else len(shapes)
@@ -272,24 +264,32 @@ def _influence(study) -> list[dict[str, Any]]:
     if pairs is None:
       continue
     named = evidence.is_named(pairs.q_value)
-    found.append(
-      {
-        "group": index,
-        "kept": len(pairs),
-        "train": pairs.train_ids[named],
-        "test": pairs.test_ids[named],
-        "value": pairs.influence[named],
-        "error": pairs.standard_error[named],
-        "q": pairs.q_value[named],
-      }
-    )
+    entry = {
+      "group": index,
+      "train": pairs.train_ids[named],
+      "test": pairs.test_ids[named],
+      "value": pairs.influence[named],
+      "error": pairs.standard_error[named],
+      "q": pairs.q_value[named],
+    }
+    if result.margin_influence is not None:
+      entry["marginQ"] = result.margin_influence.q_value[named]
+    found.append(entry)
   return found
 
 
-def _histogram(result: groups.GroupScores) -> charts.Chart:
-  values = result.scores.memorization
+def _histogram(study) -> charts.Chart:
+  """That of the first group; its bins hold the scores of every group."""
+  lowest = min(np.nanmin(r.scores.memorization) for r in study.scored)
+  # As the page's script counts: 0.3 is in the bin that starts there, though
+  # 0.3 / 0.05 is slightly less than 6.
+  nearly = 1e-6
+  first = min(0, int(np.floor(lowest / BIN + nearly)))
+  edges = np.arange(first, round(1 / BIN) + 1) * BIN
+  values = study.primary.scores.memorization
   known = values[~np.isnan(values)]
-  low = min(0.0, np.floor(known.min(initial=0.0) / BIN) * BIN)
-  edges = np.arange(round(low / BIN), round(1 / BIN) + 1) * BIN
-  counts, _ = np.histogram(known, edges)
+  index = np.floor((known - edges[0]) / BIN + nearly).astype(int)
+  counts = np.bincount(
+    np.clip(index, 0, len(edges) - 2), minlength=len(edges) - 1
+  )
   return picking.histogram("histogram", edges, counts)

@@ -83,7 +83,17 @@ class Material:
     """What held-out models of `primary` say against given labels."""
     if self.primary is None:
       raise ValueError("without scores nothing is suspected")
-    return suspects_lib.find(self.primary)
+    return suspects_lib.find(self.primary, knows_answers=self.knows_answers)
+
+  @functools.cached_property
+  def knows_answers(self) -> bool:
+    """Whether it is known which other class a wrong answer is.
+
+    Of predictions made elsewhere may be known only that they are wrong; they
+    have one class for all wrong answers, unless there are but two classes.
+    """
+    kind = self.info.get("predictions", {}).get("kind", "logits")
+    return kind == "logits" or self.info["num_classes"] == 2
 
   @functools.cached_property
   def _figures(self) -> dict[tuple, dict[str, float]]:
@@ -106,6 +116,21 @@ class Material:
   def train(self) -> pd.DataFrame:
     """One row per training example; only with results."""
     return self.results[0].examples
+
+  @functools.cached_property
+  def names(self) -> dict[str, list[str]]:
+    """Names of the examples by split, "" where one has none.
+
+    A split of which no names are known has no entry. Planted copies have none.
+    """
+    tests = self.examples[self.examples["split"] == "test"]
+    found = {}
+    for split, table in (("train", self.train), ("test", tests)):
+      for column in ("source", "file_name"):
+        if column in table:
+          found[split] = table[column].fillna("").astype(str).tolist()
+          break
+    return found
 
   @functools.cached_property
   def kind(self) -> np.ndarray:
@@ -174,10 +199,21 @@ def of(
   results: list[groups.GroupScores],
   failures: dict[str, str],
   settings: str,
-  studies: Sequence[sizes.SizeStudy],
-  compared: Sequence[proxies.RecipeFindings],
+  studies: Sequence[sizes.SizeStudy] = (),
+  compared: Sequence[proxies.RecipeFindings] = (),
 ) -> Material:
-  """The material of a page, from the arguments of `page.write_page`."""
+  """The material of a study's page.
+
+  Args:
+    directory: the study's directory.
+    config: the study's configuration.
+    results: from `scoring.score_study`, smallest model first.
+    failures: error messages of the runs that failed in this launch, by unit
+      name.
+    settings: text of a flagfile that reproduces the study, shown on the page.
+    studies: from `findings.sizes.study_sizes`.
+    compared: from `findings.proxies.compare_study`; empty without proxies.
+  """
   # Data sets written by early versions have no entry for duplicates.
   info = {"duplicates": {}, "notes": [], **dataset_info.read_info(directory)}
   return Material(

@@ -4,16 +4,12 @@ The page is one HTML file while data and images are small; otherwise they are in
 `report/data/` beside it (`assets`). It asks nothing of any network.
 """
 
-from collections.abc import Sequence
 import pathlib
 
 import jinja2
 import markupsafe
 
 import memo_tf
-from memo_tf.experiment import config as config_lib
-from memo_tf.findings import proxies
-from memo_tf.findings import sizes
 from memo_tf.report import answer
 from memo_tf.report import assets as assets_lib
 from memo_tf.report import charts
@@ -21,36 +17,12 @@ from memo_tf.report import explorer
 from memo_tf.report import material
 from memo_tf.report import sections as sections_lib
 from memo_tf.report import worklist
-from memo_tf.scoring import groups
-from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import time_left
 
 
-def write_page(
-  directory: directory_lib.StudyDirectory,
-  config: config_lib.StudyConfig,
-  results: list[groups.GroupScores],
-  failures: dict[str, str],
-  settings: str,
-  studies: Sequence[sizes.SizeStudy] = (),
-  compared: Sequence[proxies.RecipeFindings] = (),
-) -> pathlib.Path:
-  """Writes the page, and the files beside it, and returns the page's path.
-
-  Args:
-    directory: the study's directory.
-    config: the study's configuration.
-    results: from `scoring.score_study`, smallest model first.
-    failures: error messages of the runs that failed in this launch, by unit
-      name.
-    settings: text of a flagfile that reproduces the study, shown on the page.
-    studies: from `findings.sizes.study_sizes`.
-    compared: from `findings.proxies.compare_study`; empty without proxies.
-  """
-  study = material.of(
-    directory, config, results, failures, settings, studies, compared
-  )
+def write_page(study: material.Material) -> pathlib.Path:
+  """Writes the page, and the files beside it, and returns the page's path."""
   assets = assets_lib.Assets()
   histogram = explorer.add(study, assets)
   made = (make(study) for make in sections_lib.SECTIONS)
@@ -68,7 +40,6 @@ def write_page(
     .render(
       study=study,
       info=study.info,
-      config=config,
       version=memo_tf.__version__,
       answer=answer.content(study),
       worklist=worklist.content(study),
@@ -82,8 +53,9 @@ def write_page(
       script=_own("explorer.js"),
     )
   )
-  _write(directory.report_path, html, assets.files)
-  return directory.report_path
+  path = study.directory.report_path
+  _write(path, html, assets.files)
+  return path
 
 
 def _write(path: pathlib.Path, html: str, beside: dict[str, bytes]) -> None:
@@ -115,6 +87,8 @@ def _environment() -> jinja2.Environment:
     undefined=jinja2.StrictUndefined,
   )
   environment.filters["number"] = _number
+  # Of models that were trained elsewhere, 0 parameters are unknown.
+  environment.filters["known"] = lambda value: f"{value:,}" if value else "–"
   environment.filters["signed"] = lambda value: f"{value:+.2f}"
   environment.filters["duration"] = time_left.duration
   return environment

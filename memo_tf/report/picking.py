@@ -4,6 +4,7 @@ The page's script finds them by the names of their sources.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from bokeh import models
 from bokeh import plotting
@@ -131,6 +132,18 @@ def heat_map(
     x_range=(-0.5, num - 0.5),
     y_range=(num - 0.5, -0.5),
   )
+  _add_cells(figure, matrix, names)
+  _name_ticks(figure, names)
+  figure.grid.visible = False
+  return charts.finished(name, title, alt, figure, height)
+
+
+def _add_cells(
+  figure: Any,  # see `charts.new_figure`
+  matrix: np.ndarray,
+  names: Sequence[str],
+) -> None:
+  """A cell for every share above 0; its row and column are its classes."""
   rows, columns = np.nonzero(matrix)
   value = matrix[rows, columns]
   source = models.ColumnDataSource(
@@ -170,9 +183,6 @@ def heat_map(
     models.HoverTool(renderers=[cells], tooltips=tips),
     models.TapTool(renderers=[cells]),
   )
-  _name_ticks(figure, names)
-  figure.grid.visible = False
-  return charts.finished(name, title, alt, figure, height)
 
 
 def _name_ticks(figure: plotting.figure, names: Sequence[str]) -> None:

@@ -28,8 +28,14 @@ class Suspects:
   num_out: np.ndarray
 
 
-def find(result: groups.GroupScores) -> Suspects:
-  """Suspects of a group, by the rule of `evidence`."""
+def find(result: groups.GroupScores, *, knows_answers: bool = True) -> Suspects:
+  """Suspects of a group, by the rule of `evidence`.
+
+  Args:
+    result: scores of the group.
+    knows_answers: whether the class of wrong answers is known; without it none
+      can be suspected: models that are wrong may all say something else.
+  """
   stack, labels = result.stack, result.stack.labels
   outside = ~stack.in_mask
   said, votes = votes_lib.count(stack.predicted, outside).most_other(labels)
@@ -39,7 +45,7 @@ def find(result: groups.GroupScores) -> Suspects:
   order = np.lexsort((-score, -low))
   return Suspects(
     result=result,
-    ids=order[low[order] > evidence.MAJORITY],
+    ids=order[low[order] > evidence.MAJORITY] if knows_answers else order[:0],
     said=said,
     votes=votes,
     num_out=num_out,

@@ -27,13 +27,6 @@ class Votes:
     part = slice(self.offsets[n], self.offsets[n + 1])
     return list(zip(self.classes[part].tolist(), self.counts[part].tolist()))
 
-  def first(self) -> np.ndarray:
-    """`[N]` int: the most frequent class; -1 without any prediction."""
-    found = np.full(len(self.offsets) - 1, -1)
-    known = np.diff(self.offsets) > 0
-    found[known] = self.classes[self.offsets[:-1][known]]
-    return found
-
   def most_other(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The most frequent class that is not the label, and its count, `[N]`.
 

@@ -51,6 +51,7 @@ def content(study: material_lib.Material) -> dict[str, Any] | None:
     "num_planted": int(noisy[found.ids].sum()) if noisy.any() else None,
     "suspects": [card(study, int(n), found) for n in found.ids[:MOST_SHOWN]],
     "looked": looked,
+    "knows_answers": study.knows_answers,
     "num_out": most_out,
     "possible": bool(
       evidence.suspected_share(np.array([most_out]), np.array([most_out]))[0]
@@ -66,16 +67,17 @@ def content(study: material_lib.Material) -> dict[str, Any] | None:
 def card(
   study: material_lib.Material, n: int, found: suspects_lib.Suspects
 ) -> dict[str, Any]:
-  """One training example as `card.html` takes it."""
+  """One training example as the macro `card` of `parts.html` takes it."""
   scores, row = found.result.scores, study.train.iloc[n]
   labels = found.result.stack.labels
   right = int(np.rint(np.nan_to_num(scores.out_accuracy[n]) * found.num_out[n]))
   other = int(found.said[n])
   agrees = other < 0 or right >= found.votes[n]
   said = int(labels[n]) if agrees else other
+  sources = study.names.get("train")
   return {
     "id": n,
-    "name": str(row["source"]) if row.get("source") else f"image {n}",
+    "name": (sources and sources[n]) or f"image {n}",
     "label": study.class_name(labels[n]),
     "said": study.class_name(said) if found.num_out[n] else "",
     "votes": right if agrees else int(found.votes[n]),

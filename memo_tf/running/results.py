@@ -44,18 +44,16 @@ def show(
   compared = proxies.compare_study(directory, plan, results, studies=studies)
   settings = flagfile.resolved_flags(plan.config)
   program.say("Writing the page …")
-  path = page.write_page(
+  shown = material.of(
     directory, plan.config, results, failures, settings, studies, compared
   )
+  path = page.write_page(shown)
   checkup.record_digests(directory)
-  figures = {result.group: result.summary() for result in results}
+  figures = {result.group: shown.figures(result) for result in results}
   tensorboard_log.write_study(plan.config.running, directory, figures)
   if mixture := environments.mixture(directory):
     print(mixture)
   for line in summary.summary_lines(results):
     print(line)
-  shown = material.of(
-    directory, plan.config, results, failures, settings, studies, compared
-  )
   for line in closing.lines(shown, path):
     print(line)

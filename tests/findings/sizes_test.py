@@ -15,6 +15,7 @@ from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.findings import sizes
+from memo_tf.report import material
 from memo_tf.report import page
 from memo_tf.scoring import groups as groups_lib
 from memo_tf.store import directory as directory_lib
@@ -246,7 +247,7 @@ class WrittenStudyTest(absltest.TestCase):
         record = {**made_up.ABOUT_RUN, "unit": unit.name, "outputs": {}}
         (folder / "run.json").write_text(json.dumps(record))
     outputs = settings_lib.OutputsConfig(report_images=report_images)
-    path = page.write_page(
+    study = material.of(
       directory,
       config_lib.StudyConfig(outputs=outputs),
       self.groups,
@@ -254,7 +255,7 @@ class WrittenStudyTest(absltest.TestCase):
       "--dataset=digits",
       [self.study] if studies is None else studies,
     )
-    return page_data.Page(path)
+    return page_data.Page(page.write_page(study))
 
   def test_the_page_shows_it(self):
     found = self.page()

@@ -3,7 +3,6 @@
 import csv
 import pathlib
 import re
-import urllib.parse
 
 from absl.testing import absltest
 import numpy as np
@@ -11,10 +10,8 @@ import pandas as pd
 import pytest
 
 from tests.support import browser
-from tests.support import page_study
 from tests.support import shared_studies
 
-EVIL = page_study.EVIL
 UNIT = "cifar_resnet-8-w0.5/one_hot/r0.70"
 
 
@@ -49,53 +46,6 @@ class BrowserTest(absltest.TestCase):
     right = round(row["out_accuracy"] * row["num_out"])
     self.assertIn(f"{right} of {num_out} models are right", text)
     self.assertTrue(hidden)
-
-
-@pytest.mark.slow
-class HostileTextTest(absltest.TestCase):
-  def test_names_are_shown_and_never_executed(self):
-    group = page_study.with_pairs(
-      page_study.make_group(flagged=[(EVIL, EVIL)]), q=0.01
-    )
-    group.examples["source"] = [EVIL, EVIL, EVIL, EVIL]
-    group.examples["duplicate_of_train"] = [1, 0, -1, -1]
-    root = pathlib.Path(self.create_tempdir().full_path)
-    path = page_study.write(root, [group], {EVIL: EVIL})
-    dialogs = []
-
-    with browser.browser() as running:
-      found = browser.visit(running, path, f"#q={urllib.parse.quote(EVIL)}")
-      found.page.on("dialog", lambda d: (dialogs.append(d), d.dismiss()))
-      tiles = found.page.locator("#grid .tile").all_inner_texts()
-      found.page.click("#grid .tile >> nth=0")
-      drawer = found.text("#drawer")
-      found.page.keyboard.press("Escape")
-      for kind in ("ids", "cleanlab", "files"):
-        with found.page.expect_download() as download:
-          found.page.click(f"[data-export={kind}]")
-        download.value.path()
-      found.page.eval_on_selector_all(
-        "details", "all => { for (const d of all) d.open = true; }"
-      )
-      for node in found.page.query_selector_all("[data-chart]"):
-        node.scroll_into_view_if_needed()
-        found.page.wait_for_function("n => n.dataset.drawn", arg=node)
-      found.page.click("[data-open^=test]")
-      test_drawer = found.text("#drawer")
-      cells = found.page.locator("#chart-answers")
-      cells.scroll_into_view_if_needed()
-      cells.hover(force=True)
-      found.page.wait_for_timeout(500)
-      strange = found.page.locator("img[src=x], [onerror]").count()
-
-    self.assertLen(tiles, 4)  # the search has found them all
-    self.assertTrue(any(EVIL in text for text in tiles))
-    self.assertIn(EVIL, drawer)
-    self.assertIn(EVIL, test_drawer)
-    self.assertEmpty(dialogs)
-    self.assertEqual(strange, 0)
-    self.assertEmpty(found.problems)
-    self.assertEmpty(found.requests)
 
 
 @pytest.mark.slow
@@ -290,6 +240,17 @@ class ClickThroughTest(absltest.TestCase):
     )
     found.page.wait_for_function("document.getElementById('said').value !== ''")
     self.assertNotEqual(found.page.input_value("#label"), "")
+    found.page.locator("#chart-proxy-0-0").scroll_into_view_if_needed()
+    found.page.wait_for_selector("#chart-proxy-0-0[data-drawn]")
+    picked = found.page.evaluate(
+      """() => {
+        const points = Bokeh.documents.map(
+          d => d.get_model_by_name("opens-image")).find(Boolean);
+        points.selected.indices = [5];
+        return points.data.id[5];
+      }"""
+    )
+    self.assertEqual(found.text("#drawer-title"), f"image {picked}")
     self.assertEmpty(found.problems)
 
   def test_axe_finds_no_serious_fault(self):

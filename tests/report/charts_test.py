@@ -8,25 +8,12 @@ import numpy as np
 from memo_tf.report import assets
 from memo_tf.report import charts
 from memo_tf.report import picking
+from tests.support import page_data
 
 
 def sources(chart: charts.Chart) -> list[dict]:
   """The columns of every data source of a chart."""
-  found = []
-
-  def visit(value):
-    if isinstance(value, dict):
-      if value.get("name") == "ColumnDataSource":
-        entries = value["attributes"]["data"]["entries"]
-        found.append(dict(entries))
-      for item in value.values():
-        visit(item)
-    elif isinstance(value, list):
-      for item in value:
-        visit(item)
-
-  visit(json.loads(assets.to_json(chart.item)))
-  return found
+  return page_data.chart_columns(json.loads(assets.to_json(chart.item)))
 
 
 class ChartsTest(absltest.TestCase):
@@ -49,6 +36,12 @@ class ChartsTest(absltest.TestCase):
     )
 
     (columns,) = sources(chart)
+    for name, values in {
+      "share": [0.75, 0.25, 1.0],
+      "y": [0, 0, 1],  # the given label
+      "x": [0, 1, 1],  # what is said
+    }.items():
+      np.testing.assert_array_equal(columns[name], values, name)
     self.assertEqual(columns["given"], ["cat", "cat", "cat"])
     self.assertNotIn("NaN", json.dumps(chart.item))
 

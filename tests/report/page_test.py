@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from memo_tf.estimators import margins
+from memo_tf.estimators import reliability
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.report import assets
@@ -109,7 +110,7 @@ class PageTest(absltest.TestCase):
     group.examples["is_noisy"] = False
     group.examples["duplicate_of_train"] = [1, 0, -1, -1]
 
-    found = self.write([group], duplicates={"duplicate_of_train": 17})
+    found = self.write([group], info={"duplicates": {"duplicate_of_train": 17}})
 
     self.assertIn("Planted truth", found.text)
     self.assertIn("clean, 2 copies", found.text)
@@ -141,6 +142,24 @@ class PageTest(absltest.TestCase):
     self.assertIn("Enough runs? No", found.text)
     self.assertIn("These runs cannot tell which labels are wrong", found.text)
 
+  def test_every_group_has_its_reliability_drawn(self):
+    groups = []
+    for times, model in ((2, "cifar_resnet-8"), (4, "cifar_resnet-14")):
+      group = make_group(model=model)
+      curve = reliability.reliability_curve(
+        np.tile(group.stack.correct, (times, 1)),
+        np.tile(group.stack.in_mask, (times, 1)),
+        block=2,
+      )
+      groups.append(dataclasses.replace(group, reliability_curve=tuple(curve)))
+
+    drawn = self.write(groups).values["charts"]
+
+    # They are measured at other numbers of runs, so each has a chart.
+    for index, runs in enumerate(([4, 8], [4, 8, 16])):
+      (columns,) = page_data.chart_columns(drawn[f"reliability-{index}"])
+      self.assertEqual(columns["x"], runs)
+
   def test_sizes_that_cannot_be_compared_say_why(self):
     groups_ = [
       make_group(),
@@ -154,8 +173,34 @@ class PageTest(absltest.TestCase):
     self.assertIn("ResNet-8 and ResNet-14 (one-hot labels) are not", found.text)
     self.assertIn("--num_subsets=4 or more makes it possible", found.text)
 
-  def test_what_is_not_known_of_test_labels_is_not_said(self):
-    self.assertNotIn("clean.", self.write([make_group()]).text)
+  def test_of_test_labels_is_said_only_what_is_known(self):
+    planted, plain = make_group(), make_group()
+    plain.examples["is_noisy"] = False
+    text = "Wrong labels were planted among the training images only"
+
+    self.assertIn(text, self.write([planted]).text)
+    self.assertNotIn(text, self.write([plain]).text)
+
+  def test_what_is_not_known_of_given_predictions_is_not_said(self):
+    group = dataclasses.replace(make_group(), parameters=0)
+    data = settings_lib.DataConfig(dataset="predictions:mine")
+    about = {
+      "image_shape": [1, 1, 3],
+      "num_classes": 3,
+      "class_names": ["cat", "dog", "(another class)"],
+      "predictions": {"kind": "correctness"},
+    }
+    given = self.write([group], data=data, info=about, report_images="none")
+    trained = self.write([make_group()])
+
+    for text in ("of 8×8 pixels", "75,002", "of one worker", "memo_tf.launch"):
+      self.assertIn(text, trained.text)
+      self.assertNotIn(text, given.text)
+    self.assertIn("2 test images, 2 classes", given.text)
+    self.assertNotIn("pixels", given.text)
+    self.assertIn("Train them where the others were trained", given.text)
+    self.assertIn("which class it names when it is wrong", given.text)
+    self.assertNotIn("--find_duplicates", given.text)
 
   def test_flagged_runs_are_listed(self):
     found = self.write([make_group(flagged=[("some/unit", "too low")])])
@@ -226,10 +271,10 @@ class PageTest(absltest.TestCase):
 
 
 class ClosingTest(absltest.TestCase):
-  def lines(self, results, **changes):
+  def lines(self, results, **data):
     study = material.Material(
       directory=directory_lib.StudyDirectory("some study"),
-      config=config_lib.StudyConfig(),
+      config=config_lib.StudyConfig(data=settings_lib.DataConfig(**data)),
       results=results,
       failures={},
       settings="",
@@ -248,6 +293,16 @@ class ClosingTest(absltest.TestCase):
     self.assertStartsWith(link, "Page: file:///")
     self.assertEndsWith(link, "/a%20b/index.html")
     self.assertRegex(following, r"Next: .*--num_subsets=\d+ halves")
+
+  def test_of_runs_made_elsewhere_neither_time_nor_flag_is_said(self):
+    done = dataclasses.replace(make_group(), num_missing=0)
+    poor = dataclasses.replace(make_group(fits=False), num_missing=0)
+
+    following = self.lines([done], dataset="predictions:mine")[-1]
+    unfitted = self.lines([poor], dataset="predictions:mine")[-1]
+
+    self.assertRegex(following, r"; \d+ runs per model halve the intervals\.$")
+    self.assertIn("train ResNet-8 for longer: accuracy", unfitted)
 
   def test_missing_runs_come_first(self):
     self.assertIn("1 run missing", self.lines([make_group()])[-1])

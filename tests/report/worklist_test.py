@@ -12,7 +12,7 @@ from memo_tf.store import directory as directory_lib
 from tests.support import page_study
 
 
-def study_of(group) -> material.Material:
+def study_of(group, **info) -> material.Material:
   return material.Material(
     directory=directory_lib.StudyDirectory("none"),
     config=config_lib.StudyConfig(),
@@ -21,7 +21,7 @@ def study_of(group) -> material.Material:
     settings="",
     studies=(),
     compared=(),
-    info={"class_names": ["cat", "dog"]},
+    info={"class_names": ["cat", "dog"], "num_classes": 2} | info,
   )
 
 
@@ -52,6 +52,20 @@ class WorklistTest(absltest.TestCase):
     )
     self.assertEqual(found["num_planted"], 1)
     self.assertEqual(worklist.issues(study).tolist(), [0, 0, 0, 1])
+
+  def test_without_the_class_of_wrong_answers_none_is_suspected(self):
+    for kind, num_classes, expected in (
+      ("correctness", 3, 0),
+      ("margin", 3, 0),
+      ("logits", 3, 1),
+      # What is wrong of two classes is the other one.
+      ("correctness", 2, 1),
+    ):
+      about = {"predictions": {"kind": kind}, "num_classes": num_classes}
+
+      found = worklist.content(study_of(many_runs(), **about))
+
+      self.assertEqual(found["num_suspects"], expected, about)
 
   def test_two_votes_of_two_are_too_few(self):
     found = worklist.content(study_of(page_study.make_group()))

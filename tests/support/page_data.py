@@ -1,6 +1,7 @@
 """Reads a page as its script does: what was put, and arrays unpacked."""
 
 import base64
+import gzip
 import html.parser
 import json
 import pathlib
@@ -16,6 +17,33 @@ def unpacked(text: str) -> np.ndarray:
   """The array behind "f4:<base64>"."""
   kind, _, content = text.partition(":")
   return np.frombuffer(base64.b64decode(content), np.dtype(KINDS[kind]))
+
+
+def chart_columns(item: dict) -> list[dict]:
+  """The columns of every data source of a chart, as Bokeh embeds it."""
+  found = []
+
+  def visit(value):
+    if isinstance(value, dict):
+      if value.get("name") == "ColumnDataSource":
+        entries = value["attributes"]["data"]["entries"]
+        found.append({name: _chart_column(column) for name, column in entries})
+      for part in value.values():
+        visit(part)
+    elif isinstance(value, list):
+      for part in value:
+        visit(part)
+
+  visit(item)
+  return found
+
+
+def _chart_column(column):
+  """A list as it is, and the array behind Bokeh's compressed bytes."""
+  if isinstance(column, list):
+    return column
+  content = gzip.decompress(base64.b64decode(column["array"]["data"]))
+  return np.frombuffer(content, column["dtype"])
 
 
 class _Parser(html.parser.HTMLParser):

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from memo_tf.estimators import influence
+from memo_tf.estimators import margin_influence
 from memo_tf.estimators import memorization
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
+from memo_tf.report import material
 from memo_tf.report import page
 from memo_tf.scoring import groups
 from memo_tf.store import directory as directory_lib
@@ -80,6 +82,9 @@ def with_pairs(group: groups.GroupScores, q: float) -> groups.GroupScores:
       q_value=np.array([q]),
       num_tested=8,
     ),
+    margin_influence=margin_influence.MarginInfluence(
+      influence=np.array([0.4]), q_value=np.array([0.2]), prior_degrees=4.0
+    ),
   )
 
 
@@ -88,8 +93,9 @@ def write(
   results,
   failures=None,
   report_images="shown",
-  duplicates=None,
   examples=None,
+  studies=(),
+  info=None,
   **changes,
 ) -> pathlib.Path:
   """Writes a page of some groups, with all else it needs; returns its path."""
@@ -97,7 +103,7 @@ def write(
   directory.dataset_dir.mkdir(parents=True)
   images = np.arange(6 * 8 * 8 * 3).reshape(6, 8, 8, 3) % 251
   np.save(directory.dataset_dir / "images.npy", images.astype(np.uint8))
-  info = {
+  about = {
     **made_up.ABOUT_DATA,
     "name": EVIL,
     "version": "1",
@@ -111,10 +117,8 @@ def write(
     "image_shape": [8, 8, 3],
     "normalization": {"mean": [0.0] * 3, "std": [1.0] * 3},
     "max_pixel": 255,
-  }
-  if duplicates:
-    info["duplicates"] = duplicates
-  (directory.dataset_dir / "info.json").write_text(json.dumps(info))
+  } | (info or {})
+  (directory.dataset_dir / "info.json").write_text(json.dumps(about))
   record = {**made_up.ABOUT_RUN, "outputs": {}}
   for result in results:
     for unit in result.stack.units:
@@ -123,7 +127,7 @@ def write(
       (folder / "run.json").write_text(json.dumps(record | {"unit": unit.name}))
   if examples is not None:
     examples.to_parquet(directory.dataset_dir / "examples.parquet")
-  return page.write_page(
+  study = material.of(
     directory,
     config_lib.StudyConfig(
       outputs=settings_lib.OutputsConfig(report_images=report_images),
@@ -132,4 +136,6 @@ def write(
     results,
     failures or {},
     "--dataset=digits",
+    studies,
   )
+  return page.write_page(study)

@@ -16,35 +16,7 @@ def make(study: material.Material) -> section.Section | None:
   """Widths, reliability, and the cost of halving the widths."""
   if study.primary is None:
     return None
-  found = []
-  curves = [
-    charts.Line(
-      name=study.title(r),
-      values=[point.reliability for point in r.reliability_curve],
-    )
-    for r in study.scored
-    if len(r.reliability_curve) > 1
-  ]
-  points = [
-    [point.num_runs for point in r.reliability_curve]
-    for r in study.scored
-    if len(r.reliability_curve) > 1
-  ]
-  # A line over other numbers of runs than the first has a chart of its own.
-  together = [c for c, p in zip(curves, points) if p == points[0]]
-  if together:
-    found.append(
-      charts.lines(
-        "reliability",
-        "Reliability: the share of the scores' variance that is not noise",
-        points[0],
-        together,
-        x_label="runs",
-        y_label="reliability",
-        alt="Reliability of the scores by number of runs; the text has the "
-        "last value",
-      )
-    )
+  found = _reliability(study)
   widths_chart = _widths(study)
   if widths_chart:
     found.append(widths_chart)
@@ -67,8 +39,37 @@ def make(study: material.Material) -> section.Section | None:
   )
 
 
+def _reliability(study) -> list[charts.Chart]:
+  """A chart of the groups that are measured at the same numbers of runs."""
+  together: dict[tuple[int, ...], list[charts.Line]] = {}
+  for result in study.scored:
+    curve = result.reliability_curve
+    if len(curve) > 1:
+      line = charts.Line(
+        name=study.title(result), values=[point.reliability for point in curve]
+      )
+      runs = tuple(point.num_runs for point in curve)
+      together.setdefault(runs, []).append(line)
+  return [
+    charts.lines(
+      f"reliability-{index}",
+      "Reliability: the share of the scores' variance that is not noise",
+      runs,
+      lines,
+      x_label="runs",
+      y_label="reliability",
+      alt="Reliability of the scores by number of runs; the text has the last "
+      "value",
+    )
+    for index, (runs, lines) in enumerate(together.items())
+  ]
+
+
 def cost(study: material.Material) -> dict | None:
-  """Runs, time and command that halve the ambiguous interval's width."""
+  """Runs, time and command that halve the ambiguous interval's width.
+
+  Of runs made elsewhere neither time nor command is known: 0 and "".
+  """
   result = study.primary
   if result is None or np.isnan(result.widths.ambiguous):
     return None
@@ -83,6 +84,11 @@ def cost(study: material.Material) -> dict | None:
   )
   name = study.directory.root.name or "STUDY"
   total = len(result.stack.units) + more
+  command = (
+    "python -m memo_tf.launch "
+    f"--flagfile={shlex.quote(f'{name}/resolved.flags')} "
+    f"--experiment_dir={shlex.quote(name)} --num_subsets={total}"
+  )
   return {
     "width": width,
     "half": width / 2,
@@ -91,9 +97,7 @@ def cost(study: material.Material) -> dict | None:
     "groups": len(groups_alike),
     "seconds": seconds,
     "folder": name,
-    "command": "python -m memo_tf.launch "
-    f"--flagfile={shlex.quote(f'{name}/resolved.flags')} "
-    f"--experiment_dir={shlex.quote(name)} --num_subsets={total}",
+    "command": "" if study.config.is_made_elsewhere else command,
   }
 
 

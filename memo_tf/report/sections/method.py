@@ -27,6 +27,9 @@ def make(study: material.Material) -> section.Section | None:
       "settings": study.settings,
       "distance": study.config.data.near_duplicate_distance,
       "test_truth": test_truth(study),
+      "pixels": _pixels(study),
+      # All wrong answers of unknown class have one of their own.
+      "num_classes": study.info["num_classes"] - (not study.knows_answers),
     },
   )
 
@@ -39,6 +42,13 @@ def test_truth(study: material.Material) -> str:
       "labels are as the data set gives them."
     )
   return "The test labels are as the data set gives them."
+
+
+def _pixels(study) -> str:
+  """The size of the images: "8×8"; "" where none were given."""
+  height, width = study.info["image_shape"][:2]
+  # Predictions that are given without images are recorded as of one pixel.
+  return "" if height == width == 1 else f"{height}×{width}"
 
 
 def _row(study, result) -> dict[str, Any]:

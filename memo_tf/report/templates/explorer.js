@@ -48,7 +48,9 @@ const withGroups = (indices, call) => {
   if (next === undefined) return call();
   whenRead(`group:${next}`, () => withGroups(indices, call));
 };
-const group = () => state.group === "" ? meta.primary : Number(state.group);
+let current = 0;  // the group that is shown: its data are read
+const group = () => current;
+const wanted = () => state.group === "" ? meta.primary : Number(state.group);
 const className = (k) => k >= 0 && k < meta.classes.length ? meta.classes[k] : "?";
 const sourceOf = (n) => examples.source ? examples.source[n] : "";
 const nameOf = (n) => sourceOf(n) || `image ${n}`;
@@ -159,7 +161,7 @@ function keyOf(sort) {
     const raw = unpack(`proxy:${k}`, proxy.values);
     return proxy.sign < 0 ? raw.map((v) => -v) : raw;
   }
-  if (sort === "margin") return own(g, "margin");
+  if (sort === "margin") return own(g, "margin") || own(g, "score");
   return own(g, sort === "score" ? "score" : "low");
 }
 function sortedIds() {
@@ -204,7 +206,7 @@ function refilter() {
   add(state.only === "chosen", (n) => chosen.has(n));
   const from = state.from === "" ? -Infinity : Number(state.from), to = state.to === "" ? Infinity : Number(state.to);
   const ranged = state.from !== "" || state.to !== "";
-  const ids = sortedIds(), found = new Int32Array(ids.length), kept = [];
+  const ids = sortedIds(), found = new Int32Array(ids.length);
   let count = 0;
   const inBins = histogramCounts();
   // A score at the end of a range, rounded to float32, is in the range.
@@ -226,12 +228,16 @@ function refilter() {
 }
 function show({keep = false} = {}) {
   // Filters, sorts and draws anew; `keep` the active image where it passes.
-  withGroups([group()], () => {
-    const active = order[at];
+  const g = wanted();
+  withGroups([g], () => {
+    if (g !== wanted()) return;
+    const turned = g !== current, active = order[at];
+    current = g;
     refilter();
     at = keep ? Math.max(0, order.indexOf(active)) : 0;
     if (!keep) grid.scrollTop = 0;
     layOut();
+    if (turned && state.open) fillDrawer();
   });
 }
 function writeAddress(push) {
@@ -248,7 +254,7 @@ function readAddress() {
   const parts = new URLSearchParams(text);
   state = {...DEFAULTS};
   for (const name of Object.keys(DEFAULTS)) if (parts.has(name)) state[name] = parts.get(name);
-  if (!(Number(state.group) < meta.groups.length)) state.group = "";
+  if (!/^\d+$/.test(state.group) || Number(state.group) >= meta.groups.length) state.group = "";
   if (![...byId("sort").options].some((o) => o.value === state.sort)) state.sort = "low";
   return true;
 }
@@ -372,9 +378,11 @@ function closeDrawer() {
 function fillDrawer() {
   const drawer = byId("drawer"), [kind, id] = state.open.split(":");
   const n = Number(id);
-  const exists = kind === "train" ? n >= 0 && n < meta.num && id !== "" : kind === "test" && id in tests;
+  const exists = /^\d+$/.test(id || "") && (kind === "train" ? n < meta.num : kind === "test" && id in tests);
   drawer.hidden = !exists;
   if (!exists) return;
+  // Elements are made anew, so the focus goes to the one of the same label.
+  const held = drawer.contains(document.activeElement) && (document.activeElement.getAttribute("aria-label") || "Close");
   const name = kind === "train" ? nameOf(n) : tests[n].source || `test image ${n}`;
   const top = h("div", {class: "drawer-top"}, h("h2", {id: "drawer-title"}, name));
   if (kind === "train") for (const [text, label, step] of [["‹", "Previous image", -1], ["›", "Next image", 1]])
@@ -383,6 +391,7 @@ function fillDrawer() {
   const image = h("div", {class: "drawer-image"}, sprite(kind, n, 256));
   drawer.replaceChildren(top, image, ...(kind === "train" ? aboutTrain(n) : aboutTest(n)));
   drawer.scrollTop = 0;
+  if (held) [...drawer.querySelectorAll("button")].find((b) => b.getAttribute("aria-label") === held)?.focus();
   // The other models' scores may be in files that are not read yet.
   const all = meta.groups.map((_, g) => g);
   if (kind === "train" && !all.every(isRead)) withGroups(all, () => { if (state.open === `train:${n}`) fillDrawer(); });
@@ -439,12 +448,14 @@ function toggleChosen(n) {
 function bars(list, label, all) {
   if (!list.length) return h("p", {}, "No model held it out.");
   const box = h("div", {class: "answers"}), total = all || list.reduce((sum, [, runs]) => sum + runs, 0);
-  for (const [k, runs] of list.slice(0, 8)) {
+  const listed = list.filter(([k], i) => i < 8 || k === label);
+  for (const [k, runs] of listed) {
     const bar = h("i", {class: k === label ? "own" : ""});
     bar.style.width = `${100 * runs / total}%`;
     box.append(h("span", {class: k === label ? "own-name" : ""}, className(k) + (k === label ? " (label)" : "")), bar, h("span", {}, `${runs}/${total}`));
   }
-  if (list.length > 8) box.append(h("small", {}, `and ${list.length - 8} more`));
+  const rest = total - listed.reduce((sum, [, runs]) => sum + runs, 0);
+  if (rest) box.append(h("span", {}, "other classes"), h("span"), h("span", {}, `${rest}/${total}`));
   return box;
 }
 function trajectory(n, g) {
@@ -465,12 +476,13 @@ function trajectory(n, g) {
   root.append(svg("polyline", {class: "path", points: score.map((v, i) => `${x(i)},${y(v)}`).join(" ")}));
   members.forEach((m, i) => root.append(svg("circle", {cx: x(i), cy: y(score[i]), r: 4}), svg("text", {x: i === 0 ? left : i === members.length - 1 ? width : x(i), y: height - (i % 2 && members.length > 4 ? 4 : 18) + 8, "text-anchor": i === 0 ? "start" : i === members.length - 1 ? "end" : "middle"}, meta.groups[m].model)));
   const q = ladder(k, "q")[n], delta = ladder(k, "change")[n];
-  const said = q <= meta.maxQ
+  const said = isNamed(q)
     ? `${delta > 0 ? "Rises" : "Falls"} from the smallest to the largest size: ${signed(delta)} (${signed(ladder(k, "low")[n])} to ${signed(ladder(k, "high")[n])}), ${qWords(q)}.`
     : `No change over sizes is shown for this image (${qWords(q)}).`;
   return [h("h3", {}, "Over model sizes"), root, h("p", {class: "hint"}, `${said} Band: 95 % intervals.`)];
 }
-const qWords = (q) => !Number.isFinite(q) ? "no q-value" : `q = ${q.toFixed(3)}: ${q <= meta.maxQ ? "unlikely to be chance" : "may be chance"}`;
+const isNamed = (q) => q <= Math.fround(meta.maxQ);  // as q is: in float32
+const qWords = (q) => !Number.isFinite(q) ? "no q-value" : `q = ${q.toFixed(3)}: ${isNamed(q) ? "unlikely to be chance" : "may be chance"}`;
 function otherModels(n, g) {
   if (meta.groups.length < 2) return [];
   const body = h("tbody");
@@ -484,7 +496,7 @@ function otherModels(n, g) {
 function small(kind, n, ...lines) {
   const label = kind === "test" ? tests[n].label : example("label")[n];
   return h("button", {type: "button", class: "card", onclick: () => openImage(`${kind}:${n}`)}, sprite(kind, n, 72),
-    h("span", {class: "given"}, className(label)), ...lines.map((line) => h("span", {class: "file"}, line)));
+    h("span", {class: "given"}, className(label)), ...lines.filter(Boolean).map((line) => h("span", {class: "file"}, line)));
 }
 function twins(n) {
   const box = h("div", {class: "small-cards"}), seen = new Set();
@@ -503,7 +515,8 @@ function pairCards(g, side, id) {
   const mine = pair(k, side), other = side === "train" ? "test" : "train", found = [];
   for (let i = 0; i < mine.length && found.length < 24; i++) if (mine[i] === id) {
     const o = pair(k, other)[i];
-    found.push(small(other, o, `${signed(pair(k, "value")[i])} ± ${number(pair(k, "error")[i])}`, qWords(pair(k, "q")[i])));
+    const margin = pair(k, "marginQ");
+    found.push(small(other, o, `${signed(pair(k, "value")[i])} ± ${number(pair(k, "error")[i])}`, qWords(pair(k, "q")[i]), margin && `by margin ${qWords(margin[i])}`));
   }
   return found;
 }
@@ -711,7 +724,7 @@ function listenAlways() {
     const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
     if (event.key === "Escape" && state.open) closeDrawer();
     else if (event.key === "/" && !typing && grid) { byId("search").focus(); event.preventDefault(); }
-    else if (state.open.startsWith("train:") && !typing && event.target.closest("#drawer") && (event.key === "ArrowLeft" || event.key === "ArrowRight")) { stepImage(event.key === "ArrowLeft" ? -1 : 1); byId("drawer-close").focus(); }
+    else if (state.open.startsWith("train:") && !typing && event.target.closest("#drawer") && (event.key === "ArrowLeft" || event.key === "ArrowRight")) stepImage(event.key === "ArrowLeft" ? -1 : 1);
   });
   for (const node of document.querySelectorAll("details")) node.addEventListener("toggle", paintPlaced);
   window.addEventListener("beforeprint", () => {
@@ -722,6 +735,7 @@ function listenAlways() {
 }
 function start() {
   ({meta, examples, tests} = values);
+  current = meta.primary;
   listenAlways();
   if (meta.groups.length) {
     [grid, rows] = [byId("grid"), byId("rows")];
