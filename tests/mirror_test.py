@@ -37,6 +37,12 @@ COVERED = {
     memo_tf.estimators.q_values
   """,
   "estimators/reliability_test.py": "memo_tf.estimators.split_halves",
+  "experiment/recipes_test.py": """
+    memo_tf.experiment.recipes.distilled
+    memo_tf.experiment.recipes.given
+    memo_tf.experiment.recipes.one_hot
+    memo_tf.experiment.recipes.recipe
+  """,
   "experiment/config_test.py": """
     memo_tf.experiment.config_rules
     memo_tf.experiment.settings.data

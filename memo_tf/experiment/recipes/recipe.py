@@ -1,0 +1,54 @@
+"""How a model is trained: the frozen dataclass that all recipes are."""
+
+import dataclasses
+import hashlib
+import json
+
+SCHEDULES = ("step", "cosine")
+WEIGHT_DECAYS = ("gradient", "loss", "decoupled")
+WEIGHT_DECAY_COVERAGES = ("kernels", "all")
+PRECISIONS = ("float32", "bfloat16", "float64")
+AUGMENTATIONS = ("none", "pad_crop_flip")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+  """How a model is trained; fields as in `settings.TrainingConfig`.
+
+  Attributes:
+    name: of the recipe.
+    required: (model, recipe) names of units of the same subset family and
+      index that must be finished first. Empty for `one_hot`.
+  """
+
+  name: str
+  required: tuple[tuple[str, str], ...] = ()
+  epochs: int
+  batch_size: int
+  learning_rate: float
+  schedule: str
+  warmup_epochs: float
+  decay_epochs: tuple[float, ...]
+  decay_factor: float
+  momentum: float
+  nesterov: bool
+  weight_decay: float
+  weight_decay_convention: str
+  weight_decay_coverage: str
+  batch_norm_momentum: float
+  precision: str
+  augmentation: str
+  synchronized_batch_norm: bool
+
+  def digest(self) -> str:
+    """16 hex digits that change with any field."""
+    text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+  def check_subset_size(self, size: int) -> None:
+    """Raises a `ValueError` if a subset does not fill one batch."""
+    if self.batch_size > size:
+      raise ValueError(
+        f"--batch_size must be at most the size of a subset, {size}. "
+        f"Received: --batch_size={self.batch_size}"
+      )
