@@ -18,13 +18,13 @@ from absl import logging
 
 from memo_tf.cli import program
 from memo_tf.experiment import errors
-from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import planning
 from memo_tf.running import worker_pool
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import opening
+from memo_tf.store import selections
 
 PROGRAM = "memo_tf.export"
 _WEIGHTS = "weights.weights.h5"
@@ -69,7 +69,7 @@ def export(
       "--experiment_dir must be of a study that memo_tf trained. Received: "
       f"{directory.root}, of predictions alone: there is no model to export"
     )
-  plan = plan_lib.Plan.of(config)
+  plan = selections.plan(directory, config)
   if unit not in plan.wanted:
     raise errors.UsageError(
       "--unit must name a run of this study: one of its models, recipes and "

@@ -23,6 +23,7 @@ from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import environments
 from memo_tf.store import opening
+from memo_tf.store import selections
 from memo_tf.store import survey as survey_lib
 from memo_tf.store import time_left
 
@@ -85,7 +86,12 @@ def launch(
   """
   tensorboard_log.check(config.running)
   config = opening.recorded_config(directory, config)
-  plan = plan_lib.Plan.of(config).selected(only or ())
+  whole = selections.plan(directory, config)
+  if only:
+    from memo_tf.running import removing
+
+    removing.check_selected(only, config, whole)
+  plan = whole.selected(only or ())
   is_first = config.running.strategy != "multi_worker" or peers.is_first()
   if is_first:
     # Array tasks skip global cleanup.
@@ -189,29 +195,58 @@ def _run_rounds(
     DamagedRunError: if runs are still damaged after `MAX_ROUNDS`.
   """
   is_alone = plan.config.running.strategy != "multi_worker"
-  for rounds_left in reversed(range(MAX_ROUNDS)):
-    finished = _run_round(started, plan)
+  rounds_left, scores = MAX_ROUNDS, None
+  while True:
+    finished = _run_round(started, plan, scores)
     opening.check_extensible(started.directory, finished.damaged)
     if started.is_first:
       dispatch.move_damaged_aside(
         started.directory, finished.damaged, program.say
       )
-    following = _next_plan(plan, finished)
+    following = _next_plan(started.directory, plan, finished)
     if following is None:
-      break
-    if not rounds_left or not is_alone:
-      raise errors.DamagedRunError(*next(iter(finished.damaged.items())))
-    plan = following
-  return plan, finished
+      return plan, finished
+    if finished.damaged:
+      rounds_left -= 1
+      if not rounds_left or not is_alone:
+        raise errors.DamagedRunError(*next(iter(finished.damaged.items())))
+    elif not is_alone:  # the other processes cannot know of the new plan
+      program.say("Rerun the same command for the runs of the removal.")
+      return plan, finished
+    else:
+      preparation.prepare_removal(started.directory, following, started.pool)
+    plan, scores = following, finished.scores
 
 
-def _next_plan(plan: plan_lib.Plan, finished: _Round) -> plan_lib.Plan | None:
+def _next_plan(
+  directory: directory_lib.StudyDirectory,
+  plan: plan_lib.Plan,
+  finished: _Round,
+) -> plan_lib.Plan | None:
   """The plan of the next round; None if the study has what it asks for."""
-  return plan if finished.damaged else None
+  if finished.damaged:
+    return plan
+  if finished.scores is None or not plan.config.removal.removal_repeats:
+    return None
+  from memo_tf.running import removing
+
+  following, lines = removing.next_plan(directory, plan, finished.scores)
+  for line in lines:
+    program.say(line)
+  return following
 
 
-def _run_round(started: _Launch, plan: plan_lib.Plan) -> _Round:
-  """Runs the pending units of a plan and, if no run is damaged, scores it."""
+def _run_round(
+  started: _Launch, plan: plan_lib.Plan, scores: list | None = None
+) -> _Round:
+  """Runs the pending units of a plan and, if no run is damaged, scores it.
+
+  Args:
+    started: the launch.
+    plan: of the round.
+    scores: of the round before, whose scored runs are all the same; None: to be
+      computed.
+  """
   directory = started.directory
   found = survey_lib.usable(directory, plan)
   if started.is_first:
@@ -233,7 +268,7 @@ def _run_round(started: _Launch, plan: plan_lib.Plan) -> _Round:
 
   program.say("Scoring …")
   try:
-    scores = results.score(directory, plan)
+    scores = results.score(directory, plan, scores)
   except errors.DamagedRunError as error:
     # Where one is, others may be: all are read before any is repeated.
     thorough = survey_lib.survey(directory, plan, check_digests=True)

@@ -16,6 +16,7 @@ from memo_tf.running import worker_pool
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import opening
+from memo_tf.store import selections
 from memo_tf.store import survey as survey_lib
 from memo_tf.store import time_left
 
@@ -66,7 +67,7 @@ def dry_run(
   """
   if directory:
     config = opening.recorded_config(directory, config)
-  plan = plan_lib.Plan.of(config).selected(only)
+  plan = selections.plan(directory, config, with_unknown=True).selected(only)
   if directory:
     _check_custom_files(directory, config)
     found = survey_lib.survey(directory, plan)
@@ -123,6 +124,12 @@ def dry_run(
       text += f", {time_left.duration(guess.start_up)} of it to start"
   print(text)
   print(f"Disk: about {_disk(plan, found, guess.sizes)}.")
+  if unknown := [f for f, share in plan.removed.items() if not share]:
+    print(
+      f"What {len(unknown)} subset families without memorized examples leave "
+      "out is selected when the others are scored: the time of their runs is "
+      "that of whole data, the most that it can be."
+    )
   print(_precision(config))
   for unit, problem in found.damaged.items():
     print(f"{unit.name} is damaged ({problem}) and would be run again.")

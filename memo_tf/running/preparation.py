@@ -20,6 +20,7 @@ from memo_tf.data.sources import custom_files
 from memo_tf.experiment import errors
 from memo_tf.experiment import model_names
 from memo_tf.experiment import plan as plan_lib
+from memo_tf.experiment import removal as removal_lib
 from memo_tf.experiment import run_outputs
 from memo_tf.experiment import storage
 from memo_tf.experiment import subsets as subsets_lib
@@ -33,6 +34,7 @@ from memo_tf.store import files
 from memo_tf.store import opening
 from memo_tf.store import own_sources
 from memo_tf.store import sealed
+from memo_tf.store import selections
 from memo_tf.store import setup_lock
 
 
@@ -71,6 +73,29 @@ def prepare(
     opening.write_settings(directory, config)
 
 
+def prepare_removal(
+  directory: directory_lib.StudyDirectory,
+  plan: plan_lib.Plan,
+  pool: worker_pool.WorkerPool,
+) -> None:
+  """Makes the subsets of a removal whose selections are written.
+
+  Args:
+    directory: of the study, prepared.
+    plan: of the round.
+    pool: the workers.
+
+  Raises:
+    StudyError: if a selection or a file of subsets is damaged.
+  """
+  count = dataset_info.read_info(directory)["num_train"]
+  for family in plan.removed:
+    _prepare_subsets(directory, plan.config, family, count, False)
+  if plan.config.outputs.materialize_subsets:
+    tasks = [{"task": "materialize", "family": f} for f in plan.removed]
+    _run_tasks(pool, tasks, lambda seconds: None)
+
+
 def _make(
   directory: directory_lib.StudyDirectory,
   plan: plan_lib.Plan,
@@ -98,13 +123,14 @@ def _make(
       _prepare_subsets(directory, config, family, info["num_train"], may_remove)
       for family in config.family_names()
     ]
+    for family in plan.removed:
+      _prepare_subsets(directory, config, family, info["num_train"], False)
     smallest = int(min(s.min() for s in sizes))
     _check_fit(plan, info, smallest, info["num_train"] - int(sizes[0].max()))
     _check_own_models(directory, plan, pool, on_wait)
     if config.outputs.materialize_subsets:
       tasks = [
-        {"task": "materialize", "family": family}
-        for family in config.family_names()
+        {"task": "materialize", "family": family} for family in plan.families
       ]
       _run_tasks(pool, tasks, on_wait)
   except ValueError as error:
@@ -252,10 +278,9 @@ def _check_same_as_runs(directory) -> None:
 def _prepare_subsets(directory, config, family_name, num_examples, may_remove):
   """Writes or extends a family's `in_mask`; returns the sizes, int `[M]`."""
   may_replace = may_remove and not _holds_more(directory)
-  family = subsets_lib.parse_family(family_name)
   path = directory.in_mask_path(family_name)
-  count = config.subsets.num_subsets
-  masks = family.in_mask(num_examples, count, config.running.seed)
+  masks = _masks(directory, config, family_name, num_examples)
+  count = len(masks)
   if path.exists():
     try:
       found = arrays.load(path)
@@ -276,6 +301,17 @@ def _prepare_subsets(directory, config, family_name, num_examples, may_remove):
   np.save(sink, masks, allow_pickle=False)
   files.write_atomic(path, sink.getvalue())
   return masks.sum(axis=1)
+
+
+def _masks(directory, config, family_name, num_examples) -> np.ndarray:
+  """bool `[M, N]`: the subsets that a family must have."""
+  if removal_lib.is_removal(family_name):
+    families = (family_name,)
+    found = selections.in_masks(directory, config, families, num_examples)
+    return found[family_name]
+  return subsets_lib.parse_family(family_name).in_mask(
+    num_examples, config.subsets.num_subsets, config.running.seed
+  )
 
 
 def _run_tasks(pool, tasks: list[dict], on_wait) -> list[dict]:

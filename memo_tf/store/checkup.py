@@ -25,6 +25,7 @@ from memo_tf.store import origins
 from memo_tf.store import own_sources
 from memo_tf.store import record_rules
 from memo_tf.store import sealed
+from memo_tf.store import selections
 from memo_tf.store import subset_info
 
 DIGESTS = "digests.json"
@@ -116,10 +117,10 @@ def findings(
   for name, problem in own_sources.problems(directory, plan.config):
     yield Finding(name, problem)
   wrong_families = set()
-  for family, finding in _subsets(directory, plan.config, info):
+  for family, finding in _subsets(directory, plan, info):
     wrong_families.add(family)
     yield finding
-  yield from _subset_shards(directory, plan.config, info, wrong_families)
+  yield from _subset_shards(directory, plan, info, wrong_families)
   yield from _runs(directory, plan, wrong_families)
   yield from _derived_files(directory)
   yield from _leftovers(directory)
@@ -215,9 +216,10 @@ def _dataset(directory) -> Iterator[Finding]:
     yield Finding(f"dataset/{name}", problem)
 
 
-def _subsets(directory, config, info) -> Iterator[tuple[str, Finding]]:
+def _subsets(directory, plan, info) -> Iterator[tuple[str, Finding]]:
   """Masks are compared with those that the seed gives."""
-  for family in config.family_names():
+  config = plan.config
+  for family in plan.families:
     path = directory.in_mask_path(family)
     name = str(path.relative_to(directory.root))
     try:
@@ -233,27 +235,27 @@ def _subsets(directory, config, info) -> Iterator[tuple[str, Finding]]:
         yield family, Finding(name, problem)
       continue
     problem = "does not hold the subsets that the seed gives"
-    if masks.ndim != 2 or len(masks) > config.subsets.num_subsets:
+    if masks.ndim != 2 or len(masks) > plan.num_subsets(family):
       yield family, Finding(name, problem)
       continue
     count = info["num_train"] if info else masks.shape[1]
     try:
-      expected = dataset_info.in_mask(family, count, config)
+      expected = selections.in_masks(directory, config, (family,), count)
     except errors.StudyError as error:
       yield family, Finding(name, str(error))
       continue
-    if not subsets_lib.same_masks(masks, expected[: len(masks)]):
+    if not subsets_lib.same_masks(masks, expected[family][: len(masks)]):
       yield family, Finding(name, problem)
 
 
-def _subset_shards(directory, config, info, wrong) -> Iterator[Finding]:
+def _subset_shards(directory, plan, info, wrong) -> Iterator[Finding]:
   """Materialized subsets against the data set and the masks."""
   digest = info["digest"] if info else None
-  for family in config.family_names():
+  for family in plan.families:
     masks = None
     if family not in wrong:
       masks = arrays.load(directory.in_mask_path(family), mmap_mode="r")
-    for index in range(config.subsets.num_subsets):
+    for index in range(plan.num_subsets(family)):
       folder = directory.subset_shard_dir(family, index)
       if not folder.is_dir():
         continue  # not asked for, or not yet

@@ -10,6 +10,7 @@ from memo_tf.report.sections import influence
 from memo_tf.report.sections import method
 from memo_tf.report.sections import planted
 from memo_tf.report.sections import proxies
+from memo_tf.report.sections import removal
 from memo_tf.report.sections import section
 from memo_tf.report.sections import sizes
 
@@ -17,6 +18,7 @@ SECTIONS: tuple[section.Maker, ...] = (
   classes.make,
   sizes.make,
   influence.make,
+  removal.make,
   proxies.make,
   planted.make,
   certainty.make,
