@@ -188,10 +188,23 @@ def _plan(config, directory, only) -> plan_lib.Plan:
   return plan.selected(only)
 
 
-def finish(study: OpenStudy, failures: dict[str, str]) -> int:
-  """Scores and writes the page of a whole study; returns the exit code."""
+def finish(
+  study: OpenStudy, failures: dict[str, str], *, goes_on: bool = False
+) -> int:
+  """Scores and writes the page of a whole study; returns the exit code.
+
+  Args:
+    study: whose tasks have ended.
+    failures: the error of each unit that failed, by its name.
+    goes_on: whether the caller sends the units of a removal that are selected
+      from these scores (`has_more`).
+  """
   if study.plan.is_whole:
-    conductor.score_and_show(study.directory, study.plan, failures)
+    has_selected = conductor.score_and_show(
+      study.directory, study.plan, failures
+    )
+    if has_selected and not goes_on:
+      say("Rerun the same command to send the runs of the removal.")
   if failures:
     say(failure_table(failures))
     say(
@@ -200,6 +213,14 @@ def finish(study: OpenStudy, failures: dict[str, str]) -> int:
       "command to retry them."
     )
   return program_lib.FAILED if failures else 0
+
+
+def has_more(study: OpenStudy) -> bool:
+  """Whether units of a removal were selected since a whole study was opened."""
+  if not study.plan.is_whole:
+    return False
+  now = selections.plan(study.directory, study.plan.config)
+  return bool(set(now.removed) - set(study.plan.removed))
 
 
 def failure_table(failures: dict[str, str]) -> str:

@@ -78,11 +78,14 @@ def launch(
   _connect(ray, values.ray_address)
   try:
     slots = _slots(ray, asked, processes)
-    study = contract.open_study(config, directory, only)
-    failures = _run(values, study, asked, processes, slots)
+    while True:
+      study = contract.open_study(config, directory, only)
+      failures = _run(values, study, asked, processes, slots)
+      code = contract.finish(study, failures, goes_on=True)
+      if failures or not contract.has_more(study):
+        return code
   finally:
     ray.shutdown()
-  return contract.finish(study, failures)
 
 
 def _run(values, study, asked, processes, slots) -> dict[str, str]:

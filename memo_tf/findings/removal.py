@@ -228,7 +228,7 @@ def _compare(
       analysis.sentence(what, _CONTROLS[comparison], found, _TESTS[name])
     )
     if name == OF_PAIRS:
-      share = analysis.explained_share(*correct, ids)
+      share = analysis.explained_share(correct[0], correct[1], ids)
       row |= {f"explained_{k}": v for k, v in dataclasses.asdict(share).items()}
       sentences.append(_in_words(share, len(ids)))
     rows.append(row)

@@ -165,13 +165,17 @@ def score_and_show(
   directory: directory_lib.StudyDirectory,
   plan: plan_lib.Plan,
   failures: dict[str, str],
-) -> None:
+) -> bool:
   """Scores a study after a launcher ran it; writes the page, prints a summary.
 
   Args:
     directory: of the study.
     plan: of the study.
     failures: the error of each unit that failed, by its name.
+
+  Returns:
+    Whether the study now has more units: of a removal, selected from these
+    scores.
 
   Raises:
     DamagedRunError: if a run is damaged.
@@ -181,6 +185,8 @@ def score_and_show(
   program.say("Scoring …")
   scores = results.score(directory, plan)
   results.show(directory, plan, scores, failures)
+  finished = _Round(outcome=dispatch.Outcome(), damaged={}, scores=scores)
+  return _next_plan(directory, plan, finished) is not None
 
 
 def _run_rounds(

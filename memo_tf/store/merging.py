@@ -194,7 +194,7 @@ def _same_subsets(
   studies, plan, chosen_by, num_examples
 ) -> dict[str, np.ndarray]:
   """The masks `[M, N]` of each family, after comparing those of every study."""
-  masks = {}
+  masks: dict[str, np.ndarray] = {}
   for family in plan.families:
     owner = chosen_by.get(family, studies[0])
     masks |= selections.in_masks(owner, plan.config, (family,), num_examples)

@@ -100,8 +100,10 @@ def written(
   Raises:
     StudyError: if one is damaged.
   """
-  found = {}
-  for family in removal.families(config) if directory else ():
+  found: dict[str, removal.Selection] = {}
+  if directory is None:
+    return found
+  for family in removal.families(config):
     try:
       found[family.name] = read(directory, family.name)
     except FileNotFoundError:

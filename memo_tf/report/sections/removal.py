@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from memo_tf.findings import removal
 from memo_tf.report import charts
 from memo_tf.report import material
@@ -59,7 +61,7 @@ def _part(
     for row in found.effects.to_dict("records")
   ]
   arms = [
-    {"arm": arm.replace("_", " "), "threshold": threshold}
+    {"arm": str(arm).replace("_", " "), "threshold": threshold}
     | {
       "num_runs": len(runs),
       "in_accuracy": runs["in_accuracy"].mean(),
@@ -85,14 +87,15 @@ def _part(
   return part, _chart(found, name) if rows else None
 
 
+def _label(threshold: float) -> str:
+  """A threshold as the chart shows it; targeted removal has none."""
+  return "of pairs" if np.isnan(threshold) else f"t = {threshold:g}"
+
+
 def _chart(found: removal.RemovalStudy, name: str) -> charts.Chart:
   """The differences with intervals, by threshold, on all test images."""
   table = found.effects[found.effects["tests"] == removal.ALL]
-  labels = [
-    f"t = {t:g}" if t == t else "of pairs"
-    for t in dict.fromkeys(table["threshold"].fillna("").tolist())
-    for t in [float("nan") if t == "" else t]
-  ]
+  labels = list(dict.fromkeys(map(_label, table["threshold"])))
   series = []
   for (comparison, words), color in zip(
     _COMPARISONS.items(), (charts.RED, charts.BLUE, charts.PURPLE)
@@ -100,10 +103,7 @@ def _chart(found: removal.RemovalStudy, name: str) -> charts.Chart:
     own = table[table["comparison"] == comparison]
     if not len(own):
       continue
-    by_label = {
-      f"t = {r.threshold:g}" if r.threshold == r.threshold else "of pairs": r
-      for r in own.itertuples()
-    }
+    by_label = dict(zip(map(_label, own["threshold"]), own.itertuples()))
     value, low, high = (
       [getattr(by_label.get(x), c, float("nan")) for x in labels]
       for c in ("difference", "ci_low", "ci_high")
