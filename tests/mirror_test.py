@@ -50,10 +50,12 @@ COVERED = {
     memo_tf.experiment.settings.models
     memo_tf.experiment.settings.outputs
     memo_tf.experiment.settings.proxies
+    memo_tf.experiment.settings.removal
     memo_tf.experiment.settings.running
     memo_tf.experiment.settings.subsets
     memo_tf.experiment.settings.training
   """,
+  "findings/removal_test.py": "memo_tf.report.sections.removal",
   "findings/sizes_test.py": "memo_tf.report.sections.sizes",
   "findings/proxy_values_test.py": "memo_tf.store.run_records",
   "fuzz_test.py": """

@@ -8,8 +8,9 @@ removal hurts),
 
     mean(d) ± t(R - 1, 0.975) s / sqrt(R),    s the standard deviation of d
 
-is for these test examples. For other test examples of the same kind the
-variance of the mean over both, two-way random, is
+is for these test examples (s is at least that of rounding to steps of 1/T, so
+that repeats which happen to be equal do not look certain). For other test
+examples of the same kind the variance of the mean over both, two-way random, is
 
     var over repeats / R + var over test examples / T - residual var / (R T)
 
@@ -80,7 +81,9 @@ def paired_difference(control: np.ndarray, arm: np.ndarray) -> PairedDifference:
     at_level, at_power = (
       float(stats.t.ppf(p, num_repeats - 1)) for p in (_LEVEL, _POWER)
     )
-    variance = by_repeat.var(ddof=1) / num_repeats
+    # Accuracies have steps of 1/T: equal ones are not equal to the last digit.
+    least = 1 / (12 * num_tests**2)
+    variance = max(by_repeat.var(ddof=1), least) / num_repeats
     error = float(np.sqrt(variance))
     if num_tests > 1:
       residual = gain - by_repeat[:, None] - by_test + mean

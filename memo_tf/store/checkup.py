@@ -225,7 +225,8 @@ def _subsets(directory, plan, info) -> Iterator[tuple[str, Finding]]:
     try:
       masks = arrays.load(path)
     except FileNotFoundError:
-      yield family, Finding(name, "is missing")
+      if not selections.is_unknown(directory, family):
+        yield family, Finding(name, "is missing")
       continue
     except (OSError, ValueError, EOFError) as error:
       yield family, Finding(name, f"cannot be read ({errors.brief(error)})")
@@ -253,7 +254,7 @@ def _subset_shards(directory, plan, info, wrong) -> Iterator[Finding]:
   digest = info["digest"] if info else None
   for family in plan.families:
     masks = None
-    if family not in wrong:
+    if family not in wrong and not selections.is_unknown(directory, family):
       masks = arrays.load(directory.in_mask_path(family), mmap_mode="r")
     for index in range(plan.num_subsets(family)):
       folder = directory.subset_shard_dir(family, index)

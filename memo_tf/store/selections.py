@@ -88,6 +88,11 @@ def read(
     ) from error
 
 
+def is_unknown(directory: directory_lib.StudyDirectory, family: str) -> bool:
+  """Whether a family leaves out what is not selected yet."""
+  return removal.is_removal(family) and not path(directory, family).exists()
+
+
 def written(
   directory: directory_lib.StudyDirectory | None, config: config_lib.StudyConfig
 ) -> dict[str, removal.Selection]:
