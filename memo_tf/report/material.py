@@ -12,6 +12,7 @@ from memo_tf.analysis import evidence
 from memo_tf.analysis import planted_truth
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.findings import agreement
 from memo_tf.findings import proxies
 from memo_tf.findings import removal
 from memo_tf.findings import sizes
@@ -37,6 +38,7 @@ class Material:
     studies: over sizes.
     compared: proxies beside memorization.
     removed: training without memorized examples.
+    agreed: models beside each other, and beside themselves.
     info: `dataset/info.json`.
   """
 
@@ -49,6 +51,7 @@ class Material:
   compared: Sequence[proxies.RecipeFindings]
   info: dict
   removed: Sequence[removal.RemovalStudy] = ()
+  agreed: Sequence[agreement.ModelAgreement] = ()
 
   @functools.cached_property
   def images(self) -> np.ndarray | None:
@@ -205,6 +208,7 @@ def of(
   studies: Sequence[sizes.SizeStudy] = (),
   compared: Sequence[proxies.RecipeFindings] = (),
   removed: Sequence[removal.RemovalStudy] = (),
+  agreed: Sequence[agreement.ModelAgreement] = (),
 ) -> Material:
   """The material of a study's page.
 
@@ -218,6 +222,7 @@ def of(
     studies: from `findings.sizes.study_sizes`.
     compared: from `findings.proxies.compare_study`; empty without proxies.
     removed: from `findings.removal.study_removal`; empty without removal.
+    agreed: from `findings.agreement.study_agreement`.
   """
   # Data sets written by early versions have no entry for duplicates.
   info = {"duplicates": {}, "notes": [], **dataset_info.read_info(directory)}
@@ -231,4 +236,5 @@ def of(
     compared=compared,
     info=info,
     removed=removed,
+    agreed=agreed,
   )

@@ -7,6 +7,7 @@ import than all the rest, and the tasks of a cluster do not need them.
 from memo_tf.cli import program
 from memo_tf.experiment import flagfile
 from memo_tf.experiment import plan as plan_lib
+from memo_tf.findings import agreement
 from memo_tf.findings import proxies
 from memo_tf.findings import removal
 from memo_tf.findings import sizes
@@ -63,6 +64,7 @@ def show(
   studies = sizes.study_sizes(directory, plan, results)
   compared = proxies.compare_study(directory, plan, results, studies=studies)
   removed = removal.study_removal(directory, plan)
+  agreed = agreement.study_agreement(directory, results, plan.config.outputs)
   settings = flagfile.resolved_flags(plan.config)
   program.say("Writing the page …")
   shown = material.of(
@@ -74,6 +76,7 @@ def show(
     studies,
     compared,
     removed,
+    agreed,
   )
   path = page.write_page(shown)
   checkup.record_digests(directory)

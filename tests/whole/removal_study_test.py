@@ -51,7 +51,7 @@ class RemovalStudyTest(absltest.TestCase):
     self.assertRegex(said, "4 runs: 0 done, 4 to run")
     self.assertRegex(said, r"Removal: \d+ of 1500 training examples")
     self.assertRegex(said, "8 runs: 4 done, 4 to run")
-    self.assertRegex(self.launched.stdout, "left out")
+    self.assertRegex(self.launched.stdout, "leaving out")
     self.assertLen(of_removal(self.folder), 4)
 
   def test_dry_run_counts_them_beforehand(self):

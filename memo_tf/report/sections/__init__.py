@@ -4,6 +4,7 @@ To add one, write `make(study) -> Section | None` in a module of its own, a
 template of the section's name in `templates/sections/`, and a line here.
 """
 
+from memo_tf.report.sections import agreement
 from memo_tf.report.sections import certainty
 from memo_tf.report.sections import classes
 from memo_tf.report.sections import influence
@@ -17,6 +18,7 @@ from memo_tf.report.sections import sizes
 SECTIONS: tuple[section.Maker, ...] = (
   classes.make,
   sizes.make,
+  agreement.make,
   influence.make,
   removal.make,
   proxies.make,
