@@ -56,6 +56,7 @@ COVERED = {
     memo_tf.experiment.settings.training
   """,
   "findings/agreement_test.py": "memo_tf.report.sections.agreement",
+  "findings/ratios_test.py": "memo_tf.report.sections.ratios",
   "findings/removal_test.py": "memo_tf.report.sections.removal",
   "findings/sizes_test.py": "memo_tf.report.sections.sizes",
   "findings/proxy_values_test.py": "memo_tf.store.run_records",

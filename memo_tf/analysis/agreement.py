@@ -26,7 +26,8 @@ from scipy import stats
 
 from memo_tf.estimators import reliability
 
-THRESHOLDS = tuple(round(0.1 * i, 1) for i in range(1, 10))
+# Feldman & Zhang select at 0.25.
+THRESHOLDS = (0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Blocks that are left out one at a time, at most.
 MAX_GROUPS = 40
 RESAMPLES = 100

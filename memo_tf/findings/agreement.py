@@ -30,7 +30,7 @@ from memo_tf.store import files
 # multiplications; about 20 s.
 MAX_PRODUCTS = 2e10
 # The threshold of the sentence: Feldman & Zhang's.
-SHOWN = 0.3
+SHOWN = 0.25
 _WITHOUT = ("full", "two_sizes")
 
 

@@ -14,6 +14,7 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.findings import agreement
 from memo_tf.findings import proxies
+from memo_tf.findings import ratios as ratios_lib
 from memo_tf.findings import removal
 from memo_tf.findings import sizes
 from memo_tf.report import names
@@ -39,6 +40,7 @@ class Material:
     compared: proxies beside memorization.
     removed: training without memorized examples.
     agreed: models beside each other, and beside themselves.
+    ratios: over subset ratios.
     info: `dataset/info.json`.
   """
 
@@ -52,6 +54,7 @@ class Material:
   info: dict
   removed: Sequence[removal.RemovalStudy] = ()
   agreed: Sequence[agreement.ModelAgreement] = ()
+  ratios: Sequence[ratios_lib.RatioStudy] = ()
 
   @functools.cached_property
   def images(self) -> np.ndarray | None:
@@ -209,6 +212,7 @@ def of(
   compared: Sequence[proxies.RecipeFindings] = (),
   removed: Sequence[removal.RemovalStudy] = (),
   agreed: Sequence[agreement.ModelAgreement] = (),
+  ratios: Sequence[ratios_lib.RatioStudy] = (),
 ) -> Material:
   """The material of a study's page.
 
@@ -223,6 +227,7 @@ def of(
     compared: from `findings.proxies.compare_study`; empty without proxies.
     removed: from `findings.removal.study_removal`; empty without removal.
     agreed: from `findings.agreement.study_agreement`.
+    ratios: from `findings.ratios.study_ratios`.
   """
   # Data sets written by early versions have no entry for duplicates.
   info = {"duplicates": {}, "notes": [], **dataset_info.read_info(directory)}
@@ -237,4 +242,5 @@ def of(
     info=info,
     removed=removed,
     agreed=agreed,
+    ratios=ratios,
   )

@@ -9,6 +9,7 @@ from memo_tf.experiment import flagfile
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.findings import agreement
 from memo_tf.findings import proxies
+from memo_tf.findings import ratios
 from memo_tf.findings import removal
 from memo_tf.findings import sizes
 from memo_tf.report import closing
@@ -77,6 +78,7 @@ def show(
     compared,
     removed,
     agreed,
+    ratios.study_ratios(directory, results),
   )
   path = page.write_page(shown)
   checkup.record_digests(directory)

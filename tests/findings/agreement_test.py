@@ -35,7 +35,7 @@ class StudyTest(absltest.TestCase):
     small, large = "cifar_resnet-8", "cifar_resnet-14"
     self.assertEqual(pairs, [[small, small], [small, large], [large, large]])
     self.assertEqual(found.models["num_runs"].tolist(), [40] * 3)
-    self.assertLen(found.curves, 27)
+    self.assertLen(found.curves, 30)
     self.assertRegex(found.sentences[0], "Noise alone: two halves of the 40")
     self.assertRegex(found.sentences[1], "agree on the images")
 

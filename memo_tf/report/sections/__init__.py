@@ -11,6 +11,7 @@ from memo_tf.report.sections import influence
 from memo_tf.report.sections import method
 from memo_tf.report.sections import planted
 from memo_tf.report.sections import proxies
+from memo_tf.report.sections import ratios
 from memo_tf.report.sections import removal
 from memo_tf.report.sections import section
 from memo_tf.report.sections import sizes
@@ -19,6 +20,7 @@ SECTIONS: tuple[section.Maker, ...] = (
   classes.make,
   sizes.make,
   agreement.make,
+  ratios.make,
   influence.make,
   removal.make,
   proxies.make,
