@@ -189,7 +189,7 @@ class GroupScores:
     stack, scores = self.stack, self.chosen
     widths = self.widths
     if isinstance(scores, margins.MarginScores):
-      widths = margin_columns.widths(scores)
+      widths = widths_lib.margin_widths(scores)
     clean = self.examples["clean_label"].to_numpy()
     clean_hits = stack.predicted == clean
     inside, outside = stack.in_mask, ~stack.in_mask

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 
+from memo_tf.estimators import widths as widths_lib
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.scoring import files
@@ -143,7 +144,7 @@ def _margin_figures(result: groups.GroupScores) -> dict:
   found = result.margin
   if found is None:
     return {}
-  widths = margin_columns.widths(found)
+  widths = widths_lib.margin_widths(found)
   return {
     "mean_interval_width": widths.mean,
     "ambiguous_interval_width": widths.ambiguous,
