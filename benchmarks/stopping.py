@@ -82,10 +82,15 @@ class Growing:
 
   def __init__(self, runs: Runs, target: float, estimator: str):
     self.runs, self.target, self.estimator = runs, target, estimator
+    self._scores: dict[int, tuple] = {}
 
-  @functools.lru_cache(maxsize=None)
-  def scores(self, count: int):
+  def scores(self, count: int) -> tuple:
     """Plain scores of the first `count` runs, and those from margins."""
+    if count not in self._scores:
+      self._scores[count] = self._of_first(count)
+    return self._scores[count]
+
+  def _of_first(self, count: int) -> tuple:
     first = self.runs.of(np.arange(count))
     plain = memorization.memorization_scores(first.correct, first.in_mask)
     if self.estimator == "plain":
@@ -154,7 +159,6 @@ class Truth:
   def is_exact(self) -> bool:
     return self._rates is not None
 
-  @functools.lru_cache(maxsize=8)
   def _rest(self, count: int) -> memorization.MemorizationScores:
     rest = self._runs.of(np.arange(count, len(self._runs.margin)))
     return memorization.memorization_scores(rest.correct, rest.in_mask)
