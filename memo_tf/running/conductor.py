@@ -20,6 +20,7 @@ from memo_tf.running import preparation
 from memo_tf.running import progress as progress_lib
 from memo_tf.running import tensorboard_log
 from memo_tf.running import worker_pool
+from memo_tf.store import checkup
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import environments
@@ -219,6 +220,7 @@ def extended(
     plan.config, subsets=dataclasses.replace(before, num_subsets=count)
   )
   program.say(f"Extended from {before.num_subsets} to {count} subsets.")
+  checkup.record_digests(directory)  # of these scores, which stay for a while
   # Another launch may have extended it further.
   return plan_lib.Plan.of(opening.recorded_config(directory, config))
 
