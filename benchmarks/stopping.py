@@ -80,8 +80,9 @@ class Runs:
 class Growing:
   """A study that grows block by block, in one order of the runs."""
 
-  def __init__(self, runs: Runs, target: float, estimator: str):
+  def __init__(self, runs: Runs, target: float, estimator: str, examples: str):
     self.runs, self.target, self.estimator = runs, target, estimator
+    self.examples = examples
     self._scores: dict[int, tuple] = {}
 
   def scores(self, count: int) -> tuple:
@@ -105,7 +106,10 @@ class Growing:
   def look(self, count: int) -> stopping.Look:
     """A look at the first `count` runs."""
     return stopping.look(
-      *self.scores(count), self.target, block=self.runs.block
+      *self.scores(count),
+      self.target,
+      examples=self.examples,
+      block=self.runs.block,
     )
 
   def stop(self, most: int) -> tuple[int, int]:
@@ -193,6 +197,7 @@ def evaluate(
   *,
   most: int,
   find_smallest: bool,
+  examples: str = "ambiguous",
 ) -> dict:
   """Lets studies grow, prints a table, and returns its figures.
 
@@ -204,11 +209,12 @@ def evaluate(
     estimator: "plain" or "margin".
     most: most runs of a study.
     find_smallest: look at every block for the smallest sufficient number.
+    examples: those whose intervals count, as --target_examples.
   """
   stops, looks, smallest, kept = [], [], [], []
   for repeat in range(repeats):
     runs, truth = draw(repeat)
-    growing = Growing(runs, target, estimator)
+    growing = Growing(runs, target, estimator, examples)
     stopped, count = growing.stop(most)
     stops.append(stopped)
     looks.append(count)
@@ -222,14 +228,16 @@ def evaluate(
     "name": name,
     "estimator": estimator,
     "target": target,
+    "examples": examples,
     "repeats": repeats,
     "stopped": [min(stops), fixed, max(stops)],
     "looks": float(np.mean(looks)),
     "ended by most": int(np.sum(np.array(stops) >= most)),
   }
   print(
-    f"{name}, {estimator}, target {target}: stopped at {min(stops)} to "
-    f"{max(stops)} runs, median {fixed}, after {np.mean(looks):.1f} looks"
+    f"{name}, {estimator}, target {target} ({examples}): stopped at "
+    f"{min(stops)} to {max(stops)} runs, median {fixed}, after "
+    f"{np.mean(looks):.1f} looks"
   )
   if find_smallest:
     beyond = (np.array(stops) - smallest) // runs.block
@@ -343,7 +351,13 @@ def main() -> None:
     )
     count = len(runs.margin)
     print(f"{count} runs of {arguments.model}, {runs.margin.shape[1]} images")
-    for estimator, target in itertools.product(("plain", "margin"), (0.3, 0.2)):
+    for estimator, target, examples in (
+      ("plain", 0.3, "ambiguous"),
+      ("plain", 0.2, "ambiguous"),
+      ("plain", 0.1, "all"),
+      ("margin", 0.3, "ambiguous"),
+      ("margin", 0.2, "ambiguous"),
+    ):
       rows.append(
         evaluate(
           f"{count} real runs",
@@ -354,6 +368,7 @@ def main() -> None:
           # Half of the runs at least are the truth.
           most=count // 2 // runs.block * runs.block,
           find_smallest=True,
+          examples=examples,
         )
       )
   for estimator, num in itertools.product(("plain", "margin"), (2, 10, 50)):
