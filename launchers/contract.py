@@ -7,7 +7,8 @@
    run that left a traceback has failed; the units that a dead task left undone
    are sent again, `--task_retries` times.
 4. When all tasks have ended it scores and writes the page once. If runs failed
-   it prints a table of them and exits with 1.
+   it prints a table of them and exits with 1. With `--target_ci_width` it
+   starts again at 1 until the target is reached, if the launcher can.
 """
 
 from collections.abc import Callable
@@ -174,8 +175,26 @@ def look_at_study(
 
 def finish(study: OpenStudy, failures: dict[str, str]) -> int:
   """Scores and writes the page of a whole study; returns the exit code."""
-  if study.plan.is_whole:
-    conductor.score_and_show(study.directory, study.plan, failures)
+  score(study, failures)
+  return exit_code(study, failures)
+
+
+def score(
+  study: OpenStudy, failures: dict[str, str]
+) -> config_lib.StudyConfig | None:
+  """Scores a whole study, and writes its page unless it is to be extended.
+
+  Returns:
+    The settings with which to open it for a further round; None: it is done.
+  """
+  if not study.plan.is_whole:
+    return None
+  following = conductor.score_and_show(study.directory, study.plan, failures)
+  return following.config if following else None
+
+
+def exit_code(study: OpenStudy, failures: dict[str, str]) -> int:
+  """The exit code; prints the failures, if there are any."""
   if failures:
     say(failure_table(failures))
     say(

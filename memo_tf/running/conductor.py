@@ -3,6 +3,7 @@
 A launch is a sequence of rounds, each with one plan.
 """
 
+from collections.abc import Mapping
 import dataclasses
 
 from memo_tf.cli import program
@@ -19,6 +20,7 @@ from memo_tf.running import preparation
 from memo_tf.running import progress as progress_lib
 from memo_tf.running import tensorboard_log
 from memo_tf.running import worker_pool
+from memo_tf.store import checkup
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import environments
@@ -26,8 +28,8 @@ from memo_tf.store import opening
 from memo_tf.store import survey as survey_lib
 from memo_tf.store import time_left
 
-# Most rounds of a launch; each moves damaged runs aside and repeats them. A
-# disk that still damages runs after that needs attention.
+# Most rounds of a plan; each moves damaged runs aside and repeats them. A disk
+# that still damages runs after that needs attention.
 MAX_ROUNDS = 4
 
 
@@ -107,7 +109,7 @@ def launch(
     started = _Launch(
       directory=directory, pool=pool, workers=workers, is_first=is_first
     )
-    _prepare(started, plan, log)
+    _prepare(started, plan)
     plan, last = _run_rounds(started, plan)
   if last.scores is not None:
     from memo_tf.running import results
@@ -119,9 +121,10 @@ def launch(
   return program.FAILED if last.outcome.failures else 0
 
 
-def _prepare(started: _Launch, plan: plan_lib.Plan, log) -> None:
+def _prepare(started: _Launch, plan: plan_lib.Plan) -> None:
   """Makes the data set and the subsets, or waits for the process that does."""
   config, directory = plan.config, started.directory
+  log = directory.root / "work" / "workers.log"
   what = f"Preparing the data set {config.data.dataset}"
   waited = progress_lib.Waiting(what, log, program.say)
   if config.running.strategy == "multi_worker":
@@ -159,13 +162,17 @@ def score_and_show(
   directory: directory_lib.StudyDirectory,
   plan: plan_lib.Plan,
   failures: dict[str, str],
-) -> None:
+) -> plan_lib.Plan | None:
   """Scores a study after a launcher ran it; writes the page, prints a summary.
 
   Args:
     directory: of the study.
     plan: of the study.
     failures: the error of each unit that failed, by its name.
+
+  Returns:
+    The plan of the next round, if the study is to be extended, and there is no
+    page yet; None if this round was the last.
 
   Raises:
     DamagedRunError: if a run is damaged.
@@ -174,7 +181,48 @@ def score_and_show(
 
   program.say("Scoring …")
   scores = results.score(directory, plan)
-  results.show(directory, plan, scores, failures)
+  following = extended(directory, plan, scores, failures)
+  if following is None:
+    results.show(directory, plan, scores, failures)
+  return following
+
+
+def extended(
+  directory: directory_lib.StudyDirectory,
+  plan: plan_lib.Plan,
+  scores: list,
+  failures: Mapping[str, str],
+) -> plan_lib.Plan | None:
+  """The plan with the subsets that `--target_ci_width` needs, and says so.
+
+  Args:
+    directory: of the study.
+    plan: of the round that is finished.
+    scores: of every group.
+    failures: by unit; the runs that failed are tried again before any is added.
+
+  Returns:
+    None if there is no target, it is reached, or it cannot be.
+  """
+  from memo_tf.scoring import spending
+
+  found = spending.progress(plan.config, scores)
+  for group in found:
+    program.say(f"{group.group.name}: {group.text()}")
+  count = spending.next_subsets(plan.config, found)
+  if count is None or opening.is_old(directory):
+    return None
+  if failures:
+    program.say("The study is not extended, since runs failed.")
+    return None
+  before = plan.config.subsets
+  config = dataclasses.replace(
+    plan.config, subsets=dataclasses.replace(before, num_subsets=count)
+  )
+  program.say(f"Extended from {before.num_subsets} to {count} subsets.")
+  checkup.record_digests(directory)  # of these scores, which stay for a while
+  # Another launch may have extended it further.
+  return plan_lib.Plan.of(opening.recorded_config(directory, config))
 
 
 def _run_rounds(
@@ -189,25 +237,36 @@ def _run_rounds(
     DamagedRunError: if runs are still damaged after `MAX_ROUNDS`.
   """
   is_alone = plan.config.running.strategy != "multi_worker"
-  for rounds_left in reversed(range(MAX_ROUNDS)):
+  rounds_left = MAX_ROUNDS
+  while True:
     finished = _run_round(started, plan)
     opening.check_extensible(started.directory, finished.damaged)
     if started.is_first:
       dispatch.move_damaged_aside(
         started.directory, finished.damaged, program.say
       )
-    following = _next_plan(plan, finished)
+    following = _next_plan(started.directory, plan, finished)
     if following is None:
-      break
-    if not rounds_left or not is_alone:
+      return plan, finished
+    rounds_left = rounds_left - 1 if finished.damaged else MAX_ROUNDS
+    if not rounds_left or (finished.damaged and not is_alone):
       raise errors.DamagedRunError(*next(iter(finished.damaged.items())))
+    if not finished.damaged:
+      _prepare(started, following)
     plan = following
-  return plan, finished
 
 
-def _next_plan(plan: plan_lib.Plan, finished: _Round) -> plan_lib.Plan | None:
+def _next_plan(
+  directory: directory_lib.StudyDirectory,
+  plan: plan_lib.Plan,
+  finished: _Round,
+) -> plan_lib.Plan | None:
   """The plan of the next round; None if the study has what it asks for."""
-  return plan if finished.damaged else None
+  if finished.damaged:
+    return plan
+  if finished.scores is None:
+    return None
+  return extended(directory, plan, finished.scores, finished.outcome.failures)
 
 
 def _run_round(started: _Launch, plan: plan_lib.Plan) -> _Round:

@@ -263,6 +263,11 @@ def _prepare_subsets(directory, config, family_name, num_examples, may_remove):
       found = None
     if found is not None and subsets_lib.same_masks(found, masks):
       return masks.sum(axis=1)
+    if found is not None and found.ndim == 2 and len(found) > count:
+      # Another launch extends the study, or was killed while it did so.
+      longer = family.in_mask(num_examples, len(found), config.running.seed)
+      if subsets_lib.same_masks(found, longer):
+        return masks.sum(axis=1)
     if found is not None and found.ndim == 2 and len(found) <= count:
       if subsets_lib.same_masks(found, masks[: len(found)]):
         found = None  # a study that grows

@@ -133,7 +133,13 @@ def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
       united = config
       continue
     count = max(united.subsets.num_subsets, config.subsets.num_subsets)
-    subsets = dataclasses.replace(config.subsets, num_subsets=count)
+    subsets = dataclasses.replace(
+      config.subsets,
+      num_subsets=count,
+      target_ci_width=united.subsets.target_ci_width,
+      target_examples=united.subsets.target_examples,
+      max_subsets=max(united.subsets.max_subsets, count),
+    )
     try:
       config = dataclasses.replace(config, subsets=subsets)
       # Settings of where and how work is done may differ; the first one's win.
