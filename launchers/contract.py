@@ -7,7 +7,8 @@
    run that left a traceback has failed; the units that a dead task left undone
    are sent again, `--task_retries` times.
 4. When all tasks have ended it scores and writes the page once. If runs failed
-   it prints a table of them and exits with 1.
+   it prints a table of them and exits with 1. With `--target_ci_width` it
+   starts again at 1 until the target is reached, if the launcher can.
 """
 
 from collections.abc import Callable
@@ -188,23 +189,29 @@ def _plan(config, directory, only) -> plan_lib.Plan:
   return plan.selected(only)
 
 
-def finish(
-  study: OpenStudy, failures: dict[str, str], *, goes_on: bool = False
-) -> int:
-  """Scores and writes the page of a whole study; returns the exit code.
+def finish(study: OpenStudy, failures: dict[str, str]) -> int:
+  """Scores and writes the page of a whole study; returns the exit code."""
+  if score(study, failures) is not None:
+    say("Rerun the same command to send the runs of the removal.")
+  return exit_code(study, failures)
 
-  Args:
-    study: whose tasks have ended.
-    failures: the error of each unit that failed, by its name.
-    goes_on: whether the caller sends the units of a removal that are selected
-      from these scores (`has_more`).
+
+def score(
+  study: OpenStudy, failures: dict[str, str]
+) -> config_lib.StudyConfig | None:
+  """Scores a whole study, and writes its page unless it has more rounds.
+
+  Returns:
+    The settings with which to open it for a further round; None: it is done.
   """
-  if study.plan.is_whole:
-    has_selected = conductor.score_and_show(
-      study.directory, study.plan, failures
-    )
-    if has_selected and not goes_on:
-      say("Rerun the same command to send the runs of the removal.")
+  if not study.plan.is_whole:
+    return None
+  following = conductor.score_and_show(study.directory, study.plan, failures)
+  return following.config if following else None
+
+
+def exit_code(study: OpenStudy, failures: dict[str, str]) -> int:
+  """The exit code; prints the failures, if there are any."""
   if failures:
     say(failure_table(failures))
     say(
@@ -213,14 +220,6 @@ def finish(
       "command to retry them."
     )
   return program_lib.FAILED if failures else 0
-
-
-def has_more(study: OpenStudy) -> bool:
-  """Whether units of a removal were selected since a whole study was opened."""
-  if not study.plan.is_whole:
-    return False
-  now = selections.plan(study.directory, study.plan.config)
-  return bool(set(now.removed) - set(study.plan.removed))
 
 
 def failure_table(failures: dict[str, str]) -> str:

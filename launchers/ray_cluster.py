@@ -23,6 +23,7 @@ from launchers import watch as watch_lib
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import work_units
+from memo_tf.running import planning
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import time_left
 
@@ -78,14 +79,14 @@ def launch(
   _connect(ray, values.ray_address)
   try:
     slots = _slots(ray, asked, processes)
-    while True:
-      study = contract.open_study(config, directory, only)
+    following: config_lib.StudyConfig | None = config
+    while following is not None:  # rounds of a target or a removal
+      study = contract.open_study(following, directory, only)
       failures = _run(values, study, asked, processes, slots)
-      code = contract.finish(study, failures, goes_on=True)
-      if failures or not contract.has_more(study):
-        return code
+      following = contract.score(study, failures)
   finally:
     ray.shutdown()
+  return contract.exit_code(study, failures)
 
 
 def _run(values, study, asked, processes, slots) -> dict[str, str]:
@@ -198,6 +199,10 @@ def _dry_run(values, config, directory, only, asked, processes) -> int:
   )
   if left is not None and slots:
     print(f"About {time_left.duration(left)}, from finished runs.")
+  for line in planning.target_lines(
+    study.plan, directory, study.found, known, max(slots * workers, 1)
+  ):
+    print(line)
   return 0
 
 

@@ -108,6 +108,12 @@ def launch(
       "Slurm's arrays run each task in one process; launchers.ray_cluster "
       "places several. Received: --strategy=multi_worker"
     )
+  if config.subsets.target_ci_width:
+    raise errors.UsageError(
+      "Slurm's arrays are sent once and cannot extend a study; "
+      "launchers.ray_cluster and memo_tf.launch can. Received: "
+      f"--target_ci_width={config.subsets.target_ci_width:g}"
+    )
   if values.dry_run:
     study = contract.look_at_study(config, directory, only)
     return _dry_run(values, study, asked)

@@ -16,6 +16,7 @@ import pathlib
 from absl import flags
 
 from memo_tf.cli import program
+from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.running import worker_pool
 from memo_tf.store import checkup
@@ -64,6 +65,8 @@ def status(
   _print_groups(plan, found, unusable, failed)
   _print_time_left(plan, found)
   for line in _certainty(directory):
+    print(line)
+  for line in _target(directory, config):
     print(line)
   if mixture := environments.mixture(directory):
     print(mixture)
@@ -169,6 +172,28 @@ def _certainty(directory: directory_lib.StudyDirectory) -> list[str]:
     ]
   except (OSError, ValueError, KeyError, TypeError):
     return []
+
+
+def _target(
+  directory: directory_lib.StudyDirectory, config: config_lib.StudyConfig
+) -> list[str]:
+  """How far the study is from its target when it was last scored, in words."""
+  subsets = config.subsets
+  if not subsets.target_ci_width:
+    return []
+  try:
+    text = (directory.root / "scores" / "summary.json").read_text()
+    return [
+      f"{row['model']}/{row['recipe']}/{row['subsets']}: "
+      f"{row['target']['text']}"
+      for row in json.loads(text)
+      if "target" in row
+    ]
+  except (OSError, ValueError, KeyError, TypeError):
+    return [
+      f"The target of {subsets.target_ci_width:g} was not looked at yet; "
+      f"--max_subsets={subsets.max_subsets} ends the study at the latest."
+    ]
 
 
 def _dataset_problem(

@@ -111,6 +111,7 @@ COVERED = {
     memo_tf.processes.child
     memo_tf.processes.environment
   """,
+  "running/elsewhere/checks_test.py": "memo_tf.running.elsewhere.given",
   "scoring/study_test.py": """
     memo_tf.experiment.errors
     memo_tf.scoring.files

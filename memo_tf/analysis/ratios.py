@@ -15,6 +15,7 @@ errors, in p and in log p, at p = 1. No law is known: the interval covers both
 lines' intervals. It is an extrapolation, and misses what no line shows.
 """
 
+from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
 
@@ -24,7 +25,10 @@ from scipy import stats
 from memo_tf.estimators import reliability
 
 _LEVEL = 0.975
-FORMS = {"linear": lambda p: p, "logarithmic": np.log}
+FORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+  "linear": lambda p: p,
+  "logarithmic": np.log,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -165,7 +169,7 @@ def extrapolation(
     design = np.stack([np.ones_like(x), x], axis=1) / errors[:, None]
     covariance = np.linalg.inv(design.T @ design)
     line = covariance @ design.T @ (np.asarray(means, float) / errors)
-    at = np.array([1.0, float(form(np.float64(1.0)))])
+    at = np.array([1.0, float(form(np.ones(1))[0])])
     value = float(at @ line)
     half = quantile * float(np.sqrt(at @ covariance @ at))
     found[name] = value

@@ -12,9 +12,11 @@ import math
 import numpy as np
 
 from memo_tf.estimators import intervals
+from memo_tf.estimators import margins as margins_lib
 from memo_tf.estimators import memorization as memorization_lib
 
 AMBIGUOUS = (0.3, 0.7)
+EXAMPLES = ("ambiguous", "all")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,12 +59,25 @@ def interval_widths(
   )
 
 
+def margin_widths(scores: margins_lib.MarginScores) -> IntervalWidths:
+  """The same of intervals from margins; NaN without ambiguous examples."""
+  width = scores.ci_high - scores.ci_low
+  known = ~np.isnan(width)
+  chosen = known & _is_ambiguous(scores)
+  return IntervalWidths(
+    mean=float(width[known].mean()) if known.any() else math.nan,
+    ambiguous=float(width[chosen].mean()) if chosen.any() else math.nan,
+    num_ambiguous=int(chosen.sum()),
+  )
+
+
 def runs_needed(
   scores: memorization_lib.MemorizationScores,
   width: float,
   *,
   block: int = 1,
   confidence: float = 0.95,
+  examples: str = "ambiguous",
 ) -> int | None:
   """Number of further runs that narrow the ambiguous intervals to `width`.
 
@@ -77,23 +92,29 @@ def runs_needed(
     width: target width of the confidence interval, above 0.
     block: runs are added in multiples of it.
     confidence: of the intervals, the same as in `scores`.
+    examples: one of `EXAMPLES`; "all": the mean width over all of them.
 
   Returns:
     0 if they are narrow enough already; None if no example has an interval.
 
   Raises:
-    ValueError: if `width` is not above 0.
+    ValueError: if `width` is not above 0, or `examples` is unknown.
   """
   if not width > 0:
     raise ValueError(f"`width` must be above 0. Received: {width}")
+  if examples not in EXAMPLES:
+    raise ValueError(
+      f"`examples` must be one of {', '.join(EXAMPLES)}. Received: {examples!r}"
+    )
   known = ~np.isnan(scores.ci_high - scores.ci_low)
-  actual = interval_widths(scores, confidence=confidence).ambiguous
+  found = interval_widths(scores, confidence=confidence)
+  actual = found.mean if examples == "all" else found.ambiguous
   if math.isnan(actual):
     return None
   if actual <= width:
     return 0
   present = int((scores.num_in + scores.num_out)[known].max())
-  planned = _planned(scores, known)
+  planned = _planned(scores, known, examples)
 
   def mean_width(runs: float) -> float:
     share = runs / present
@@ -120,10 +141,10 @@ def _is_ambiguous(scores) -> np.ndarray:
 
 
 def _planned(
-  scores, known
+  scores, known, examples="ambiguous"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
   """Accuracies and counts, in and out, of the examples to plan for."""
-  chosen = known & _is_ambiguous(scores)
+  chosen = known if examples == "all" else known & _is_ambiguous(scores)
   if chosen.any():
     return (
       scores.in_accuracy[chosen],

@@ -5,7 +5,9 @@ field's metadata holds its help text and its *policy*: how the value may change
 when a study is reopened:
 
 * `fixed`: results depend on it; another value is an error;
-* `grows`: a number that may grow (more subsets extend a study);
+* `grows`: a number that may grow (more subsets extend a study). Of a study that
+  extends itself (`--target_ci_width`) `num_subsets` is where it starts, and the
+  larger one counts;
 * `union`: a list to which names may be added;
 * `sources`: a list to which references may be added, each with the digest of
   its source, which may not change;
@@ -139,6 +141,8 @@ def merge(recorded: StudyConfig, given: StudyConfig) -> StudyConfig:
           before, after, field.metadata["parse"]
         )
         conflicts += changed
+      elif field.name == "num_subsets" and given.subsets.target_ci_width:
+        changes[field.name] = max(before, after)
       elif (
         policy == "fixed" and portable(field, before) != portable(field, after)
       ) or (policy == "grows" and after < before):
@@ -149,6 +153,9 @@ def merge(recorded: StudyConfig, given: StudyConfig) -> StudyConfig:
     parts[group] = dataclasses.replace(new, **changes)
   names = (recorded.models.models, given.models.models)
   if problem := own_models.order_problem(*names):
+    conflicts.append(problem)
+  parts["subsets"], problem = _in_blocks(parts["subsets"])
+  if problem:
     conflicts.append(problem)
   if conflicts:
     raise ValueError(
@@ -166,6 +173,22 @@ def _before_removal(old, new):
   if not old.removal_models:  # all models, which naming some must not reduce
     new = dataclasses.replace(new, removal_models=())
   return old, new
+
+
+def _in_blocks(
+  subsets: settings_lib.SubsetsConfig,
+) -> tuple[settings_lib.SubsetsConfig, str]:
+  """With a target, the subsets in whole blocks, and what forbids them or ""."""
+  if not subsets.target_ci_width:
+    return subsets, ""
+  block = subsets_lib.block_of(subsets.subset_ratio, subsets.subset_scheme)
+  count = -(-subsets.num_subsets // block) * block
+  if count <= subsets.max_subsets:
+    return dataclasses.replace(subsets, num_subsets=count), ""
+  return subsets, (
+    f"--max_subsets: the study has {count} subsets already, given "
+    f"{subsets.max_subsets} (it must not be below)"
+  )
 
 
 def portable(field: dataclasses.Field, value):

@@ -261,6 +261,48 @@ def _removal_is_trained(config: config_lib.StudyConfig) -> None:
   )
 
 
+def _target_can_be_reached(config: config_lib.StudyConfig) -> None:
+  """A study that extends itself has one family, in whole blocks, and an end."""
+  subsets = config.subsets
+  if not subsets.target_ci_width:
+    return
+  _require(
+    not config.is_made_elsewhere,
+    "must be 0 for given predictions, which nothing here can extend",
+    "target_ci_width",
+    subsets.target_ci_width,
+  )
+  _require(
+    not subsets.subset_families,
+    "and --target_ci_width exclude each other: the target is of the scores of "
+    "one family",
+    "subset_families",
+    subsets.subset_families,
+  )
+  _require(
+    config.running.strategy != "multi_worker",
+    "must not be multi_worker with --target_ci_width: its processes do not "
+    "share what they find",
+    "strategy",
+    config.running.strategy,
+  )
+  block = subsets_lib.block_of(subsets.subset_ratio, subsets.subset_scheme)
+  for name in ("num_subsets", "max_subsets"):
+    value = getattr(subsets, name)
+    _require(
+      value % block == 0,
+      f"must be whole blocks of {block} subsets with --target_ci_width",
+      name,
+      value,
+    )
+  _require(
+    subsets.max_subsets >= subsets.num_subsets,
+    f"must be at least --num_subsets, {subsets.num_subsets}",
+    "max_subsets",
+    subsets.max_subsets,
+  )
+
+
 _OF_TWO_SETTINGS = (
   _predictions_are_not_trained,
   _labels_come_from_one_place,
@@ -274,4 +316,5 @@ _OF_TWO_SETTINGS = (
   _own_models_are_trained_by_one_process,
   _profile_has_two_ratios,
   _removal_is_trained,
+  _target_can_be_reached,
 )

@@ -27,11 +27,11 @@ _NOISE_IMAGES = 0.25
 def smoke(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
   """Returns the config of a small study with the same set-up.
 
-  Two subsets, one epoch, and at most `NUM_EXAMPLES` training and as many test
-  examples. What depends on their number becomes smaller: the batch, and with it
-  the learning rate; warm-up and decays, which keep their place in the schedule;
-  the counts of planted examples; neighbours. Files of custom proxies are left
-  out, since they cover the examples of the whole study.
+  Two subsets and no more, one epoch, and at most `NUM_EXAMPLES` training and as
+  many test examples. What depends on their number becomes smaller: the batch,
+  and with it the learning rate; warm-up and decays, which keep their place in
+  the schedule; the counts of planted examples; neighbours. Files of custom
+  proxies are left out, since they cover the examples of the whole study.
 
   Args:
     config: of the whole study, validated.
@@ -53,7 +53,9 @@ def smoke(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
   reduced = dataclasses.replace(
     config,
     data=_data(config.data),
-    subsets=dataclasses.replace(config.subsets, num_subsets=NUM_SUBSETS),
+    subsets=dataclasses.replace(
+      config.subsets, num_subsets=NUM_SUBSETS, target_ci_width=0.0
+    ),
     training=_training(
       config.training,
       largest_batch=max(1, min(smallest // _MIN_STEPS, held_out)),

@@ -66,9 +66,7 @@ class SubsetFamily:
   @property
   def block(self) -> int:
     """How many consecutive subsets depend on each other."""
-    if self.scheme == "balanced":
-      return block_size(self.ratio)
-    return 2 if self.scheme in ("complementary", "two_sizes") else 1
+    return block_of(self.ratio, self.scheme)
 
   def in_mask(self, num_examples: int, num_subsets: int, seed: int):
     """bool `[M, N]`: which training examples are in which subset."""
@@ -138,6 +136,13 @@ def block_size(ratio: float) -> int:
   of 100, in which an example is in `floor(100 * ratio)` or one more subsets.
   """
   return min(fractions.Fraction(repr(float(ratio))).denominator, MAX_BLOCK)
+
+
+def block_of(ratio: float, scheme: str) -> int:
+  """How many consecutive subsets of a scheme depend on each other."""
+  if scheme == "balanced":
+    return block_size(ratio)
+  return 2 if scheme in ("complementary", "two_sizes") else 1
 
 
 # Over 60 lines, most of which say what goes in and comes out.

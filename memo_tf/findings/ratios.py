@@ -28,6 +28,7 @@ from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 
 _WITHOUT = ("full", "two_sizes")
+_NAMES = ("memorization", "in_accuracy", "out_accuracy")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,8 +98,10 @@ def study(
     )
     if bootstrap is None:  # `_families` takes those with four blocks
       raise ValueError(f"{member.group.name} has fewer than two blocks")
-    means, _ = trends.mean_trends(stack.correct[None], stack.in_mask, bootstrap)
-    row = means.iloc[0].drop("saturated").to_dict()
+    values = trends.statistic_by_size(
+      stack.correct[None], stack.in_mask, bootstrap, _means
+    )
+    row = trends.table(bootstrap, values, _NAMES).iloc[0].to_dict()
     quantile = stats.t.ppf(0.975, bootstrap.num_blocks - 1)
     width = row["memorization_high"] - row["memorization_low"]
     errors.append(width / 2 / quantile)
@@ -128,6 +131,12 @@ def study(
     all_data=everything,
     sentences=tuple(_sentences(table, ranks) + lines),
   )
+
+
+def _means(in_mean: np.ndarray, out_mean: np.ndarray) -> np.ndarray:
+  """Mean memorization and accuracies, of the examples that have them."""
+  parts = (in_mean - out_mean, in_mean, out_mean)
+  return np.array([np.nanmean(part) for part in parts])
 
 
 def _families(

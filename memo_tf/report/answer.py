@@ -12,6 +12,7 @@ from memo_tf.report import names
 from memo_tf.report import sprites
 from memo_tf.report import worklist
 from memo_tf.scoring import groups
+from memo_tf.scoring import spending
 
 NUM_IMAGES = 8
 GOOD, CARE, BAD = "good", "care", "bad"
@@ -93,6 +94,12 @@ def _enough(study) -> dict[str, str]:
   question, primary = "Enough runs?", study.primary
   if primary is None or np.isnan(primary.widths.ambiguous):
     return _light(question, BAD, "No: no image was both in and out of subsets.")
+  targets = spending.progress(study.config, study.results)
+  for target in targets:
+    if target.state != spending.REACHED:
+      return _light(question, CARE, f"For clear cases: {target.text()}")
+  if targets:
+    return _light(question, GOOD, f"Yes: {targets[0].text()}")
   wanted, width = study.config.outputs.interval_width, primary.widths.ambiguous
   text = f"an ambiguous image's interval is {width:.2f} wide"
   if width <= wanted:

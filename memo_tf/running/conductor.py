@@ -3,6 +3,7 @@
 A launch is a sequence of rounds, each with one plan.
 """
 
+from collections.abc import Mapping
 import dataclasses
 
 from memo_tf.cli import program
@@ -19,6 +20,7 @@ from memo_tf.running import preparation
 from memo_tf.running import progress as progress_lib
 from memo_tf.running import tensorboard_log
 from memo_tf.running import worker_pool
+from memo_tf.store import checkup
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import environments
@@ -27,8 +29,8 @@ from memo_tf.store import selections
 from memo_tf.store import survey as survey_lib
 from memo_tf.store import time_left
 
-# Most rounds of a launch; each moves damaged runs aside and repeats them. A
-# disk that still damages runs after that needs attention.
+# Most rounds of a plan; each moves damaged runs aside and repeats them. A disk
+# that still damages runs after that needs attention.
 MAX_ROUNDS = 4
 
 
@@ -113,7 +115,7 @@ def launch(
     started = _Launch(
       directory=directory, pool=pool, workers=workers, is_first=is_first
     )
-    _prepare(started, plan, log)
+    _prepare(started, plan)
     plan, last = _run_rounds(started, plan)
   if last.scores is not None:
     from memo_tf.running import results
@@ -125,9 +127,10 @@ def launch(
   return program.FAILED if last.outcome.failures else 0
 
 
-def _prepare(started: _Launch, plan: plan_lib.Plan, log) -> None:
+def _prepare(started: _Launch, plan: plan_lib.Plan) -> None:
   """Makes the data set and the subsets, or waits for the process that does."""
   config, directory = plan.config, started.directory
+  log = directory.root / "work" / "workers.log"
   what = f"Preparing the data set {config.data.dataset}"
   waited = progress_lib.Waiting(what, log, program.say)
   if config.running.strategy == "multi_worker":
@@ -165,7 +168,7 @@ def score_and_show(
   directory: directory_lib.StudyDirectory,
   plan: plan_lib.Plan,
   failures: dict[str, str],
-) -> bool:
+) -> plan_lib.Plan | None:
   """Scores a study after a launcher ran it; writes the page, prints a summary.
 
   Args:
@@ -174,8 +177,8 @@ def score_and_show(
     failures: the error of each unit that failed, by its name.
 
   Returns:
-    Whether the study now has more units: of a removal, selected from these
-    scores.
+    The plan of the next round, if the study is to be extended or a removal was
+    selected, and there is no page yet; None if this round was the last.
 
   Raises:
     DamagedRunError: if a run is damaged.
@@ -184,9 +187,67 @@ def score_and_show(
 
   program.say("Scoring …")
   scores = results.score(directory, plan)
-  results.show(directory, plan, scores, failures)
-  finished = _Round(outcome=dispatch.Outcome(), damaged={}, scores=scores)
-  return _next_plan(directory, plan, finished) is not None
+  following = _following(directory, plan, scores, failures)
+  if following is None:
+    results.show(directory, plan, scores, failures)
+  return following
+
+
+def _following(
+  directory: directory_lib.StudyDirectory,
+  plan: plan_lib.Plan,
+  scores: list,
+  failures: Mapping[str, str],
+) -> plan_lib.Plan | None:
+  """The plan of a further round: with more subsets, or then a removal."""
+  following = extended(directory, plan, scores, failures)
+  if following is not None or not plan.config.removal.removal_repeats:
+    return following
+  from memo_tf.running import removing
+
+  following, lines = removing.next_plan(directory, plan, scores)
+  for line in lines:
+    program.say(line)
+  return following
+
+
+def extended(
+  directory: directory_lib.StudyDirectory,
+  plan: plan_lib.Plan,
+  scores: list,
+  failures: Mapping[str, str],
+) -> plan_lib.Plan | None:
+  """The plan with the subsets that `--target_ci_width` needs, and says so.
+
+  Args:
+    directory: of the study.
+    plan: of the round that is finished.
+    scores: of every group.
+    failures: by unit; the runs that failed are tried again before any is added.
+
+  Returns:
+    None if there is no target, it is reached, or it cannot be.
+  """
+  from memo_tf.scoring import spending
+
+  found = spending.progress(plan.config, scores)
+  for group in found:
+    program.say(f"{group.group.name}: {group.text()}")
+  count = spending.next_subsets(plan.config, found)
+  if count is None or opening.is_old(directory):
+    return None
+  if failures:
+    program.say("The study is not extended, since runs failed.")
+    return None
+  before = plan.config.subsets
+  config = dataclasses.replace(
+    plan.config, subsets=dataclasses.replace(before, num_subsets=count)
+  )
+  program.say(f"Extended from {before.num_subsets} to {count} subsets.")
+  checkup.record_digests(directory)  # of these scores, which stay for a while
+  # Another launch may have extended it further.
+  config = opening.recorded_config(directory, config)
+  return selections.plan(directory, config)
 
 
 def _run_rounds(
@@ -212,16 +273,20 @@ def _run_rounds(
     following = _next_plan(started.directory, plan, finished)
     if following is None:
       return plan, finished
-    if finished.damaged:
-      rounds_left -= 1
-      if not rounds_left or not is_alone:
-        raise errors.DamagedRunError(*next(iter(finished.damaged.items())))
-    elif not is_alone:  # the other processes cannot know of the new plan
-      program.say("Rerun the same command for the runs of the removal.")
-      return plan, finished
-    else:
-      preparation.prepare_removal(started.directory, following, started.pool)
-    plan, scores = following, finished.scores
+    rounds_left = rounds_left - 1 if finished.damaged else MAX_ROUNDS
+    if not rounds_left or (finished.damaged and not is_alone):
+      raise errors.DamagedRunError(*next(iter(finished.damaged.items())))
+    scores = None
+    if not finished.damaged:
+      if not is_alone:  # the other processes cannot know of the new plan
+        program.say("Rerun the same command for the runs of the removal.")
+        return plan, finished
+      _prepare(started, following)
+      if set(following.scored_groups()) == set(plan.scored_groups()) and (
+        following.config.subsets == plan.config.subsets
+      ):  # only runs that are not scored are added
+        scores = finished.scores
+    plan = following
 
 
 def _next_plan(
@@ -232,14 +297,9 @@ def _next_plan(
   """The plan of the next round; None if the study has what it asks for."""
   if finished.damaged:
     return plan
-  if finished.scores is None or not plan.config.removal.removal_repeats:
+  if finished.scores is None:
     return None
-  from memo_tf.running import removing
-
-  following, lines = removing.next_plan(directory, plan, finished.scores)
-  for line in lines:
-    program.say(line)
-  return following
+  return _following(directory, plan, finished.scores, finished.outcome.failures)
 
 
 def _run_round(

@@ -1,6 +1,8 @@
 """Estimates what a launch would run and cost, without running it."""
 
 import collections
+from collections.abc import Mapping
+import dataclasses
 
 import numpy as np
 
@@ -131,8 +133,70 @@ def dry_run(
       "that of whole data, the most that it can be."
     )
   print(_precision(config))
+  for line in target_lines(plan, directory, found, known, workers):
+    print(line)
   for unit, problem in found.damaged.items():
     print(f"{unit.name} is damaged ({problem}) and would be run again.")
+
+
+def target_lines(
+  plan: plan_lib.Plan,
+  directory: directory_lib.StudyDirectory | None,
+  found: survey_lib.Survey,
+  known: Mapping[work_units.Group, float],
+  workers: int,
+) -> list[str]:
+  """Where `--target_ci_width` seems to end the study, and what that costs.
+
+  From the finished runs; without any the cost of `--max_subsets`.
+
+  Args:
+    plan: of the study.
+    directory: of the study, or None.
+    found: which of its units are done and which are pending.
+    known: seconds per run, by group.
+    workers: how many runs train at a time.
+
+  Raises:
+    StudyError: if a run that should be done cannot be read.
+  """
+  subsets = plan.config.subsets
+  if not subsets.target_ci_width or not plan.is_whole:
+    return []
+  from memo_tf.scoring import spending  # needs pandas and SciPy
+
+  progress: list[spending.Progress] = []
+  if directory and found.done:
+    progress = spending.progress_of_runs(directory, plan, set(found.done))
+  lines = [f"{group.group.name}: {group.text()}" for group in progress]
+  count = None
+  if len(progress) == sum(
+    spending.counts(plan.config, group) for group in plan.scored_groups()
+  ):
+    count = spending.predicted_subsets(plan.config, progress)
+  text = f"--target_ci_width={subsets.target_ci_width:g}: "
+  if count is None:
+    count = subsets.max_subsets
+    text += (
+      "where it stops is not known before each model has a block of finished "
+      f"runs. At most: --max_subsets={count}"
+    )
+  elif count == subsets.num_subsets:
+    return [*lines, f"{text}it seems to stop at {count} subsets, as planned."]
+  else:
+    text += f"it seems to stop at about {count} subsets"
+  grown = plan_lib.Plan.of(
+    dataclasses.replace(
+      plan.config, subsets=dataclasses.replace(subsets, num_subsets=count)
+    ),
+    plan.removed,
+  )
+  pending = [unit for unit in grown.wanted if unit not in found.done]
+  text += f", {len(pending)} runs from now"
+  left = time_left.remaining_seconds(grown, pending, dict(known), workers)
+  if left is not None:
+    text += f", in about {time_left.duration(left)}"
+  return [*lines, f"{text}."]
 
 
 def _check_custom_files(directory, config) -> None:

@@ -73,29 +73,6 @@ def prepare(
     opening.write_settings(directory, config)
 
 
-def prepare_removal(
-  directory: directory_lib.StudyDirectory,
-  plan: plan_lib.Plan,
-  pool: worker_pool.WorkerPool,
-) -> None:
-  """Makes the subsets of a removal whose selections are written.
-
-  Args:
-    directory: of the study, prepared.
-    plan: of the round.
-    pool: the workers.
-
-  Raises:
-    StudyError: if a selection or a file of subsets is damaged.
-  """
-  count = dataset_info.read_info(directory)["num_train"]
-  for family in plan.removed:
-    _prepare_subsets(directory, plan.config, family, count, False)
-  if plan.config.outputs.materialize_subsets:
-    tasks = [{"task": "materialize", "family": f} for f in plan.removed]
-    _run_tasks(pool, tasks, lambda seconds: None)
-
-
 def _make(
   directory: directory_lib.StudyDirectory,
   plan: plan_lib.Plan,
@@ -279,7 +256,7 @@ def _prepare_subsets(directory, config, family_name, num_examples, may_remove):
   """Writes or extends a family's `in_mask`; returns the sizes, int `[M]`."""
   may_replace = may_remove and not _holds_more(directory)
   path = directory.in_mask_path(family_name)
-  masks = _masks(directory, config, family_name, num_examples)
+  masks = _masks(directory, config, family_name, num_examples, 0)
   count = len(masks)
   if path.exists():
     try:
@@ -288,6 +265,11 @@ def _prepare_subsets(directory, config, family_name, num_examples, may_remove):
       found = None
     if found is not None and subsets_lib.same_masks(found, masks):
       return masks.sum(axis=1)
+    if found is not None and found.ndim == 2 and len(found) > count:
+      # Another launch extends the study, or was killed while it did so.
+      longer = _masks(directory, config, family_name, num_examples, len(found))
+      if subsets_lib.same_masks(found, longer):
+        return masks.sum(axis=1)
     if found is not None and found.ndim == 2 and len(found) <= count:
       if subsets_lib.same_masks(found, masks[: len(found)]):
         found = None  # a study that grows
@@ -303,14 +285,16 @@ def _prepare_subsets(directory, config, family_name, num_examples, may_remove):
   return masks.sum(axis=1)
 
 
-def _masks(directory, config, family_name, num_examples) -> np.ndarray:
-  """bool `[M, N]`: the subsets that a family must have."""
-  if removal_lib.is_removal(family_name):
-    families = (family_name,)
-    found = selections.in_masks(directory, config, families, num_examples)
-    return found[family_name]
-  return subsets_lib.parse_family(family_name).in_mask(
-    num_examples, config.subsets.num_subsets, config.running.seed
+def _masks(directory, config, name, num_examples, least: int) -> np.ndarray:
+  """bool `[M, N]`: the subsets that a family must have, at least so many."""
+  if removal_lib.is_removal(name):
+    return selections.in_masks(
+      directory, config, (name,), num_examples, least=least
+    )[name]
+  return subsets_lib.parse_family(name).in_mask(
+    num_examples,
+    max(config.subsets.num_subsets, least),
+    config.running.seed,
   )
 
 

@@ -189,7 +189,7 @@ class GroupScores:
     stack, scores = self.stack, self.chosen
     widths = self.widths
     if isinstance(scores, margins.MarginScores):
-      widths = margin_columns.widths(scores)
+      widths = widths_lib.margin_widths(scores)
     clean = self.examples["clean_label"].to_numpy()
     clean_hits = stack.predicted == clean
     inside, outside = stack.in_mask, ~stack.in_mask
@@ -260,7 +260,7 @@ def score_group(
     )
   outputs = outputs or settings_lib.OutputsConfig()
   family = subsets_lib.parse_family(units[0].subsets)
-  scores = _scores(stack, family, "correctness")
+  scores = scores_of(stack, family, "correctness")
   is_full = family.scheme == "full"
   tally = None if is_full else margin_columns.tally_of(stack, scores)
   pairs = None if is_full else _pairs(stack, scores, outputs)
@@ -269,7 +269,7 @@ def score_group(
     parameters=next(iter(records.values()))["parameters"],
     scores=scores,
     further_scores=tuple(
-      _scores(stack, family, outcome)
+      scores_of(stack, family, outcome)
       for outcome in outputs.outcomes
       if outcome != "correctness"
     ),
@@ -302,8 +302,10 @@ def _curve(stack, family) -> tuple[split_halves.SplitHalfReliability, ...]:
   )
 
 
-def _scores(stack, family, outcome) -> memorization.MemorizationScores:
-  """Scores of an outcome, for the family's estimand."""
+def scores_of(
+  stack: predictions.RunStack, family: subsets_lib.SubsetFamily, outcome: str
+) -> memorization.MemorizationScores:
+  """Plain scores of an outcome, for the family's estimand."""
   estimand = family.estimand
   if family.scheme == "two_sizes":
     sizes = stack.in_mask.sum(axis=1)

@@ -119,24 +119,11 @@ def metadata(found: margins.MarginScores) -> dict:
   }
 
 
-def widths(found: margins.MarginScores) -> widths_lib.IntervalWidths:
-  """Mean widths of the intervals, of all and of ambiguous examples."""
-  width = found.ci_high - found.ci_low
-  low, high = widths_lib.AMBIGUOUS
-  chosen = (found.out_accuracy >= low) & (found.out_accuracy <= high)
-  chosen &= ~np.isnan(width)
-  return widths_lib.IntervalWidths(
-    mean=_mean(width),
-    ambiguous=_mean(width[chosen]),
-    num_ambiguous=int(chosen.sum()),
-  )
-
-
 def in_words(
   found: margins.MarginScores, scores: memorization.MemorizationScores
 ) -> str:
   """How sure the scores from margins are, and how far from the plain ones."""
-  own = widths(found)
+  own = widths_lib.margin_widths(found)
   if np.isnan(own.mean):
     return ""
   difference = _mean(np.square(found.memorization - scores.memorization))

@@ -5,11 +5,13 @@ import json
 
 import numpy as np
 
+from memo_tf.estimators import widths as widths_lib
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.scoring import files
 from memo_tf.scoring import groups
 from memo_tf.scoring import margin_columns
+from memo_tf.scoring import spending
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files as files_lib
 from memo_tf.store import origins
@@ -77,6 +79,7 @@ def score_study(
   files.write_consistency(
     directory, {r.group: r.stack for r in results}, config
   )
+  targets = {p.group: p for p in spending.progress(config, results)}
   summary = [
     r.group._asdict()
     | _without_nan(r.summary())
@@ -94,6 +97,7 @@ def score_study(
         _without_nan(dataclasses.asdict(row)) for row in r.planted_summary()
       ]
     }
+    | ({"target": targets[r.group].summary()} if r.group in targets else {})
     for r in results
   ]
   files_lib.write_atomic(
@@ -143,7 +147,7 @@ def _margin_figures(result: groups.GroupScores) -> dict:
   found = result.margin
   if found is None:
     return {}
-  widths = margin_columns.widths(found)
+  widths = widths_lib.margin_widths(found)
   return {
     "mean_interval_width": widths.mean,
     "ambiguous_interval_width": widths.ambiguous,

@@ -85,9 +85,19 @@ def check_made_from(
 
 
 def in_mask(
-  family: str, num_examples: int, config: config_lib.StudyConfig
+  family: str,
+  num_examples: int,
+  config: config_lib.StudyConfig,
+  *,
+  least: int = 0,
 ) -> np.ndarray:
   """bool `[M, N]`: the subsets that the seed gives for so many examples.
+
+  Args:
+    family: its name.
+    num_examples: N.
+    config: of the study, whose `num_subsets` M is.
+    least: M is at least this.
 
   Raises:
     StudyError: if a data set of that size has no such subsets: its info.json
@@ -95,7 +105,9 @@ def in_mask(
   """
   try:
     return subsets_lib.parse_family(family).in_mask(
-      num_examples, config.subsets.num_subsets, config.running.seed
+      num_examples,
+      max(config.subsets.num_subsets, least),
+      config.running.seed,
     )
   except ValueError as error:
     raise errors.StudyError(

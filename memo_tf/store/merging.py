@@ -136,7 +136,13 @@ def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
       united = config
       continue
     count = max(united.subsets.num_subsets, config.subsets.num_subsets)
-    subsets = dataclasses.replace(config.subsets, num_subsets=count)
+    subsets = dataclasses.replace(
+      config.subsets,
+      num_subsets=count,
+      target_ci_width=united.subsets.target_ci_width,
+      target_examples=united.subsets.target_examples,
+      max_subsets=max(united.subsets.max_subsets, count),
+    )
     repeats = (united.removal.removal_repeats, config.removal.removal_repeats)
     removal = config.removal if repeats[1] else united.removal
     removal = dataclasses.replace(removal, removal_repeats=max(repeats))

@@ -150,6 +150,8 @@ def in_masks(
   config: config_lib.StudyConfig,
   families: tuple[str, ...],
   num_examples: int,
+  *,
+  least: int = 0,
 ) -> Mapping[str, np.ndarray]:
   """bool `[M, N]` by family: the subsets that seed and selections give.
 
@@ -158,6 +160,7 @@ def in_masks(
     config: of the study.
     families: of `Plan.families`.
     num_examples: N.
+    least: M is at least this.
 
   Raises:
     StudyError: if a data set of that size has no such subsets, or a selection
@@ -166,7 +169,9 @@ def in_masks(
   found, labels = {}, None
   for family in families:
     if not removal.is_removal(family):
-      found[family] = dataset_info.in_mask(family, num_examples, config)
+      found[family] = dataset_info.in_mask(
+        family, num_examples, config, least=least
+      )
       continue
     try:
       selection = read(directory, family)
@@ -183,6 +188,8 @@ def in_masks(
         f"examples, the data set has {num_examples}"
       )
     found[family] = selection.in_mask(
-      labels, config.removal.removal_repeats, config.running.seed
+      labels,
+      max(config.removal.removal_repeats, least),
+      config.running.seed,
     )
   return found

@@ -71,6 +71,7 @@ def other_value(field):
     "min_influence": 0.3,
     "min_change": 0.3,
     "interval_width": 0.1,
+    "target_ci_width": 0.0,  # excluded by subset_families
     "jpeg_quality": 90,
     "memory_budget_gb": 0.5,
     "storage": "memory",
@@ -306,7 +307,14 @@ class ResolvedFlagsTest(parameterized.TestCase):
 
     self.assertEqual(
       same,
-      {"recipes", "data_dir", "labels_file", "test_split", "proxy_files"},
+      {
+        "recipes",
+        "data_dir",
+        "labels_file",
+        "test_split",
+        "proxy_files",
+        "target_ci_width",
+      },
     )
 
   def test_parsed_again_gives_the_same_config(self):

@@ -231,6 +231,35 @@ class MergeTest(parameterized.TestCase):
 
     self.assertEqual(merged, config_of(num_subsets=60))
 
+  def test_with_a_target_the_given_number_of_subsets_is_the_start(self):
+    recorded = config_of(num_subsets=160, target_ci_width=0.2)
+    given = config_of(num_subsets=40, target_ci_width=0.3, max_subsets=200)
+
+    merged = config_lib.merge(recorded, given)
+
+    self.assertEqual(
+      merged,
+      config_of(num_subsets=160, target_ci_width=0.3, max_subsets=200),
+    )
+    self.assertIs(config_rules.validated(merged), merged)
+    with self.assertRaisesRegex(ValueError, "recorded 160, given 40"):
+      config_lib.merge(recorded, config_of(num_subsets=40))
+
+  def test_a_target_completes_the_last_block(self):
+    merged = config_lib.merge(
+      config_of(num_subsets=25), config_of(num_subsets=20, target_ci_width=0.2)
+    )
+
+    self.assertEqual(merged.subsets.num_subsets, 30)
+
+  def test_a_limit_below_what_is_recorded_is_refused(self):
+    given = config_of(num_subsets=40, target_ci_width=0.3, max_subsets=100)
+
+    with self.assertRaisesRegex(
+      ValueError, "--max_subsets: the study has 160 subsets already, given 100"
+    ):
+      config_lib.merge(config_of(num_subsets=160), given)
+
   @parameterized.parameters("models", "recipes", "subset_families")
   def test_lists_of_names_are_united_in_order(self, name):
     merged = config_lib.merge(
@@ -283,6 +312,39 @@ class RulesTest(parameterized.TestCase):
     config = config_of(**fields)
 
     self.assertIs(config_rules.validated(config), config)
+
+  @parameterized.parameters(
+    {"num_subsets": 20, "max_subsets": 20},
+    {"num_subsets": 7, "max_subsets": 9, "subset_scheme": "uniform"},
+    {"target_examples": "all", "estimator": "margin_sizes"},
+  )
+  def test_accepts_with_a_target(self, **fields):
+    config = config_of(target_ci_width=0.2, **fields)
+
+    self.assertIs(config_rules.validated(config), config)
+
+  @parameterized.parameters(
+    ({"num_subsets": 25}, "--num_subsets must be whole blocks of 10"),
+    ({"max_subsets": 995}, "--max_subsets must be whole blocks of 10"),
+    (
+      {"num_subsets": 40, "max_subsets": 30},
+      "--max_subsets must be at least --num_subsets, 40. Received: "
+      "--max_subsets=30",
+    ),
+    ({"subset_families": ("full",)}, "--subset_families and --target_ci_width"),
+    ({"strategy": "multi_worker"}, "--strategy must not be multi_worker"),
+    (
+      {
+        "dataset": "predictions:mine",
+        "models": ("given-model",),
+        "recipes": ("given",),
+      },
+      "--target_ci_width must be 0 for given predictions",
+    ),
+  )
+  def test_rejects_with_a_target(self, fields, rule):
+    with self.assertRaisesRegex(ValueError, f"^{rule}"):
+      config_rules.validated(config_of(target_ci_width=0.2, **fields))
 
   def test_whole_numbers_are_as_flags_give_them(self):
     """Else a study made in Python would have another recipe for a launch."""
@@ -359,6 +421,11 @@ class RulesTest(parameterized.TestCase):
     ("num_subsets", 1, "at least 2"),
     ("num_subsets", 0, "at least 2"),
     ("num_subsets", -4, "at least 2"),
+    ("target_ci_width", -0.1, "0 .off., or above 0 and below 2"),
+    ("target_ci_width", 2.0, "0 .off., or above 0 and below 2"),
+    ("target_ci_width", float("nan"), "0 .off., or above 0 and below 2"),
+    ("target_examples", "few", "one of: ambiguous, all"),
+    ("max_subsets", 1, "at least 2"),
     ("subset_ratio", 0.0, "strictly between 0 and 1"),
     ("subset_ratio", 1.0, "strictly between 0 and 1"),
     ("subset_ratio", -0.7, "strictly between 0 and 1"),

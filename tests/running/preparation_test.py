@@ -53,6 +53,28 @@ class LeftSubsetsTest(absltest.TestCase):
 
     np.testing.assert_array_equal(np.load(path), made_up.masks_of(config))
 
+  def test_more_than_are_planned_are_kept_if_the_seed_gives_them(self):
+    """A launch that extends the study writes subsets before config.json."""
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    config = made_up.config(num_subsets=10)
+    directory = made_up.make(root / "study", config)
+    path = directory.in_mask_path("r0.70")
+    longer = made_up.masks_of(made_up.config(num_subsets=30))
+    np.save(path, longer)
+
+    def prepare(settings):
+      return preparation._prepare_subsets(
+        directory, settings, "r0.70", made_up.NUM_TRAIN, False
+      )
+
+    self.assertLen(prepare(config), 10)
+    self.assertLen(prepare(made_up.config(num_subsets=20)), 20)
+    np.testing.assert_array_equal(np.load(path), longer)
+    longer[25, 3] ^= True
+    np.save(path, longer)
+    with self.assertRaisesRegex(errors.StudyError, "drawn from the seed"):
+      prepare(config)
+
 
 if __name__ == "__main__":
   absltest.main()

@@ -8,6 +8,7 @@ import tempfile
 
 from absl.testing import absltest
 from absl.testing import parameterized
+import numpy as np
 
 from memo_tf import status
 from memo_tf.experiment import plan as plan_lib
@@ -100,6 +101,17 @@ class CheckupTest(parameterized.TestCase):
       found = self.findings()
       self.assertEqual(list(found), [RUN])
       self.assertIn(f"its {name} is {other!r} instead of", found[RUN])
+
+  def test_subsets_beyond_those_planned_must_be_those_of_the_seed(self):
+    path = self.root / "subsets/r0.70.npy"
+    longer = made_up.masks_of(made_up.config(num_subsets=30))
+    np.save(path, longer)
+    self.assertEqual(self.findings(), {})
+
+    longer[25, 3] ^= True
+    np.save(path, longer)
+
+    self.assertEqual(list(self.findings()), ["subsets/r0.70.npy"])
 
   def test_materialized_subsets(self):
     folder = self.directory.subset_shard_dir("r0.70", 2)

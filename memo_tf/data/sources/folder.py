@@ -176,10 +176,10 @@ class Folder:
     notes = [f"{self.listing.root.name}: {text}."]
     notes += [f"{n} of them {what}." for what, n in self.headers.counts.items()]
     if self.skipped:
-      notes.append(
-        f"{len(self.skipped)} unreadable images are left out: "
-        f"{folder_images.listed(self.skipped)}."
-      )
+      count = len(self.skipped)
+      what = "image is" if count == 1 else "images are"
+      listed = folder_images.listed(self.skipped)
+      notes.append(f"{count} unreadable {what} left out: {listed}.")
     return tuple(notes)
 
 

@@ -29,6 +29,28 @@ class SubsetsConfig:
     ],
     short=True,
   )
+  target_ci_width: float = _field(
+    0.0,
+    "Extend the study by whole blocks of subsets, from --num_subsets on, until "
+    "the 95 % intervals of --estimator are this wide on average in every model "
+    "and recipe, or --max_subsets is reached; below 2. 0: train --num_subsets.",
+    "free",
+    rule=(lambda x: 0 <= x < 2, "must be 0 (off), or above 0 and below 2"),
+    short=True,
+  )
+  target_examples: str = _field(
+    "ambiguous",
+    "Images whose intervals --target_ci_width is about: ambiguous (held-out "
+    "accuracy of 0.3 to 0.7) or all.",
+    "free",
+    choices=("ambiguous", "all"),
+  )
+  max_subsets: int = _field(
+    1000,
+    "Most subsets to which --target_ci_width extends a study.",
+    "free",
+    rule=[field.at_least(2), field.at_most(MOST_SUBSETS)],
+  )
   subset_ratio: float = _field(
     0.7,
     "Fraction of the training examples in a subset, in (0, 1).",

@@ -10,6 +10,7 @@ from memo_tf.report import charts
 from memo_tf.report import material
 from memo_tf.report.sections import section
 from memo_tf.scoring import groups
+from memo_tf.scoring import spending
 
 
 def make(study: material.Material) -> section.Section | None:
@@ -20,6 +21,7 @@ def make(study: material.Material) -> section.Section | None:
   widths_chart = _widths(study)
   if widths_chart:
     found.append(widths_chart)
+  titles = {r.group: study.title(r) for r in study.results}
   return section.Section(
     name="certainty",
     title="How sure is this?",
@@ -31,6 +33,10 @@ def make(study: material.Material) -> section.Section | None:
           "text": r.certainty(study.config.outputs.interval_width),
         }
         for r in study.scored
+      ],
+      "targets": [
+        {"model": titles[p.group], "text": p.text()}
+        for p in spending.progress(study.config, study.results)
       ],
       "cost": cost(study),
       "charts": [chart.name for chart in found],
@@ -89,6 +95,8 @@ def cost(study: material.Material) -> dict | None:
     f"--flagfile={shlex.quote(f'{name}/resolved.flags')} "
     f"--experiment_dir={shlex.quote(name)} --num_subsets={total}"
   )
+  if study.config.subsets.target_ci_width:
+    command += " --target_ci_width=0"
   return {
     "width": width,
     "half": width / 2,

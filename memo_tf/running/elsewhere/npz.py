@@ -106,7 +106,7 @@ class _Member:
 
 
 def read(paths: Sequence[str]) -> dict[str, Any]:
-  """What `given.checked` takes, from one .npz file per model size.
+  """What `checks.checked` takes, from one .npz file per model size.
 
   Args:
     paths: smallest model first; a file's name without suffix is its model's.

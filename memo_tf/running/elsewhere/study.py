@@ -23,6 +23,7 @@ from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import results
+from memo_tf.running.elsewhere import checks
 from memo_tf.running.elsewhere import given as given_lib
 from memo_tf.running.elsewhere import schemes
 from memo_tf.store import dataset_info
@@ -46,7 +47,7 @@ def make(
 
   Args:
     directory: new or empty, or that of a study of the same predictions.
-    values: what `given.checked` takes.
+    values: what `checks.checked` takes.
     settings: of what is scored and shown, by field name.
     name: of the data set, as the page shows it.
 
@@ -57,7 +58,7 @@ def make(
     UsageError: that names what breaks a rule.
     StudyError, OSError: if the directory cannot be used.
   """
-  given = given_lib.checked(values)
+  given = checks.checked(values)
   config = _config(given, settings, name)
   _check_directory(directory)
   target = directory.root.resolve()

@@ -5,6 +5,7 @@ from absl.testing import parameterized
 import numpy as np
 
 from memo_tf.experiment import errors
+from memo_tf.running.elsewhere import checks
 from memo_tf.running.elsewhere import given as given_lib
 from tests.support import predictions_elsewhere
 
@@ -37,7 +38,7 @@ CORRECT = predictions_elsewhere.correct(GOOD)
 
 class CheckedTest(parameterized.TestCase):
   def take(self, values: dict) -> list[dict]:
-    given = given_lib.checked(by_model(values))
+    given = checks.checked(by_model(values))
     return list(given.outcomes("m"))
 
   @parameterized.named_parameters(
@@ -108,7 +109,7 @@ class CheckedTest(parameterized.TestCase):
     values = {k: v for k, v in GOOD.items() if "test" not in k}
     values |= {"logits": None, "correct": CORRECT}
 
-    given = given_lib.checked(by_model(values))
+    given = checks.checked(by_model(values))
     first = next(given.outcomes("m"))["predicted"]
 
     self.assertEqual(given.class_names[-1], given_lib.ANOTHER)
@@ -116,7 +117,7 @@ class CheckedTest(parameterized.TestCase):
       first, np.where(CORRECT[0], GOOD["labels"], 3)
     )
     two = values | {"labels": GOOD["labels"] % 2, "class_names": ["a", "b"]}
-    given = given_lib.checked(by_model(two))
+    given = checks.checked(by_model(two))
     first = next(given.outcomes("m"))["predicted"]
     self.assertEqual(given.class_names, ("a", "b"))
     np.testing.assert_array_equal(first == GOOD["labels"] % 2, CORRECT[0])
@@ -125,7 +126,7 @@ class CheckedTest(parameterized.TestCase):
   def test_fractions_become_pixels(self):
     values = {k: v for k, v in GOOD.items() if "test" not in k}
 
-    given = given_lib.checked(
+    given = checks.checked(
       by_model(values | {"images": values["images"] / 255})
     )
 
