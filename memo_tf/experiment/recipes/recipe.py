@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 
-SCHEDULES = ("step", "cosine")
+SCHEDULES = ("step", "cosine", "linear")
 WEIGHT_DECAYS = ("gradient", "loss", "decoupled")
 WEIGHT_DECAY_COVERAGES = ("kernels", "all")
 PRECISIONS = ("float32", "bfloat16", "float64")
