@@ -1,7 +1,7 @@
 """The learning rate of every step.
 
-A linear warm-up, then steps, half a cosine, or a line. With `s` the step from 0, `W`
-the warm-up's steps and `S` all steps of the run,
+A linear warm-up, then steps, half a cosine, or a line. With `s` the step
+from 0, `W` the warm-up's steps and `S` all steps of the run,
 
     warm-up   rate * (s + 1) / W                              s < W
     step      rate * factor ** (decay epochs at or before s's epoch)
