@@ -124,18 +124,5 @@ class TargetTest(absltest.TestCase):
     self.assertEqual(target_of(self.folder)["state"], "reached")
 
 
-class RefusedTest(absltest.TestCase):
-  def test_slurm_cannot_extend_a_study(self):
-    folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    command = small_study.command(folder / "study", **TARGET)
-    command[2] = "launchers.slurm_array"
-
-    result = small_study.run(command)
-
-    self.assertEqual(result.returncode, 2)
-    self.assertIn("Received: --target_ci_width=0.8", result.stderr)
-    self.assertFalse((folder / "study").exists())
-
-
 if __name__ == "__main__":
   absltest.main()
