@@ -1,4 +1,4 @@
-"""`one_hot`: cross-entropy with the given label; `one_hot-e40` for 40 epochs."""
+"""`one_hot`: cross-entropy with the given label; `one_hot-e40`: 40 epochs."""
 
 from memo_tf.experiment.recipes import epochs
 from memo_tf.experiment.recipes import recipe

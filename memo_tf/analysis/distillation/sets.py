@@ -1,0 +1,192 @@
+"""Changes from one recipe to another by set of examples, without the bias of
+choosing the sets from the same runs.
+
+An example that noise has put in the class "increasing", or among the most
+memorized, has a score that is too high there, and its next measurement is lower
+whatever the recipe (regression to the mean). So the sets come from the runs of
+some blocks of subsets, the change from others, both ways, and the two are
+averaged. The sets are held fixed in the bootstrap of the other runs.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from memo_tf.analysis.distillation import paired
+from memo_tf.analysis.sizes import trends
+from memo_tf.estimators import resampling
+
+# With fewer examples in a set, in either half, nothing is concluded of it.
+MIN_EXAMPLES = 20
+FIGURES = ("memorization", "in_accuracy", "out_accuracy")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Half:
+  """Which runs the sets come from, and which the change.
+
+  Attributes:
+    sets: bool `[M]`, the runs that examples are put into sets by.
+    change: bool `[M]`, the runs that the change is measured in.
+  """
+
+  sets: np.ndarray
+  change: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SetChanges:
+  """Changes of the mean over each set, from all halves together.
+
+  Attributes:
+    names: K names of sets.
+    num_examples: `[K]` int, the smallest number of any half.
+    values: `[R + 1, S, K, 3]`, changes of `FIGURES`, the mean over sizes last
+      if there are several; the runs as they are first.
+    degrees: degrees of freedom of the intervals.
+    scale: factor of the bootstrap's standard deviation, sqrt(B / (B - 1)).
+  """
+
+  names: tuple[str, ...]
+  num_examples: np.ndarray
+  values: np.ndarray
+  degrees: int
+  scale: float
+
+  def table(self) -> pd.DataFrame:
+    """One row per set and size (-1: mean over sizes).
+
+    Columns set, size, num_examples, and for each of `FIGURES` NAME_change with
+    _low and _high.
+    """
+    rows = []
+    num_sizes = self.values.shape[1]
+    for k, name in enumerate(self.names):
+      for size in range(num_sizes):
+        row = {
+          "set": name,
+          "size": paired.ALL_SIZES if 1 < num_sizes == size + 1 else size,
+          "num_examples": int(self.num_examples[k]),
+        }
+        for figure, label in enumerate(FIGURES):
+          ends = self.interval(self.values[:, size, k, figure])
+          for suffix, value in zip(("", "_low", "_high"), ends):
+            row[f"{label}_change{suffix}"] = value
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+  def contrast(self, name: str, rest: str) -> tuple[float, float, float, int]:
+    """How much more memorization falls in one set than in another.
+
+    Args:
+      name, rest: of `names`.
+
+    Returns:
+      The difference of the reductions, averaged over sizes, its 95 % interval,
+      and the number of examples of the smaller set.
+    """
+    one, other = self.names.index(name), self.names.index(rest)
+    change = self.values[:, -1, :, 0]
+    found = self.interval(change[:, other] - change[:, one])
+    count = int(min(self.num_examples[one], self.num_examples[other]))
+    return *found, count
+
+  def interval(self, values: np.ndarray) -> tuple[float, float, float]:
+    """Estimate and 95 % interval of `[R + 1]` replicates."""
+    drawn = values[1:][~np.isnan(values[1:])]
+    if np.isnan(values[0]) or len(drawn) < 2:
+      return float("nan"), float("nan"), float("nan")
+    half = stats.t.ppf(0.975, self.degrees) * self.scale * drawn.std(ddof=1)
+    return float(values[0]), float(values[0] - half), float(values[0] + half)
+
+
+def halves(block: np.ndarray) -> list[Half]:
+  """The first and the second half of the blocks, each way; [] of one block.
+
+  Args:
+    block: `[M]` int, the block of each run.
+  """
+  names = np.unique(block)
+  if len(names) < 2:
+    return []
+  first = np.isin(block, names[: len(names) // 2])
+  return [Half(sets=~first, change=first), Half(sets=first, change=~first)]
+
+
+# Over 60 lines, half of which say what goes in and comes out.
+def set_changes(
+  base: np.ndarray,
+  other: np.ndarray,
+  in_mask: np.ndarray,
+  *,
+  labels: Sequence[np.ndarray],
+  rows: Sequence[np.ndarray],
+  sets: Mapping[str, tuple[str, ...]],
+  block: int | np.ndarray = 1,
+) -> SetChanges:
+  """Mean change of the examples of each set, from one recipe to another.
+
+  Args:
+    base, other: `[S, M, N]` bool, as in `paired.mean_changes`.
+    in_mask: `[M, N]` bool.
+    labels: of each half `[N]` str, what each example is by the runs that are
+      not in `rows` of that half.
+    rows: of each half bool `[M]`, the runs that the change is measured in.
+    sets: the labels that make up each set, by its name.
+    block: as in `resampling.block_of_run`.
+
+  Returns:
+    The changes, as means over the halves; NaN for a set that is empty in one.
+
+  Raises:
+    ValueError: if a half has fewer than two runs.
+  """
+  group = resampling.block_of_run(len(in_mask), block)
+  found, counts, drawn = [], [], []
+  for half, (label, chosen) in enumerate(zip(labels, rows, strict=True)):
+    bootstrap = resampling.paired_bootstrap(
+      int(chosen.sum()), block=group[chosen], seed=half
+    )
+    if bootstrap is None:
+      raise ValueError(
+        f"A half must have two runs or more. Received: {int(chosen.sum())} runs"
+      )
+    member = np.stack([np.isin(label, parts) for parts in sets.values()])
+    counts.append(member.sum(axis=1))
+    drawn.append(bootstrap.num_blocks)
+    found.append(
+      _half(
+        base[:, chosen], other[:, chosen], in_mask[chosen], member, bootstrap
+      )
+    )
+  fewest = min(drawn)
+  return SetChanges(
+    names=tuple(sets),
+    num_examples=np.min(counts, axis=0),
+    values=np.mean(found, axis=0),
+    degrees=sum(number - 1 for number in drawn),
+    scale=float(np.sqrt(fewest / (fewest - 1))),
+  )
+
+
+def _half(base, other, in_mask, member, bootstrap) -> np.ndarray:
+  """`[R + 1, S (+ 1), K, 3]`: the changes that one half's runs measure."""
+  weight = member.astype(np.float64)
+
+  def means(in_mean: np.ndarray, out_mean: np.ndarray) -> np.ndarray:
+    scores = in_mean - out_mean
+    known = ~np.isnan(scores)
+    total = weight @ np.where(known, np.stack([scores, in_mean, out_mean]), 0).T
+    with np.errstate(invalid="ignore", divide="ignore"):
+      return (total / (weight @ known)[:, None]).ravel()
+
+  one, two = (
+    trends.statistic_by_size(correct, in_mask, bootstrap, means)
+    for correct in (base, other)
+  )
+  change = paired.with_mean(two - one)
+  return change.reshape(*change.shape[:2], len(member), 3)
