@@ -120,9 +120,12 @@ def _changes(simulated, labels, rows):
     study.correct,
     simulated.other,
     study.in_mask,
-    labels=labels,
+    names=list(SETS),
+    members=[
+      np.stack([np.isin(label, parts) for parts in SETS.values()])
+      for label in labels
+    ],
     rows=rows,
-    sets=SETS,
     block=simulated.block,
   )
   mean = simulated.change.mean(axis=0)

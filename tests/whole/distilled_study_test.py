@@ -10,6 +10,7 @@ import pytest
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import config_rules
 from memo_tf.experiment import plan as plan_lib
+from memo_tf.experiment import recipes
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
@@ -136,15 +137,60 @@ class DistilledStudyTest(absltest.TestCase):
 
 class RequirementTest(absltest.TestCase):
   def test_only_the_same_subset_is_accepted(self):
-    unit = work_units.WorkUnit("a", "distilled-b-t3", "r0.70", 3)
-    plan_lib.check_same_subset(
-      unit, work_units.WorkUnit("b", "one_hot", "r0.70", 3)
+    name = "distilled-cifar_resnet-14-t3"
+    for suffix, own, message in (
+      ("", "r0.70", "exactly its own subset"),
+      ("-sees_all", "full", "units trained on full"),
+      ("-sees_complement", "r0.70-complement", "trained on r0.70-complement"),
+    ):
+      recipe = recipes.parse(name + suffix, settings_lib.TrainingConfig())
+      unit = work_units.WorkUnit("a", name + suffix, "r0.70", 3)
+      for family in ("r0.70", "full", "r0.50", "r0.70-complement"):
+        for index in (3, 4):
+          needed = work_units.WorkUnit("b", "one_hot", family, index)
+          if (family, index) == (own, 3):
+            plan_lib.check_same_subset(unit, needed, recipe)
+            continue
+          with self.assertRaisesRegex(ValueError, message):
+            plan_lib.check_same_subset(unit, needed, recipe)
+
+  def test_teachers_of_other_subsets_are_planned(self):
+    name = "distilled-cifar_resnet-14-t3"
+    config = config_rules.validated(
+      config_lib.StudyConfig(
+        models=settings_lib.ModelsConfig(
+          models=("cifar_resnet-8",),
+          recipes=(name, f"{name}-sees_all", f"{name}-sees_complement"),
+        ),
+        subsets=settings_lib.SubsetsConfig(num_subsets=2),
+      )
     )
-    for family, index in (("full", 3), ("r0.50", 3), ("r0.70", 4)):
-      with self.assertRaisesRegex(ValueError, "exactly its own subset"):
-        plan_lib.check_same_subset(
-          unit, work_units.WorkUnit("b", "one_hot", family, index)
+
+    plan = plan_lib.Plan.of(config)
+
+    self.assertEqual(
+      config.all_family_names(), ("r0.70", "full", "r0.70-complement")
+    )
+    self.assertEqual(config.family_names(), ("r0.70",))
+    self.assertEqual(
+      {plan.requires(unit)[0] for unit in plan.units if plan.requires(unit)},
+      {
+        work_units.WorkUnit("cifar_resnet-14", "one_hot", family, index)
+        for family in config.all_family_names()
+        for index in range(2)
+      },
+    )
+
+  def test_a_complement_that_does_not_exist_is_refused(self):
+    with self.assertRaisesRegex(ValueError, "--recipes: .*no complement"):
+      config_rules.validated(
+        config_lib.StudyConfig(
+          models=settings_lib.ModelsConfig(
+            recipes=("distilled-cifar_resnet-8-t3-sees_complement",)
+          ),
+          subsets=settings_lib.SubsetsConfig(subset_families=("full",)),
         )
+      )
 
   def test_teachers_are_planned_and_first(self):
     config = config_rules.validated(

@@ -8,7 +8,6 @@ some blocks of subsets, the change from others, both ways, and the two are
 averaged. The sets are held fixed in the bootstrap of the other runs.
 """
 
-from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 
@@ -18,11 +17,13 @@ from scipy import stats
 
 from memo_tf.analysis.distillation import paired
 from memo_tf.analysis.sizes import trends
+from memo_tf.estimators import exposure
 from memo_tf.estimators import resampling
 
 # With fewer examples in a set, in either half, nothing is concluded of it.
 MIN_EXAMPLES = 20
-FIGURES = ("memorization", "in_accuracy", "out_accuracy")
+# The last, the attack's separation d', only where confidences are given.
+FIGURES = ("memorization", "in_accuracy", "out_accuracy", "separation")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,8 +46,8 @@ class SetChanges:
   Attributes:
     names: K names of sets.
     num_examples: `[K]` int, the smallest number of any half.
-    values: `[R + 1, S, K, 3]`, changes of `FIGURES`, the mean over sizes last
-      if there are several; the runs as they are first.
+    values: `[R + 1, S, K, 3 or 4]`, changes of `FIGURES`, the mean over sizes
+      last if there are several; the runs as they are first.
     degrees: degrees of freedom of the intervals.
     scale: factor of the bootstrap's standard deviation, sqrt(B / (B - 1)).
   """
@@ -72,7 +73,8 @@ class SetChanges:
           "size": paired.ALL_SIZES if 1 < num_sizes == size + 1 else size,
           "num_examples": int(self.num_examples[k]),
         }
-        for figure, label in enumerate(FIGURES):
+        for figure in range(self.values.shape[3]):
+          label = FIGURES[figure]
           ends = self.interval(self.values[:, size, k, figure])
           for suffix, value in zip(("", "_low", "_high"), ends):
             row[f"{label}_change{suffix}"] = value
@@ -117,27 +119,28 @@ def halves(block: np.ndarray) -> list[Half]:
   return [Half(sets=~first, change=first), Half(sets=first, change=~first)]
 
 
-# Over 60 lines, half of which say what goes in and comes out.
 def set_changes(
   base: np.ndarray,
   other: np.ndarray,
   in_mask: np.ndarray,
   *,
-  labels: Sequence[np.ndarray],
+  names: Sequence[str],
+  members: Sequence[np.ndarray],
   rows: Sequence[np.ndarray],
-  sets: Mapping[str, tuple[str, ...]],
   block: int | np.ndarray = 1,
+  confidences: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> SetChanges:
   """Mean change of the examples of each set, from one recipe to another.
 
   Args:
     base, other: `[S, M, N]` bool, as in `paired.mean_changes`.
     in_mask: `[M, N]` bool.
-    labels: of each half `[N]` str, what each example is by the runs that are
-      not in `rows` of that half.
+    names: of K sets.
+    members: of each half bool `[K, N]`, which examples are in each set by the
+      runs that are not in `rows` of that half.
     rows: of each half bool `[M]`, the runs that the change is measured in.
-    sets: the labels that make up each set, by its name.
     block: as in `resampling.block_of_run`.
+    confidences: of both recipes' runs, `[S, M, N]` each, as in `exposure`.
 
   Returns:
     The changes, as means over the halves; NaN for a set that is empty in one.
@@ -146,8 +149,8 @@ def set_changes(
     ValueError: if a half has fewer than two runs.
   """
   group = resampling.block_of_run(len(in_mask), block)
-  found, counts, drawn = [], [], []
-  for half, (label, chosen) in enumerate(zip(labels, rows, strict=True)):
+  found, drawn = [], []
+  for half, (member, chosen) in enumerate(zip(members, rows, strict=True)):
     bootstrap = resampling.paired_bootstrap(
       int(chosen.sum()), block=group[chosen], seed=half
     )
@@ -155,38 +158,58 @@ def set_changes(
       raise ValueError(
         f"A half must have two runs or more. Received: {int(chosen.sum())} runs"
       )
-    member = np.stack([np.isin(label, parts) for parts in sets.values()])
-    counts.append(member.sum(axis=1))
     drawn.append(bootstrap.num_blocks)
-    found.append(
-      _half(
-        base[:, chosen], other[:, chosen], in_mask[chosen], member, bootstrap
-      )
-    )
+    parts = _accuracies, (base, other)
+    means = [_changes(*parts, chosen, in_mask, member, bootstrap)]
+    if confidences:
+      parts = _separations, confidences
+      means.append(_changes(*parts, chosen, in_mask, member, bootstrap))
+    found.append(np.concatenate(means, axis=3))
   fewest = min(drawn)
   return SetChanges(
-    names=tuple(sets),
-    num_examples=np.min(counts, axis=0),
+    names=tuple(names),
+    num_examples=np.min([member.sum(axis=1) for member in members], axis=0),
     values=np.mean(found, axis=0),
     degrees=sum(number - 1 for number in drawn),
     scale=float(np.sqrt(fewest / (fewest - 1))),
   )
 
 
-def _half(base, other, in_mask, member, bootstrap) -> np.ndarray:
-  """`[R + 1, S (+ 1), K, 3]`: the changes that one half's runs measure."""
-  weight = member.astype(np.float64)
+def _changes(figures, both, chosen, in_mask, member, bootstrap) -> np.ndarray:
+  """`[R + 1, S (+ 1), K, F]`: changes of the figures in one half's runs."""
+  one, two = (
+    figures(values[:, chosen], in_mask[chosen], member, bootstrap)
+    for values in both
+  )
+  return paired.with_mean(two - one)
+
+
+def _accuracies(correct, in_mask, member, bootstrap) -> np.ndarray:
+  """`[R + 1, S, K, 3]`: mean memorization, in- and out-accuracy of each set."""
 
   def means(in_mean: np.ndarray, out_mean: np.ndarray) -> np.ndarray:
-    scores = in_mean - out_mean
-    known = ~np.isnan(scores)
-    total = weight @ np.where(known, np.stack([scores, in_mean, out_mean]), 0).T
-    with np.errstate(invalid="ignore", divide="ignore"):
-      return (total / (weight @ known)[:, None]).ravel()
+    figures = np.stack([in_mean - out_mean, in_mean, out_mean])
+    return _mean_over_sets(figures, member).ravel()
 
-  one, two = (
-    trends.statistic_by_size(correct, in_mask, bootstrap, means)
-    for correct in (base, other)
-  )
-  change = paired.with_mean(two - one)
-  return change.reshape(*change.shape[:2], len(member), 3)
+  found = trends.statistic_by_size(correct, in_mask, bootstrap, means)
+  return found.reshape(*found.shape[:2], len(member), 3)
+
+
+def _separations(confidence, in_mask, member, bootstrap) -> np.ndarray:
+  """`[R + 1, S, K, 1]`: mean separation of each set."""
+  found = [
+    _mean_over_sets(
+      exposure.separation(values, in_mask, bootstrap.weights)[:, None], member
+    )
+    for values in confidence
+  ]
+  return np.stack(found, axis=1)
+
+
+def _mean_over_sets(figures: np.ndarray, member: np.ndarray) -> np.ndarray:
+  """`[…, K, F]`: means of `[…, F, N]` over the sets `[K, N]`, without NaN."""
+  known = ~np.isnan(figures).any(axis=-2, keepdims=True)
+  weight = member.astype(np.float64).T
+  with np.errstate(invalid="ignore", divide="ignore"):
+    found = np.where(known, figures, 0) @ weight / (known @ weight)
+  return np.swapaxes(found, -1, -2)
