@@ -242,51 +242,63 @@ class RecipeComparison:
   def exposure(self) -> pd.DataFrame:
     """How well runs can be attacked, one row per size and figure.
 
-    Columns size, model, figure (run_auc, or true_positives_RATE), and baseline,
-    recipe_value and change, each with its interval.
+    Columns size (-1: mean over sizes), figure (run_auc, or
+    true_positives_RATE), and baseline_value, value and change, each with its
+    interval.
     """
-    rows = []
-    for size, attacks in enumerate(self._attacks or ()):
-      one, two = attacks
-      figures = {"run_auc": (one.run_auc, two.run_auc)}
-      for place, rate in enumerate(one.rates):
-        figures[f"true_positives_{rate:g}"] = (
-          one.true_positives[:, place],
-          two.true_positives[:, place],
+    if self._attacks is None:
+      return pd.DataFrame()
+    rates = self._attacks[0][0].rates
+    figures = {"run_auc": lambda attack: attack.run_auc}
+    for place, rate in enumerate(rates):
+      figures[f"true_positives_{rate:g}"] = functools.partial(
+        lambda place, attack: attack.true_positives[:, place], place
+      )
+    return pd.concat(
+      [
+        self._by_run(
+          "figure",
+          name,
+          [[figure(attack) for attack in pair] for pair in self._attacks],
         )
-      for name, values in figures.items():
-        found = paired.by_run(*values, self.bootstrap)
-        rows.append(
-          {"size": size, "model": self.models[size], "figure": name}
-          | _columns(found)
-        )
-    return pd.DataFrame(rows)
+        for name, figure in figures.items()
+      ],
+      ignore_index=True,
+    )
 
   @functools.cached_property
   def held_out(self) -> pd.DataFrame:
     """How much of a held-out label reaches the models: one row per size, kind.
 
     The mean probability of the label in the runs that hold an image out, over
-    planted wrong labels, and over all other images.
+    planted wrong labels, and over all other images. Columns as in `exposure`.
     """
-    rows = []
     probability = self._stacked("label_prob")
-    for size, model in enumerate(self.models):
-      for kind, chosen in (
-        ("wrong labels", self.is_noisy),
-        ("right labels", ~self.is_noisy),
-      ):
-        values = [
+    frames = []
+    for kind, chosen in (("wrong", self.is_noisy), ("right", ~self.is_noisy)):
+      values = [
+        [
           paired.held_out_probability(p[size], self.in_mask, chosen)
           for p in probability
         ]
-        if np.isnan(values).any():
-          continue
-        found = paired.by_run(*values, self.bootstrap)
-        rows.append(
-          {"size": size, "model": model, "kind": kind} | _columns(found)
-        )
-    return pd.DataFrame(rows)
+        for size in range(len(self.models))
+      ]
+      if not np.isnan(values).any():
+        frames.append(self._by_run("labels", kind, values))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+  def _by_run(self, column: str, name: str, values) -> pd.DataFrame:
+    """A figure of every run, `[S, 2, M]`, by size and for their mean."""
+    values = paired.with_mean(np.asarray(values)[None])[0]
+    rows = []
+    for size, pair in enumerate(values):
+      found = paired.by_run(*pair, self.bootstrap)
+      is_mean = size == len(self.models)
+      rows.append(
+        {"size": paired.ALL_SIZES if is_mean else size, column: name}
+        | _columns(found)
+      )
+    return self._with_models(pd.DataFrame(rows))
 
   @functools.cached_property
   def joint(self) -> pd.DataFrame:
@@ -356,10 +368,17 @@ class RecipeComparison:
       ]
     found.append(sentences.named_finding(self.named))
     if len(self.exposure):
-      auc = self.exposure[self.exposure["figure"] == "run_auc"].iloc[-1]
-      found.append(sentences.exposure_finding(auc["model"], _array(auc)))
-    for _, row in self.held_out.groupby("kind").tail(1).iterrows():
-      found.append(sentences.held_out_finding(row["kind"], _array(row)))
+      rows = self.exposure[self.exposure["figure"] == "run_auc"]
+      found.append(
+        sentences.exposure_finding(rows["model"].iloc[-1], _array(rows))
+      )
+    if len(self.held_out):
+      # Of right labels a rise is a better guess; of wrong ones, a leak.
+      kind = "wrong" if self.is_noisy.any() else "right"
+      rows = self.held_out[self.held_out["labels"] == kind]
+      found.append(
+        sentences.held_out_finding(kind, rows["model"].iloc[-1], _array(rows))
+      )
     return found
 
   def tables(self) -> dict[str, pd.DataFrame]:
@@ -414,8 +433,9 @@ def _columns(found: np.ndarray) -> dict[str, float]:
 _SIDES = ("baseline_value", "value", "change")
 
 
-def _array(row: pd.Series) -> np.ndarray:
-  """The `[3, 3]` that `_columns` made a row of."""
+def _array(rows: pd.DataFrame) -> np.ndarray:
+  """The `[3, 3]` that `_columns` made the last row of."""
+  row = rows.iloc[-1]
   return np.array(
     [[row[f"{name}{s}"] for s in ("", "_low", "_high")] for name in _SIDES]
   )

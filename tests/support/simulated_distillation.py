@@ -57,6 +57,7 @@ def simulate(
   num_subsets: int = 100,
   num_examples: int = 1000,
   num_sizes: int = 3,
+  shares: dict[str, float] | None = None,
   run_correlation: float = 0.0,
   seed: int = 0,
 ) -> TwoRecipes:
@@ -66,14 +67,14 @@ def simulate(
     lowered: how much lower the second recipe's memorization is for examples
       whose trajectory is increasing; at most their memorization itself. Their
       held-out probability rises by as much.
-    num_subsets, num_examples, num_sizes, run_correlation, seed: as in
-      `beta_trajectories.simulate_study`.
+    num_subsets, num_examples, num_sizes, shares, run_correlation, seed: as in
+      `beta_trajectories.simulate_study`; shares are `SHARES` by default.
   """
   study = beta_trajectories.simulate_study(
     num_sizes=num_sizes,
     num_examples=num_examples,
     num_subsets=num_subsets,
-    shares=SHARES,
+    shares=shares or SHARES,
     beta=BETA,
     clear_change=CLEAR_CHANGE,
     run_correlation=run_correlation,

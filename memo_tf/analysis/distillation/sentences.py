@@ -164,39 +164,47 @@ def named_finding(counts: pd.DataFrame) -> sentences.Finding:
   )
 
 
-def exposure_finding(model: str, auc: np.ndarray) -> sentences.Finding:
+def exposure_finding(where: str, auc: np.ndarray) -> sentences.Finding:
   """Whether runs can be attacked less well.
 
   Args:
-    model: its name.
+    where: the model, or the mean over models.
     auc: `[3, 3]`, as from `paired.by_run`.
   """
-  change = auc[2]
-  found = evidence.direction(change[1], change[2])
+  found = evidence.direction(auc[2, 1], auc[2, 2])
   return sentences.Finding(
     question="Does it lower exposure?",
     answer=_answer(found, evidence.FALLS),
-    text=f"Membership is told with an AUC of {auc[1, 0]:.4f} instead of "
-    f"{auc[0, 0]:.4f} for {model}: {change[0]:+.4f} [{change[1]:+.4f}, "
-    f"{change[2]:+.4f}] (LiRA, leave-one-run-out).",
+    text=f"The AUC of telling members from others {_VERBS[found]}: "
+    f"{_values(auc)} ({where}; LiRA, leave-one-run-out).",
   )
 
 
-def held_out_finding(kind: str, found: np.ndarray) -> sentences.Finding:
+def held_out_finding(
+  kind: str, where: str, found: np.ndarray
+) -> sentences.Finding:
   """How much of a held-out label reaches the models.
 
   Args:
-    kind: of the images, in words.
+    kind: of the labels, in a word.
+    where: the model, or the mean over models.
     found: `[3, 3]`, as from `paired.by_run`.
   """
-  change = found[2]
-  direction = evidence.direction(change[1], change[2])
+  direction = evidence.direction(found[2, 1], found[2, 2])
   return sentences.Finding(
-    question=f"Do held-out labels of {kind} reach the models?",
+    question=f"Does it raise the probability of held-out {kind} labels?",
     answer=_answer(direction, evidence.RISES),
-    text=f"The probability of held-out labels of {kind} is {found[1, 0]:.4f} "
-    f"instead of {found[0, 0]:.4f}: {change[0]:+.4f} [{change[1]:+.4f}, "
-    f"{change[2]:+.4f}].",
+    text=f"The probability of the labels of held-out images with {kind} labels "
+    f"{_VERBS[direction]}: {_values(found)} ({where}).",
+  )
+
+
+def _values(found: np.ndarray) -> str:
+  """Both values of `paired.by_run` and their change."""
+  change, low, high = found[2]
+  return (
+    f"from {found[0, 0]:.4f} to {found[1, 0]:.4f}, {change:+.4f} "
+    f"[{low:+.4f}, {high:+.4f}]"
   )
 
 
