@@ -291,8 +291,8 @@ class RecipeComparison:
     """A figure of every run, `[S, 2, M]`, by size and for their mean."""
     values = paired.with_mean(np.asarray(values)[None])[0]
     rows = []
-    for size, pair in enumerate(values):
-      found = paired.by_run(*pair, self.bootstrap)
+    for size, (base, other) in enumerate(values):
+      found = paired.by_run(base, other, self.bootstrap)
       is_mean = size == len(self.models)
       rows.append(
         {"size": paired.ALL_SIZES if is_mean else size, column: name}
@@ -303,8 +303,8 @@ class RecipeComparison:
   @functools.cached_property
   def joint(self) -> pd.DataFrame:
     """`paired.joint_histogram` of the two recipes' scores."""
-    scores = [paired.scores(c, self.in_mask) for c in self.correct]
-    return self._with_models(paired.joint_histogram(*scores))
+    base, other = (paired.scores(c, self.in_mask) for c in self.correct)
+    return self._with_models(paired.joint_histogram(base, other))
 
   @functools.cached_property
   def examples(self) -> pd.DataFrame:

@@ -135,6 +135,54 @@ class DistilledStudyTest(absltest.TestCase):
     self.assertFalse((folder / "runs" / student.name).exists())
 
 
+class OtherTeacherTest(absltest.TestCase):
+  @pytest.mark.slow
+  def test_teachers_saw_what_the_recipe_says(self):
+    folder = pathlib.Path(self.create_tempdir().full_path) / "study"
+    recipes_of = {"full": f"{RECIPE}-sees_all"}
+    recipes_of["r0.70-complement"] = f"{RECIPE}-sees_complement"
+    settings = {"num_subsets": 2, "epochs": 2, "workers": 1}
+    settings["recipes"] = ",".join(recipes_of.values())
+
+    result = small_study.launch(folder, **settings)
+
+    self.assertEqual(result.returncode, 0, result.stderr)
+    directory = directory_lib.StudyDirectory(folder)
+    planned = np.load(directory.in_mask_path("r0.70"))
+    for family, recipe in recipes_of.items():
+      for index in range(2):
+        teacher = work_units.WorkUnit(TEACHER, "one_hot", family, index)
+        student = work_units.WorkUnit(small_study.MODEL, recipe, "r0.70", index)
+        masks = [
+          predictions.read_run(directory, unit)["in_subset"].to_numpy()[:1500]
+          for unit in (student, teacher)
+        ]
+        saw = np.ones(1500, bool) if family == "full" else ~planned[index]
+        np.testing.assert_array_equal(masks[0], planned[index])
+        np.testing.assert_array_equal(masks[1], saw)
+        record = directory.run_state(student, check_digests=True).record
+        self.assertEqual(record["teacher"]["unit"], teacher.name)
+
+    # A teacher that recorded another subset than the recipe says is refused.
+    student = work_units.WorkUnit(small_study.MODEL, recipe, "r0.70", 0)
+    stolen = folder / "runs" / TEACHER / "one_hot" / family / "00000"
+    digest = sealed.loads((stolen / "run.json").read_bytes())["subset_digest"]
+    shutil.rmtree(folder / "runs" / student.name)
+    shutil.rmtree(stolen)
+    shutil.copytree(stolen.with_name("00001"), stolen)
+    made_up.change(
+      stolen / "run.json",
+      unit=work_units.WorkUnit(TEACHER, "one_hot", family, 0).name,
+      subset_digest=digest,
+    )
+
+    result = small_study.launch(folder, **settings)
+
+    self.assertEqual(result.returncode, 1, result.stderr)
+    self.assertIn(f"the examples that {recipe} says", result.stderr)
+    self.assertNotIn("Traceback", result.stderr)
+
+
 class RequirementTest(absltest.TestCase):
   def test_only_the_same_subset_is_accepted(self):
     name = "distilled-cifar_resnet-14-t3"

@@ -159,11 +159,10 @@ def set_changes(
         f"A half must have two runs or more. Received: {int(chosen.sum())} runs"
       )
     drawn.append(bootstrap.num_blocks)
-    parts = _accuracies, (base, other)
-    means = [_changes(*parts, chosen, in_mask, member, bootstrap)]
+    half_runs = (chosen, in_mask, member, bootstrap)
+    means = [_changes(_accuracies, (base, other), *half_runs)]
     if confidences:
-      parts = _separations, confidences
-      means.append(_changes(*parts, chosen, in_mask, member, bootstrap))
+      means.append(_changes(_separations, confidences, *half_runs))
     found.append(np.concatenate(means, axis=3))
   fewest = min(drawn)
   return SetChanges(
