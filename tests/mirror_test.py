@@ -39,9 +39,11 @@ COVERED = {
   "estimators/reliability_test.py": "memo_tf.estimators.split_halves",
   "experiment/recipes_test.py": """
     memo_tf.experiment.recipes.distilled
+    memo_tf.experiment.recipes.epochs
     memo_tf.experiment.recipes.given
     memo_tf.experiment.recipes.one_hot
     memo_tf.experiment.recipes.recipe
+    memo_tf.experiment.recipes.smoothed
   """,
   "experiment/config_test.py": """
     memo_tf.experiment.config_rules
@@ -53,6 +55,10 @@ COVERED = {
     memo_tf.experiment.settings.running
     memo_tf.experiment.settings.subsets
     memo_tf.experiment.settings.training
+  """,
+  "findings/distillation_test.py": """
+    memo_tf.findings.compared_recipes
+    memo_tf.report.sections.distillation
   """,
   "findings/sizes_test.py": "memo_tf.report.sections.sizes",
   "findings/proxy_values_test.py": "memo_tf.store.run_records",

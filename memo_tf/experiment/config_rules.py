@@ -176,7 +176,9 @@ def _scheme_has_ratio(config: config_lib.StudyConfig) -> None:
 def _recipes_are_known(config: config_lib.StudyConfig) -> None:
   for name in config.models.recipes:
     try:
-      recipes_lib.parse(name, config.training)
+      recipe = recipes_lib.parse(name, config.training)
+      for family in config.family_names():
+        recipe.required_family(family)
     except ValueError as error:
       raise ValueError(f"--recipes: {error}") from error
 

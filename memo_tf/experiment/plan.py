@@ -106,11 +106,15 @@ class Plan:
     """The units that must be finished before this one, on the same subset.
 
     Same family and same index: holding an example out of the unit then holds
-    it out of what the unit learns from as well.
+    it out of what the unit learns from as well. Another family only if the
+    recipe's name says so.
     """
+    recipe = self.recipes[unit.recipe]
     return tuple(
-      work_units.WorkUnit(model, recipe, unit.subsets, unit.index)
-      for model, recipe in self.recipes[unit.recipe].required
+      work_units.WorkUnit(
+        model, name, recipe.required_family(unit.subsets), unit.index
+      )
+      for model, name in recipe.required
     )
 
   def waves(
@@ -161,19 +165,34 @@ class Plan:
 
 
 def check_same_subset(
-  unit: work_units.WorkUnit, needed: work_units.WorkUnit
+  unit: work_units.WorkUnit,
+  needed: work_units.WorkUnit,
+  recipe: recipes_lib.Recipe,
 ) -> None:
   """Refuses a unit that learns from a unit trained on another subset.
 
+  Args:
+    unit: that learns.
+    needed: that it learns from.
+    recipe: of `unit`; it may name another subset family for `needed`.
+
   Raises:
-    ValueError: if the subset families or the indices differ.
+    ValueError: if the indices differ, or the subset families do and the recipe
+      does not name `needed`'s.
   """
-  if (needed.subsets, needed.index) != (unit.subsets, unit.index):
+  family = recipe.required_family(unit.subsets)
+  if (needed.subsets, needed.index) == (family, unit.index):
+    return
+  if family == unit.subsets:
     raise ValueError(
       "A unit must learn only from units trained on exactly its own subset, or "
       "examples held out of it leak into it. Received: "
       f"{unit.name} with {needed.name}"
     )
+  raise ValueError(
+    f"The recipe {unit.recipe} learns from units trained on {family}, of the "
+    f"same index. Received: {unit.name} with {needed.name}"
+  )
 
 
 def _models(
@@ -219,7 +238,6 @@ def _units(plan: Plan) -> list[work_units.WorkUnit]:
   units = dict.fromkeys(asked)
   for unit in asked:
     for needed in _closure(plan, unit):
-      check_same_subset(unit, needed)
       units.setdefault(needed)
   return list(units)
 
@@ -230,6 +248,7 @@ def _closure(
   """The units that a unit requires, directly or indirectly."""
   found: list[work_units.WorkUnit] = []
   for needed in plan.requires(unit):
+    check_same_subset(unit, needed, plan.recipes[unit.recipe])
     found += [needed, *_closure(plan, needed)]
   return found
 

@@ -214,7 +214,7 @@ def _check_subset_sizes(plan: plan_lib.Plan, num_train: int) -> None:
     subsets_lib.parse_family(name)
     .in_mask(num_train, count, config.running.seed)
     .sum(axis=1)
-    for name in config.family_names()
+    for name in config.all_family_names()
   ]
   smallest = int(min(size.min() for size in sizes))
   try:

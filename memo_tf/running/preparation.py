@@ -96,7 +96,7 @@ def _make(
     storage.check_storage(config, dataset_info.decoded_bytes(info))
     sizes = [
       _prepare_subsets(directory, config, family, info["num_train"], may_remove)
-      for family in config.family_names()
+      for family in config.all_family_names()
     ]
     smallest = int(min(s.min() for s in sizes))
     _check_fit(plan, info, smallest, info["num_train"] - int(sizes[0].max()))
@@ -104,7 +104,7 @@ def _make(
     if config.outputs.materialize_subsets:
       tasks = [
         {"task": "materialize", "family": family}
-        for family in config.family_names()
+        for family in config.all_family_names()
       ]
       _run_tasks(pool, tasks, on_wait)
   except ValueError as error:

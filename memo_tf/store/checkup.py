@@ -217,7 +217,7 @@ def _dataset(directory) -> Iterator[Finding]:
 
 def _subsets(directory, config, info) -> Iterator[tuple[str, Finding]]:
   """Masks are compared with those that the seed gives."""
-  for family in config.family_names():
+  for family in config.all_family_names():
     path = directory.in_mask_path(family)
     name = str(path.relative_to(directory.root))
     try:
@@ -251,7 +251,7 @@ def _subsets(directory, config, info) -> Iterator[tuple[str, Finding]]:
 def _subset_shards(directory, config, info, wrong) -> Iterator[Finding]:
   """Materialized subsets against the data set and the masks."""
   digest = info["digest"] if info else None
-  for family in config.family_names():
+  for family in config.all_family_names():
     masks = None
     if family not in wrong:
       masks = arrays.load(directory.in_mask_path(family), mmap_mode="r")

@@ -171,7 +171,7 @@ def _same_dataset(studies: list[Directory]) -> dict:
 def _same_subsets(studies, config, num_examples) -> dict[str, np.ndarray]:
   """The masks `[M, N]` of each family, after comparing those of every study."""
   masks = {}
-  for family in config.family_names():
+  for family in config.all_family_names():
     masks[family] = dataset_info.in_mask(family, num_examples, config)
     for study in studies:
       path = study.in_mask_path(family)

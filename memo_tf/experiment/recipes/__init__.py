@@ -3,7 +3,8 @@
 A recipe's name is a folder's name. `KINDS` maps the first word of a name to
 the function that makes the recipe from the study's training settings, one
 module a kind; a kind of recipe may require another unit of the same subset (a
-student its teacher), which `Plan.requires` reads from here.
+student its teacher; of another subset only if its name says so), which
+`Plan.requires` reads from here.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,10 @@ import functools
 from memo_tf.experiment.recipes import distilled
 from memo_tf.experiment.recipes import given
 from memo_tf.experiment.recipes import one_hot
+from memo_tf.experiment.recipes import smoothed
 from memo_tf.experiment.recipes.distilled import DistilledRecipe
+from memo_tf.experiment.recipes.distilled import OtherTeacherRecipe
+from memo_tf.experiment.recipes.epochs import shortened
 from memo_tf.experiment.recipes.given import GivenRecipe
 from memo_tf.experiment.recipes.recipe import AUGMENTATIONS
 from memo_tf.experiment.recipes.recipe import PRECISIONS
@@ -21,11 +25,13 @@ from memo_tf.experiment.recipes.recipe import Recipe
 from memo_tf.experiment.recipes.recipe import SCHEDULES
 from memo_tf.experiment.recipes.recipe import WEIGHT_DECAY_COVERAGES
 from memo_tf.experiment.recipes.recipe import WEIGHT_DECAYS
+from memo_tf.experiment.recipes.smoothed import SmoothedRecipe
 
 KINDS: dict[str, Callable[[str, dict], Recipe]] = {
   "distilled": distilled.parse,
   "given": given.parse,
   "one_hot": one_hot.parse,
+  "smoothed": smoothed.parse,
 }
 
 
@@ -57,6 +63,9 @@ __all__ = (
   "WEIGHT_DECAY_COVERAGES",
   "DistilledRecipe",
   "GivenRecipe",
+  "OtherTeacherRecipe",
   "Recipe",
+  "SmoothedRecipe",
   "parse",
+  "shortened",
 )

@@ -17,8 +17,8 @@ class Recipe:
 
   Attributes:
     name: of the recipe.
-    required: (model, recipe) names of units of the same subset family and
-      index that must be finished first. Empty for `one_hot`.
+    required: (model, recipe) names of units of the same index that must be
+      finished first, trained on `required_family`. Empty for `one_hot`.
   """
 
   name: str
@@ -44,6 +44,17 @@ class Recipe:
     """16 hex digits that change with any field."""
     text = json.dumps(dataclasses.asdict(self), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+  def required_family(self, family: str) -> str:
+    """The subset family of the required units; the unit's own, if not named.
+
+    Args:
+      family: of the unit.
+
+    Raises:
+      ValueError: if the recipe names another that the family does not have.
+    """
+    return family
 
   def check_subset_size(self, size: int) -> None:
     """Raises a `ValueError` if a subset does not fill one batch."""

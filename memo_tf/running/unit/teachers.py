@@ -2,7 +2,8 @@
 
 Holding an example out of a student must hold it out of its teacher, or scores
 of distilled students measure what leaks through the teacher. So the subset that
-the teacher's run recorded is compared with the student's, example by example.
+the teacher's run recorded is compared with the student's, example by example;
+or with what the recipe says of it, if its name says that the teacher saw more.
 """
 
 import numpy as np
@@ -45,8 +46,9 @@ def prepare(
   """
   if not isinstance(recipe, recipes.DistilledRecipe):
     return {}
-  teacher = work_units.WorkUnit(*recipe.required[0], unit.subsets, unit.index)
-  plan.check_same_subset(unit, teacher)
+  family = recipe.required_family(unit.subsets)
+  teacher = work_units.WorkUnit(*recipe.required[0], family, unit.index)
+  plan.check_same_subset(unit, teacher, recipe)
   state = directory.run_state(teacher, check_digests=True)
   if state.problem:
     raise errors.DamagedRunError(teacher, state.problem)
@@ -56,7 +58,7 @@ def prepare(
       f"{unit.name} needs the weights of {teacher.name}, which are missing: "
       "rerun the launch command."
     )
-  check_subset(directory, unit, teacher, in_mask)
+  check_subset(directory, unit, teacher, recipe, in_mask)
   if record["dataset_digest"] != dataset_digest:
     raise errors.UnitError(
       f"{teacher.name}, the teacher of {unit.name}, was trained on another "
@@ -75,20 +77,37 @@ def check_subset(
   directory: directory_lib.StudyDirectory,
   unit: work_units.WorkUnit,
   teacher: work_units.WorkUnit,
+  recipe: recipes.DistilledRecipe,
   in_mask: np.ndarray,
 ) -> None:
   """Compares the subset that a teacher's run recorded with its student's.
 
+  Args:
+    directory: of the study.
+    unit: the student.
+    teacher: its teacher.
+    recipe: of the student, which may name other examples for the teacher.
+    in_mask: bool `[N]`, the student's subset.
+
   Raises:
-    StudyError: if they differ in any example.
+    StudyError: if the teacher was trained on other examples than the recipe
+      says.
   """
   table = predictions.read_run(directory, teacher)
   recorded = table["in_subset"].to_numpy()[: len(in_mask)]
-  if not np.array_equal(recorded, in_mask):
-    count = int((recorded != in_mask).sum())
+  expected = recipe.teacher_mask(np.asarray(in_mask))
+  if np.array_equal(recorded, expected):
+    return
+  count = int((recorded != expected).sum())
+  if isinstance(recipe, recipes.OtherTeacherRecipe):
     raise errors.UnitError(
-      f"{teacher.name} was trained on another subset than its student "
-      f"{unit.name}: they differ in {count} examples, which would reach the "
-      "student through the teacher. Move the teacher's folder away and rerun "
-      "the same command to train it again."
+      f"{teacher.name} was not trained on the examples that {unit.recipe} says "
+      f"of the teacher of {unit.name}: {count} differ. Move the teacher's "
+      "folder away and rerun the same command to train it again."
     )
+  raise errors.UnitError(
+    f"{teacher.name} was trained on another subset than its student "
+    f"{unit.name}: they differ in {count} examples, which would reach the "
+    "student through the teacher. Move the teacher's folder away and rerun the "
+    "same command to train it again."
+  )
