@@ -10,9 +10,11 @@ from collections.abc import Callable
 import dataclasses
 import functools
 
+from memo_tf.experiment.recipes import compressed
 from memo_tf.experiment.recipes import distilled
 from memo_tf.experiment.recipes import given
 from memo_tf.experiment.recipes import one_hot
+from memo_tf.experiment.recipes.compressed import CompressedRecipe
 from memo_tf.experiment.recipes.distilled import DistilledRecipe
 from memo_tf.experiment.recipes.given import GivenRecipe
 from memo_tf.experiment.recipes.recipe import AUGMENTATIONS
@@ -23,9 +25,12 @@ from memo_tf.experiment.recipes.recipe import WEIGHT_DECAY_COVERAGES
 from memo_tf.experiment.recipes.recipe import WEIGHT_DECAYS
 
 KINDS: dict[str, Callable[[str, dict], Recipe]] = {
+  "clustered": compressed.parse,
   "distilled": distilled.parse,
   "given": given.parse,
+  "int8": compressed.parse,
   "one_hot": one_hot.parse,
+  "pruned": compressed.parse,
 }
 
 
@@ -55,6 +60,7 @@ __all__ = (
   "SCHEDULES",
   "WEIGHT_DECAYS",
   "WEIGHT_DECAY_COVERAGES",
+  "CompressedRecipe",
   "DistilledRecipe",
   "GivenRecipe",
   "Recipe",

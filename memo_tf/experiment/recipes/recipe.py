@@ -7,6 +7,8 @@ import json
 SCHEDULES = ("step", "cosine")
 WEIGHT_DECAYS = ("gradient", "loss", "decoupled")
 WEIGHT_DECAY_COVERAGES = ("kernels", "all")
+# In `required`: the model of the unit itself.
+SAME_MODEL = ""
 PRECISIONS = ("float32", "bfloat16", "float64")
 AUGMENTATIONS = ("none", "pad_crop_flip")
 
@@ -18,7 +20,8 @@ class Recipe:
   Attributes:
     name: of the recipe.
     required: (model, recipe) names of units of the same subset family and
-      index that must be finished first. Empty for `one_hot`.
+      index that must be finished first; `SAME_MODEL` for the model of the
+      unit itself. Empty for `one_hot`.
   """
 
   name: str
@@ -39,6 +42,10 @@ class Recipe:
   precision: str
   augmentation: str
   synchronized_batch_norm: bool
+
+  def required_of(self, model: str) -> tuple[tuple[str, str], ...]:
+    """`required` of a unit of this model, every model named."""
+    return tuple((name or model, recipe) for name, recipe in self.required)
 
   def digest(self) -> str:
     """16 hex digits that change with any field."""
