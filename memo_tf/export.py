@@ -40,6 +40,8 @@ _RECORDED = (
   "dataset_digest",
   "seed",
   "teacher",
+  "source",
+  "compressed",
   "versions",
 )
 

@@ -12,6 +12,7 @@ from memo_tf.analysis import evidence
 from memo_tf.analysis import planted_truth
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.findings import compression
 from memo_tf.findings import proxies
 from memo_tf.findings import sizes
 from memo_tf.report import names
@@ -35,6 +36,7 @@ class Material:
     settings: text of a flagfile that reproduces the study.
     studies: over sizes.
     compared: proxies beside memorization.
+    compressed: compressed models beside those that they were made from.
     info: `dataset/info.json`.
   """
 
@@ -46,6 +48,7 @@ class Material:
   studies: Sequence[sizes.SizeStudy]
   compared: Sequence[proxies.RecipeFindings]
   info: dict
+  compressed: Sequence[compression.CompressionStudy] = ()
 
   @functools.cached_property
   def images(self) -> np.ndarray | None:
@@ -201,6 +204,7 @@ def of(
   settings: str,
   studies: Sequence[sizes.SizeStudy] = (),
   compared: Sequence[proxies.RecipeFindings] = (),
+  compressed: Sequence[compression.CompressionStudy] = (),
 ) -> Material:
   """The material of a study's page.
 
@@ -213,6 +217,7 @@ def of(
     settings: text of a flagfile that reproduces the study, shown on the page.
     studies: from `findings.sizes.study_sizes`.
     compared: from `findings.proxies.compare_study`; empty without proxies.
+    compressed: from `findings.compression.compare_compressed`.
   """
   # Data sets written by early versions have no entry for duplicates.
   info = {"duplicates": {}, "notes": [], **dataset_info.read_info(directory)}
@@ -224,5 +229,6 @@ def of(
     settings=settings,
     studies=studies,
     compared=compared,
+    compressed=compressed,
     info=info,
   )

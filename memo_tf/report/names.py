@@ -41,6 +41,14 @@ def recipe(name: str) -> str:
   if kind == "distilled":
     teacher, _, temperature = rest.rpartition("-t")
     return f"distilled from {model(teacher)}, temperature {temperature}"
+  if kind == "pruned":
+    share, *more = rest.split("-")
+    return ", ".join([f"pruned to {share} zeros", *more])
+  if kind == "clustered":
+    number, *more = rest.split("-")
+    return ", ".join([f"{number} values per kernel", *more])
+  if kind == "int8":
+    return "8-bit integers"
   return name.replace("_", " ")
 
 

@@ -6,6 +6,7 @@ template of the section's name in `templates/sections/`, and a line here.
 
 from memo_tf.report.sections import certainty
 from memo_tf.report.sections import classes
+from memo_tf.report.sections import compression
 from memo_tf.report.sections import influence
 from memo_tf.report.sections import method
 from memo_tf.report.sections import planted
@@ -16,6 +17,7 @@ from memo_tf.report.sections import sizes
 SECTIONS: tuple[section.Maker, ...] = (
   classes.make,
   sizes.make,
+  compression.make,
   influence.make,
   proxies.make,
   planted.make,
