@@ -16,7 +16,6 @@ counted. Under the null the differences of separate runs are independent with
 mean 0; intervals draw runs (`estimators.resampling`).
 """
 
-from collections.abc import Sequence
 import dataclasses
 
 import numpy as np
@@ -162,21 +161,20 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def groups_of(
-  memorization: np.ndarray, kind: Sequence[str], clean: str, threshold: float
+  memorization: np.ndarray, kind: np.ndarray, clean: str, threshold: float
 ) -> dict[str, np.ndarray]:
   """The groups of examples that are compared: names to bool `[N]`.
 
   Args:
     memorization: `[N]`, scores of the uncompressed models.
-    kind: `[N]`, how each example was planted; `clean` if it was not.
+    kind: `[N]` str, how each example was planted; `clean` if it was not.
     clean: the kind of natural examples.
     threshold: from which score an example counts as memorized.
   """
-  kinds = np.asarray(kind)
   high = np.nan_to_num(memorization, nan=-1.0) >= threshold
   found = {MOST_MEMORIZED: high}
-  planted = [k for k in np.unique(kinds) if k != clean]
+  planted = [k for k in np.unique(kind) if k != clean]
   if planted:
-    found["natural high scores"] = high & (kinds == clean)
-    found |= {f"planted: {k}": kinds == k for k in planted}
+    found["natural high scores"] = high & (kind == clean)
+    found |= {f"planted: {k}": kind == k for k in planted}
   return {name: mask for name, mask in found.items() if mask.any()}

@@ -28,6 +28,13 @@ PROGRAM = "memo_tf.compression.child.program"
 TOLERANCE = 1e-5
 PROBE_SIZE = 32
 COPIED = 1024  # images copied at a time
+_SETTINGS = (
+  "momentum",
+  "nesterov",
+  "weight_decay",
+  "weight_decay_convention",
+  "weight_decay_coverage",
+)
 
 
 class CompressionError(RuntimeError):
@@ -113,9 +120,8 @@ class Compressor:
     text = json.dumps(graph_lib.describe(model))
     (self._folder / "graph.json").write_text(text)
     self._model, self._probe = model, np.asarray(probe, np.float32)
-    np.savez(
-      self._folder / "model.npz", probe=self._probe, **graph_lib.weights(model)
-    )
+    arrays: dict[str, Any] = {"probe": self._probe, **graph_lib.weights(model)}
+    np.savez(self._folder / "model.npz", **arrays)
     self._ask({"task": "rebuild"})
     self._compare("rebuilt in tf_keras")
 
@@ -142,20 +148,20 @@ class Compressor:
       CompressionError: if the child died, or the weights give other logits
         here than there.
     """
-    arrays = {n: getattr(tuning, n) for n in ("mean", "std", "order", "rates")}
+    arrays: dict[str, Any] = {
+      n: getattr(tuning, n) for n in ("mean", "std", "order", "rates")
+    }
     if tuning.views is not None:
       arrays["views"] = tuning.views
     np.savez(self._folder / "batches.npz", **arrays)
     np.save(self._folder / "labels.npy", tuning.labels)
-    names = ("momentum", "nesterov", "weight_decay")
-    names += ("weight_decay_convention", "weight_decay_coverage")
     found = self._ask(
       {
         "task": "finetune",
         "method": method,
         "options": dict(options),
         "images": str(self._share(tuning.images)),
-        "settings": {name: getattr(tuning, name) for name in names},
+        "settings": {name: getattr(tuning, name) for name in _SETTINGS},
       },
       on_epoch,
     )

@@ -166,8 +166,9 @@ class Plan:
 
 def weights_file(recipe: recipes_lib.Recipe) -> str:
   """The output that has the weights of a run, if they are kept."""
-  is_compressed = isinstance(recipe, recipes_lib.CompressedRecipe)
-  return TFLITE if is_compressed and recipe.method == "quantize" else WEIGHTS
+  if not isinstance(recipe, recipes_lib.CompressedRecipe):
+    return WEIGHTS
+  return TFLITE if recipe.method == "quantize" else WEIGHTS
 
 
 def check_same_subset(

@@ -38,6 +38,8 @@ FACTS = (
   "bytes_gzip",
 )
 WHERE = {"in": "in the subset", "out": "held out"}
+_UNKNOWN = (float("nan"), float("nan"), float("nan"))
+_ENDS = ("", "_low", "_high")
 _MEANS = ("memorization", "in_accuracy", "out_accuracy")
 
 
@@ -80,22 +82,22 @@ class Level:
     Of mean memorization and of accuracy in the subset, held out and on test
     examples.
     """
-    tests = self.test_after.mean(axis=1) - self.test_before.mean(axis=1)
+    found: dict[str, tuple[float, float, float]]
+    found = dict.fromkeys((*_MEANS, "test_accuracy"), _UNKNOWN)
     if self.bootstrap is None:
-      unknown = (float("nan"),) * 3
-      return dict.fromkeys((*_MEANS, "test_accuracy"), unknown)
+      return found
     both = np.stack([self.before, self.after])
     _, rows = trends.mean_trends(both, self.in_mask, self.bootstrap)
-    found = {
-      name: tuple(
-        float(rows[f"{name}{end}"][0]) for end in ("", "_low", "_high")
-      )
-      for name in _MEANS
-    }
-    weights = self.bootstrap.weights
-    drawn = (weights @ tests) / weights.sum(axis=1)
-    test = self.bootstrap.intervals(drawn[:, None])[0]
-    return {**found, "test_accuracy": tuple(map(float, test))}
+    for name in _MEANS:
+      change, low, high = (rows[f"{name}{end}"][0] for end in _ENDS)
+      found[name] = (float(change), float(low), float(high))
+    if self.test_after.shape[1]:
+      tests = self.test_after.mean(axis=1) - self.test_before.mean(axis=1)
+      weights = self.bootstrap.weights
+      drawn = (weights @ tests) / weights.sum(axis=1)
+      change, low, high = self.bootstrap.intervals(drawn[:, None])[0]
+      found["test_accuracy"] = (float(change), float(low), float(high))
+    return found
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -99,7 +99,7 @@ class Program:
 
     history = tuning.run(batches, on_epoch)
     method.finish(model)
-    compressed = rebuilding.weights(model)
+    compressed: dict[str, Any] = rebuilding.weights(model)
     np.savez(self._folder / "compressed.npz", **compressed)
     # In the model without wrappers: what strip_pruning would return.
     rebuilding.set_weights(self._plain[1], compressed)

@@ -128,7 +128,7 @@ def weights(model: tf_keras.Model) -> dict[str, np.ndarray]:
 
 def variables(model: tf_keras.Model) -> dict[str, tf.Variable]:
   """The variables of a model's own layers, as `weights` names them."""
-  found = {}
+  found: dict[str, tf.Variable] = {}
   for layer in model.layers:
     inner = getattr(layer, "layer", layer)
     own = list(inner.weights)

@@ -67,11 +67,15 @@ def compress(
   """
   started = time.perf_counter()
   recipe, model = trainer.recipe, trainer.model
+  if not isinstance(recipe, recipes.CompressedRecipe):
+    raise ValueError(f"A recipe must be compressed. Received: {recipe.name}")
   compressor = session.compressor
   before = counted.of_model(model)
   normalized = _normalized(session, members[: compressor_lib.PROBE_SIZE])
   history: list[dict] = []
-  outputs, predict = {}, trainer.predict
+  facts: dict
+  outputs: dict[str, bytes] = {}
+  predict = trainer.predict
   try:
     compressor.load(model, normalized)
     if recipe.method == "quantize":
