@@ -19,6 +19,8 @@ from memo_tf.experiment import run_outputs
 from memo_tf.experiment import work_units
 
 WEIGHTS = "weights.weights.h5"
+# What a run in 8-bit integers keeps in their place.
+TFLITE = "model.tflite"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,7 +60,9 @@ class Plan:
     """
     recipes = _recipes(config)
     names = {*config.models.models}
-    names |= {model for r in recipes.values() for model, _ in r.required}
+    for recipe in recipes.values():
+      for model in config.models.models:
+        names |= {needed for needed, _ in recipe.required_of(model)}
     proxies = run_outputs.chosen(config)
     plan = cls(
       config=config,
@@ -114,7 +118,7 @@ class Plan:
       work_units.WorkUnit(
         model, name, recipe.required_family(unit.subsets), unit.index
       )
-      for model, name in recipe.required
+      for model, name in recipe.required_of(unit.model)
     )
 
   def waves(
@@ -162,6 +166,13 @@ class Plan:
   def first_family(self) -> str:
     """The subset family of `--subset_ratio`, whose runs record for proxies."""
     return self.config.family_names()[0]
+
+
+def weights_file(recipe: recipes_lib.Recipe) -> str:
+  """The output that has the weights of a run, if they are kept."""
+  if not isinstance(recipe, recipes_lib.CompressedRecipe):
+    return WEIGHTS
+  return TFLITE if recipe.method == "quantize" else WEIGHTS
 
 
 def check_same_subset(
@@ -267,12 +278,15 @@ def _wanted(
     always = {"predictions.parquet"}
   if plan.config.outputs.keep_logits:
     always.add("logits.npy")
-  if plan.config.outputs.keep_weights:
-    always.add(WEIGHTS)
+  kept = {WEIGHTS} if plan.config.outputs.keep_weights else set()
   # All units share a few sets, since there may be many units.
-  usual, weights = frozenset(always), frozenset({WEIGHTS})
+  usual, weights = frozenset(always | kept), frozenset({WEIGHTS})
   recorded = usual | plan.recorded_outputs
   wanted = dict.fromkeys(units, usual)
+  in_integers = frozenset(always | {TFLITE}) if kept else usual
+  for unit in units:
+    if weights_file(plan.recipes[unit.recipe]) == TFLITE:
+      wanted[unit] = in_integers
   for unit in units if recorded != usual else ():
     if plan.does_record(unit):
       wanted[unit] = recorded

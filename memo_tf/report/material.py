@@ -13,6 +13,7 @@ from memo_tf.analysis import planted_truth
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.findings import compared_recipes
+from memo_tf.findings import compression
 from memo_tf.findings import proxies
 from memo_tf.findings import sizes
 from memo_tf.report import names
@@ -36,6 +37,7 @@ class Material:
     settings: text of a flagfile that reproduces the study.
     studies: over sizes.
     compared: proxies beside memorization.
+    compressed: compressed models beside those that they were made from.
     info: `dataset/info.json`.
     recipes: recipes beside their baseline.
   """
@@ -49,6 +51,7 @@ class Material:
   compared: Sequence[proxies.RecipeFindings]
   info: dict
   recipes: Sequence[compared_recipes.RecipeComparison] = ()
+  compressed: Sequence[compression.CompressionStudy] = ()
 
   @functools.cached_property
   def images(self) -> np.ndarray | None:
@@ -205,6 +208,7 @@ def of(
   studies: Sequence[sizes.SizeStudy] = (),
   compared: Sequence[proxies.RecipeFindings] = (),
   recipes: Sequence[compared_recipes.RecipeComparison] = (),
+  compressed: Sequence[compression.CompressionStudy] = (),
 ) -> Material:
   """The material of a study's page.
 
@@ -218,6 +222,7 @@ def of(
     studies: from `findings.sizes.study_sizes`.
     compared: from `findings.proxies.compare_study`; empty without proxies.
     recipes: from `findings.distillation.study_distillation`.
+    compressed: from `findings.compression.compare_compressed`.
   """
   # Data sets written by early versions have no entry for duplicates.
   info = {"duplicates": {}, "notes": [], **dataset_info.read_info(directory)}
@@ -230,5 +235,6 @@ def of(
     studies=studies,
     compared=compared,
     recipes=recipes,
+    compressed=compressed,
     info=info,
   )

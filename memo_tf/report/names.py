@@ -51,6 +51,14 @@ def recipe(name: str) -> str:
     temperature, _, more = temperature.partition("-")
     text = f"distilled from {model(teacher)}, temperature {temperature}"
     return text + _options(more)
+  if kind == "pruned":
+    share, _, more = rest.partition("-")
+    return f"pruned to {share} zeros" + _options(more)
+  if kind == "clustered":
+    number, _, more = rest.partition("-")
+    return f"{number} values per kernel" + _options(more)
+  if kind == "int8":
+    return "8-bit integers"
   return name.replace("_", " ")
 
 

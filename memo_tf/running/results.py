@@ -7,6 +7,7 @@ import than all the rest, and the tasks of a cluster do not need them.
 from memo_tf.cli import program
 from memo_tf.experiment import flagfile
 from memo_tf.experiment import plan as plan_lib
+from memo_tf.findings import compression
 from memo_tf.findings import distillation
 from memo_tf.findings import proxies
 from memo_tf.findings import sizes
@@ -44,6 +45,7 @@ def show(
   studies = sizes.study_sizes(directory, plan, results)
   compared = proxies.compare_study(directory, plan, results, studies=studies)
   recipes = distillation.study_distillation(directory, plan, results)
+  compressed = compression.compare_compressed(directory, plan, results, studies)
   settings = flagfile.resolved_flags(plan.config)
   program.say("Writing the page …")
   shown = material.of(
@@ -55,6 +57,7 @@ def show(
     studies,
     compared,
     recipes,
+    compressed,
   )
   path = page.write_page(shown)
   checkup.record_digests(directory)

@@ -196,10 +196,10 @@ class RecipesTest(parameterized.TestCase):
     self.assertEqual(rest.required_family("r0.70"), "r0.70-complement")
     with self.assertRaisesRegex(ValueError, "'full' has no complement"):
       rest.required_family("full")
-    np.testing.assert_array_equal(own.teacher_mask(in_mask), in_mask)
-    np.testing.assert_array_equal(every.teacher_mask(in_mask), [True] * 3)
+    np.testing.assert_array_equal(own.required_mask(in_mask), in_mask)
+    np.testing.assert_array_equal(every.required_mask(in_mask), [True] * 3)
     np.testing.assert_array_equal(
-      rest.teacher_mask(in_mask), [False, True, False]
+      rest.required_mask(in_mask), [False, True, False]
     )
     self.assertLen({own.digest(), every.digest(), rest.digest()}, 3)
 

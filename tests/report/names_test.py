@@ -32,7 +32,10 @@ class NamesTest(parameterized.TestCase):
       "distilled from ResNet-56, temperature 3, alpha 0.5, the teacher saw all "
       "images, 40 epochs",
     ),
-    ("pruned-0.9", "pruned-0.9"),
+    ("pruned-0.9", "pruned to 0.9 zeros"),
+    ("clustered-16-e5", "16 values per kernel, 5 epochs"),
+    ("int8", "8-bit integers"),
+    ("squeezed-0.9", "squeezed-0.9"),
   )
   def test_recipes(self, name, expected):
     self.assertEqual(names.recipe(name), expected)

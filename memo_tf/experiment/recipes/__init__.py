@@ -11,10 +11,12 @@ from collections.abc import Callable
 import dataclasses
 import functools
 
+from memo_tf.experiment.recipes import compressed
 from memo_tf.experiment.recipes import distilled
 from memo_tf.experiment.recipes import given
 from memo_tf.experiment.recipes import one_hot
 from memo_tf.experiment.recipes import smoothed
+from memo_tf.experiment.recipes.compressed import CompressedRecipe
 from memo_tf.experiment.recipes.distilled import DistilledRecipe
 from memo_tf.experiment.recipes.distilled import OtherTeacherRecipe
 from memo_tf.experiment.recipes.epochs import shortened
@@ -28,10 +30,13 @@ from memo_tf.experiment.recipes.recipe import WEIGHT_DECAYS
 from memo_tf.experiment.recipes.smoothed import SmoothedRecipe
 
 KINDS: dict[str, Callable[[str, dict], Recipe]] = {
+  "clustered": compressed.parse,
   "distilled": distilled.parse,
   "given": given.parse,
+  "int8": compressed.parse,
   "one_hot": one_hot.parse,
   "smoothed": smoothed.parse,
+  "pruned": compressed.parse,
 }
 
 
@@ -61,6 +66,7 @@ __all__ = (
   "SCHEDULES",
   "WEIGHT_DECAYS",
   "WEIGHT_DECAY_COVERAGES",
+  "CompressedRecipe",
   "DistilledRecipe",
   "GivenRecipe",
   "OtherTeacherRecipe",

@@ -33,7 +33,7 @@ class DistilledRecipe(recipe.Recipe):
 
   Attributes:
     teacher: name of the teacher's model, trained `one_hot` on the student's
-      own subset (see `teacher_mask`).
+      own subset (see `required_mask`).
     temperature: T, above 0.
     alpha: weight of the teacher's term, in (0, 1]; 1 - alpha is that of the
       given label.
@@ -44,14 +44,6 @@ class DistilledRecipe(recipe.Recipe):
   temperature: float
   alpha: float
   scale_by_temperature_squared: bool
-
-  def teacher_mask(self, in_mask: np.ndarray) -> np.ndarray:
-    """bool `[N]`: what the teacher must have seen.
-
-    Args:
-      in_mask: bool `[N]`, the student's subset.
-    """
-    return in_mask
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,8 +62,8 @@ class OtherTeacherRecipe(DistilledRecipe):
       return subsets.FULL
     return subsets.complement_name(family)
 
-  def teacher_mask(self, in_mask: np.ndarray) -> np.ndarray:
-    """bool `[N]`: what the teacher must have seen; see the base class."""
+  def required_mask(self, in_mask: np.ndarray) -> np.ndarray:
+    """bool `[N]`: what the teacher was trained on; see the base class."""
     return np.ones_like(in_mask) if self.teacher_sees == "all" else ~in_mask
 
 

@@ -6,6 +6,7 @@ template of the section's name in `templates/sections/`, and a line here.
 
 from memo_tf.report.sections import certainty
 from memo_tf.report.sections import classes
+from memo_tf.report.sections import compression
 from memo_tf.report.sections import distillation
 from memo_tf.report.sections import influence
 from memo_tf.report.sections import method
@@ -18,6 +19,7 @@ SECTIONS: tuple[section.Maker, ...] = (
   classes.make,
   sizes.make,
   distillation.make,
+  compression.make,
   influence.make,
   proxies.make,
   planted.make,
