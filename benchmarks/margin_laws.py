@@ -1,6 +1,6 @@
 """Intervals and gains of scores from margins, under known laws of margins.
 
-    PYTHONPATH=. python benchmarks/margin_laws.py --repeats=6
+    PYTHONPATH=. python benchmarks/margin_laws.py --repeats=30
 
 Simulated studies of 2,000 examples in balanced subsets at 70 %: normal margins,
 and laws for which the estimator was not made (heavy tails, two modes, a size
@@ -110,7 +110,7 @@ def simulate(repeats: int) -> dict:
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--repeats", type=int, default=6)
+  parser.add_argument("--repeats", type=int, default=30)
   arguments = parser.parse_args()
   if arguments.repeats < 1:
     parser.error(f"--repeats must be at least 1. Received: {arguments.repeats}")
