@@ -82,7 +82,8 @@ def judged(points, low, high, known: list) -> dict:
 def _judged(points, low, high, truth, chosen) -> dict:
   """Means over the chosen images, against one truth."""
   noise = sum(
-    mean * (1 - mean) / (count - 1)
+    # One run says nothing of its noise.
+    mean * (1 - mean) / np.where(count > 1, count - 1, np.nan)
     for mean, count in (
       (truth.in_accuracy, truth.num_in),
       (truth.out_accuracy, truth.num_out),
@@ -92,7 +93,7 @@ def _judged(points, low, high, truth, chosen) -> dict:
   below = np.hypot(points - low, truth.ci_high - truth.memorization)
   above = np.hypot(high - points, truth.memorization - truth.ci_low)
   covered = (difference <= below) & (-difference <= above)
-  members = chosen & ~np.isnan(difference)
+  members = chosen & ~np.isnan(difference) & ~np.isnan(noise)
   count = int(members.sum())
   if not count:
     return _mean_of([])

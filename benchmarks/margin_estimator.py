@@ -10,9 +10,9 @@ by margins, also with permuted subsets. An unfinished study counts up to the
 first missing run of each model, in whole blocks.
 
 Prints the tables of docs/results.md. `--figure=FILE.svg` draws error against
-machine-hours: runs times their seconds, of the model alone and, for the sizes
-together, of the whole ladder. Seconds are the medians that runs recorded, or
-`--seconds=cifar_resnet-8=1.2,…`, measured on a quiet machine.
+machine-hours, runs times their seconds, of the model with the most runs and of
+all sizes of its ladder. Seconds are the medians that runs recorded, or `--seconds=cifar_resnet-8=1.2,…`, measured on a
+quiet machine.
 
 Not a timing. The last line is JSON.
 """
@@ -27,6 +27,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib import ticker
 import numpy as np
 
 from memo_tf.estimators import in_out
@@ -64,7 +65,10 @@ def read_ladders(
   # One family: that of the first group, unless it is named.
   family = family or next(iter(plan.groups())).subsets
   block = subsets.parse_family(family).block
-  for group, units in plan.groups().items():
+  groups = sorted(
+    plan.groups().items(), key=lambda g: plan.models[g[0].model].relative_cost
+  )
+  for group, units in groups:
     if (models and group.model not in models) or group.subsets != family:
       continue
     records = {
@@ -157,7 +161,7 @@ def evaluate(
       pool = len(stack.units)
       own: dict = {"num_runs": pool, "sizes": {}}
       for size in sizes:
-        if size % block or size >= pool:  # no run would be left as truth
+        if size % block or 2 * size > pool:  # fewer runs left as truth
           continue
         draws = disjoint_draws.draws_of(pool, block, size, limit)
         together = []
@@ -269,40 +273,55 @@ def _gain(own: dict | None) -> str:
 
 
 def draw(report: dict, path: str) -> None:
-  """Root mean square error against machine-hours, a column per model."""
-  parts = ("all", "uncertain")
+  """Root mean square error against machine-hours.
+
+  On the left the model with the most runs, on the right all sizes of its
+  ladder: the hours of all of them, the mean square error over them.
+  """
+  model = max(report, key=lambda name: report[name]["num_runs"])
+  ladder = report[model]["ladder"]
+  columns = {model: [model]}
+  if len(ladder) > 1:
+    columns[f"{len(ladder)} sizes"] = ladder
   panels, axes = plt.subplots(
-    len(parts),
-    len(report),
-    figsize=(3.6 * len(report), 2.9 * len(parts)),
+    2,
+    len(columns),
+    figsize=(4 * len(columns), 5.6),
     squeeze=False,
-    sharex="col",
     layout="constrained",
   )
-  for column, (model, own) in enumerate(report.items()):
-    every = sum(report[name]["seconds per run"] for name in own["ladder"])
-    for part, axis in zip(parts, axes[:, column]):
-      for name in ("plain", "margin", "margin_sizes"):
-        found = {
-          size: line[name][part]["rmse"]
-          for size, line in own["sizes"].items()
-          if name in line and line[name][part]["rmse"] > 0
-        }
-        cost = every if name == "margin_sizes" else own["seconds per run"]
-        if found:
-          axis.loglog(
-            [size * cost / 3600 for size in found],
-            list(found.values()),
-            marker="o",
-            label=name,
-          )
-      axis.set_title(f"{model}, {part} images", fontsize=9)
-      axis.grid(alpha=0.3, which="both")
+  for column, (title, models) in enumerate(columns.items()):
+    hours = sum(report[name]["seconds per run"] for name in models) / 3600
+    for part, axis in zip(("all", "uncertain"), axes[:, column]):
+      for name in ("plain", "margin", "margin_sizes")[: len(models) + 1]:
+        found = curve(report, models, name, part)
+        axis.loglog(
+          [size * hours for size in found],
+          list(found.values()),
+          marker="o",
+          label=name,
+        )
+      axis.set_title(f"{title}, {part} images", fontsize=9)
+      axis.set_ylabel("error of a score (RMSE)")
+      axis.set_xlabel("machine-hours (one core)")
+      for side in (axis.xaxis, axis.yaxis):
+        side.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        side.set_major_formatter(ticker.FormatStrFormatter("%g"))
+        side.set_minor_formatter(ticker.NullFormatter())
+      axis.grid(alpha=0.3)
       axis.legend(fontsize=8)
-    axes[-1, column].set_xlabel("machine-hours (one core)")
-  for axis in axes[:, 0]:
-    axis.set_ylabel("error of a score (RMSE)")
   panels.savefig(path, metadata={"Date": None})
+
+
+def curve(report: dict, models: list[str], name: str, part: str) -> dict:
+  """Root of the models' mean square error, by number of runs of each."""
+  found = {}
+  for size in report[models[0]]["sizes"]:
+    lines = [report[model]["sizes"].get(size, {}) for model in models]
+    errors = [line[name][part]["rmse"] for line in lines if name in line]
+    if len(errors) == len(models) and all(errors):
+      found[size] = float(np.sqrt(np.mean(np.square(errors))))
+  return found
 
 
 def pairs_of_both(model: str, stack, size: int) -> list[dict]:

@@ -64,7 +64,7 @@ def estimand(stack, block: int) -> tuple[dict, list]:
     "in": float(np.nanmean(scores.in_accuracy)),
     "held out": float(np.nanmean(share)),
     "test": float(stack.test_correct.mean()),
-    "memorization": float(np.nanmean(scores.memorization)),
+    "score": float(np.nanmean(scores.memorization)),
     "uncertain": int(((share >= least) & (share <= most)).sum()),
   }, [
     disjoint_draws.plain_scores(stack, rows[half == h]).memorization
@@ -162,36 +162,87 @@ def real(stack, block: int, size: int, use_counts, budget: float) -> dict:
 
 def show_estimands(found: dict, halves: dict) -> None:
   """Prints what each family measures."""
-  print("\n| subsets | runs | in | held out | test | mean score | uncertain | ")
-  for family, own in found.items():
-    related = ", ".join(
-      f"{other} {correlation(halves[family], halves[other]):.3f}"
-      for other in halves
-      if other != family
-    )
-    print(
-      f"| {family} | {own['runs']} | {own['in']:.4f} | {own['held out']:.4f} "
-      f"| {own['test']:.4f} | {own['memorization']:.4f} | {own['uncertain']} | "
-      f"correlation with {related}"
-    )
+  names = (
+    "in the subset",
+    "held out",
+    "test",
+    "mean score",
+    "uncertain images",
+  )
+  show_table(
+    ("subsets", "runs", *names, *(f"correlation with {f}" for f in halves)),
+    [
+      [
+        family,
+        own["runs"],
+        *(f"{own[key]:.4f}" for key in ("in", "held out", "test", "score")),
+        own["uncertain"],
+        *(
+          ""
+          if other == family
+          else f"{correlation(halves[family], halves[other]):.3f}"
+          for other in halves
+        ),
+      ]
+      for family, own in found.items()
+    ],
+  )
 
 
 def show_simulated(found: dict) -> None:
   """Prints the simulated studies, a line for each family and budget."""
-  print(
-    "\n| budget | subsets | runs | width plain | margin | ambiguous: plain | "
-    "margin | RMSE plain | margin | ambiguous: plain | margin | coverage of "
-    "ambiguous: plain | margin | influence RMSE plain | margin |"
+  names = ("plain", "margin", "plain, ambiguous", "margin, ambiguous")
+  show_table(
+    (
+      "budget",
+      "subsets",
+      "runs",
+      *(f"width {name}" for name in names),
+      *(f"RMSE {name}" for name in names),
+      *(f"coverage {name}" for name in names[2:]),
+      "influence RMSE plain",
+      "margin",
+    ),
+    [
+      [f"{budget:g}", family, own["runs"]]
+      + [f"{own[name][1]:.3f}" for name in names]
+      + [f"{own[name][0]:.4f}" for name in names]
+      + [f"{own[name][2]:.1f} %" for name in names[2:]]
+      + [f"{value:.3f}" for value in own["influence"]]
+      for budget, families in found.items()
+      for family, own in families.items()
+    ],
   )
+
+
+def show_real(found: dict) -> None:
+  """Prints errors of real draws and the pairs of real runs."""
+  rows = []
   for budget, families in found.items():
     for family, own in families.items():
-      names = ("plain", "margin", "plain, ambiguous", "margin, ambiguous")
-      cells = [budget, family, own["runs"]]
-      cells += [f"{own[name][1]:.3f}" for name in names]
-      cells += [f"{own[name][0]:.4f}" for name in names]
-      cells += [f"{own[name][2]:.1f}" for name in names[2:]]
-      cells += [f"{value:.3f}" for value in own["influence"]]
-      print("| " + " | ".join(map(str, cells)) + " |")
+      pairs = own.get("pairs", {})
+      rows.append(
+        [f"{budget:g}", family, own["draws"]]
+        + [f"{own[name]:.4f}" for name in ("plain", "margin") if name in own]
+        + [own.get("runs for pairs", "")]
+        + [pairs.get(key, "") for key in ("pairs", "by counts", "by margins")]
+        + [
+          f"{pairs[key]:.2f}" if pairs.get(key) is not None else ""
+          for key in ("truth of those", "least truth")
+        ]
+      )
+  show_table(
+    ("budget", "subsets", "draws", "RMSE plain", "margin", "runs")
+    + ("pairs", "found by counts", "by margins", "their influence", "least"),
+    rows,
+  )
+
+
+def show_table(names, rows) -> None:
+  """Prints a table in Markdown."""
+  print(f"\n| {' | '.join(names)} |\n|{'---|' * len(names)}")
+  for row in rows:
+    print(f"| {' | '.join(map(str, row))} |")
 
 
 def main() -> None:
@@ -231,10 +282,7 @@ def main() -> None:
     }
     for budget in budgets
   }
-  print()
-  for budget, families in draws.items():
-    for family, own in families.items():
-      print(f"budget {budget:g}, {family}, real runs: {own}")
+  show_real(draws)
   report = {"estimands": estimands, "simulated": studies, "real": draws}
   print(json.dumps({"benchmark": "ratio_trade", "ratios": report}))
 
