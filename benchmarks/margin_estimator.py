@@ -11,8 +11,8 @@ first missing run of each model, in whole blocks.
 
 Prints the tables of docs/results.md. `--figure=FILE.svg` draws error against
 machine-hours, runs times their seconds, of the model with the most runs and of
-all sizes of its ladder. Seconds are the medians that runs recorded, or `--seconds=cifar_resnet-8=1.2,…`, measured on a
-quiet machine.
+all sizes of its ladder. Seconds are the medians that runs recorded, or those of
+a quiet machine: `--seconds=cifar_resnet-8=1.2,…`.
 
 Not a timing. The last line is JSON.
 """
