@@ -30,7 +30,6 @@ COVERED = {
   "data/planted_test.py": "memo_tf.data.planted_images",
   "data/sources/image_source_test.py": "memo_tf.data.sources.image_stream",
   "estimators/golden_test.py": "memo_tf.estimators.outcomes",
-  "estimators/margins_test.py": "memo_tf.estimators.margin_groups",
   "estimators/influence_test.py": """
     memo_tf.estimators.influence_products
     memo_tf.estimators.influence_tally
