@@ -36,6 +36,7 @@ from memo_tf.running import worker_pool
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import environments
 from memo_tf.store import opening
+from memo_tf.store import selections
 from memo_tf.store import survey as survey_lib
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -121,7 +122,7 @@ def open_study(
     StudyError, OSError: if the directory cannot be used.
   """
   config = opening.recorded_config(directory, config)
-  plan = plan_lib.Plan.of(config).selected(only)
+  plan = _plan(config, directory, only)
   opening.open_directory(directory)
   if opening.is_old(directory):
     pending = survey_lib.survey(directory, plan).pending
@@ -165,7 +166,7 @@ def look_at_study(
 ) -> OpenStudy:
   """What `open_study` would find; writes nothing. For `--dry_run`."""
   config = opening.recorded_config(directory, config)
-  plan = plan_lib.Plan.of(config).selected(only)
+  plan = _plan(config, directory, only)
   return OpenStudy(
     plan=plan,
     directory=directory,
@@ -173,16 +174,32 @@ def look_at_study(
   )
 
 
+def _plan(config, directory, only) -> plan_lib.Plan:
+  """The plan of a launch.
+
+  Raises:
+    UsageError: if `only` names units that it does not have.
+    StudyError: if the selection of a removal is damaged.
+  """
+  plan = selections.plan(directory, config)
+  if only:
+    from memo_tf.running import removing
+
+    removing.check_selected(only, config, plan)
+  return plan.selected(only)
+
+
 def finish(study: OpenStudy, failures: dict[str, str]) -> int:
   """Scores and writes the page of a whole study; returns the exit code."""
-  score(study, failures)
+  if score(study, failures) is not None:
+    say("Rerun the same command to send the runs of the removal.")
   return exit_code(study, failures)
 
 
 def score(
   study: OpenStudy, failures: dict[str, str]
 ) -> config_lib.StudyConfig | None:
-  """Scores a whole study, and writes its page unless it is to be extended.
+  """Scores a whole study, and writes its page unless it has more rounds.
 
   Returns:
     The settings with which to open it for a further round; None: it is done.

@@ -80,7 +80,7 @@ def launch(
   try:
     slots = _slots(ray, asked, processes)
     following: config_lib.StudyConfig | None = config
-    while following is not None:  # rounds of --target_ci_width
+    while following is not None:  # rounds of a target or a removal
       study = contract.open_study(following, directory, only)
       failures = _run(values, study, asked, processes, slots)
       following = contract.score(study, failures)

@@ -26,6 +26,7 @@ from memo_tf.running import worker_pool
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import opening
+from memo_tf.store import selections
 
 PROGRAM = "memo_tf.export"
 _RECORDED = (
@@ -71,7 +72,7 @@ def export(
       "--experiment_dir must be of a study that memo_tf trained. Received: "
       f"{directory.root}, of predictions alone: there is no model to export"
     )
-  plan = plan_lib.Plan.of(config)
+  plan = selections.plan(directory, config)
   if unit not in plan.wanted:
     raise errors.UsageError(
       "--unit must name a run of this study: one of its models, recipes and "

@@ -18,13 +18,13 @@ from absl import flags
 from memo_tf.cli import program
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
-from memo_tf.experiment import plan as plan_lib
 from memo_tf.running import worker_pool
 from memo_tf.store import checkup
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import environments
 from memo_tf.store import opening
+from memo_tf.store import selections
 from memo_tf.store import survey as survey_lib
 from memo_tf.store import time_left
 
@@ -50,7 +50,7 @@ def status(
     StudyError: if there is no study, or its config cannot be read.
   """
   config = opening.recorded_config(directory)
-  plan = plan_lib.Plan.of(config)
+  plan = selections.plan(directory, config, with_unknown=True)
   found_wrong: list[checkup.Finding] = []
   moved: list[tuple[str, pathlib.Path]] = []
   if check:

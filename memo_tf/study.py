@@ -42,6 +42,7 @@ from memo_tf.running import python_models
 from memo_tf.running.elsewhere import study as elsewhere
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import opening
+from memo_tf.store import selections
 from memo_tf.store import survey as survey_lib
 
 # Of a study directory: the arrays and models that a Python program gave.
@@ -262,7 +263,7 @@ class Study:
     return self._directory.config_path.exists()
 
   def _plan(self) -> plan_lib.Plan:
-    return plan_lib.Plan.of(self._config)
+    return selections.plan(self._directory, self._config)
 
   def _failure(self) -> str:
     """One line about the runs that failed."""

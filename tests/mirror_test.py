@@ -51,6 +51,7 @@ COVERED = {
     memo_tf.experiment.settings.models
     memo_tf.experiment.settings.outputs
     memo_tf.experiment.settings.proxies
+    memo_tf.experiment.settings.removal
     memo_tf.experiment.settings.running
     memo_tf.experiment.settings.subsets
     memo_tf.experiment.settings.training
@@ -59,6 +60,9 @@ COVERED = {
     memo_tf.findings.compared_recipes
     memo_tf.report.sections.distillation
   """,
+  "findings/agreement_test.py": "memo_tf.report.sections.agreement",
+  "findings/ratios_test.py": "memo_tf.report.sections.ratios",
+  "findings/removal_test.py": "memo_tf.report.sections.removal",
   "findings/sizes_test.py": "memo_tf.report.sections.sizes",
   "findings/proxy_values_test.py": "memo_tf.store.run_records",
   "fuzz_test.py": """

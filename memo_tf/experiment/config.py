@@ -40,6 +40,7 @@ class StudyConfig:
   running: settings_lib.RunningConfig = settings_lib.RunningConfig()
   outputs: settings_lib.OutputsConfig = settings_lib.OutputsConfig()
   proxies: settings_lib.ProxiesConfig = settings_lib.ProxiesConfig()
+  removal: settings_lib.RemovalConfig = settings_lib.RemovalConfig()
 
   @property
   def is_made_elsewhere(self) -> bool:
@@ -150,6 +151,8 @@ def merge(recorded: StudyConfig, given: StudyConfig) -> StudyConfig:
     # Before a proxy is requested, nothing was recorded with these settings.
     if group == "proxies" and not old.proxies:
       old = new
+    if group == "removal":
+      old, new = _before_removal(old, new)
     for field in dataclasses.fields(kind):
       before, after = getattr(old, field.name), getattr(new, field.name)
       policy = field.metadata["policy"]
@@ -183,6 +186,15 @@ def merge(recorded: StudyConfig, given: StudyConfig) -> StudyConfig:
       + ". Give the recorded values, or another --experiment_dir."
     )
   return StudyConfig(**parts)
+
+
+def _before_removal(old, new):
+  """The settings of removal to unite: before a first run, only those given."""
+  if not old.removal_repeats:
+    return new, new
+  if not old.removal_models:  # all models, which naming some must not reduce
+    new = dataclasses.replace(new, removal_models=())
+  return old, new
 
 
 def _in_blocks(

@@ -271,6 +271,22 @@ def _profile_has_two_ratios(config: config_lib.StudyConfig) -> None:
   )
 
 
+def _removal_is_trained(config: config_lib.StudyConfig) -> None:
+  removal = config.removal
+  _require(
+    not (removal.removal_repeats and config.is_made_elsewhere),
+    "trains models, which a study made from predictions cannot",
+    "removal_repeats",
+    removal.removal_repeats,
+  )
+  _require(
+    set(removal.removal_models) <= set(config.models.models),
+    "must name some of --models",
+    "removal_models",
+    removal.removal_models,
+  )
+
+
 def _target_can_be_reached(config: config_lib.StudyConfig) -> None:
   """A study that extends itself has one family, in whole blocks, and an end."""
   subsets = config.subsets
@@ -326,5 +342,6 @@ _OF_TWO_SETTINGS = (
   _xla_has_one_replica,
   _own_models_are_trained_by_one_process,
   _profile_has_two_ratios,
+  _removal_is_trained,
   _target_can_be_reached,
 )

@@ -13,6 +13,7 @@ GROUPS = {
   "running": "running",
   "outputs": "outputs",
   "proxies": "proxies",
+  "removal": "removal: training without memorized examples",
 }
 
 

@@ -15,7 +15,9 @@ from memo_tf.experiment import errors
 from memo_tf.experiment import model_names
 from memo_tf.experiment import own_models as own_models_lib
 from memo_tf.experiment import recipes as recipes_lib
+from memo_tf.experiment import removal as removal_lib
 from memo_tf.experiment import run_outputs
+from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
 
 WEIGHTS = "weights.weights.h5"
@@ -37,6 +39,9 @@ class Plan:
     recipes: parsed, by name; includes the recipes of required units.
     proxies: those that the study asks for, by name.
     recorded_outputs: the output files that recording runs keep for them.
+    removed: the subset families without some examples (`experiment.removal`)
+      of which it has units, each with the fraction that it leaves out; 0 if
+      that is not selected yet.
     is_whole: whether it has all units of the study, rather than a selection.
   """
 
@@ -46,14 +51,21 @@ class Plan:
   recipes: Mapping[str, recipes_lib.Recipe]
   proxies: Mapping[str, proxies_lib.Proxy]
   recorded_outputs: frozenset[str]
+  removed: Mapping[str, float] = dataclasses.field(default_factory=dict)
   is_whole: bool = True
 
   @classmethod
-  def of(cls, config: config_lib.StudyConfig) -> "Plan":
+  def of(
+    cls,
+    config: config_lib.StudyConfig,
+    removed: Mapping[str, float] | None = None,
+  ) -> "Plan":
     """The plan of a whole study.
 
     Args:
       config: validated.
+      removed: the families without some examples to train, as the attribute;
+        `store.selections` has those of a study.
 
     Raises:
       ValueError: if a unit requires one that was trained on another subset.
@@ -71,6 +83,7 @@ class Plan:
       recipes=recipes,
       proxies=proxies,
       recorded_outputs=run_outputs.outputs_of_all(proxies.values()),
+      removed=dict(removed or {}),
     )
     return dataclasses.replace(plan, wanted=_wanted(plan, _units(plan)))
 
@@ -85,6 +98,37 @@ class Plan:
     for unit in self.wanted:
       found.setdefault(unit.group, []).append(unit)
     return found
+
+  def scored_groups(
+    self,
+  ) -> dict[work_units.Group, list[work_units.WorkUnit]]:
+    """Those of `groups` that give scores: without removal families.
+
+    There an example is in all runs or, by results, in none: what they achieved
+    on it says nothing of its memorization.
+    """
+    return {
+      group: units
+      for group, units in self.groups().items()
+      if not removal_lib.is_removal(group.subsets)
+    }
+
+  @property
+  def families(self) -> tuple[str, ...]:
+    """All subset families of which it has units."""
+    return (*self.config.all_family_names(), *self.removed)
+
+  def num_subsets(self, family: str) -> int:
+    """M, the number of a family's subsets."""
+    if removal_lib.is_removal(family):
+      return self.config.removal.removal_repeats
+    return self.config.subsets.num_subsets
+
+  def share_of(self, family: str) -> float:
+    """The fraction of the examples in a family's subsets."""
+    if removal_lib.is_removal(family):
+      return 1 - self.removed.get(family, 0.0)
+    return subsets_lib.parse_family(family).ratio
 
   def selected(self, only: Iterable[work_units.WorkUnit]) -> "Plan":
     """The plan of these units alone (`--work_units`); all of them if empty.
@@ -245,6 +289,11 @@ def _units(plan: Plan) -> list[work_units.WorkUnit]:
     for recipe in config.models.recipes
     for family in config.family_names()
     for index in range(config.subsets.num_subsets)
+  ]
+  asked += [
+    work_units.WorkUnit(found.model, removal_lib.recipe(config), name, index)
+    for name, found in ((n, removal_lib.parse(n)) for n in plan.removed)
+    for index in range(plan.num_subsets(name))
   ]
   units = dict.fromkeys(asked)
   for unit in asked:

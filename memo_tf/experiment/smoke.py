@@ -15,6 +15,7 @@ from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 
 NUM_SUBSETS = 2
+NUM_REPEATS = 2
 NUM_EXAMPLES = 400
 # Fewest batches per epoch: enough for a schedule with a warm-up.
 _MIN_STEPS = 4
@@ -65,6 +66,10 @@ def smoke(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
       num_replicas=config.running.cpu_devices,
     ),
     proxies=proxies,
+    removal=dataclasses.replace(
+      config.removal,
+      removal_repeats=min(config.removal.removal_repeats, NUM_REPEATS),
+    ),
   )
   return config_rules.validated(reduced)
 

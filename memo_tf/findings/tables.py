@@ -208,7 +208,7 @@ def _group_tables(
   what: str,
 ) -> list[pd.DataFrame]:
   """A file of every chosen group that has it, with the group's names."""
-  groups = plan.groups()
+  groups = plan.scored_groups()
   for asked, known, word in (
     (model, {g.model for g in groups}, "model"),
     (recipe, {g.recipe for g in groups}, "recipe"),
@@ -288,7 +288,7 @@ def _two_groups(
   Raises:
     UsageError: if a name fits none or several, or the two have other subsets.
   """
-  groups = list(plan.groups())
+  groups = list(plan.scored_groups())
   rule = (
     "two groups must be named, as MODEL, MODEL/RECIPE or MODEL/RECIPE/SUBSETS, "
     f"among {', '.join(g.name for g in groups)}"

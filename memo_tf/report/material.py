@@ -12,9 +12,12 @@ from memo_tf.analysis import evidence
 from memo_tf.analysis import planted_truth
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.findings import agreement
 from memo_tf.findings import compared_recipes
 from memo_tf.findings import compression
 from memo_tf.findings import proxies
+from memo_tf.findings import ratios as ratios_lib
+from memo_tf.findings import removal
 from memo_tf.findings import sizes
 from memo_tf.report import names
 from memo_tf.report import suspects as suspects_lib
@@ -38,6 +41,9 @@ class Material:
     studies: over sizes.
     compared: proxies beside memorization.
     compressed: compressed models beside those that they were made from.
+    removed: training without memorized examples.
+    agreed: models beside each other, and beside themselves.
+    ratios: over subset ratios.
     info: `dataset/info.json`.
     recipes: recipes beside their baseline.
   """
@@ -52,6 +58,9 @@ class Material:
   info: dict
   recipes: Sequence[compared_recipes.RecipeComparison] = ()
   compressed: Sequence[compression.CompressionStudy] = ()
+  removed: Sequence[removal.RemovalStudy] = ()
+  agreed: Sequence[agreement.ModelAgreement] = ()
+  ratios: Sequence[ratios_lib.RatioStudy] = ()
 
   @functools.cached_property
   def images(self) -> np.ndarray | None:
@@ -209,6 +218,9 @@ def of(
   compared: Sequence[proxies.RecipeFindings] = (),
   recipes: Sequence[compared_recipes.RecipeComparison] = (),
   compressed: Sequence[compression.CompressionStudy] = (),
+  removed: Sequence[removal.RemovalStudy] = (),
+  agreed: Sequence[agreement.ModelAgreement] = (),
+  ratios: Sequence[ratios_lib.RatioStudy] = (),
 ) -> Material:
   """The material of a study's page.
 
@@ -223,6 +235,9 @@ def of(
     compared: from `findings.proxies.compare_study`; empty without proxies.
     recipes: from `findings.distillation.study_distillation`.
     compressed: from `findings.compression.compare_compressed`.
+    removed: from `findings.removal.study_removal`; empty without removal.
+    agreed: from `findings.agreement.study_agreement`.
+    ratios: from `findings.ratios.study_ratios`.
   """
   # Data sets written by early versions have no entry for duplicates.
   info = {"duplicates": {}, "notes": [], **dataset_info.read_info(directory)}
@@ -237,4 +252,7 @@ def of(
     recipes=recipes,
     compressed=compressed,
     info=info,
+    removed=removed,
+    agreed=agreed,
+    ratios=ratios,
   )

@@ -25,6 +25,7 @@ from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import environments
 from memo_tf.store import opening
+from memo_tf.store import selections
 from memo_tf.store import survey as survey_lib
 from memo_tf.store import time_left
 
@@ -87,7 +88,12 @@ def launch(
   """
   tensorboard_log.check(config.running)
   config = opening.recorded_config(directory, config)
-  plan = plan_lib.Plan.of(config).selected(only or ())
+  whole = selections.plan(directory, config)
+  if only:
+    from memo_tf.running import removing
+
+    removing.check_selected(only, config, whole)
+  plan = whole.selected(only or ())
   is_first = config.running.strategy != "multi_worker" or peers.is_first()
   if is_first:
     # Array tasks skip global cleanup.
@@ -171,8 +177,8 @@ def score_and_show(
     failures: the error of each unit that failed, by its name.
 
   Returns:
-    The plan of the next round, if the study is to be extended, and there is no
-    page yet; None if this round was the last.
+    The plan of the next round, if the study is to be extended or a removal was
+    selected, and there is no page yet; None if this round was the last.
 
   Raises:
     DamagedRunError: if a run is damaged.
@@ -181,9 +187,27 @@ def score_and_show(
 
   program.say("Scoring …")
   scores = results.score(directory, plan)
-  following = extended(directory, plan, scores, failures)
+  following = _following(directory, plan, scores, failures)
   if following is None:
     results.show(directory, plan, scores, failures)
+  return following
+
+
+def _following(
+  directory: directory_lib.StudyDirectory,
+  plan: plan_lib.Plan,
+  scores: list,
+  failures: Mapping[str, str],
+) -> plan_lib.Plan | None:
+  """The plan of a further round: with more subsets, or then a removal."""
+  following = extended(directory, plan, scores, failures)
+  if following is not None or not plan.config.removal.removal_repeats:
+    return following
+  from memo_tf.running import removing
+
+  following, lines = removing.next_plan(directory, plan, scores)
+  for line in lines:
+    program.say(line)
   return following
 
 
@@ -222,7 +246,8 @@ def extended(
   program.say(f"Extended from {before.num_subsets} to {count} subsets.")
   checkup.record_digests(directory)  # of these scores, which stay for a while
   # Another launch may have extended it further.
-  return plan_lib.Plan.of(opening.recorded_config(directory, config))
+  config = opening.recorded_config(directory, config)
+  return selections.plan(directory, config)
 
 
 def _run_rounds(
@@ -237,9 +262,9 @@ def _run_rounds(
     DamagedRunError: if runs are still damaged after `MAX_ROUNDS`.
   """
   is_alone = plan.config.running.strategy != "multi_worker"
-  rounds_left = MAX_ROUNDS
+  rounds_left, scores = MAX_ROUNDS, None
   while True:
-    finished = _run_round(started, plan)
+    finished = _run_round(started, plan, scores)
     opening.check_extensible(started.directory, finished.damaged)
     if started.is_first:
       dispatch.move_damaged_aside(
@@ -251,8 +276,16 @@ def _run_rounds(
     rounds_left = rounds_left - 1 if finished.damaged else MAX_ROUNDS
     if not rounds_left or (finished.damaged and not is_alone):
       raise errors.DamagedRunError(*next(iter(finished.damaged.items())))
+    scores = None
     if not finished.damaged:
+      if not is_alone:  # the other processes cannot know of the new plan
+        program.say("Rerun the same command for the runs of the removal.")
+        return plan, finished
       _prepare(started, following)
+      if set(following.scored_groups()) == set(plan.scored_groups()) and (
+        following.config.subsets == plan.config.subsets
+      ):  # only runs that are not scored are added
+        scores = finished.scores
     plan = following
 
 
@@ -266,11 +299,20 @@ def _next_plan(
     return plan
   if finished.scores is None:
     return None
-  return extended(directory, plan, finished.scores, finished.outcome.failures)
+  return _following(directory, plan, finished.scores, finished.outcome.failures)
 
 
-def _run_round(started: _Launch, plan: plan_lib.Plan) -> _Round:
-  """Runs the pending units of a plan and, if no run is damaged, scores it."""
+def _run_round(
+  started: _Launch, plan: plan_lib.Plan, scores: list | None = None
+) -> _Round:
+  """Runs the pending units of a plan and, if no run is damaged, scores it.
+
+  Args:
+    started: the launch.
+    plan: of the round.
+    scores: of the round before, whose scored runs are all the same; None: to be
+      computed.
+  """
   directory = started.directory
   found = survey_lib.usable(directory, plan)
   if started.is_first:
@@ -292,7 +334,7 @@ def _run_round(started: _Launch, plan: plan_lib.Plan) -> _Round:
 
   program.say("Scoring …")
   try:
-    scores = results.score(directory, plan)
+    scores = results.score(directory, plan, scores)
   except errors.DamagedRunError as error:
     # Where one is, others may be: all are read before any is repeated.
     thorough = survey_lib.survey(directory, plan, check_digests=True)

@@ -14,7 +14,6 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import model_names
 from memo_tf.experiment import plan as plan_lib
-from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import worker_pool
 from memo_tf.store import directory as directory_lib
@@ -215,5 +214,5 @@ def _scaled(plan, kind: _Kind, costs) -> dict | None:
 def _steps(plan, group: work_units.Group, num_train: int) -> int:
   """Training steps per run of a group."""
   recipe = plan.recipes[group.recipe]
-  ratio = subsets_lib.parse_family(group.subsets).ratio
+  ratio = plan.share_of(group.subsets)
   return recipe.epochs * (round(num_train * ratio) // recipe.batch_size)

@@ -18,6 +18,7 @@ from memo_tf.running import worker_pool
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import opening
+from memo_tf.store import selections
 from memo_tf.store import survey as survey_lib
 from memo_tf.store import time_left
 
@@ -68,7 +69,7 @@ def dry_run(
   """
   if directory:
     config = opening.recorded_config(directory, config)
-  plan = plan_lib.Plan.of(config).selected(only)
+  plan = selections.plan(directory, config, with_unknown=True).selected(only)
   if directory:
     _check_custom_files(directory, config)
     found = survey_lib.survey(directory, plan)
@@ -125,6 +126,12 @@ def dry_run(
       text += f", {time_left.duration(guess.start_up)} of it to start"
   print(text)
   print(f"Disk: about {_disk(plan, found, guess.sizes)}.")
+  if unknown := [f for f, share in plan.removed.items() if not share]:
+    print(
+      f"What {len(unknown)} subset families without memorized examples leave "
+      "out is selected when the others are scored: the time of their runs is "
+      "that of whole data, the most that it can be."
+    )
   print(_precision(config))
   for line in target_lines(plan, directory, found, known, workers):
     print(line)
@@ -165,7 +172,7 @@ def target_lines(
   lines += [f"{group.group.name}: {group.text()}" for group in progress]
   count = None
   if len(progress) == sum(
-    spending.counts(plan.config, group) for group in plan.groups()
+    spending.counts(plan.config, group) for group in plan.scored_groups()
   ):
     count = spending.predicted_subsets(plan.config, progress)
   text = f"--target_ci_width={subsets.target_ci_width:g}: "
@@ -182,7 +189,8 @@ def target_lines(
   grown = plan_lib.Plan.of(
     dataclasses.replace(
       plan.config, subsets=dataclasses.replace(subsets, num_subsets=count)
-    )
+    ),
+    plan.removed,
   )
   pending = [unit for unit in grown.wanted if unit not in found.done]
   text += f", {len(pending)} runs from now"

@@ -20,6 +20,7 @@ from memo_tf.data.sources import custom_files
 from memo_tf.experiment import errors
 from memo_tf.experiment import model_names
 from memo_tf.experiment import plan as plan_lib
+from memo_tf.experiment import removal as removal_lib
 from memo_tf.experiment import run_outputs
 from memo_tf.experiment import storage
 from memo_tf.experiment import subsets as subsets_lib
@@ -33,6 +34,7 @@ from memo_tf.store import files
 from memo_tf.store import opening
 from memo_tf.store import own_sources
 from memo_tf.store import sealed
+from memo_tf.store import selections
 from memo_tf.store import setup_lock
 
 
@@ -98,13 +100,14 @@ def _make(
       _prepare_subsets(directory, config, family, info["num_train"], may_remove)
       for family in config.all_family_names()
     ]
+    for family in plan.removed:
+      _prepare_subsets(directory, config, family, info["num_train"], False)
     smallest = int(min(s.min() for s in sizes))
     _check_fit(plan, info, smallest, info["num_train"] - int(sizes[0].max()))
     _check_own_models(directory, plan, pool, on_wait)
     if config.outputs.materialize_subsets:
       tasks = [
-        {"task": "materialize", "family": family}
-        for family in config.all_family_names()
+        {"task": "materialize", "family": family} for family in plan.families
       ]
       _run_tasks(pool, tasks, on_wait)
   except ValueError as error:
@@ -252,10 +255,9 @@ def _check_same_as_runs(directory) -> None:
 def _prepare_subsets(directory, config, family_name, num_examples, may_remove):
   """Writes or extends a family's `in_mask`; returns the sizes, int `[M]`."""
   may_replace = may_remove and not _holds_more(directory)
-  family = subsets_lib.parse_family(family_name)
   path = directory.in_mask_path(family_name)
-  count = config.subsets.num_subsets
-  masks = family.in_mask(num_examples, count, config.running.seed)
+  masks = _masks(directory, config, family_name, num_examples, 0)
+  count = len(masks)
   if path.exists():
     try:
       found = arrays.load(path)
@@ -265,7 +267,7 @@ def _prepare_subsets(directory, config, family_name, num_examples, may_remove):
       return masks.sum(axis=1)
     if found is not None and found.ndim == 2 and len(found) > count:
       # Another launch extends the study, or was killed while it did so.
-      longer = family.in_mask(num_examples, len(found), config.running.seed)
+      longer = _masks(directory, config, family_name, num_examples, len(found))
       if subsets_lib.same_masks(found, longer):
         return masks.sum(axis=1)
     if found is not None and found.ndim == 2 and len(found) <= count:
@@ -281,6 +283,19 @@ def _prepare_subsets(directory, config, family_name, num_examples, may_remove):
   np.save(sink, masks, allow_pickle=False)
   files.write_atomic(path, sink.getvalue())
   return masks.sum(axis=1)
+
+
+def _masks(directory, config, name, num_examples, least: int) -> np.ndarray:
+  """bool `[M, N]`: the subsets that a family must have, at least so many."""
+  if removal_lib.is_removal(name):
+    return selections.in_masks(
+      directory, config, (name,), num_examples, least=least
+    )[name]
+  return subsets_lib.parse_family(name).in_mask(
+    num_examples,
+    max(config.subsets.num_subsets, least),
+    config.running.seed,
+  )
 
 
 def _run_tasks(pool, tasks: list[dict], on_wait) -> list[dict]:

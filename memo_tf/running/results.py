@@ -7,9 +7,12 @@ import than all the rest, and the tasks of a cluster do not need them.
 from memo_tf.cli import program
 from memo_tf.experiment import flagfile
 from memo_tf.experiment import plan as plan_lib
+from memo_tf.findings import agreement
 from memo_tf.findings import compression
 from memo_tf.findings import distillation
 from memo_tf.findings import proxies
+from memo_tf.findings import ratios
+from memo_tf.findings import removal
 from memo_tf.findings import sizes
 from memo_tf.report import closing
 from memo_tf.report import material
@@ -22,7 +25,26 @@ from memo_tf.store import checkup
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import environments
 
-score = study.score_study
+
+def score(
+  directory: directory_lib.StudyDirectory,
+  plan: plan_lib.Plan,
+  scores: list[groups.GroupScores] | None = None,
+) -> list[groups.GroupScores]:
+  """Scores a study, and checks what else its findings read.
+
+  Args:
+    directory: of the study.
+    plan: of the round.
+    scores: of an earlier round, if its scored runs are the same.
+
+  Raises:
+    DamagedRunError: if a run is damaged.
+  """
+  if scores is None:
+    scores = study.score_study(directory, plan)
+  removal.read(directory, plan)
+  return scores
 
 
 def show(
@@ -44,8 +66,6 @@ def show(
   """
   studies = sizes.study_sizes(directory, plan, results)
   compared = proxies.compare_study(directory, plan, results, studies=studies)
-  recipes = distillation.study_distillation(directory, plan, results)
-  compressed = compression.compare_compressed(directory, plan, results, studies)
   settings = flagfile.resolved_flags(plan.config)
   program.say("Writing the page …")
   shown = material.of(
@@ -54,10 +74,15 @@ def show(
     results,
     failures,
     settings,
-    studies,
-    compared,
-    recipes,
-    compressed,
+    studies=studies,
+    compared=compared,
+    recipes=distillation.study_distillation(directory, plan, results),
+    compressed=compression.compare_compressed(
+      directory, plan, results, studies
+    ),
+    removed=removal.study_removal(directory, plan),
+    agreed=agreement.study_agreement(directory, results, plan.config.outputs),
+    ratios=ratios.study_ratios(directory, results),
   )
   path = page.write_page(shown)
   checkup.record_digests(directory)
@@ -67,5 +92,8 @@ def show(
     print(mixture)
   for line in summary.summary_lines(results):
     print(line)
+  for found in shown.removed:
+    for sentence in found.sentences:
+      print(sentence)
   for line in closing.lines(shown, path):
     print(line)

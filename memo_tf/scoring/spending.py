@@ -120,7 +120,7 @@ def progress_of_runs(
   """
   found: list[Progress] = []
   examples = None
-  for group, units in plan.groups().items():
+  for group, units in plan.scored_groups().items():
     chosen = [unit for unit in units if unit in done]
     if not counts(plan.config, group) or len(chosen) < _block(plan.config):
       continue

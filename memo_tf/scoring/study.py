@@ -57,7 +57,7 @@ def score_study(
   Also writes `scores/summary.json`, the figures of `GroupScores.summary` and,
   if something was planted, of `GroupScores.planted_summary`.
   """
-  config, units = plan.config, plan.groups()
+  config, units = plan.config, plan.scored_groups()
   order = sorted(units, key=lambda g: (plan.models[g.model].relative_cost, g))
   examples = predictions.read_examples(directory)
   origin = origins.Origin.of(directory, plan)

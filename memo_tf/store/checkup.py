@@ -25,6 +25,7 @@ from memo_tf.store import origins
 from memo_tf.store import own_sources
 from memo_tf.store import record_rules
 from memo_tf.store import sealed
+from memo_tf.store import selections
 from memo_tf.store import subset_info
 
 DIGESTS = "digests.json"
@@ -116,10 +117,10 @@ def findings(
   for name, problem in own_sources.problems(directory, plan.config):
     yield Finding(name, problem)
   wrong_families = set()
-  for family, finding in _subsets(directory, plan.config, info):
+  for family, finding in _subsets(directory, plan, info):
     wrong_families.add(family)
     yield finding
-  yield from _subset_shards(directory, plan.config, info, wrong_families)
+  yield from _subset_shards(directory, plan, info, wrong_families)
   yield from _runs(directory, plan, wrong_families)
   yield from _derived_files(directory)
   yield from _leftovers(directory)
@@ -215,15 +216,17 @@ def _dataset(directory) -> Iterator[Finding]:
     yield Finding(f"dataset/{name}", problem)
 
 
-def _subsets(directory, config, info) -> Iterator[tuple[str, Finding]]:
+def _subsets(directory, plan, info) -> Iterator[tuple[str, Finding]]:
   """Masks are compared with those that the seed gives."""
-  for family in config.all_family_names():
+  config = plan.config
+  for family in plan.families:
     path = directory.in_mask_path(family)
     name = str(path.relative_to(directory.root))
     try:
       masks = arrays.load(path)
     except FileNotFoundError:
-      yield family, Finding(name, "is missing")
+      if not selections.is_unknown(directory, family):
+        yield family, Finding(name, "is missing")
       continue
     except (OSError, ValueError, EOFError) as error:
       yield family, Finding(name, f"cannot be read ({errors.brief(error)})")
@@ -240,22 +243,24 @@ def _subsets(directory, config, info) -> Iterator[tuple[str, Finding]]:
     try:
       # More than are planned are left by a launch that was killed while it
       # extended the study.
-      expected = dataset_info.in_mask(family, count, config, least=len(masks))
+      expected = selections.in_masks(
+        directory, config, (family,), count, least=len(masks)
+      )
     except errors.StudyError as error:
       yield family, Finding(name, str(error))
       continue
-    if not subsets_lib.same_masks(masks, expected[: len(masks)]):
+    if not subsets_lib.same_masks(masks, expected[family][: len(masks)]):
       yield family, Finding(name, problem)
 
 
-def _subset_shards(directory, config, info, wrong) -> Iterator[Finding]:
+def _subset_shards(directory, plan, info, wrong) -> Iterator[Finding]:
   """Materialized subsets against the data set and the masks."""
   digest = info["digest"] if info else None
-  for family in config.all_family_names():
+  for family in plan.families:
     masks = None
-    if family not in wrong:
+    if family not in wrong and not selections.is_unknown(directory, family):
       masks = arrays.load(directory.in_mask_path(family), mmap_mode="r")
-    for index in range(config.subsets.num_subsets):
+    for index in range(plan.num_subsets(family)):
       folder = directory.subset_shard_dir(family, index)
       if not folder.is_dir():
         continue  # not asked for, or not yet

@@ -14,12 +14,14 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import own_models
 from memo_tf.experiment import recipes
+from memo_tf.experiment import removal
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import sealed
+from memo_tf.store import selections
 
 
 def check_runs(
@@ -45,7 +47,9 @@ def check_runs(
       record = sealed.loads(path.read_bytes())
       unit = work_units.parse_unit(record["unit"])
       recipe = recipes.parse(unit.recipe, config.training)
-      family = subsets_lib.parse_family(unit.subsets)
+      family = unit.subsets
+      if not removal.is_removal(family):
+        subsets_lib.parse_family(family)
       _refuse_any(directory, _run_differences(record, unit, recipe, config))
     except errors.UsageError:
       raise
@@ -53,14 +57,14 @@ def check_runs(
       continue  # a damaged run is reported when it is needed
     if info is None:
       continue
-    if family.name not in masks:
-      masks[family.name] = dataset_info.in_mask(
-        family.name, info["num_train"], config
+    if family not in masks:
+      masks |= selections.in_masks(
+        directory, config, (family,), info["num_train"]
       )
     expected = {
       "dataset_digest": info["digest"],
       "subset_digest": files.digest_bytes(
-        np.packbits(masks[family.name][unit.index])
+        np.packbits(masks[family][unit.index])
       ),
     }
     for name, digest in expected.items():
@@ -138,9 +142,11 @@ def _run_differences(record, unit, recipe, config) -> list[str]:
       f"--models: {unit.name} was trained from another source of {unit.model} "
       f"(digest {source}, given {own.digest})"
     )
-  if unit.index >= config.subsets.num_subsets:
+  name, count = "num_subsets", config.subsets.num_subsets
+  if removal.is_removal(unit.subsets):
+    name, count = "removal_repeats", config.removal.removal_repeats
+  if unit.index >= count:
     found.append(
-      f"--num_subsets: {unit.name} was run, given "
-      f"{config.subsets.num_subsets} (it may only grow)"
+      f"--{name}: {unit.name} was run, given {count} (it may only grow)"
     )
   return found

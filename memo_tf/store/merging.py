@@ -29,6 +29,7 @@ from memo_tf.store import origins
 from memo_tf.store import own_sources
 from memo_tf.store import predictions
 from memo_tf.store import sealed
+from memo_tf.store import selections
 
 Directory = directory_lib.StudyDirectory
 
@@ -78,13 +79,15 @@ def merge(
     )
   studies = sources if is_new else [into, *sources]
   config = _united_config(studies)
-  plan = plan_lib.Plan.of(config)
   info = _same_dataset(studies)
-  masks = _same_subsets(studies, config, info["num_train"])
+  plan, chosen_by = _same_selections(studies, config)
+  masks = _same_subsets(studies, plan, chosen_by, info["num_train"])
   started = _same_starts(studies)
   say(f"Comparing the runs of {len(studies)} folders …")
   chosen, there, damaged = _compare_runs(into, sources, plan, info, masks)
   _set_up(into, sources, config, info, masks)
+  for family, study in chosen_by.items():
+    selections.write(into, selections.read(study, family))
   own_sources.keep(into, config, sources)
   if started:
     own_sources.note_checked(into, started)
@@ -140,8 +143,11 @@ def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
       target_examples=united.subsets.target_examples,
       max_subsets=max(united.subsets.max_subsets, count),
     )
+    repeats = (united.removal.removal_repeats, config.removal.removal_repeats)
+    removal = config.removal if repeats[1] else united.removal
+    removal = dataclasses.replace(removal, removal_repeats=max(repeats))
     try:
-      config = dataclasses.replace(config, subsets=subsets)
+      config = dataclasses.replace(config, subsets=subsets, removal=removal)
       # Settings of where and how work is done may differ; the first one's win.
       both = config_lib.merge(united, config)
     except ValueError as error:
@@ -150,7 +156,10 @@ def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
         f"{study.root} has other settings than {studies[0].root}: {text}"
       ) from error
     united = dataclasses.replace(
-      united, subsets=both.subsets, models=both.models
+      united,
+      subsets=both.subsets,
+      models=both.models,
+      removal=both.removal,
     )
   if united is None:
     raise ValueError("`studies` must name at least one. Received none")
@@ -168,11 +177,33 @@ def _same_dataset(studies: list[Directory]) -> dict:
   return infos[0]
 
 
-def _same_subsets(studies, config, num_examples) -> dict[str, np.ndarray]:
+def _same_selections(
+  studies, config
+) -> tuple[plan_lib.Plan, dict[str, Directory]]:
+  """The plan with every selection, and a study that has each of them."""
+  found: dict[str, Directory] = {}
+  removed = {}
+  for study in studies:
+    for family, selection in selections.written(study, config).items():
+      first = found.setdefault(family, study)
+      if selection != selections.read(first, family):
+        raise errors.UsageError(
+          f"{selections.path(study, family)} selects other examples than that "
+          f"of {first.root}: removal runs of both cannot be in one study"
+        )
+      if selection.can_train(config.training.batch_size):
+        removed[family] = selection.share
+  return plan_lib.Plan.of(config, removed), found
+
+
+def _same_subsets(
+  studies, plan, chosen_by, num_examples
+) -> dict[str, np.ndarray]:
   """The masks `[M, N]` of each family, after comparing those of every study."""
-  masks = {}
-  for family in config.all_family_names():
-    masks[family] = dataset_info.in_mask(family, num_examples, config)
+  masks: dict[str, np.ndarray] = {}
+  for family in plan.families:
+    owner = chosen_by.get(family, studies[0])
+    masks |= selections.in_masks(owner, plan.config, (family,), num_examples)
     for study in studies:
       path = study.in_mask_path(family)
       try:

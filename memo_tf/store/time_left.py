@@ -68,7 +68,8 @@ def remaining_seconds(
 ) -> float | None:
   """Seconds until the pending units are done, or None if nothing is known.
 
-  A group without a finished run is estimated from the others, by the models'
+  A group without a finished run is estimated from one of the same model and
+  recipe, by the sizes of their subsets; else from the others, by the models'
   relative cost.
 
   Args:
@@ -89,8 +90,14 @@ def remaining_seconds(
     for group, seconds in known.items()
   )
   total, longest = 0.0, 0.0
+  alike = {
+    (g.model, g.recipe): (s, plan.share_of(g.subsets)) for g, s in known.items()
+  }
   for group, count in counts.items():
     cost = rate * plan.models[group.model].relative_cost
+    if (group.model, group.recipe) in alike:
+      seconds, share = alike[group.model, group.recipe]
+      cost = seconds * plan.share_of(group.subsets) / share
     total += count * known.get(group, cost)
     longest = max(longest, known.get(group, 0.0) if count else 0.0)
   beside = (more or {}).values()

@@ -81,6 +81,7 @@ class JsonTest(parameterized.TestCase):
         "running",
         "outputs",
         "proxies",
+        "removal",
       },
     )
 

@@ -114,14 +114,34 @@ def masks_of(settings) -> np.ndarray:
 
 
 def write_run(
-  directory, settings, index, *, logits_seed=0, outputs=(), **record
+  directory,
+  settings,
+  index,
+  *,
+  logits_seed=0,
+  outputs=(),
+  family=GROUP.subsets,
+  mask=None,
+  right=None,
+  **record,
 ) -> None:
-  """Writes one run; `outputs` are names of further files."""
-  mask = masks_of(settings)[index]
+  """Writes one run.
+
+  `outputs` are names of further files. Of another family than the first are
+  given its subset `mask` and, if wanted, which test images are `right`.
+  """
+  if mask is None:
+    mask = masks_of(settings)[index]
   rng = np.random.default_rng([logits_seed, index])
+  train_logits = rng.normal(size=(NUM_TRAIN, CLASSES))
+  test_logits = rng.normal(size=(NUM_TEST, CLASSES))
+  if right is not None:
+    said = np.where(right, TEST_LABELS, (TEST_LABELS + 1) % CLASSES)
+    test_logits = 5.0 * np.eye(CLASSES)[said]
+  own = dataclasses.replace(unit(index), subsets=family)
   table = predictions.from_logits(
-    rng.normal(size=(NUM_TRAIN, CLASSES)),
-    rng.normal(size=(NUM_TEST, CLASSES)),
+    train_logits,
+    test_logits,
     LABELS,
     TEST_LABELS,
     mask,
@@ -131,19 +151,19 @@ def write_run(
     "history.jsonl": b"{}\n",
     **{name: f"{name} {index}".encode() for name in outputs},
   }
-  folder = directory.run_dir(unit(index))
+  folder = directory.run_dir(own)
   folder.mkdir(parents=True)
   entries = {}
   for name, content in contents.items():
     (folder / name).write_bytes(content)
     entries[name] = files.file_entry(folder / name)
   recipe = recipes.parse("one_hot", settings.training)
-  right = table["predicted"].to_numpy() == table["label"].to_numpy()
+  hits = table["predicted"].to_numpy() == table["label"].to_numpy()
   about = {
     **ABOUT_RUN,
-    "in_accuracy": float(right[:NUM_TRAIN][mask].mean()),
+    "in_accuracy": float(hits[:NUM_TRAIN][mask].mean()),
     "format_version": config_lib.FORMAT_VERSION,
-    "unit": unit(index).name,
+    "unit": own.name,
     "recipe_digest": recipe.digest(),
     "recipe": dataclasses.asdict(recipe),
     "seed": settings.running.seed,

@@ -96,6 +96,7 @@ def write(
   examples=None,
   studies=(),
   info=None,
+  removed=(),
   **changes,
 ) -> pathlib.Path:
   """Writes a page of some groups, with all else it needs; returns its path."""
@@ -137,5 +138,6 @@ def write(
     failures or {},
     "--dataset=digits",
     studies,
+    removed=removed,
   )
   return page.write_page(study)

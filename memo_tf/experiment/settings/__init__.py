@@ -10,6 +10,7 @@ from memo_tf.experiment.settings.outputs import OutputsConfig
 from memo_tf.experiment.settings.proxies import ALL
 from memo_tf.experiment.settings.proxies import ProxiesConfig
 from memo_tf.experiment.settings.proxies import PROXY_NAMES
+from memo_tf.experiment.settings.removal import RemovalConfig
 from memo_tf.experiment.settings.running import RunningConfig
 from memo_tf.experiment.settings.subsets import SubsetsConfig
 from memo_tf.experiment.settings.training import TrainingConfig
@@ -24,6 +25,7 @@ __all__ = [
   "ModelsConfig",
   "OutputsConfig",
   "ProxiesConfig",
+  "RemovalConfig",
   "RunningConfig",
   "SubsetsConfig",
   "TrainingConfig",

@@ -4,6 +4,7 @@ To add one, write `make(study) -> Section | None` in a module of its own, a
 template of the section's name in `templates/sections/`, and a line here.
 """
 
+from memo_tf.report.sections import agreement
 from memo_tf.report.sections import certainty
 from memo_tf.report.sections import classes
 from memo_tf.report.sections import compression
@@ -12,6 +13,8 @@ from memo_tf.report.sections import influence
 from memo_tf.report.sections import method
 from memo_tf.report.sections import planted
 from memo_tf.report.sections import proxies
+from memo_tf.report.sections import ratios
+from memo_tf.report.sections import removal
 from memo_tf.report.sections import section
 from memo_tf.report.sections import sizes
 
@@ -20,7 +23,10 @@ SECTIONS: tuple[section.Maker, ...] = (
   sizes.make,
   distillation.make,
   compression.make,
+  agreement.make,
+  ratios.make,
   influence.make,
+  removal.make,
   proxies.make,
   planted.make,
   certainty.make,

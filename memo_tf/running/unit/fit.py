@@ -18,6 +18,7 @@ from memo_tf.data import pipeline
 from memo_tf.data.stored import images as images_lib
 from memo_tf.data.stored import subsets as subset_shards
 from memo_tf.experiment import errors
+from memo_tf.experiment import removal
 from memo_tf.experiment import work_units
 from memo_tf.models import own_checks
 from memo_tf.running import tensorboard_log
@@ -84,6 +85,7 @@ def fit(
   first, history = _start(session, trainer, unit, path, key, recording)
   images, labels, indices = _training_images(session, unit, members)
   rates = schedule.learning_rates(recipe, len(members) // recipe.batch_size)
+  streams = removal.stream_unit(unit)
   started = time.perf_counter()
   for epoch in range(first, recipe.epochs):
     order, views = epochs.batches(
@@ -91,8 +93,8 @@ def fit(
       members,
       len(session.data.train_labels),
       seed=config.seed,
-      family=unit.subsets,
-      index=unit.index,
+      family=streams.subsets,
+      index=streams.index,
       epoch=epoch,
     )
     result = trainer.train_epoch(
@@ -175,7 +177,9 @@ def _start(
       logging.warning(
         "%s does not fit (%s): the run starts from the beginning", path, error
       )
-  trainer.initialize(session.config.running.seed, unit.name)
+  trainer.initialize(
+    session.config.running.seed, removal.stream_unit(unit).name
+  )
   _check_start(session, trainer, unit)
   return 0, []
 

@@ -1,0 +1,222 @@
+"""Families without some examples: names, what each leaves out, streams."""
+
+import dataclasses
+
+from absl.testing import absltest
+from absl.testing import parameterized
+import numpy as np
+
+from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import config_rules
+from memo_tf.experiment import plan as plan_lib
+from memo_tf.experiment import removal
+from memo_tf.experiment import subsets
+from memo_tf.experiment import work_units
+
+MODEL = "cifar_resnet-8-w0.5"
+LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2])
+
+
+def selection(arm, ids=(0, 4, 5), **fields):
+  threshold = None if arm.startswith("targeted") else 0.25
+  family = removal.RemovalFamily(arm=arm, model=MODEL, threshold=threshold)
+  return removal.Selection(
+    family=family.name, ids=ids, num_examples=10, **fields
+  )
+
+
+def config(**settings):
+  return config_rules.from_settings(settings)
+
+
+class NameTest(parameterized.TestCase):
+  @parameterized.parameters(
+    f"without-memorized-t0.25-{MODEL}",
+    "without-random-t0.123456-mobilenet_v3_small-0.5",
+    "without-same_classes-t1.00-own-small",
+    f"without-targeted-{MODEL}",
+    f"without-targeted_random-{MODEL}",
+  )
+  def test_names_are_read_back(self, name):
+    family = removal.parse(name)
+
+    self.assertEqual(family.name, name)
+    self.assertTrue(removal.is_removal(name))
+    unit = work_units.WorkUnit(MODEL, "one_hot", name, 3)
+    self.assertEqual(work_units.parse_unit(unit.name), unit)
+
+  @parameterized.parameters(
+    "r0.70",
+    "without",
+    "without-random-m",
+    f"without-random-t0.5-{MODEL}",
+    f"without-random-t0.250-{MODEL}",
+    "without-x-m",
+  )
+  def test_rejects(self, name):
+    with self.assertRaisesRegex(ValueError, "without-ARM"):
+      removal.parse(name)
+
+  def test_no_subset_family_of_a_flag(self):
+    with self.assertRaisesRegex(ValueError, "subset family"):
+      subsets.parse_family(f"without-targeted-{MODEL}")
+
+
+class InMaskTest(absltest.TestCase):
+  def test_memorized_leaves_out_the_same_in_every_repeat(self):
+    mask = selection("memorized").in_mask(LABELS, 3, seed=0)
+
+    expected = [0, 1, 1, 1, 0, 0, 1, 1, 1, 1]
+    np.testing.assert_array_equal(mask, [expected] * 3)
+
+  def test_random_leaves_out_as_many_and_draws_anew(self):
+    mask = selection("random").in_mask(LABELS, 50, seed=0)
+
+    np.testing.assert_array_equal((~mask).sum(axis=1), 3)
+    # Each of 10 is left out of about 15 of 50.
+    self.assertTrue(np.all(np.abs((~mask).sum(axis=0) - 15) < 12))
+
+  def test_same_classes_leaves_out_as_many_of_each(self):
+    for arm in ("same_classes", "targeted_random"):
+      mask = selection(arm).in_mask(LABELS, 20, seed=0)
+
+      for label, count in ((0, 1), (1, 2), (2, 0)):
+        out = (~mask)[:, label == LABELS].sum(axis=1)
+        np.testing.assert_array_equal(out, count)
+      self.assertGreater(len(np.unique(mask, axis=0)), 5)
+
+  def test_rows_depend_on_seed_family_and_index_alone(self):
+    short = selection("random").in_mask(LABELS, 2, seed=1)
+    long = selection("random").in_mask(LABELS, 5, seed=1)
+
+    np.testing.assert_array_equal(short, long[:2])
+    other = selection("random").in_mask(LABELS, 5, seed=2)
+    self.assertFalse(np.array_equal(long, other))
+
+  def test_a_golden_row(self):
+    # The stream may never change, or finished runs are not of the study.
+    mask = selection("random").in_mask(LABELS, 1, seed=0)
+
+    self.assertEqual(np.flatnonzero(~mask[0]).tolist(), [4, 5, 7])
+
+  def test_what_can_be_trained(self):
+    self.assertTrue(selection("memorized").can_train(7))
+    self.assertFalse(selection("memorized").can_train(8))
+    self.assertFalse(selection("memorized", ids=()).can_train(1))
+
+
+class StreamTest(absltest.TestCase):
+  def test_arms_share_their_streams_and_others_keep_their_own(self):
+    units = [
+      work_units.WorkUnit(MODEL, "one_hot", selection(arm).family, 7)
+      for arm in ("memorized", "random", "same_classes", "targeted")
+    ]
+
+    names = {removal.stream_unit(unit).name for unit in units}
+
+    self.assertEqual(names, {f"{MODEL}/one_hot/without/00007"})
+    usual = work_units.WorkUnit(MODEL, "one_hot", "r0.70", 7)
+    self.assertIs(removal.stream_unit(usual), usual)
+
+
+class ConfigTest(parameterized.TestCase):
+  def test_no_family_by_default(self):
+    self.assertEqual(removal.families(config()), [])
+
+  def test_families_of_two_models_and_thresholds(self):
+    found = removal.families(
+      config(
+        models=["cifar_resnet-8", "cifar_resnet-14"],
+        removal_repeats=2,
+        removal_thresholds=[0.5, 0.25],
+        removal_comparisons=["same_classes", "targeted"],
+        removal_models=["cifar_resnet-14"],
+      )
+    )
+
+    self.assertEqual(
+      [family.name for family in found],
+      [
+        "without-memorized-t0.50-cifar_resnet-14",
+        "without-same_classes-t0.50-cifar_resnet-14",
+        "without-memorized-t0.25-cifar_resnet-14",
+        "without-same_classes-t0.25-cifar_resnet-14",
+        "without-targeted-cifar_resnet-14",
+        "without-targeted_random-cifar_resnet-14",
+      ],
+    )
+    self.assertLen({family.model for family in found}, 1)
+
+  @parameterized.parameters(
+    ({"removal_repeats": 1}, "at least 2"),
+    ({"removal_thresholds": [0.0]}, r"in \(0, 1\]"),
+    ({"removal_thresholds": [0.12345678]}, "six decimals"),
+    ({"removal_thresholds": []}, "at least one"),
+    ({"removal_thresholds": [0.5, 0.5]}, "twice"),
+    ({"removal_comparisons": ["all"]}, "among"),
+    ({"removal_models": ["cifar_resnet-20"]}, "some of --models"),
+  )
+  def test_rejects(self, settings, message):
+    with self.assertRaisesRegex(ValueError, message):
+      config(**settings)
+
+  def test_a_study_gets_a_removal_later(self):
+    first = config()
+    second = config(removal_repeats=4, removal_thresholds=[0.5])
+
+    merged = config_lib.merge(first, second)
+
+    self.assertEqual(merged.removal, second.removal)
+    with self.assertRaisesRegex(ValueError, "removal_repeats.*only grow"):
+      config_lib.merge(second, first)
+
+  def test_naming_a_model_keeps_the_removal_of_all(self):
+    first = config(removal_repeats=2)
+    second = config(removal_repeats=4, removal_models=["cifar_resnet-8"])
+
+    merged = config_lib.merge(first, second)
+
+    self.assertEqual(merged.removal.removal_models, ())
+    self.assertEqual(merged.removal.removal_repeats, 4)
+
+
+class PlanTest(absltest.TestCase):
+  def test_units_of_written_selections_only(self):
+    settings = config(models=[MODEL], removal_repeats=3, num_subsets=2)
+    name = selection("memorized").family
+
+    plan = plan_lib.Plan.of(settings, {name: 0.3})
+
+    group = work_units.Group(MODEL, "one_hot", name)
+    self.assertEqual([unit.index for unit in plan.groups()[group]], [0, 1, 2])
+    self.assertLen(plan.units, 5)
+    self.assertEqual(
+      list(plan.scored_groups()), [work_units.Group(MODEL, "one_hot", "r0.70")]
+    )
+    self.assertEqual(plan.families, ("r0.70", name))
+    self.assertAlmostEqual(plan.share_of(name), 0.7)
+    self.assertEqual(plan.num_subsets(name), 3)
+    self.assertLen(plan_lib.Plan.of(settings).units, 2)
+
+  def test_a_student_has_its_teacher_on_the_same_examples(self):
+    settings = config(
+      models=[MODEL],
+      recipes=["distilled-cifar_resnet-14-t3"],
+      removal_repeats=2,
+      num_subsets=2,
+    )
+    name = selection("memorized").family
+
+    plan = plan_lib.Plan.of(settings, {name: 0.3})
+
+    for unit in plan.units:
+      for needed in plan.requires(unit):
+        self.assertIn(needed, plan.wanted)
+        self.assertEqual(
+          dataclasses.replace(needed, model=unit.model, recipe=unit.recipe),
+          unit,
+        )
+
+
+if __name__ == "__main__":
+  absltest.main()
