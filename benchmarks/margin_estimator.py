@@ -1,19 +1,18 @@
-"""Scores from margins against plain ones, on a finished study's own runs.
+"""Scores from margins against plain ones, on a study's own runs.
 
     python benchmarks/margin_estimator.py --experiment_dir=DIR
 
-Draws of M runs, in whole blocks, that share no run; the truth of a draw is the
-plain score of all runs that are not in it. The noise of the truth is taken out:
-of squared errors by subtraction, of coverage by adding the truth's own interval
-(Newcombe's, by the method of variance estimates recovery). Ambiguous examples
-have a held-out accuracy of 0.3 to 0.7 in the truth. Gains are squared errors of
-the plain scores over those of the others, with 95 % intervals from the draws
-(Student's t of their logarithms). Several models are scored together as well.
-Influential pairs of the first 20, 40 and 80 runs are tested by counts and by
-margins, also with permuted subsets.
+Draws of M runs are judged against the other runs of the study
+(`disjoint_draws`), all images and those of a held-out accuracy of 0.05 to 0.95
+(uncertain) or 0.3 to 0.7 (ambiguous). Sizes of a ladder are scored together as
+well. Influential pairs of the first 20, 40 and 80 runs are tested by counts and
+by margins, also with permuted subsets. An unfinished study counts up to the
+first missing run of each model, in whole blocks.
 
-`--figure=FILE.svg` draws error against machine-hours: runs times their median
-seconds, of the model alone and of all models for the sizes together.
+Prints the tables of docs/results.md. `--figure=FILE.svg` draws error against
+machine-hours, runs times their seconds, of the model with the most runs and of
+all sizes of its ladder. Seconds are the medians that runs recorded, or those of
+a quiet machine: `--seconds=cifar_resnet-8=1.2,…`.
 
 Not a timing. The last line is JSON.
 """
@@ -21,15 +20,15 @@ Not a timing. The last line is JSON.
 import argparse
 import itertools
 import json
-import math
 import pathlib
 
+import disjoint_draws
 import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib import ticker
 import numpy as np
-from scipy import stats
 
 from memo_tf.estimators import in_out
 from memo_tf.estimators import influence
@@ -45,289 +44,296 @@ from memo_tf.store import opening
 from memo_tf.store import predictions
 
 WIDTH = 0.2
+ESTIMATORS = ("plain", "margin, no prior", "margin", "margin_sizes")
+PARTS = ("all", *disjoint_draws.PARTS)
 
 
-def read_stacks(
-  root: str, models: list[str]
+def read_ladders(
+  root: str,
+  models: list[str],
+  family: str | None = None,
+  num_runs: int | None = None,
 ) -> tuple[dict, int, np.ndarray, dict]:
-  """Runs by model, length of a block, `use_counts`, seconds by model."""
+  """Runs by ladder and model, length of a block, copies, seconds by model."""
   directory = directory_lib.StudyDirectory(root)
   config = opening.read_config(directory.config_path.read_bytes())
   plan = plan_lib.Plan.of(config)
   examples = predictions.read_examples(directory)
   train = examples[examples["split"] == "train"].reset_index(drop=True)
-  stacks: dict = {}
+  ladders: dict = {}
   seconds: dict = {}
-  block = 1
-  for group, units in plan.groups().items():
-    if models and group.model not in models:
+  # One family: that of the first group, unless it is named.
+  family = family or next(iter(plan.groups())).subsets
+  block = subsets.parse_family(family).block
+  groups = sorted(
+    plan.groups().items(), key=lambda g: plan.models[g[0].model].relative_cost
+  )
+  for group, units in groups:
+    if (models and group.model not in models) or group.subsets != family:
       continue
     records = {
       unit: directory.run_state(unit, check_digests=False).record
       for unit in units
     }
     # Up to the first missing run: models must have the same subsets in a row.
-    done = list(itertools.takewhile(records.get, units))
-    block = subsets.parse_family(group.subsets).block
+    done = list(itertools.takewhile(records.get, units))[:num_runs]
     whole = len(done) // block * block
     if whole >= 2 * block:
-      stacks[group.model] = predictions.stack_runs(directory, done[:whole])
+      ladder = ladders.setdefault(plan.models[group.model].ladder, {})
+      ladder[group.model] = predictions.stack_runs(directory, done[:whole])
       seconds[group.model] = float(
         np.median(
           [record["seconds"]["total"] for record in records.values() if record]
         )
       )
-  return stacks, block, margin_columns.has_copies(train), seconds
+  return ladders, block, margin_columns.has_copies(train), seconds
 
 
-def rest_of(stack, rows: np.ndarray) -> memorization.MemorizationScores:
-  """The truth of a draw: plain scores of the runs that are not in it."""
-  others = ~np.isin(np.arange(len(stack.units)), rows)
-  return memorization.memorization_scores(
-    stack.correct[others], stack.in_mask[others]
-  )
-
-
-def judged(points, low, high, truth: memorization.MemorizationScores) -> dict:
-  """Error, rank correlation, coverage and width: all and ambiguous."""
-  out = truth.out_accuracy
-  known = ~np.isnan(points) & ~np.isnan(truth.memorization)
-  noise = sum(
-    mean * (1 - mean) / (count - 1)
-    for mean, count in (
-      (truth.in_accuracy, truth.num_in),
-      (out, truth.num_out),
-    )
-  )
-  square = np.square(points - truth.memorization) - noise
-  below = np.hypot(points - low, truth.ci_high - truth.memorization)
-  above = np.hypot(high - points, truth.memorization - truth.ci_low)
-  difference = points - truth.memorization
-  covered = (difference <= below) & (-difference <= above)
-  found = {}
-  for name, members in (
-    ("all", known),
-    ("ambiguous", known & (out >= 0.3) & (out <= 0.7)),
-  ):
-    found[name] = {
-      "error": float(square[members].mean()),
-      "spearman": float(
-        stats.spearmanr(points[members], truth.memorization[members]).statistic
-      ),
-      "coverage": float(covered[members].mean()),
-      "width": float((high - low)[members].mean()),
-      "examples": int(members.sum()),
-    }
-  return found
-
-
-def draws_of(num_runs: int, block: int, size: int, limit: int) -> list:
-  """Up to `limit` disjoint draws of `size` runs, whole blocks at random."""
-  blocks = np.random.default_rng(size).permutation(num_runs // block)
-  per_draw = size // block
-  count = min(limit, len(blocks) // per_draw)
-  return [
-    np.sort(
-      (
-        blocks[d * per_draw : (d + 1) * per_draw, None] * block
-        + np.arange(block)
-      ).ravel()
-    )
-    for d in range(count)
-  ]
-
-
-def one_draw(stacks: dict, model: str, rows, use_counts) -> dict:
+def one_draw(stacks: dict, model: str, rows, use_counts, block: int) -> dict:
   """What each estimator makes of a draw, by name."""
   stack = stacks[model]
-  truth = rest_of(stack, rows)
+  known = disjoint_draws.truths(stack, rows, block)
   mask, correct = stack.in_mask[rows], stack.correct[rows]
-  plain = memorization.memorization_scores(correct, mask)
   tally = margins.tally_of(stack.margin[rows], mask, correct=correct)
-  alone = tally.scores(use_counts=use_counts, prior=False)
   smoothed = tally.scores(use_counts=use_counts)
-  found: dict = {
-    name: judged(s.memorization, s.ci_low, s.ci_high, truth)
-    for name, s in (
-      ("plain", plain),
-      ("margin, no prior", alone),
-      ("margin", smoothed),
-    )
+  estimates = {
+    "plain": memorization.memorization_scores(correct, mask),
+    "margin, no prior": tally.scores(use_counts=use_counts, prior=False),
+    "margin": smoothed,
   }
-  found["misfit"] = [smoothed.misfit, smoothed.ambiguous_misfit]
-  found["degrees"] = [smoothed.prior_degrees_in, smoothed.prior_degrees_out]
-  found["fallbacks"] = sum(smoothed.fallbacks().values())
-  if len(stacks) > 1 and all(max(rows) < len(s.units) for s in stacks.values()):
-    together = margin_sizes.margin_scores_sizes(
+  if len(stacks) > 1:
+    estimates["margin_sizes"] = margin_sizes.margin_scores_sizes(
       np.stack([s.margin[rows] for s in stacks.values()]),
       mask,
       correct=np.stack([s.correct[rows] for s in stacks.values()]),
       use_counts=use_counts,
     )[list(stacks).index(model)]
-    found["margin_sizes"] = judged(
-      together.memorization, together.ci_low, together.ci_high, truth
-    )
+  found: dict = {
+    name: disjoint_draws.judged(s.memorization, s.ci_low, s.ci_high, known)
+    for name, s in estimates.items()
+  }
+  found["misfit"] = [smoothed.misfit, smoothed.ambiguous_misfit]
+  found["degrees"] = [smoothed.prior_degrees_in, smoothed.prior_degrees_out]
+  found["fallbacks"] = sum(smoothed.fallbacks().values())
   return found
 
 
-def interval(values) -> list[float]:
-  """[low, mean, high] by Student's t; ends NaN with fewer than three."""
-  values = np.asarray(values, float)
-  values = values[~np.isnan(values)]
-  if not len(values):
-    return [math.nan] * 3
-  mean = values.mean()
-  if len(values) < 3:
-    return [math.nan, mean, math.nan]
-  half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-  return [mean - half, mean, mean + half]
+def summarized(found: list[dict], sized: list[dict]) -> dict:
+  """Mean figures of the draws, weighted by images, and gains."""
+  line: dict = {"draws": len(found), "draws of sizes": len(sized)}
+  for name in ESTIMATORS:
+    draws = sized if name == "margin_sizes" else found
+    if not draws or name not in draws[0]:
+      continue
+    line[name] = {}
+    for part in PARTS:
+      own = [draw[name][part] for draw in draws]
+      plain = [draw["plain"][part] for draw in draws]
+      weights = [one["weight"] for one in own]
+      figures = {
+        key: disjoint_draws.weighted_mean([one[key] for one in own], weights)
+        for key in ("error", "spearman", "coverage", "width")
+      }
+      square = figures.pop("error")
+      figures["rmse"] = float(np.sqrt(square)) if square > 0 else 0.0
+      figures["gain"] = disjoint_draws.gain(plain, own)
+      figures["images"] = float(np.mean(weights))
+      line[name][part] = figures
+  for key in ("misfit", "degrees"):
+    line[key] = np.mean([draw[key] for draw in found], axis=0).tolist()
+  line["fallbacks"] = float(np.mean([draw["fallbacks"] for draw in found]))
+  return line
 
 
-def runs_for_width(widths: dict[int, float]) -> float:
-  """Runs for a mean width of `WIDTH`, log-linear between sizes of draws."""
-  sizes = sorted(widths, key=lambda size: -widths[size])
-  values = [widths[size] for size in sizes]
-  if not values[-1] <= WIDTH <= values[0]:
-    return math.nan
-  log = np.interp(-math.log(WIDTH), -np.log(values), np.log(sizes))
-  return float(np.exp(log))
-
-
+# Over 40 lines: what is done for each model, in order.
 def evaluate(
   root: str,
   models: list[str],
   sizes: list[int],
   limit: int,
-  figure: str | None = None,
 ) -> dict:
-  """Prints a table for every model of a study; returns its figures."""
-  stacks, block, use_counts, seconds = read_stacks(root, models)
+  """Figures of every model of a study, which are also printed."""
+  ladders, block, use_counts, seconds = read_ladders(root, models)
   report: dict = {}
-  for model, stack in stacks.items():
-    rows_of_model: dict = {"num_runs": len(stack.units)}
+  for stacks in ladders.values():
     shared = min(len(s.units) for s in stacks.values())
-    widths: dict = {"plain": {}, "margin": {}}
-    ambiguous: dict = {"plain": {}, "margin": {}}
-    for size in sizes:
+    for model, stack in stacks.items():
       pool = len(stack.units)
-      if size % block or size >= pool:  # no run would be left as truth
-        continue
-      draws = draws_of(pool, block, size, limit)
-      together = draws_of(shared, block, size, limit) if len(stacks) > 1 else []
-      found = [one_draw({model: stack}, model, r, use_counts) for r in draws]
-      sized = [one_draw(stacks, model, r, use_counts) for r in together]
-      if not found:
-        continue
-      line = summarized(found, sized)
-      for name in widths:
-        widths[name][size] = line[name]["all"]["width"][1]
-        ambiguous[name][size] = line[name]["ambiguous"]["width"][1]
-      rows_of_model[str(size)] = line
-      show(model, size, len(draws), pool - size, line)
-    for kind, table in (("mean", widths), ("ambiguous", ambiguous)):
-      needed = {name: runs_for_width(own) for name, own in table.items()}
-      rows_of_model[f"runs for a {kind} width of {WIDTH}"] = needed
-      print(f"{model}: runs for a {kind} width of {WIDTH}: {needed}")
-    for size in (20, 40, 80):
-      if size < len(stack.units):
-        rows = np.arange(size)
-        found = [
-          pairs_of(stack, rows),
-          pairs_of(stack, rows, np.random.default_rng(size)),
-        ]
-        rows_of_model[f"pairs at {size}, and permuted"] = found
-        print(f"{model}, pairs of the first {size} runs: {found[0]}")
-        print(f"  with permuted subsets: {found[1]}")
-    rows_of_model["seconds per run"] = seconds[model]
-    report[model] = rows_of_model
-  if figure:
-    draw(report, sizes, figure)
+      own: dict = {"num_runs": pool, "sizes": {}}
+      for size in sizes:
+        if size % block or 2 * size > pool:  # fewer runs left as truth
+          continue
+        draws = disjoint_draws.draws_of(pool, block, size, limit)
+        together = []
+        if len(stacks) > 1:
+          together = disjoint_draws.draws_of(shared, block, size, limit)
+        line = summarized(
+          [
+            one_draw({model: stack}, model, r, use_counts, block) for r in draws
+          ],
+          [one_draw(stacks, model, r, use_counts, block) for r in together],
+        )
+        own["sizes"][size] = line
+        show(model, size, pool - size, line)
+      for part in ("all", "ambiguous"):
+        for name in ("plain", "margin"):
+          widths = {
+            s: line[name][part]["width"] for s, line in own["sizes"].items()
+          }
+          needed = disjoint_draws.runs_for_width(widths, WIDTH)
+          own[f"runs for a width of {WIDTH}, {part}, {name}"] = needed
+          print(f"{model}, {part}, {name}: runs for {WIDTH}: {needed}")
+      own["pairs"] = {
+        size: pairs_of_both(model, stack, size)
+        for size in (20, 40, 80)
+        if size < pool
+      }
+      own["seconds per run"] = seconds[model]
+      own["ladder"] = list(stacks)
+      report[model] = own
   return report
 
 
-def draw(report: dict, sizes: list[int], path: str) -> None:
-  """Root mean square error against machine-hours, one panel per model."""
+def show(model: str, size: int, rest: int, line: dict) -> None:
+  """Prints the figures of one number of runs."""
+  print(
+    f"{model}, M={size}, {line['draws']} draws ({line['draws of sizes']} of "
+    f"the sizes together) against {rest} other runs: misfit "
+    f"{line['misfit'][0]:.3f} / {line['misfit'][1]:.3f}, d0 in, out "
+    f"{line['degrees'][0]:.0f}, {line['degrees'][1]:.0f}, fallbacks "
+    f"{line['fallbacks']:.0f}",
+    flush=True,
+  )
+  for name in ESTIMATORS:
+    for part, own in line.get(name, {}).items():
+      low, gain, high = own["gain"]
+      print(
+        f"  {name:17} {part:9} ({own['images']:6.1f}) RMSE {own['rmse']:.4f} "
+        f"gain {gain:.2f} [{low:.2f}, {high:.2f}] Spearman "
+        f"{own['spearman']:.3f} coverage {100 * own['coverage']:.1f} "
+        f"width {own['width']:.3f}"
+      )
+
+
+def tables(report: dict) -> str:
+  """The two tables of docs/results.md."""
+  lines = [
+    "| model | M | draws | RMSE plain | from margins | gain | sizes together "
+    "| coverage | mean width plain | from margins |",
+    "|" + "---|" * 10,
+  ]
+  others = [
+    "| model | M | uncertain images | gain | ambiguous images | gain "
+    "| sizes together | coverage plain | from margins | rank correlation plain "
+    "| from margins | width plain | from margins |",
+    "|" + "---|" * 13,
+  ]
+  for model, found in report.items():
+    for size, line in found["sizes"].items():
+      plain, own = line["plain"], line["margin"]
+      together = line.get("margin_sizes", {})
+      cells = [
+        model,
+        size,
+        line["draws"],
+        f"{plain['all']['rmse']:.3f}",
+        f"{own['all']['rmse']:.3f}",
+        _gain(own["all"]),
+        _gain(together.get("all")),
+        f"{100 * own['all']['coverage']:.1f} %",
+        f"{plain['all']['width']:.2f}",
+        f"{own['all']['width']:.3f}",
+      ]
+      lines.append("| " + " | ".join(map(str, cells)) + " |")
+      plain, few = plain["ambiguous"], own["ambiguous"]
+      cells = [
+        model,
+        size,
+        f"{own['uncertain']['images']:.0f}",
+        _gain(own["uncertain"]),
+        f"{few['images']:.0f}",
+        _gain(few),
+        _gain(together.get("ambiguous")),
+        f"{100 * plain['coverage']:.1f} %",
+        f"{100 * few['coverage']:.1f} %",
+        f"{plain['spearman']:.2f}",
+        f"{few['spearman']:.2f}",
+        f"{plain['width']:.2f}",
+        f"{few['width']:.2f}",
+      ]
+      others.append("| " + " | ".join(map(str, cells)) + " |")
+  return "\n".join([*lines, "", *others])
+
+
+def _gain(own: dict | None) -> str:
+  if own is None or np.isnan(own["gain"][1]):
+    return ""
+  low, value, high = own["gain"]
+  return f"{value:.2f}" + ("" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]")
+
+
+def draw(report: dict, path: str) -> None:
+  """Root mean square error against machine-hours.
+
+  On the left the model with the most runs, on the right all sizes of its
+  ladder: the hours of all of them, the mean square error over them.
+  """
+  model = max(report, key=lambda name: report[name]["num_runs"])
+  ladder = report[model]["ladder"]
+  columns = {model: [model]}
+  if len(ladder) > 1:
+    columns[f"{len(ladder)} sizes"] = ladder
   panels, axes = plt.subplots(
-    1,
-    len(report),
-    figsize=(4 * len(report), 3.2),
+    2,
+    len(columns),
+    figsize=(4 * len(columns), 5.6),
     squeeze=False,
     layout="constrained",
   )
-  every = sum(own["seconds per run"] for own in report.values())
-  for axis, (model, own) in zip(axes[0], report.items()):
-    for name in ("plain", "margin", "margin_sizes"):
-      found = {
-        size: own[str(size)][name]["all"]["rmse"]
-        for size in sizes
-        if name in own.get(str(size), {})
-      }
-      if not found:
-        continue
-      cost = every if name == "margin_sizes" else own["seconds per run"]
-      axis.loglog(
-        [size * cost / 3600 for size in found],
-        list(found.values()),
-        marker="o",
-        label=name,
-      )
-    axis.set_title(model, fontsize=9)
-    axis.set_xlabel("machine-hours (one core)")
-    axis.set_ylabel("error of a score (RMSE)")
-    axis.grid(alpha=0.3, which="both")
-    axis.legend(fontsize=8)
+  for column, (title, models) in enumerate(columns.items()):
+    hours = sum(report[name]["seconds per run"] for name in models) / 3600
+    for part, axis in zip(("all", "uncertain"), axes[:, column]):
+      for name in ("plain", "margin", "margin_sizes")[: len(models) + 1]:
+        found = curve(report, models, name, part)
+        axis.loglog(
+          [size * hours for size in found],
+          list(found.values()),
+          marker="o",
+          label=name,
+        )
+      axis.set_title(f"{title}, {part} images", fontsize=9)
+      axis.set_ylabel("error of a score (RMSE)")
+      axis.set_xlabel("machine-hours (one core)")
+      for side in (axis.xaxis, axis.yaxis):
+        side.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        side.set_major_formatter(ticker.FormatStrFormatter("%g"))
+        side.set_minor_formatter(ticker.NullFormatter())
+      axis.grid(alpha=0.3)
+      axis.legend(fontsize=8)
   panels.savefig(path, metadata={"Date": None})
 
 
-def summarized(found: list[dict], sized: list[dict]) -> dict:
-  """Mean figures of the draws, with intervals and gains."""
-  line: dict = {}
-  for name, draws in (
-    ("plain", found),
-    ("margin, no prior", found),
-    ("margin", found),
-    ("margin_sizes", sized),
-  ):
-    if not draws or name not in draws[0]:
-      continue
-    line[name] = {}
-    for part in ("all", "ambiguous"):
-      line[name][part] = {
-        key: interval([draw[name][part][key] for draw in draws])
-        for key in ("spearman", "coverage", "width")
-      }
-      errors = np.array([draw[name][part]["error"] for draw in draws])
-      plain = np.array([draw["plain"][part]["error"] for draw in draws])
-      line[name][part]["rmse"] = float(np.sqrt(max(errors.mean(), 0.0)))
-      with np.errstate(invalid="ignore", divide="ignore"):
-        logs = np.log(plain / errors)
-      line[name][part]["gain"] = np.exp(interval(logs)).tolist()
-      line[name][part]["examples"] = draws[0][name][part]["examples"]
-  line["misfit"] = np.mean([d["misfit"] for d in found], axis=0).tolist()
-  line["degrees"] = np.mean([d["degrees"] for d in found], axis=0).tolist()
-  line["fallbacks"] = float(np.mean([d["fallbacks"] for d in found]))
-  return line
+def curve(report: dict, models: list[str], name: str, part: str) -> dict:
+  """Root of the models' mean square error, by number of runs of each."""
+  found = {}
+  for size in report[models[0]]["sizes"]:
+    lines = [report[model]["sizes"].get(size, {}) for model in models]
+    errors = [line[name][part]["rmse"] for line in lines if name in line]
+    if len(errors) == len(models) and all(errors):
+      found[size] = float(np.sqrt(np.mean(np.square(errors))))
+  return found
 
 
-def show(model: str, size: int, draws: int, rest: int, line: dict) -> None:
-  """Prints the figures of one number of runs."""
-  print(
-    f"{model}, M={size}, {draws} draws against {rest} other runs: misfit "
-    f"{line['misfit'][0]:.3f} / {line['misfit'][1]:.3f}, d0 in, out "
-    f"{line['degrees'][0]:.0f}, {line['degrees'][1]:.0f}, fallbacks "
-    f"{line['fallbacks']:.0f}"
-  )
-  for name in ("plain", "margin, no prior", "margin", "margin_sizes"):
-    if name not in line:
-      continue
-    for part, own in line[name].items():
-      low, gain, high = own["gain"]
-      print(
-        f"  {name:17} {part:9} ({own['examples']:5d}) RMSE {own['rmse']:.4f} "
-        f"gain {gain:.2f} [{low:.2f}, {high:.2f}] Spearman "
-        f"{own['spearman'][1]:.3f} coverage {100 * own['coverage'][1]:.1f} "
-        f"width {own['width'][1]:.3f}"
-      )
+def pairs_of_both(model: str, stack, size: int) -> list[dict]:
+  """`pairs_of` the first runs, and with their subsets permuted."""
+  rows = np.arange(size)
+  found = [
+    pairs_of(stack, rows),
+    pairs_of(stack, rows, np.random.default_rng(size)),
+  ]
+  print(f"{model}, pairs of the first {size} runs: {found[0]}")
+  print(f"  with permuted subsets: {found[1]}")
+  return found
 
 
 def pairs_of(stack, rows: np.ndarray, rng=None) -> dict:
@@ -336,9 +342,7 @@ def pairs_of(stack, rows: np.ndarray, rng=None) -> dict:
   With `rng` the subsets of the draw's runs are permuted: nothing has influence.
   """
   mask = stack.in_mask[rows if rng is None else rng.permutation(rows)]
-  plain = memorization.memorization_scores(
-    stack.correct[rows], stack.in_mask[rows]
-  )
+  plain = disjoint_draws.plain_scores(stack, rows)
   pairs = influence.influential_pairs(
     stack.test_correct[rows],
     mask,
@@ -376,8 +380,9 @@ def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument("--experiment_dir", required=True)
   parser.add_argument("--models", default="", help="default: all")
-  parser.add_argument("--sizes", default="20,40,80,160")
+  parser.add_argument("--sizes", default="10,20,40,80,160,320")
   parser.add_argument("--draws", type=int, default=20)
+  parser.add_argument("--seconds", default="", help="of a run, model=seconds,…")
   parser.add_argument("--figure")
   arguments = parser.parse_args()
   if not pathlib.Path(arguments.experiment_dir, "config.json").is_file():
@@ -387,8 +392,14 @@ def main() -> None:
     [name for name in arguments.models.split(",") if name],
     [int(size) for size in arguments.sizes.split(",")],
     arguments.draws,
-    arguments.figure,
   )
+  for name, value in (
+    pair.split("=") for pair in arguments.seconds.split(",") if pair
+  ):
+    report[name]["seconds per run"] = float(value)
+  print(tables(report))
+  if arguments.figure:
+    draw(report, arguments.figure)
   print(json.dumps({"benchmark": "margin_estimator", "ratios": report}))
 
 

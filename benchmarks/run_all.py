@@ -40,7 +40,7 @@ OTHERS = {
   "growth-subsets": ("growth.py", "--part=subsets"),
   "growth-examples": ("growth.py", "--part=examples"),
   "growth-workers": ("growth.py", "--part=workers"),
-  "teacher-leak": ("teacher_leak.py",),
+  "distillation-findings": ("distillation_findings.py",),
   "estimators": ("estimators.py", "--growth"),
   "scoring": ("scoring.py",),
   "explorer": ("explorer.py",),

@@ -18,6 +18,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 (a clear error on old versions)
 _SUBMODULES = (
   "analysis",
   "cli",
+  "compression",
   "data",
   "distillation",
   "estimators",

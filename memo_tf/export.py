@@ -4,9 +4,10 @@
         --unit=cifar_resnet-20/one_hot/r0.70/00007 --output_dir=OUT
 
 OUT becomes the SavedModel, with `model.keras` beside it;
-memo_tf/exporting/saved_model.py says what they contain. A run whose weights
-were not kept is trained again first and must reproduce its stored predictions
-to the bit. Flags:
+memo_tf/exporting/saved_model.py says what they contain. Of a run in 8-bit
+integers, `model.tflite` and `about.json` are written instead. A run whose
+weights were not kept is trained again first and must reproduce its stored
+predictions to the bit. Flags:
 """
 
 import json
@@ -18,6 +19,7 @@ from absl import logging
 
 from memo_tf.cli import program
 from memo_tf.experiment import errors
+from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import planning
 from memo_tf.running import worker_pool
@@ -27,7 +29,6 @@ from memo_tf.store import opening
 from memo_tf.store import selections
 
 PROGRAM = "memo_tf.export"
-_WEIGHTS = "weights.weights.h5"
 _RECORDED = (
   "unit",
   "recipe",
@@ -40,6 +41,8 @@ _RECORDED = (
   "dataset_digest",
   "seed",
   "teacher",
+  "source",
+  "compressed",
   "versions",
 )
 
@@ -83,12 +86,14 @@ def export(
       "--output_dir must name a new or empty folder. Received: "
       f"--output_dir={output_dir}"
     )
-  record, has_weights = _finished(directory, unit)
+  wanted = plan_lib.weights_file(plan.recipes[unit.recipe])
+  record, has_weights = _finished(directory, unit, wanted)
   if not has_weights:
     print(f"The weights of {unit.name} were not kept: training it again.")
     _train_again(directory, plan, unit)
-    record, _ = _finished(directory, unit)
+    record, _ = _finished(directory, unit, wanted)
   # Only now, so that --help and wrong use are answered at once.
+  from memo_tf.exporting import export_int8
   from memo_tf.exporting import export_run
 
   info = dataset_info.read_info(directory)
@@ -96,17 +101,17 @@ def export(
     "dataset": {name: info[name] for name in ("name", "version", "max_pixel")},
     **{name: record[name] for name in _RECORDED if name in record},
   }
-  differences = export_run.export_run(
-    directory, config, unit, output_dir, about, info
-  )
+  is_int8 = wanted == plan_lib.TFLITE
+  write = export_int8.export_int8 if is_int8 else export_run.export_run
+  differences = write(directory, config, unit, output_dir, about, info)
   print(
     f"Exported {unit.name} to {output_dir}; largest difference from its stored "
     f"predictions: {json.dumps(differences)}"
   )
 
 
-def _finished(directory, unit) -> tuple[dict, bool]:
-  """The content of the run's run.json, and whether it has weights.
+def _finished(directory, unit, weights: str) -> tuple[dict, bool]:
+  """The content of the run's run.json, and whether it has its weights.
 
   Raises:
     StudyError: if the run is damaged or unfinished.
@@ -119,7 +124,7 @@ def _finished(directory, unit) -> tuple[dict, bool]:
     raise errors.StudyError(
       f"{unit.name} {reason}. Rerun the study's launch command first."
     )
-  return state.record, state.has(frozenset({_WEIGHTS}))
+  return state.record, state.has(frozenset({weights}))
 
 
 def _train_again(directory, plan, unit) -> None:
@@ -127,7 +132,7 @@ def _train_again(directory, plan, unit) -> None:
   missing = [unit]
   for needed in plan.requires(unit):
     if not directory.run_state(needed, check_digests=True).has(
-      frozenset({_WEIGHTS})
+      frozenset({plan_lib.WEIGHTS})
     ):
       missing.append(needed)
   opening.check_extensible(directory, missing)
@@ -145,7 +150,13 @@ def _train_again(directory, plan, unit) -> None:
         {
           "task": "run",
           "unit": each.name,
-          "outputs": sorted({"predictions.parquet", "history.jsonl", _WEIGHTS}),
+          "outputs": sorted(
+            {
+              "predictions.parquet",
+              "history.jsonl",
+              plan_lib.weights_file(plan.recipes[each.recipe]),
+            }
+          ),
           "log": str(directory.work_dir(each) / "log.txt"),
         }
         for each in wave

@@ -26,6 +26,7 @@ TABLE = (
 )
 LEVELS = {part: level for level, row in enumerate(TABLE, 1) for part in row}
 WITH_TENSORFLOW = {
+  "compression",
   "distillation",
   "models",
   "data",

@@ -30,7 +30,6 @@ COVERED = {
   "data/planted_test.py": "memo_tf.data.planted_images",
   "data/sources/image_source_test.py": "memo_tf.data.sources.image_stream",
   "estimators/golden_test.py": "memo_tf.estimators.outcomes",
-  "estimators/margins_test.py": "memo_tf.estimators.margin_groups",
   "estimators/influence_test.py": """
     memo_tf.estimators.influence_products
     memo_tf.estimators.influence_tally
@@ -39,9 +38,11 @@ COVERED = {
   "estimators/reliability_test.py": "memo_tf.estimators.split_halves",
   "experiment/recipes_test.py": """
     memo_tf.experiment.recipes.distilled
+    memo_tf.experiment.recipes.epochs
     memo_tf.experiment.recipes.given
     memo_tf.experiment.recipes.one_hot
     memo_tf.experiment.recipes.recipe
+    memo_tf.experiment.recipes.smoothed
   """,
   "experiment/config_test.py": """
     memo_tf.experiment.config_rules
@@ -54,6 +55,10 @@ COVERED = {
     memo_tf.experiment.settings.running
     memo_tf.experiment.settings.subsets
     memo_tf.experiment.settings.training
+  """,
+  "findings/distillation_test.py": """
+    memo_tf.findings.compared_recipes
+    memo_tf.report.sections.distillation
   """,
   "findings/agreement_test.py": "memo_tf.report.sections.agreement",
   "findings/ratios_test.py": "memo_tf.report.sections.ratios",

@@ -14,17 +14,15 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 # Distributions whose name is not that of what is imported.
 DISTRIBUTIONS = {
+  "ai_edge_litert": "ai-edge-litert",
   "absl": "absl-py",
   "PIL": "pillow",
   "sklearn": "scikit-learn",
   "tensorflow_datasets": "tensorflow-datasets",
+  "tensorflow_model_optimization": "tensorflow-model-optimization",
 }
 # Needed by others that do not name them, or by programs that are not imported.
-NOT_IMPORTED = {
-  "importlib_resources",
-  "tensorflow-model-optimization",
-  "tf_keras",
-}
+NOT_IMPORTED = {"importlib_resources"}
 
 
 def sources():

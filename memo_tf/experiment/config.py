@@ -21,6 +21,7 @@ import typing
 from typing import Any
 
 from memo_tf.experiment import own_models
+from memo_tf.experiment import recipes as recipes_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 
@@ -47,12 +48,33 @@ class StudyConfig:
     return self.data.dataset.startswith(settings_lib.PREDICTIONS)
 
   def family_names(self) -> tuple[str, ...]:
-    """The subset families of the study, the one of `subset_ratio` first."""
+    """The subset families asked for, the one of `subset_ratio` first."""
     first = subsets_lib.family_name(
       self.subsets.subset_ratio, self.subsets.subset_scheme
     )
     rest = [f for f in self.subsets.subset_families if f != first]
     return (first, *rest)
+
+  def all_family_names(self) -> tuple[str, ...]:
+    """Those of `family_names`, then those that recipes require beside them.
+
+    Raises:
+      ValueError: if a recipe requires one that a family does not have.
+    """
+    asked = [
+      (recipe, family)
+      for recipe in self.models.recipes
+      for family in self.family_names()
+    ]
+    names = dict.fromkeys(self.family_names())
+    for name, family in asked:  # which grows
+      recipe = recipes_lib.parse(name, self.training)
+      for _, required in recipe.required:
+        needed = recipe.required_family(family)
+        names.setdefault(needed)
+        if (required, needed) not in asked:
+          asked.append((required, needed))
+    return tuple(names)
 
   def to_json(self) -> str:
     content = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}

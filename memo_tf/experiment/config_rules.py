@@ -176,9 +176,35 @@ def _scheme_has_ratio(config: config_lib.StudyConfig) -> None:
 def _recipes_are_known(config: config_lib.StudyConfig) -> None:
   for name in config.models.recipes:
     try:
-      recipes_lib.parse(name, config.training)
+      recipe = recipes_lib.parse(name, config.training)
+      for family in config.family_names():
+        recipe.required_family(family)
     except ValueError as error:
       raise ValueError(f"--recipes: {error}") from error
+
+
+def _compressed_models_are_plain(config: config_lib.StudyConfig) -> None:
+  """What a compressed recipe does not support."""
+  parsed = [
+    recipes_lib.parse(name, config.training) for name in config.models.recipes
+  ]
+  for recipe in parsed:
+    if not isinstance(recipe, recipes_lib.CompressedRecipe):
+      continue
+    rule = f"must be {{}} with the recipe {recipe.name}, which tf_keras makes"
+    for group, name, value in (
+      ("training", "precision", "float32"),
+      ("running", "strategy", "one_device"),
+    ):
+      given = getattr(getattr(config, group), name)
+      _require(given == value, rule.format(value), name, given)
+    _require(
+      not config.proxies.proxies,
+      f"must be empty with the recipe {recipe.name}: what proxies need is "
+      "recorded while a model is trained. Run them in a study of their own",
+      "proxies",
+      config.proxies.proxies,
+    )
 
 
 def _warmup_ends_within_training(config: config_lib.StudyConfig) -> None:
@@ -309,6 +335,7 @@ _OF_TWO_SETTINGS = (
   _test_set_comes_from_one_place,
   _scheme_has_ratio,
   _recipes_are_known,
+  _compressed_models_are_plain,
   _warmup_ends_within_training,
   _cpu_devices_are_mirrored,
   _replicas_share_a_batch_evenly,

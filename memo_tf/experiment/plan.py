@@ -21,6 +21,8 @@ from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
 
 WEIGHTS = "weights.weights.h5"
+# What a run in 8-bit integers keeps in their place.
+TFLITE = "model.tflite"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,7 +72,9 @@ class Plan:
     """
     recipes = _recipes(config)
     names = {*config.models.models}
-    names |= {model for r in recipes.values() for model, _ in r.required}
+    for recipe in recipes.values():
+      for model in config.models.models:
+        names |= {needed for needed, _ in recipe.required_of(model)}
     proxies = run_outputs.chosen(config)
     plan = cls(
       config=config,
@@ -112,7 +116,7 @@ class Plan:
   @property
   def families(self) -> tuple[str, ...]:
     """All subset families of which it has units."""
-    return (*self.config.family_names(), *self.removed)
+    return (*self.config.all_family_names(), *self.removed)
 
   def num_subsets(self, family: str) -> int:
     """M, the number of a family's subsets."""
@@ -150,11 +154,15 @@ class Plan:
     """The units that must be finished before this one, on the same subset.
 
     Same family and same index: holding an example out of the unit then holds
-    it out of what the unit learns from as well.
+    it out of what the unit learns from as well. Another family only if the
+    recipe's name says so.
     """
+    recipe = self.recipes[unit.recipe]
     return tuple(
-      work_units.WorkUnit(model, recipe, unit.subsets, unit.index)
-      for model, recipe in self.recipes[unit.recipe].required
+      work_units.WorkUnit(
+        model, name, recipe.required_family(unit.subsets), unit.index
+      )
+      for model, name in recipe.required_of(unit.model)
     )
 
   def waves(
@@ -204,20 +212,42 @@ class Plan:
     return self.config.family_names()[0]
 
 
+def weights_file(recipe: recipes_lib.Recipe) -> str:
+  """The output that has the weights of a run, if they are kept."""
+  if not isinstance(recipe, recipes_lib.CompressedRecipe):
+    return WEIGHTS
+  return TFLITE if recipe.method == "quantize" else WEIGHTS
+
+
 def check_same_subset(
-  unit: work_units.WorkUnit, needed: work_units.WorkUnit
+  unit: work_units.WorkUnit,
+  needed: work_units.WorkUnit,
+  recipe: recipes_lib.Recipe,
 ) -> None:
   """Refuses a unit that learns from a unit trained on another subset.
 
+  Args:
+    unit: that learns.
+    needed: that it learns from.
+    recipe: of `unit`; it may name another subset family for `needed`.
+
   Raises:
-    ValueError: if the subset families or the indices differ.
+    ValueError: if the indices differ, or the subset families do and the recipe
+      does not name `needed`'s.
   """
-  if (needed.subsets, needed.index) != (unit.subsets, unit.index):
+  family = recipe.required_family(unit.subsets)
+  if (needed.subsets, needed.index) == (family, unit.index):
+    return
+  if family == unit.subsets:
     raise ValueError(
       "A unit must learn only from units trained on exactly its own subset, or "
       "examples held out of it leak into it. Received: "
       f"{unit.name} with {needed.name}"
     )
+  raise ValueError(
+    f"The recipe {unit.recipe} learns from units trained on {family}, of the "
+    f"same index. Received: {unit.name} with {needed.name}"
+  )
 
 
 def _models(
@@ -268,7 +298,6 @@ def _units(plan: Plan) -> list[work_units.WorkUnit]:
   units = dict.fromkeys(asked)
   for unit in asked:
     for needed in _closure(plan, unit):
-      check_same_subset(unit, needed)
       units.setdefault(needed)
   return list(units)
 
@@ -279,6 +308,7 @@ def _closure(
   """The units that a unit requires, directly or indirectly."""
   found: list[work_units.WorkUnit] = []
   for needed in plan.requires(unit):
+    check_same_subset(unit, needed, plan.recipes[unit.recipe])
     found += [needed, *_closure(plan, needed)]
   return found
 
@@ -297,12 +327,15 @@ def _wanted(
     always = {"predictions.parquet"}
   if plan.config.outputs.keep_logits:
     always.add("logits.npy")
-  if plan.config.outputs.keep_weights:
-    always.add(WEIGHTS)
+  kept = {WEIGHTS} if plan.config.outputs.keep_weights else set()
   # All units share a few sets, since there may be many units.
-  usual, weights = frozenset(always), frozenset({WEIGHTS})
+  usual, weights = frozenset(always | kept), frozenset({WEIGHTS})
   recorded = usual | plan.recorded_outputs
   wanted = dict.fromkeys(units, usual)
+  in_integers = frozenset(always | {TFLITE}) if kept else usual
+  for unit in units:
+    if weights_file(plan.recipes[unit.recipe]) == TFLITE:
+      wanted[unit] = in_integers
   for unit in units if recorded != usual else ():
     if plan.does_record(unit):
       wanted[unit] = recorded

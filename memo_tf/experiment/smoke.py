@@ -10,6 +10,7 @@ from typing import Any
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import config_rules
+from memo_tf.experiment import recipes as recipes_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 
@@ -56,6 +57,9 @@ def smoke(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
     subsets=dataclasses.replace(
       config.subsets, num_subsets=NUM_SUBSETS, target_ci_width=0.0
     ),
+    models=dataclasses.replace(
+      config.models, recipes=recipes_lib.shortened(config.models.recipes)
+    ),
     training=_training(
       config.training,
       largest_batch=max(1, min(smallest // _MIN_STEPS, held_out)),
@@ -73,7 +77,7 @@ def smoke(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
 def _sizes(config: config_lib.StudyConfig) -> tuple[int, int]:
   """Sizes of the smallest subset, and of the main family's held-out part."""
   ratios = [
-    subsets_lib.parse_family(name).ratio for name in config.family_names()
+    subsets_lib.parse_family(name).ratio for name in config.all_family_names()
   ]
   # Subsets drawn example by example differ in size.
   spread = 0.8

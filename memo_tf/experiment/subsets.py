@@ -21,6 +21,10 @@ The schemes, and the estimand (docs/method.md) that each one serves:
   the two.
 * `two_sizes`: even m as in `uniform`, with s = `round(ratio * N)` examples; odd
   m likewise with s - 1: the sizes that Feldman & Zhang's definition compares.
+
+Two further families need no scheme: `full`, whose subsets hold everything, and
+`r0.70-complement`, whose subset m is what subset m of `r0.70` holds out. Both
+are of use for the teachers of another family's students.
 """
 
 import dataclasses
@@ -32,6 +36,8 @@ import numpy as np
 
 from memo_tf.experiment import random_streams
 
+FULL = "full"
+_COMPLEMENT = "-complement"
 SCHEMES = ("balanced", "uniform", "bernoulli", "complementary", "two_sizes")
 MAX_BLOCK = 100
 # What the memorization scores of a scheme's runs converge to.
@@ -49,14 +55,19 @@ class SubsetFamily:
   """A named family of subsets.
 
   Attributes:
-    name: also the name of its folder: `r0.70`, `r0.70-uniform`, `full`.
+    name: also the name of its folder: `r0.70`, `r0.70-uniform`, `full`,
+      `r0.70-complement`.
     ratio: fraction of the training examples in a subset; 1.0 for `full`.
-    scheme: one of `SCHEMES`, or `full`.
+    scheme: one of `SCHEMES`, or `full`; that of the complement of a family is
+      the family's own, which the complement of a subset keeps.
+    complement_of: the family whose subsets it holds the complements of; "" of
+      any other.
   """
 
   name: str
   ratio: float
   scheme: str
+  complement_of: str = ""
 
   @property
   def estimand(self) -> str:
@@ -70,8 +81,11 @@ class SubsetFamily:
 
   def in_mask(self, num_examples: int, num_subsets: int, seed: int):
     """bool `[M, N]`: which training examples are in which subset."""
-    if self.scheme == "full":
+    if self.scheme == FULL:
       return np.ones((num_subsets, num_examples), bool)
+    if self.complement_of:
+      family = parse_family(self.complement_of)
+      return ~family.in_mask(num_examples, num_subsets, seed)
     return in_masks(
       num_examples, num_subsets, self.ratio, scheme=self.scheme, seed=seed
     )
@@ -85,14 +99,16 @@ def family_name(ratio: float, scheme: str = "balanced") -> str:
 
 def parse_family(name: str) -> SubsetFamily:
   """Parses a family's name, or raises a `ValueError` that states the rule."""
-  if name == "full":
-    return SubsetFamily(name=name, ratio=1.0, scheme="full")
+  if name == FULL:
+    return SubsetFamily(name=name, ratio=1.0, scheme=FULL)
+  if name.endswith(_COMPLEMENT):
+    return _complement(name)
   schemes = "|".join(s for s in SCHEMES if s != "balanced")
   match = re.fullmatch(rf"r(0\.\d{{2,6}})(?:-({schemes}))?", name)
   if not match or float(match[1]) == 0:
     raise ValueError(
       "A subset family is `r0.70` (balanced), `r0.70-uniform` (or -bernoulli, "
-      "-complementary, -two_sizes) or `full`. "
+      "-complementary, -two_sizes), `r0.70-complement` or `full`. "
       f"Received: {name!r}"
     )
   ratio, scheme = float(match[1]), match[2] or "balanced"
@@ -103,6 +119,38 @@ def parse_family(name: str) -> SubsetFamily:
       f"Received: {name!r}"
     )
   return SubsetFamily(name=name, ratio=ratio, scheme=scheme)
+
+
+def complement_name(family: str) -> str:
+  """The name of the family of what each subset of a family holds out.
+
+  Raises:
+    ValueError: if `family` is none that has such a family.
+  """
+  return _complement(family + _COMPLEMENT).name
+
+
+def _complement(name: str) -> SubsetFamily:
+  """Parses the name of a family's complement; raises as `parse_family`."""
+  family = parse_family(name.removesuffix(_COMPLEMENT))
+  refusals = {
+    FULL: "its subsets hold nothing out",
+    "complementary": "its subsets are complements of each other",
+    "two_sizes": "its sizes would not be those of the definition",
+  }
+  if family.complement_of:
+    refusals[family.scheme] = f"that is {family.complement_of!r} itself"
+  if family.scheme in refusals:
+    raise ValueError(
+      f"The subset family {family.name!r} has no complement: "
+      f"{refusals[family.scheme]}. Received: {name!r}"
+    )
+  return SubsetFamily(
+    name=name,
+    ratio=round(1 - family.ratio, 6),
+    scheme=family.scheme,
+    complement_of=family.name,
+  )
 
 
 def same_masks(found: np.ndarray, expected: np.ndarray) -> bool:

@@ -1,4 +1,4 @@
-"""Findings from the scores of a study: over sizes, and about proxies.
+"""Findings from the scores of a study: over sizes, about proxies, compression.
 
 One module per question. Imports no TensorFlow.
 """

@@ -13,6 +13,8 @@ from memo_tf.analysis import planted_truth
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.findings import agreement
+from memo_tf.findings import compared_recipes
+from memo_tf.findings import compression
 from memo_tf.findings import proxies
 from memo_tf.findings import ratios as ratios_lib
 from memo_tf.findings import removal
@@ -38,10 +40,12 @@ class Material:
     settings: text of a flagfile that reproduces the study.
     studies: over sizes.
     compared: proxies beside memorization.
+    compressed: compressed models beside those that they were made from.
     removed: training without memorized examples.
     agreed: models beside each other, and beside themselves.
     ratios: over subset ratios.
     info: `dataset/info.json`.
+    recipes: recipes beside their baseline.
   """
 
   directory: directory_lib.StudyDirectory
@@ -52,6 +56,8 @@ class Material:
   studies: Sequence[sizes.SizeStudy]
   compared: Sequence[proxies.RecipeFindings]
   info: dict
+  recipes: Sequence[compared_recipes.RecipeComparison] = ()
+  compressed: Sequence[compression.CompressionStudy] = ()
   removed: Sequence[removal.RemovalStudy] = ()
   agreed: Sequence[agreement.ModelAgreement] = ()
   ratios: Sequence[ratios_lib.RatioStudy] = ()
@@ -210,6 +216,8 @@ def of(
   settings: str,
   studies: Sequence[sizes.SizeStudy] = (),
   compared: Sequence[proxies.RecipeFindings] = (),
+  recipes: Sequence[compared_recipes.RecipeComparison] = (),
+  compressed: Sequence[compression.CompressionStudy] = (),
   removed: Sequence[removal.RemovalStudy] = (),
   agreed: Sequence[agreement.ModelAgreement] = (),
   ratios: Sequence[ratios_lib.RatioStudy] = (),
@@ -225,6 +233,8 @@ def of(
     settings: text of a flagfile that reproduces the study, shown on the page.
     studies: from `findings.sizes.study_sizes`.
     compared: from `findings.proxies.compare_study`; empty without proxies.
+    recipes: from `findings.distillation.study_distillation`.
+    compressed: from `findings.compression.compare_compressed`.
     removed: from `findings.removal.study_removal`; empty without removal.
     agreed: from `findings.agreement.study_agreement`.
     ratios: from `findings.ratios.study_ratios`.
@@ -239,6 +249,8 @@ def of(
     settings=settings,
     studies=studies,
     compared=compared,
+    recipes=recipes,
+    compressed=compressed,
     info=info,
     removed=removed,
     agreed=agreed,

@@ -9,6 +9,11 @@ _FAMILIES = {
   "mobilenet_v3_small": "MobileNetV3-Small",
   "mobilenet_v3_large": "MobileNetV3-Large",
 }
+_RECIPE_OPTIONS = {
+  "scaled": "scaled",
+  "sees_all": "the teacher saw all images",
+  "sees_complement": "the teacher saw the held-out images only",
+}
 _OPTIONS = {"v2": "pre-activation", "shortcutB": "projections"}
 
 
@@ -37,11 +42,38 @@ def recipe(name: str) -> str:
   """A recipe's plain name."""
   kind, _, rest = name.partition("-")
   if kind == "one_hot":
-    return "one-hot labels" + (f", {rest}" if rest else "")
+    return "one-hot labels" + _options(rest)
+  if kind == "smoothed":
+    smoothing, _, more = rest.partition("-")
+    return f"labels smoothed by {smoothing}" + _options(more)
   if kind == "distilled":
     teacher, _, temperature = rest.rpartition("-t")
-    return f"distilled from {model(teacher)}, temperature {temperature}"
+    temperature, _, more = temperature.partition("-")
+    text = f"distilled from {model(teacher)}, temperature {temperature}"
+    return text + _options(more)
+  if kind == "pruned":
+    share, _, more = rest.partition("-")
+    return f"pruned to {share} zeros" + _options(more)
+  if kind == "clustered":
+    number, _, more = rest.partition("-")
+    return f"{number} values per kernel" + _options(more)
+  if kind == "int8":
+    return "8-bit integers"
   return name.replace("_", " ")
+
+
+def _options(options: str) -> str:
+  """The options of a recipe's name, in words, with a comma before each."""
+  found = []
+  for option in filter(None, options.split("-")):
+    if option in _RECIPE_OPTIONS:
+      found.append(_RECIPE_OPTIONS[option])
+    elif option[0] in "ae" and option[1:].replace(".", "", 1).isdigit():
+      what = {"a": "alpha {}", "e": "{} epochs"}[option[0]]
+      found.append(what.format(option[1:]))
+    else:
+      found.append(option)
+  return "".join(f", {text}" for text in found)
 
 
 def q_value(value: float) -> str:

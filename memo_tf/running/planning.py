@@ -156,9 +156,6 @@ def target_lines(
     found: which of its units are done and which are pending.
     known: seconds per run, by group.
     workers: how many runs train at a time.
-
-  Raises:
-    StudyError: if a run that should be done cannot be read.
   """
   subsets = plan.config.subsets
   if not subsets.target_ci_width or not plan.is_whole:
@@ -166,9 +163,13 @@ def target_lines(
   from memo_tf.scoring import spending  # needs pandas and SciPy
 
   progress: list[spending.Progress] = []
+  lines: list[str] = []
   if directory and found.done:
-    progress = spending.progress_of_runs(directory, plan, set(found.done))
-  lines = [f"{group.group.name}: {group.text()}" for group in progress]
+    try:
+      progress = spending.progress_of_runs(directory, plan, set(found.done))
+    except errors.StudyError as error:  # the launch repeats damaged runs
+      lines.append(f"Runs cannot be read: {error}")
+  lines += [f"{group.group.name}: {group.text()}" for group in progress]
   count = None
   if len(progress) == sum(
     spending.counts(plan.config, group) for group in plan.scored_groups()
@@ -221,7 +222,7 @@ def _check_subset_sizes(plan: plan_lib.Plan, num_train: int) -> None:
     subsets_lib.parse_family(name)
     .in_mask(num_train, count, config.running.seed)
     .sum(axis=1)
-    for name in config.family_names()
+    for name in config.all_family_names()
   ]
   smallest = int(min(size.min() for size in sizes))
   try:

@@ -98,7 +98,7 @@ def _make(
     storage.check_storage(config, dataset_info.decoded_bytes(info))
     sizes = [
       _prepare_subsets(directory, config, family, info["num_train"], may_remove)
-      for family in config.family_names()
+      for family in config.all_family_names()
     ]
     for family in plan.removed:
       _prepare_subsets(directory, config, family, info["num_train"], False)

@@ -8,6 +8,8 @@ from memo_tf.cli import program
 from memo_tf.experiment import flagfile
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.findings import agreement
+from memo_tf.findings import compression
+from memo_tf.findings import distillation
 from memo_tf.findings import proxies
 from memo_tf.findings import ratios
 from memo_tf.findings import removal
@@ -64,8 +66,6 @@ def show(
   """
   studies = sizes.study_sizes(directory, plan, results)
   compared = proxies.compare_study(directory, plan, results, studies=studies)
-  removed = removal.study_removal(directory, plan)
-  agreed = agreement.study_agreement(directory, results, plan.config.outputs)
   settings = flagfile.resolved_flags(plan.config)
   program.say("Writing the page …")
   shown = material.of(
@@ -74,11 +74,15 @@ def show(
     results,
     failures,
     settings,
-    studies,
-    compared,
-    removed,
-    agreed,
-    ratios.study_ratios(directory, results),
+    studies=studies,
+    compared=compared,
+    recipes=distillation.study_distillation(directory, plan, results),
+    compressed=compression.compare_compressed(
+      directory, plan, results, studies
+    ),
+    removed=removal.study_removal(directory, plan),
+    agreed=agreement.study_agreement(directory, results, plan.config.outputs),
+    ratios=ratios.study_ratios(directory, results),
   )
   path = page.write_page(shown)
   checkup.record_digests(directory)
@@ -88,7 +92,7 @@ def show(
     print(mixture)
   for line in summary.summary_lines(results):
     print(line)
-  for found in removed:
+  for found in shown.removed:
     for sentence in found.sentences:
       print(sentence)
   for line in closing.lines(shown, path):

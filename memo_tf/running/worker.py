@@ -8,15 +8,10 @@ or TensorFlow prints goes to the log of the current unit.
     python -m memo_tf.running.worker RESULT_FD PARENT_PID
 """
 
-import ctypes
 import errno
-import json
 import os
 import pathlib
-import queue
-import signal
 import sys
-import threading
 import time
 import traceback
 
@@ -25,6 +20,7 @@ from memo_tf.experiment import errors
 from memo_tf.experiment import model_names
 from memo_tf.experiment import run_outputs
 from memo_tf.experiment import work_units
+from memo_tf.processes import answering
 from memo_tf.store import directory as directory_lib
 
 _BORN = time.monotonic()
@@ -176,16 +172,7 @@ class Worker:
 
 
 def main() -> None:
-  results, parent = int(sys.argv[1]), int(sys.argv[2])
-  _die_with(parent)
-  tasks: queue.Queue = queue.Queue()
-  threading.Thread(target=_read_tasks, args=(tasks,), daemon=True).start()
-
-  def send(message: dict) -> None:
-    line = (json.dumps(message) + "\n").encode()
-    while line:
-      line = line[os.write(results, line) :]
-
+  tasks, send = answering.start()
   worker = Worker(send)
   while True:
     task = tasks.get()
@@ -237,21 +224,6 @@ def _log_to(path: pathlib.Path) -> None:
   os.dup2(file, 1)
   os.dup2(file, 2)
   os.close(file)
-
-
-def _read_tasks(tasks: queue.Queue) -> None:
-  for line in sys.stdin:
-    tasks.put(json.loads(line))
-  os._exit(0)
-
-
-def _die_with(parent: int) -> None:
-  """Asks Linux for a SIGKILL when the parent dies, in addition to the pipe."""
-  signal.signal(signal.SIGINT, signal.SIG_IGN)
-  if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-  if os.getppid() != parent:
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -217,6 +217,8 @@ _RUN_OPTIONAL: dict[str, Rule] = {
   "test_accuracy": _SHARE,
   "resumed_after_epoch": _COUNT,
   "teacher": _TEXTS,
+  "source": _TEXTS,
+  "compressed": _OBJECT,
   "made_elsewhere": (
     lambda x: x in ("correctness", "margin", "logits"),
     "must be correctness, margin or logits",

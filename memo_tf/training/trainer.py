@@ -131,6 +131,12 @@ class Trainer:
       self.teacher = None
       if isinstance(recipe, recipes.DistilledRecipe):
         self.teacher = build(recipe.teacher)
+    self._soft_targets = None
+    if isinstance(recipe, recipes.SmoothedRecipe):
+      self._soft_targets = tf.constant(
+        smoothed_targets(num_classes, recipe.smoothing),
+        tf.float64 if recipe.precision == "float64" else tf.float32,
+      )
     self._random_states = own.random_states(self.model)
     self._check_draws(model_name)
     self._predictor = inference.Predictor(
@@ -254,7 +260,11 @@ class Trainer:
       logits = self.model(inputs, training=True)
       if logits.dtype != tf.float64:
         logits = tf.cast(logits, tf.float32)
-      losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+      if self._soft_targets is not None:
+        targets = tf.gather(self._soft_targets, labels)
+        losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+      else:
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
       if self.teacher is not None:
         losses = self._distilled(losses, logits, teacher_logits)
       loss = tf.reduce_mean(losses)
@@ -374,6 +384,13 @@ class Trainer:
       scale_by_temperature_squared=recipe.scale_by_temperature_squared,
     )
     return recipe.alpha * losses + (1 - recipe.alpha) * label_losses
+
+
+def smoothed_targets(num_classes: int, smoothing: float) -> np.ndarray:
+  """float64 `[C, C]`: row y is the target of an image with label y."""
+  return (
+    np.eye(num_classes) * (1 - smoothing) + np.float64(smoothing) / num_classes
+  )
 
 
 def parts(

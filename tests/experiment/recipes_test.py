@@ -7,6 +7,7 @@ from unittest import mock
 
 from absl.testing import absltest
 from absl.testing import parameterized
+import numpy as np
 
 from memo_tf.experiment import recipes
 from memo_tf.experiment import settings as settings_lib
@@ -127,6 +128,80 @@ class RecipesTest(parameterized.TestCase):
   def test_wrong_distilled_names(self, name, message):
     with self.assertRaisesRegex(ValueError, message):
       recipes.parse(name, TRAINING)
+
+  # Recorded runs hold these: no change of the grammar may change them.
+  @parameterized.parameters(
+    ("one_hot", "d08a8e2665238db2"),
+    ("given", "5b729e0f619797fd"),
+    ("distilled-cifar_resnet-56-t3", "70fc9e7c75b6e01f"),
+    ("distilled-cifar_resnet-20-t1.5-a0.5-scaled", "a4b0a40ab4686163"),
+  )
+  def test_digests_of_recorded_recipes(self, name, digest):
+    self.assertEqual(recipes.parse(name, TRAINING).digest(), digest)
+
+  def test_other_epochs_stretch_the_schedule(self):
+    training = settings_lib.TrainingConfig(
+      epochs=20, warmup_epochs=2.0, decay_epochs=(10.0, 15.0)
+    )
+
+    for name in ("one_hot", "smoothed-0.1", "distilled-cifar_resnet-8-t3"):
+      recipe = recipes.parse(f"{name}-e40", training)
+
+      self.assertEqual(recipe.name, f"{name}-e40")
+      self.assertEqual(recipe.epochs, 40)
+      self.assertEqual(recipe.decay_epochs, (20.0, 30.0))
+      self.assertEqual(recipe.warmup_epochs, 2.0)
+    # The teacher is that of the study.
+    self.assertEqual(recipe.required, (("cifar_resnet-8", "one_hot"),))
+
+  @parameterized.parameters(
+    ("one_hot-e20", "own --epochs=20 is written 'one_hot'"),
+    ("smoothed-0.1-e20", "is written 'smoothed-0.1'"),
+    ("one_hot-e1", "at least as many epochs as --warmup_epochs=2"),
+    ("one_hot-e0", "takes no options but a number of epochs"),
+    ("one_hot-e040", "takes no options but"),
+    ("one_hot-e40-e40", "takes no options but"),
+    ("given-e40", "takes no options"),
+    ("smoothed", "`smoothed-SMOOTHING`"),
+    ("smoothed-0", "`smoothed-SMOOTHING`"),
+    ("smoothed-0.0", "`smoothed-SMOOTHING`"),
+    ("smoothed-1.0", "`smoothed-SMOOTHING`"),
+    ("smoothed-0.10", "written 0.1"),
+    ("distilled-cifar_resnet-8-t3-e40-sees_all", "ends before '-e40-sees_all'"),
+    ("distilled-cifar_resnet-8-t3-sees_half", "ends before '-sees_half'"),
+  )
+  def test_wrong_epochs_and_smoothing(self, name, message):
+    training = settings_lib.TrainingConfig(epochs=20, warmup_epochs=2.0)
+
+    with self.assertRaisesRegex(ValueError, message):
+      recipes.parse(name, training)
+
+  def test_epochs_are_shortened_but_stay_different(self):
+    names = ("one_hot", "one_hot-e40", "smoothed-0.1-e200", "one_hot-e200")
+
+    self.assertEqual(
+      recipes.shortened(names),
+      ("one_hot", "one_hot-e2", "smoothed-0.1-e3", "one_hot-e3"),
+    )
+
+  def test_a_teacher_that_sees_more_is_named(self):
+    own, every, rest = (
+      recipes.parse(f"distilled-cifar_resnet-8-t3{what}", TRAINING)
+      for what in ("", "-sees_all", "-sees_complement")
+    )
+    in_mask = np.array([True, False, True])
+
+    self.assertEqual(own.required_family("r0.70"), "r0.70")
+    self.assertEqual(every.required_family("r0.70"), "full")
+    self.assertEqual(rest.required_family("r0.70"), "r0.70-complement")
+    with self.assertRaisesRegex(ValueError, "'full' has no complement"):
+      rest.required_family("full")
+    np.testing.assert_array_equal(own.required_mask(in_mask), in_mask)
+    np.testing.assert_array_equal(every.required_mask(in_mask), [True] * 3)
+    np.testing.assert_array_equal(
+      rest.required_mask(in_mask), [False, True, False]
+    )
+    self.assertLen({own.digest(), every.digest(), rest.digest()}, 3)
 
   def test_subset_must_fill_a_batch(self):
     recipe = recipes.parse("one_hot", TRAINING)

@@ -349,6 +349,43 @@ class FamilyTest(parameterized.TestCase):
       subsets.parse_family(name)
 
 
+class ComplementTest(parameterized.TestCase):
+  @parameterized.parameters("r0.70", "r0.30-uniform", "r0.25-bernoulli")
+  def test_holds_what_the_family_holds_out(self, name):
+    family = subsets.parse_family(name)
+    complement = subsets.parse_family(subsets.complement_name(name))
+
+    self.assertEqual(complement.name, f"{name}-complement")
+    self.assertAlmostEqual(complement.ratio, 1 - family.ratio)
+    self.assertEqual(complement.scheme, family.scheme)
+    self.assertEqual(complement.block, family.block)
+    self.assertEqual(complement.estimand, family.estimand)
+    np.testing.assert_array_equal(
+      complement.in_mask(40, 12, 3), ~family.in_mask(40, 12, 3)
+    )
+
+  def test_a_block_is_balanced(self):
+    in_mask = subsets.parse_family("r0.70-complement").in_mask(100, 10, 0)
+
+    self.assertEqual(set(in_mask.sum(axis=0)), {3})
+    self.assertEqual(set(in_mask.sum(axis=1)), {30})
+
+  def test_ratio_is_a_tidy_number(self):
+    self.assertEqual(subsets.parse_family("r0.70-complement").ratio, 0.3)
+
+  @parameterized.parameters(
+    ("full-complement", "hold nothing out"),
+    ("r0.50-complementary-complement", "complements of each other"),
+    ("r0.50-two_sizes-complement", "not be those of the definition"),
+    ("r0.70-complement-complement", "'r0.70' itself"),
+    ("r0.7-complement", "two decimals|A subset family is"),
+    ("-complement", "A subset family is"),
+  )
+  def test_families_without(self, name, message):
+    with self.assertRaisesRegex(ValueError, message):
+      subsets.parse_family(name)
+
+
 class EstimandSchemesTest(parameterized.TestCase):
   @parameterized.parameters(0.5, 0.2, 0.7)
   def test_bernoulli_examples_are_independent(self, ratio):

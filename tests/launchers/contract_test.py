@@ -51,6 +51,24 @@ class ContractTest(parameterized.TestCase):
     clusters.require_slurm()
     return self.enter_context(clusters.slurm()), slurm_command
 
+  def test_ray_extends_a_study_until_its_intervals_are_narrow(self):
+    clusters.require_ray()
+    cluster = self.enter_context(clusters.ray_nodes(2))
+    folder = pathlib.Path(self.create_tempdir().full_path, "study")
+    # The small study reaches 0.8 with 20 runs, as tests/whole/target_test.py
+    # shows; the last round is ended by --max_subsets.
+    target = {"target_ci_width": 0.6, "max_subsets": 20}
+
+    result = clusters.run(ray_command(cluster, folder, **target))
+
+    self.assertEqual(result.returncode, 0, result.stderr)
+    self.assertIn("Extended from 10 to 20 subsets.", result.stderr)
+    self.assertIn("--max_subsets=20 ends the study", result.stderr)
+    self.assertIn("report/index.html", result.stdout)
+    self.assertLen(small_study.finished_runs(folder), 20)
+    result = clusters.run(ray_command(cluster, folder, "--dry_run", **target))
+    self.assertIn("it seems to stop at 20 subsets, as planned", result.stdout)
+
   @parameterized.parameters("ray", "slurm")
   def test_same_study(self, launcher):
     cluster, command = self.start(launcher)

@@ -119,6 +119,12 @@ class BadInputTest(parameterized.TestCase):
       ["--strategy=multi_worker"],
       "launchers.ray_cluster",
     ),
+    (
+      "slurm_target",
+      "slurm_array",
+      ["--target_ci_width=0.2"],
+      "Received: --target_ci_width=0.2",
+    ),
     ("rule", "slurm_array", ["--subset_ratio=2"], "--subset_ratio"),
     ("units", "slurm_array", ["--work_units=x"], "MODEL/RECIPE"),
     ("no_folder", "slurm_array", ["--experiment_dir="], "--experiment_dir"),

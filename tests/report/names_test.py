@@ -20,12 +20,22 @@ class NamesTest(parameterized.TestCase):
 
   @parameterized.parameters(
     ("one_hot", "one-hot labels"),
-    ("one_hot-e40", "one-hot labels, e40"),
+    ("one_hot-e40", "one-hot labels, 40 epochs"),
+    ("smoothed-0.1", "labels smoothed by 0.1"),
+    ("smoothed-0.1-e40", "labels smoothed by 0.1, 40 epochs"),
     (
       "distilled-cifar_resnet-56-t3",
       "distilled from ResNet-56, temperature 3",
     ),
-    ("pruned-0.9", "pruned-0.9"),
+    (
+      "distilled-cifar_resnet-56-t3-a0.5-sees_all-e40",
+      "distilled from ResNet-56, temperature 3, alpha 0.5, the teacher saw all "
+      "images, 40 epochs",
+    ),
+    ("pruned-0.9", "pruned to 0.9 zeros"),
+    ("clustered-16-e5", "16 values per kernel, 5 epochs"),
+    ("int8", "8-bit integers"),
+    ("squeezed-0.9", "squeezed-0.9"),
   )
   def test_recipes(self, name, expected):
     self.assertEqual(names.recipe(name), expected)

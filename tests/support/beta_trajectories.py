@@ -152,7 +152,7 @@ def simulate_study(
     rng.uniform(MIN_IN_PROBABILITY, 1, num_examples), out.shape
   ).copy()
   in_mask = _balanced(num_subsets, num_examples, round(10 * ratio), rng)
-  correct = _runs(inside, out, in_mask, run_correlation, rng)
+  correct = draw_runs(inside, out, in_mask, run_correlation, rng)
   return SimulatedStudy(
     in_probability=inside,
     out_probability=out,
@@ -244,8 +244,11 @@ def _balanced(num_subsets, num_examples, num_in, rng) -> np.ndarray:
   return np.concatenate(blocks)[:num_subsets]
 
 
-def _runs(inside, out, in_mask, correlation, rng) -> np.ndarray:
-  """Outcomes bool `[S, M, N]`."""
+def draw_runs(inside, out, in_mask, correlation, rng) -> np.ndarray:
+  """Outcomes bool `[S, M, N]` of known probabilities, `[S, N]` each.
+
+  `correlation` is the `run_correlation` of `simulate_study`.
+  """
   num_sizes = len(inside)
   correct = np.empty((num_sizes, *in_mask.shape), bool)
   shared = rng.standard_normal(in_mask.shape) if correlation else 0.0

@@ -92,6 +92,35 @@ class DistilledTrainerTest(parameterized.TestCase):
     np.testing.assert_array_equal(results[0], results[2])
     self.assertGreater(np.abs(results[0] - results[1]).max(), 1e-4)
 
+  def test_smoothed_labels_are_those_of_keras(self):
+    trainer = make_trainer("smoothed-0.2")
+    model = keras.models.clone_model(trainer.model)
+    model.set_weights(trainer.model.get_weights())
+    model.compile(
+      keras.optimizers.SGD(0.02, momentum=0.9, nesterov=True),
+      keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=0.2
+      ),
+    )
+    inputs = (IMAGES.astype(np.float32) - MEAN) / STD
+
+    loss, _, _ = train(trainer)
+    history = model.fit(
+      inputs, np.eye(3)[LABELS], batch_size=8, shuffle=False, verbose=0
+    ).history
+
+    self.assertAlmostEqual(loss, history["loss"][0], delta=1e-4)
+    for ours, theirs in zip(
+      trainer.model.get_weights(), model.get_weights(), strict=True
+    ):
+      np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=5e-5)
+
+  def test_smoothed_targets_by_hand(self):
+    # 0.9 + 0.1 / 4 for the label, 0.1 / 4 for each other class.
+    np.testing.assert_allclose(
+      trainer_lib.smoothed_targets(4, 0.1)[1], [0.025, 0.925, 0.025, 0.025]
+    )
+
   def test_one_hot_has_no_teacher(self):
     self.assertIsNone(make_trainer("one_hot").teacher)
 

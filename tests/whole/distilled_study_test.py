@@ -10,6 +10,7 @@ import pytest
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import config_rules
 from memo_tf.experiment import plan as plan_lib
+from memo_tf.experiment import recipes
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.store import directory as directory_lib
@@ -134,17 +135,110 @@ class DistilledStudyTest(absltest.TestCase):
     self.assertFalse((folder / "runs" / student.name).exists())
 
 
+class OtherTeacherTest(absltest.TestCase):
+  @pytest.mark.slow
+  def test_teachers_saw_what_the_recipe_says(self):
+    folder = pathlib.Path(self.create_tempdir().full_path) / "study"
+    recipes_of = {"full": f"{RECIPE}-sees_all"}
+    recipes_of["r0.70-complement"] = f"{RECIPE}-sees_complement"
+    settings = {"num_subsets": 2, "epochs": 2, "workers": 1}
+    settings["recipes"] = ",".join(recipes_of.values())
+
+    result = small_study.launch(folder, **settings)
+
+    self.assertEqual(result.returncode, 0, result.stderr)
+    directory = directory_lib.StudyDirectory(folder)
+    planned = np.load(directory.in_mask_path("r0.70"))
+    for family, recipe in recipes_of.items():
+      for index in range(2):
+        teacher = work_units.WorkUnit(TEACHER, "one_hot", family, index)
+        student = work_units.WorkUnit(small_study.MODEL, recipe, "r0.70", index)
+        masks = [
+          predictions.read_run(directory, unit)["in_subset"].to_numpy()[:1500]
+          for unit in (student, teacher)
+        ]
+        saw = np.ones(1500, bool) if family == "full" else ~planned[index]
+        np.testing.assert_array_equal(masks[0], planned[index])
+        np.testing.assert_array_equal(masks[1], saw)
+        record = directory.run_state(student, check_digests=True).record
+        self.assertEqual(record["teacher"]["unit"], teacher.name)
+
+    # A teacher that recorded another subset than the recipe says is refused.
+    student = work_units.WorkUnit(small_study.MODEL, recipe, "r0.70", 0)
+    stolen = folder / "runs" / TEACHER / "one_hot" / family / "00000"
+    digest = sealed.loads((stolen / "run.json").read_bytes())["subset_digest"]
+    shutil.rmtree(folder / "runs" / student.name)
+    shutil.rmtree(stolen)
+    shutil.copytree(stolen.with_name("00001"), stolen)
+    made_up.change(
+      stolen / "run.json",
+      unit=work_units.WorkUnit(TEACHER, "one_hot", family, 0).name,
+      subset_digest=digest,
+    )
+
+    result = small_study.launch(folder, **settings)
+
+    self.assertEqual(result.returncode, 1, result.stderr)
+    self.assertIn(f"the examples that {recipe} says", result.stderr)
+    self.assertNotIn("Traceback", result.stderr)
+
+
 class RequirementTest(absltest.TestCase):
   def test_only_the_same_subset_is_accepted(self):
-    unit = work_units.WorkUnit("a", "distilled-b-t3", "r0.70", 3)
-    plan_lib.check_same_subset(
-      unit, work_units.WorkUnit("b", "one_hot", "r0.70", 3)
+    name = "distilled-cifar_resnet-14-t3"
+    for suffix, own, message in (
+      ("", "r0.70", "exactly its own subset"),
+      ("-sees_all", "full", "units trained on full"),
+      ("-sees_complement", "r0.70-complement", "trained on r0.70-complement"),
+    ):
+      recipe = recipes.parse(name + suffix, settings_lib.TrainingConfig())
+      unit = work_units.WorkUnit("a", name + suffix, "r0.70", 3)
+      for family in ("r0.70", "full", "r0.50", "r0.70-complement"):
+        for index in (3, 4):
+          needed = work_units.WorkUnit("b", "one_hot", family, index)
+          if (family, index) == (own, 3):
+            plan_lib.check_same_subset(unit, needed, recipe)
+            continue
+          with self.assertRaisesRegex(ValueError, message):
+            plan_lib.check_same_subset(unit, needed, recipe)
+
+  def test_teachers_of_other_subsets_are_planned(self):
+    name = "distilled-cifar_resnet-14-t3"
+    config = config_rules.validated(
+      config_lib.StudyConfig(
+        models=settings_lib.ModelsConfig(
+          models=("cifar_resnet-8",),
+          recipes=(name, f"{name}-sees_all", f"{name}-sees_complement"),
+        ),
+        subsets=settings_lib.SubsetsConfig(num_subsets=2),
+      )
     )
-    for family, index in (("full", 3), ("r0.50", 3), ("r0.70", 4)):
-      with self.assertRaisesRegex(ValueError, "exactly its own subset"):
-        plan_lib.check_same_subset(
-          unit, work_units.WorkUnit("b", "one_hot", family, index)
+
+    plan = plan_lib.Plan.of(config)
+
+    self.assertEqual(
+      config.all_family_names(), ("r0.70", "full", "r0.70-complement")
+    )
+    self.assertEqual(config.family_names(), ("r0.70",))
+    self.assertEqual(
+      {plan.requires(unit)[0] for unit in plan.units if plan.requires(unit)},
+      {
+        work_units.WorkUnit("cifar_resnet-14", "one_hot", family, index)
+        for family in config.all_family_names()
+        for index in range(2)
+      },
+    )
+
+  def test_a_complement_that_does_not_exist_is_refused(self):
+    with self.assertRaisesRegex(ValueError, "--recipes: .*no complement"):
+      config_rules.validated(
+        config_lib.StudyConfig(
+          models=settings_lib.ModelsConfig(
+            recipes=("distilled-cifar_resnet-8-t3-sees_complement",)
+          ),
+          subsets=settings_lib.SubsetsConfig(subset_families=("full",)),
         )
+      )
 
   def test_teachers_are_planned_and_first(self):
     config = config_rules.validated(

@@ -1,5 +1,6 @@
 """Launches that extend the study until its intervals are narrow enough."""
 
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -9,12 +10,18 @@ from absl.testing import absltest
 import numpy as np
 import pytest
 
+from memo_tf.experiment import plan as plan_lib
+from memo_tf.running import conductor
+from memo_tf.running import planning
+from memo_tf.scoring import spending
+from memo_tf.scoring import study
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import opening
+from memo_tf.store import survey
+from tests.support import made_up
 from tests.support import shared_studies
 from tests.support import small_study
 
-UNIT = f"{small_study.MODEL}/one_hot/r0.70"
 # The small study has widths of about 0.92, 0.74 and 0.62 with 10, 20 and 30
 # runs.
 TARGET = {"target_ci_width": 0.8, "workers": 1}
@@ -124,17 +131,71 @@ class TargetTest(absltest.TestCase):
     self.assertEqual(target_of(self.folder)["state"], "reached")
 
 
-class RefusedTest(absltest.TestCase):
-  def test_slurm_cannot_extend_a_study(self):
-    folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    command = small_study.command(folder / "study", **TARGET)
-    command[2] = "launchers.slurm_array"
+class ExtendedTest(absltest.TestCase):
+  """The decision after a round, on made-up runs."""
 
-    result = small_study.run(command)
+  def setUp(self):
+    super().setUp()
+    root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    config = made_up.config(num_subsets=20)
+    subsets = dataclasses.replace(
+      config.subsets, target_ci_width=0.3, max_subsets=200
+    )
+    self.config = dataclasses.replace(config, subsets=subsets)
+    self.directory = made_up.make(root / "study", self.config, range(20))
+    self.plan = plan_lib.Plan.of(self.config)
+    self.results = study.score_study(self.directory, self.plan)
 
-    self.assertEqual(result.returncode, 2)
-    self.assertIn("Received: --target_ci_width=0.8", result.stderr)
-    self.assertFalse((folder / "study").exists())
+  def extended(self, failures=()):
+    plan = conductor.extended(
+      self.directory, self.plan, self.results, dict.fromkeys(failures, "why")
+    )
+    return plan and plan.config.subsets.num_subsets
+
+  def test_half_way(self):
+    (found,) = spending.progress(self.config, self.results)
+    needed = found.look.runs_needed
+
+    self.assertGreater(needed, 40)
+    self.assertEqual(self.extended(), 20 + needed // 10 // 2 * 10)
+
+  def test_not_while_runs_have_failed(self):
+    self.assertIsNone(self.extended([made_up.unit(3).name]))
+
+  def test_as_far_as_another_launch_has_extended_it(self):
+    subsets = dataclasses.replace(self.config.subsets, num_subsets=180)
+    further = dataclasses.replace(self.config, subsets=subsets)
+    opening.write_settings(self.directory, further)
+
+    self.assertEqual(self.extended(), 180)
+
+  def test_dry_run_tells_the_cost(self):
+    def told(plan, done):
+      found = survey.survey(self.directory, plan)
+      found = dataclasses.replace(
+        found, done={u: r for u, r in found.done.items() if u in done}
+      )
+      known = {made_up.GROUP: 2.0}
+      return planning.target_lines(plan, self.directory, found, known, 1)
+
+    *_, last = told(self.plan, self.plan.units)
+    (found,) = spending.progress(self.config, self.results)
+    likely = min(found.predicted_runs, 200)
+    self.assertEqual(
+      last,
+      f"--target_ci_width=0.3: it seems to stop at about {likely} subsets, "
+      f"{likely - 20} runs from now, in about {2 * (likely - 20)} s.",
+    )
+    self.assertEqual(
+      told(self.plan, []),
+      [
+        "--target_ci_width=0.3: where it stops is not known before each model "
+        "has a block of finished runs. At most: --max_subsets=200, 200 runs "
+        "from now, in about 400 s."
+      ],
+    )
+    chosen = self.plan.selected(self.plan.units[:2])
+    self.assertEqual(told(chosen, []), [])
 
 
 if __name__ == "__main__":

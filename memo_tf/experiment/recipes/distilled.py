@@ -1,16 +1,29 @@
 """`distilled-TEACHER-tT`: a student learns from a teacher of its own subset.
 
+Held-out labels reach a student through a teacher that saw them: such a teacher
+is used only where the recipe's name says so, to measure how much passes.
+
 distilled-cifar_resnet-56-t3        learns from the softened predictions of
                                     cifar_resnet-56/one_hot, at T = 3
 distilled-cifar_resnet-56-t3-a0.5   half of the loss is the label's
 distilled-cifar_resnet-56-t3-scaled multiplies the teacher's term by T^2
+distilled-cifar_resnet-56-t3-e40    trains the student, not the teacher, for 40
+                                    epochs
+distilled-cifar_resnet-56-t3-sees_all
+                                    the teacher saw every example
+distilled-cifar_resnet-56-t3-sees_complement
+                                    the teacher saw exactly the examples that
+                                    are held out of the student
 """
 
 import dataclasses
 import re
 
+import numpy as np
+
 from memo_tf.experiment import model_names
 from memo_tf.experiment import subsets
+from memo_tf.experiment.recipes import epochs
 from memo_tf.experiment.recipes import recipe
 
 
@@ -20,7 +33,7 @@ class DistilledRecipe(recipe.Recipe):
 
   Attributes:
     teacher: name of the teacher's model, trained `one_hot` on the student's
-      own subset.
+      own subset (see `required_mask`).
     temperature: T, above 0.
     alpha: weight of the teacher's term, in (0, 1]; 1 - alpha is that of the
       given label.
@@ -33,21 +46,44 @@ class DistilledRecipe(recipe.Recipe):
   scale_by_temperature_squared: bool
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OtherTeacherRecipe(DistilledRecipe):
+  """A student whose teacher saw other examples than it, as its name says.
+
+  Attributes:
+    teacher_sees: `all` examples, or the `complement` of the student's subset.
+  """
+
+  teacher_sees: str
+
+  def required_family(self, family: str) -> str:
+    """`full`, or the family of the complements; see the base class."""
+    if self.teacher_sees == "all":
+      return subsets.FULL
+    return subsets.complement_name(family)
+
+  def required_mask(self, in_mask: np.ndarray) -> np.ndarray:
+    """bool `[N]`: what the teacher was trained on; see the base class."""
+    return np.ones_like(in_mask) if self.teacher_sees == "all" else ~in_mask
+
+
 _NUMBER = r"([0-9]{1,4}(?:\.[0-9]{1,4})?)"
 _DISTILLED = re.compile(
   rf"distilled-(?P<teacher>.+?)-t{_NUMBER}(?:-a{_NUMBER})?(?P<scaled>-scaled)?"
-  r"(?P<rest>-.*)?"
+  r"(?:-sees_(?P<sees>all|complement))?(?P<rest>-.*)?"
 )
 
 
 def parse(name: str, settings: dict) -> recipe.Recipe:
   """The recipe of a name; raises a `ValueError` that states the rule."""
-  match = _DISTILLED.fullmatch(name)
+  base, settings = epochs.split(name, settings)
+  match = _DISTILLED.fullmatch(base)
   if not match:
     raise ValueError(
       "A distilled recipe is named `distilled-TEACHER-tTEMPERATURE`, then "
-      "`-aALPHA` for an alpha other than 1 and `-scaled` for T^2, as in "
-      f"`distilled-cifar_resnet-56-t3-a0.5`. Received: {name!r}"
+      "`-aALPHA` for an alpha other than 1, `-scaled` for T^2, `-sees_all` or "
+      "`-sees_complement` for a teacher of other examples, and `-eEPOCHS`, as "
+      f"in `distilled-cifar_resnet-56-t3-a0.5`. Received: {name!r}"
     )
   teacher, rest = match["teacher"], match["rest"]
   if rest or "/" in teacher:
@@ -64,11 +100,13 @@ def parse(name: str, settings: dict) -> recipe.Recipe:
   canonical = f"distilled-{teacher}-t{temperature:.10g}"
   canonical += f"-a{alpha:.10g}" if alpha != 1 else ""
   canonical += match["scaled"] or ""
+  canonical += f"-sees_{match['sees']}" if match["sees"] else ""
+  canonical += name[len(base) :]
   if name != canonical:  # a name is a folder: one recipe, one name
     raise ValueError(
       f"This recipe is written {canonical!r}. Received: {name!r}"
     )
-  return DistilledRecipe(
+  made: dict = dict(
     name=name,
     required=((teacher, "one_hot"),),
     teacher=teacher,
@@ -77,6 +115,10 @@ def parse(name: str, settings: dict) -> recipe.Recipe:
     scale_by_temperature_squared=bool(match["scaled"]),
     **settings,
   )
+  # Another class: a new field would change the digests of recorded runs.
+  if match["sees"]:
+    return OtherTeacherRecipe(teacher_sees=match["sees"], **made)
+  return DistilledRecipe(**made)
 
 
 def _refuse_rest(name: str, rest: str) -> None:
@@ -89,6 +131,7 @@ def _refuse_rest(name: str, rest: str) -> None:
     ) from None
   raise ValueError(
     "A student's teacher is trained on exactly the student's subset, or "
-    "held-out examples would reach the student through it: no other "
-    f"subsets can be named. Received: {name!r}, with a teacher on {rest[1:]!r}"
+    "held-out examples would reach the student through it: no subsets can be "
+    "named, but `-sees_all` and `-sees_complement`, to measure that. "
+    f"Received: {name!r}, with a teacher on {rest[1:]!r}"
   )

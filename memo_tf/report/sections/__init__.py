@@ -7,6 +7,8 @@ template of the section's name in `templates/sections/`, and a line here.
 from memo_tf.report.sections import agreement
 from memo_tf.report.sections import certainty
 from memo_tf.report.sections import classes
+from memo_tf.report.sections import compression
+from memo_tf.report.sections import distillation
 from memo_tf.report.sections import influence
 from memo_tf.report.sections import method
 from memo_tf.report.sections import planted
@@ -19,6 +21,8 @@ from memo_tf.report.sections import sizes
 SECTIONS: tuple[section.Maker, ...] = (
   classes.make,
   sizes.make,
+  distillation.make,
+  compression.make,
   agreement.make,
   ratios.make,
   influence.make,

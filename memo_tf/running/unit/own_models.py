@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 import functools
 
+import keras
+
+from memo_tf.compression import graph
 from memo_tf.experiment import errors
 from memo_tf.experiment import recipes
 from memo_tf.experiment import run_outputs
@@ -60,6 +63,7 @@ def _check(session: session_lib.Session, name: str, outputs: list[str]) -> dict:
     precision=recipe.precision,
   )
   found = own_checks.check(models.told(name), build)
+  _check_compressible(session, trainer.model, models.told(name))
   for output in outputs:
     _check_output(session, trainer, models.told(name), output)
   return {
@@ -68,6 +72,22 @@ def _check(session: session_lib.Session, name: str, outputs: list[str]) -> dict:
     "inputs": "raw" if models.takes_raw(trainer.model) else "normalized",
     "outputs": outputs,
   }
+
+
+def _check_compressible(
+  session: session_lib.Session, model: keras.Model, told: str
+) -> None:
+  """Refuses a compressed recipe of a model that tf_keras cannot rebuild."""
+  config = session.config
+  for recipe in config.models.recipes:
+    parsed = recipes.parse(recipe, config.training)
+    if isinstance(parsed, recipes.CompressedRecipe):
+      try:
+        graph.describe(model)
+      except ValueError as error:
+        raise ValueError(
+          f"--recipes: {recipe} cannot be had of {told}: {error}"
+        ) from error
 
 
 def _check_output(

@@ -18,6 +18,7 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
 from memo_tf.experiment import work_units
 from memo_tf.running import tensorboard_log
+from memo_tf.running.unit import compressed
 from memo_tf.running.unit import fit as fit_lib
 from memo_tf.running.unit import publishing
 from memo_tf.running.unit import recording as recording_lib
@@ -73,24 +74,32 @@ def run_unit(
   log = None
   if session.writes:
     log = tensorboard_log.of_run(config.running, directory, unit)
-  fitted = fit_lib.fit(
-    session, trainer, unit, members, teacher, recording, on_epoch, log
-  )
+  predict, more = trainer.predict, {}
+  facts: dict = {}
+  if isinstance(recipe, recipes.CompressedRecipe):
+    made = compressed.compress(session, trainer, unit, members, on_epoch)
+    predict, more, facts = made.predict, made.outputs, made.facts
+    fitted = fit_lib.FittedRun(made.history, 0, made.seconds)
+  else:
+    fitted = fit_lib.fit(
+      session, trainer, unit, members, teacher, recording, on_epoch, log
+    )
 
   # Predict every example, and compute what is recorded of the final weights.
   evaluated = time.perf_counter()
-  logits, table = _predict(session, trainer, unit, in_mask)
+  logits, table = _predict(session, trainer, unit, in_mask, predict)
   predicted = time.perf_counter()
   seconds = {"training": fitted.seconds, "evaluation": predicted - evaluated}
-  recorded: dict[str, bytes] = {}
+  recorded = {name: more[name] for name in outputs & more.keys()}
   if recording:
-    recorded = recording.finish(logits[: len(in_mask)])
+    recorded |= recording.finish(logits[: len(in_mask)])
     seconds["recording"] = recording.seconds
 
   # Publish: the whole run, or nothing.
   record = {
     **_identity(session, unit, trainer, in_mask, teacher),
     **publishing.accuracies(table, in_mask),
+    **({"compressed": facts} if facts else {}),
     "resumed_after_epoch": fitted.resumed_after_epoch,
     "seconds": seconds | {"total": time.perf_counter() - started},
     "finished": datetime.datetime.now(datetime.UTC).isoformat("T", "seconds"),
@@ -114,6 +123,7 @@ def _predict(
   trainer: trainer_lib.Trainer,
   unit: work_units.WorkUnit,
   in_mask: np.ndarray,
+  predict: Callable[..., np.ndarray],
 ) -> tuple[np.ndarray, pa.Table]:
   """Logits `[N + T, C]` of the finished model, and the table of predictions.
 
@@ -128,8 +138,8 @@ def _predict(
       "after the last epoch a weight is not finite; a smaller --learning_rate "
       "or a longer --warmup_epochs may help"
     )
-  train_logits = trainer.predict(session.images)
-  test_logits = trainer.predict(session.test_images)
+  train_logits = predict(session.images)
+  test_logits = predict(session.test_images)
   data = session.data
   try:
     table = predictions.from_logits(
@@ -160,10 +170,16 @@ def _identity(
     "seed": running.seed,
     "threads": running.threads_per_unit,
     **session.environment,
-    **({"teacher": teacher} if teacher else {}),
+    **_required(recipe, teacher),
     **_own_model(session, unit),
     "parameters": models.count_parameters(trainer.model),
   }
+
+
+def _required(recipe: recipes.Recipe, other: dict[str, str]) -> dict:
+  """What identifies the run that a unit required, if it required one."""
+  is_student = isinstance(recipe, recipes.DistilledRecipe)
+  return {"teacher" if is_student else "source": other} if other else {}
 
 
 def _own_model(

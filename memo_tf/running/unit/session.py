@@ -1,9 +1,11 @@
 """What a worker keeps between units: the data set and the traced trainers."""
 
 import collections
+import functools
 
 import tensorflow as tf
 
+from memo_tf.compression import compressor as compressor_lib
 from memo_tf.data import pipeline
 from memo_tf.data.stored import reader
 from memo_tf.experiment import config as config_lib
@@ -79,6 +81,14 @@ class Session:
     self._trainers: collections.OrderedDict[
       tuple[str, recipes.Recipe], trainer_lib.Trainer
     ] = collections.OrderedDict()
+
+  @functools.cached_property
+  def compressor(self) -> compressor_lib.Compressor:
+    """What compresses models: one child process, as long as this one."""
+    return compressor_lib.Compressor(
+      self.config.running.threads_per_unit,
+      self.directory.root / "work" / "compression.log",
+    )
 
   def trainer(self, model: str, recipe: recipes.Recipe) -> trainer_lib.Trainer:
     """The trainer of a model and recipe, traced once."""

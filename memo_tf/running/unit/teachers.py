@@ -1,8 +1,10 @@
-"""Loads a student's teacher from the teacher's run, after checking the run.
+"""Loads what a unit takes from another unit's run, after checking that run.
 
-Holding an example out of a student must hold it out of its teacher, or scores
-of distilled students measure what leaks through the teacher. So the subset that
-the teacher's run recorded is compared with the student's, example by example.
+A student has a teacher; a compressed model starts from the weights of the same
+model's one_hot run. Holding an example out of a unit must hold it out of the
+other too, or scores measure what leaks through its weights. So the subset that
+the other run recorded is compared with the unit's, example by example; or with
+what the recipe says of it, if its name says that the teacher saw more.
 """
 
 import numpy as np
@@ -25,28 +27,31 @@ def prepare(
   in_mask: np.ndarray,
   dataset_digest: str,
 ) -> dict[str, str]:
-  """Loads the weights of a student's teacher into the student's trainer.
+  """Loads the weights of a unit's teacher, or of its source, into a trainer.
 
   Args:
     directory: of the study.
-    trainer: of the student; its `teacher` gets the weights.
-    unit: the student.
-    recipe: of the student. If it has no teacher, nothing is done.
-    in_mask: bool `[N]`, the student's subset.
-    dataset_digest: of the data that the student is trained on.
+    trainer: of the unit; its `teacher` gets the weights, or, of a compressed
+      recipe, its `model`.
+    unit: that requires the other.
+    recipe: of the unit. If it requires no other unit, nothing is done.
+    in_mask: bool `[N]`, the unit's subset.
+    dataset_digest: of the data that the unit is trained on.
 
   Returns:
-    What identifies the teacher's run, for the student's `run.json`: `unit`,
-    `subset_digest`, `predictions_digest`. Empty without a teacher.
+    What identifies the other run, for the unit's `run.json`: `unit`,
+    `subset_digest`, `predictions_digest`. Empty if nothing is required.
 
   Raises:
-    StudyError: if the teacher's run is not finished, is damaged, or was
-      trained on other examples; names both units.
+    StudyError: if the other run is not finished, is damaged, or was trained
+      on other examples; names both units.
   """
-  if not isinstance(recipe, recipes.DistilledRecipe):
+  required = recipe.required_of(unit.model)
+  if not required:
     return {}
-  teacher = work_units.WorkUnit(*recipe.required[0], unit.subsets, unit.index)
-  plan.check_same_subset(unit, teacher)
+  family = recipe.required_family(unit.subsets)
+  teacher = work_units.WorkUnit(*required[0], family, unit.index)
+  plan.check_same_subset(unit, teacher, recipe)
   state = directory.run_state(teacher, check_digests=True)
   if state.problem:
     raise errors.DamagedRunError(teacher, state.problem)
@@ -56,14 +61,16 @@ def prepare(
       f"{unit.name} needs the weights of {teacher.name}, which are missing: "
       "rerun the launch command."
     )
-  check_subset(directory, unit, teacher, in_mask)
+  check_subset(directory, unit, teacher, recipe, in_mask)
   if record["dataset_digest"] != dataset_digest:
     raise errors.UnitError(
-      f"{teacher.name}, the teacher of {unit.name}, was trained on another "
+      f"{teacher.name}, required by {unit.name}, was trained on another "
       "data set. Move its run's folder away and rerun the same command to "
       "train it again."
     )
-  kept_weights.load_weights(trainer.teacher, directory, teacher)
+  is_student = isinstance(recipe, recipes.DistilledRecipe)
+  model = trainer.teacher if is_student else trainer.model
+  kept_weights.load_weights(model, directory, teacher)
   return {
     "unit": teacher.name,
     "subset_digest": record["subset_digest"],
@@ -75,20 +82,37 @@ def check_subset(
   directory: directory_lib.StudyDirectory,
   unit: work_units.WorkUnit,
   teacher: work_units.WorkUnit,
+  recipe: recipes.Recipe,
   in_mask: np.ndarray,
 ) -> None:
-  """Compares the subset that a teacher's run recorded with its student's.
+  """Compares the subset that a required run recorded with the unit's.
+
+  Args:
+    directory: of the study.
+    unit: that requires the other.
+    teacher: the other unit.
+    recipe: of the unit, which may name other examples for its teacher.
+    in_mask: bool `[N]`, the unit's subset.
 
   Raises:
-    StudyError: if they differ in any example.
+    StudyError: if the other unit was trained on other examples than the recipe
+      says.
   """
   table = predictions.read_run(directory, teacher)
   recorded = table["in_subset"].to_numpy()[: len(in_mask)]
-  if not np.array_equal(recorded, in_mask):
-    count = int((recorded != in_mask).sum())
+  expected = recipe.required_mask(np.asarray(in_mask))
+  if np.array_equal(recorded, expected):
+    return
+  count = int((recorded != expected).sum())
+  if isinstance(recipe, recipes.OtherTeacherRecipe):
     raise errors.UnitError(
-      f"{teacher.name} was trained on another subset than its student "
-      f"{unit.name}: they differ in {count} examples, which would reach the "
-      "student through the teacher. Move the teacher's folder away and rerun "
-      "the same command to train it again."
+      f"{teacher.name} was not trained on the examples that {unit.recipe} says "
+      f"of the teacher of {unit.name}: {count} differ. Move the teacher's "
+      "folder away and rerun the same command to train it again."
     )
+  raise errors.UnitError(
+    f"{teacher.name} was trained on another subset than {unit.name}, which "
+    f"requires it: they differ in {count} examples, which would leak through "
+    "its weights. Move the folder of the former away and rerun the same "
+    "command to train it again."
+  )

@@ -1,0 +1,1 @@
+"""Two recipes on the same subsets: what one changes of the other's scores."""

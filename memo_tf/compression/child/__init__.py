@@ -1,0 +1,1 @@
+"""What runs in the child process, on tf_keras: never imported elsewhere."""
