@@ -89,13 +89,13 @@ def read(
     DamagedRunError: if a run is damaged.
     StudyError: if a run was trained on other examples than its family's.
   """
-  found = {}
+  found, recipe = {}, removal.recipe(plan.config)
   for group, units in plan.groups().items():
     family = group.subsets
     if family not in plan.removed:
       continue
-    if removal.parse(family).model != group.model:
-      continue  # another model that the units require
+    if (removal.parse(family).model, recipe) != group[:2]:
+      continue  # runs that the units require
     done = [unit for unit in units if _is_done(directory, unit)]
     if not done:
       continue

@@ -164,7 +164,7 @@ class DefineFlagsTest(parameterized.TestCase):
     "--epochs=1.5",
     "--learning_rate=fast",
     "--nesterov=perhaps",
-    "--schedule=linear",
+    "--schedule=line",
     "--no_such_flag=1",
     "--epoch=3",
   )

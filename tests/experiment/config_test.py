@@ -439,7 +439,7 @@ class RulesTest(parameterized.TestCase):
     ("learning_rate", -0.1, "above 0"),
     ("learning_rate", float("inf"), "above 0"),
     ("learning_rate", float("nan"), "above 0"),
-    ("schedule", "linear", "one of: step, cosine"),
+    ("schedule", "line", "one of: step, cosine, linear"),
     ("warmup_epochs", -1.0, "between 0 and --epochs"),
     ("warmup_epochs", 20.5, "between 0 and --epochs"),
     ("warmup_epochs", float("nan"), "between 0 and --epochs"),

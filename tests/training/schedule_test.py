@@ -48,6 +48,15 @@ class ScheduleTest(absltest.TestCase):
     np.testing.assert_allclose(found[8], 0.5, rtol=1e-6)
     self.assertGreater(found[-1], 0)
 
+  def test_linear_goes_to_0_after_the_warmup(self):
+    found = rates(
+      2, epochs=3, learning_rate=0.4, schedule="linear", warmup_epochs=1
+    )
+
+    # Two steps up to 0.4; then from 0.4 down by a quarter a step.
+    expected = [[0.2, 0.4], [0.4, 0.3], [0.2, 0.1]]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
   def test_no_decay_epochs_is_constant(self):
     found = rates(3, epochs=2, learning_rate=0.3, schedule="step")
 

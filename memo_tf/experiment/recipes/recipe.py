@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-SCHEDULES = ("step", "cosine")
+SCHEDULES = ("step", "cosine", "linear")
 WEIGHT_DECAYS = ("gradient", "loss", "decoupled")
 WEIGHT_DECAY_COVERAGES = ("kernels", "all")
 # In `required`: the model of the unit itself.

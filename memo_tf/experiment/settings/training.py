@@ -34,7 +34,7 @@ class TrainingConfig:
   schedule: str = _field(
     "cosine",
     "step: multiply by --decay_factor at each of --decay_epochs; cosine: decay "
-    "to 0.",
+    "to 0; linear: decay to 0 in a line.",
     choices=recipes_lib.SCHEDULES,
   )
   warmup_epochs: float = _field(
