@@ -6,7 +6,7 @@ so most memorized examples among the forgotten prove nothing by themselves. The
 null hypothesis is that a prediction is lost with a probability that depends on
 its margin before compression alone. All pairs of a run and an example are cut
 into narrow strata of that margin; in each, members of a group (say, the most
-memorized) are compared with the examples outside it:
+memorized) are compared with examples outside it:
 
     expected = sum over strata of  members * (lost others / others)
     excess = (forgotten members - expected) / members
@@ -25,6 +25,8 @@ from memo_tf.estimators import resampling
 
 # Most strata, fewest members of each, and fewest others.
 MAX_STRATA, MIN_MEMBERS, MIN_OTHERS = 100, 20, 5
+# Without so many losses in what is compared there is no interval.
+MIN_LOST = 10
 MOST_MEMORIZED = "most memorized"
 
 
@@ -41,7 +43,8 @@ class Forgetting:
     rate: share of `num_compared` that is forgotten; NaN without.
     expected: the share that margins alone predict.
     excess: `rate - expected`, with `excess_low` and `excess_high`, its 95 %
-      interval; NaN where it is unknown.
+      interval; NaN where it is unknown, or fewer than `MIN_MEMBERS` members or
+      `MIN_LOST` losses are compared.
     share_of_forgotten: share of all forgotten pairs, of any group, that are the
       group's; NaN if nothing was forgotten.
     share_of_right: share of all right pairs that are the group's.
@@ -66,6 +69,7 @@ def forgetting(
   selected: np.ndarray,
   group: np.ndarray,
   bootstrap: resampling.PairedBootstrap | None,
+  others: np.ndarray | None = None,
 ) -> Forgetting:
   """Compares what runs forgot of a group with what margins alone predict.
 
@@ -76,16 +80,21 @@ def forgetting(
     selected: `[M, N]` bool, which pairs count: those in the subset, say.
     group: `[N]` bool, the examples of the group.
     bootstrap: replicates of the M runs; None gives no interval.
+    others: `[N]` bool, the examples that members are compared with; default:
+      all outside the group.
   """
+  others = ~group if others is None else others & ~group
   right = before & selected
   lost = right & ~after
-  counts = _counts(margin, right, lost, group)
+  counts = _counts(margin, right, lost, group, others)
   enough = counts[2].sum(axis=0) >= MIN_OTHERS
   counts = counts[:, :, enough]
   members, forgotten, expected = _sums(np.ones((1, len(before))), counts)[0]
   rate, predicted = _ratio(forgotten, members), _ratio(expected, members)
   low = high = float("nan")
-  if bootstrap is not None and members:
+  num_lost = counts[[1, 3]].sum()
+  is_enough = members >= MIN_MEMBERS and num_lost >= MIN_LOST
+  if bootstrap is not None and is_enough:
     drawn = _sums(bootstrap.weights, counts)
     with np.errstate(invalid="ignore"):
       excess = (drawn[:, 1] - drawn[:, 2]) / drawn[:, 0]
@@ -105,7 +114,11 @@ def forgetting(
 
 
 def _counts(
-  margin: np.ndarray, right: np.ndarray, lost: np.ndarray, group: np.ndarray
+  margin: np.ndarray,
+  right: np.ndarray,
+  lost: np.ndarray,
+  group: np.ndarray,
+  outside: np.ndarray,
 ) -> np.ndarray:
   """float `[4, M, strata]`: members, lost members, others, lost others."""
   own = margin[right & group]
@@ -114,7 +127,7 @@ def _counts(
   edges = np.quantile(own, inner) if len(own) else np.zeros(0)
   stratum = np.searchsorted(edges, margin, side="right")
   rows = np.arange(len(margin))[:, None] * strata
-  parts = [right & group, lost & group, right & ~group, lost & ~group]
+  parts = [right & group, lost & group, right & outside, lost & outside]
   found = [
     np.bincount((rows + stratum)[part], minlength=len(margin) * strata)
     for part in parts

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from memo_tf.analysis import forgetting
+from memo_tf.estimators import resampling
 from tests.support import compression_laws
 
 
@@ -58,6 +59,30 @@ class ForgettingTest(absltest.TestCase):
     self.assertTrue(np.isnan(found.excess_low))  # of one run
     self.assertAlmostEqual(found.share_of_forgotten, 1 / 4)
     self.assertAlmostEqual(found.share_of_right, 3 / 9)
+
+  def test_members_are_compared_with_the_given_others(self):
+    margin = np.tile([1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 1.5, 2.5], (1, 1))
+    lost = np.array([[1] * 5 + [0] * 5 + [1, 0]], bool)
+    group = np.arange(12) >= 10
+    arguments = (margin > 0, margin, ~lost, margin > 0, group, None)
+
+    with_all = forgetting.forgetting(*arguments)
+    with_some = forgetting.forgetting(*arguments, np.arange(12) >= 5)
+
+    self.assertEqual((with_all.expected, with_some.expected), (0.5, 0.0))
+
+  def test_few_losses_have_no_interval(self):
+    rng = np.random.default_rng(2)
+    margin = rng.uniform(0.1, 5, (20, 80))
+    bootstrap = resampling.paired_bootstrap(20)
+    few = np.zeros(margin.shape, bool)
+    few[0, :3] = True
+
+    for lost, is_known in ((few, False), (rng.random((20, 80)) < 0.1, True)):
+      found = forgetting.forgetting(
+        margin > 0, margin, ~lost, margin > 0, np.arange(80) < 20, bootstrap
+      )
+      self.assertEqual(np.isfinite(found.excess_low), is_known)
 
   def test_without_enough_others_nothing_is_compared(self):
     found = one_run([1, 2, 3, 4, 5, 6], [0, 1, 0, 1, 0, 1], [0, 0, 0, 0, 1, 1])
