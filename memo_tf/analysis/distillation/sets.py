@@ -116,7 +116,7 @@ def halves(block: np.ndarray) -> list[Half]:
   if len(names) < 2:
     return []
   first = np.isin(block, names[: len(names) // 2])
-  return [Half(sets=~first, change=first), Half(sets=first, change=~first)]
+  return [Half(sets=first, change=~first), Half(sets=~first, change=first)]
 
 
 def set_changes(
