@@ -23,7 +23,7 @@ from memo_tf.estimators import memorization
 
 
 def simulate(stack, block: int, size: int, repeats: int) -> dict:
-  """[coverage in percent, images] by who chooses the images."""
+  """[coverage, its scatter over repeats (%), images] by who chooses."""
   found: dict = {"the truth": [], "further runs": [], "known": []}
   mask = stack.in_mask
   rows = np.arange(size // block * block)
@@ -56,11 +56,16 @@ def simulate(stack, block: int, size: int, repeats: int) -> dict:
     ):
       chosen = (share >= least) & (share <= most)
       found[name].append([inside[chosen].sum(), chosen.sum()])
-  return {
-    name: [100 * np.sum(own, axis=0)[0] / np.sum(own, axis=0)[1]]
-    + [np.mean(own, axis=0)[1]]
-    for name, own in found.items()
-  }
+  report = {}
+  for name, own in found.items():
+    hits, counts = np.array(own).T
+    scatter = np.std(hits[counts > 0] / counts[counts > 0])
+    report[name] = [
+      100 * hits.sum() / counts.sum(),
+      100 * scatter,
+      counts.mean(),
+    ]
+  return report
 
 
 def main() -> None:
@@ -77,10 +82,11 @@ def main() -> None:
   )
   model, stack = next(iter(next(iter(ladders.values())).items()))
   found = simulate(stack, block, arguments.size, arguments.repeats)
-  for name, (coverage, count) in found.items():
+  for name, (coverage, scatter, count) in found.items():
     print(
       f"{model}, {arguments.size} of {len(stack.units)} runs, ambiguous images "
-      f"chosen by {name}: coverage {coverage:.1f} %, {count:.1f} images"
+      f"chosen by {name}: coverage {coverage:.1f} % (of one repeat ± "
+      f"{scatter:.1f}), {count:.1f} images"
     )
   print(json.dumps({"benchmark": "chosen_by_truth", "ratios": found}))
 

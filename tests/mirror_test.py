@@ -15,6 +15,16 @@ PACKAGES = ("memo_tf", "launchers")
 # (a path in tests/). A file covers what it imports, what that imports itself,
 # and what the programs that it starts consist of.
 COVERED = {
+  "compression/compressor_test.py": """
+    memo_tf.compression.child.clustering
+    memo_tf.compression.child.program
+    memo_tf.compression.child.pruning
+    memo_tf.compression.child.quantization
+    memo_tf.compression.child.rebuilding
+    memo_tf.compression.child.training
+    memo_tf.compression.counted
+    memo_tf.compression.litert
+  """,
   "analysis/proxies/tables_test.py": """
     memo_tf.analysis.proxies.criteria
     memo_tf.analysis.proxies.trends
@@ -37,6 +47,7 @@ COVERED = {
   """,
   "estimators/reliability_test.py": "memo_tf.estimators.split_halves",
   "experiment/recipes_test.py": """
+    memo_tf.experiment.recipes.compressed
     memo_tf.experiment.recipes.distilled
     memo_tf.experiment.recipes.epochs
     memo_tf.experiment.recipes.given
@@ -63,6 +74,7 @@ COVERED = {
   "findings/agreement_test.py": "memo_tf.report.sections.agreement",
   "findings/ratios_test.py": "memo_tf.report.sections.ratios",
   "findings/removal_test.py": "memo_tf.report.sections.removal",
+  "findings/compression_test.py": "memo_tf.report.sections.compression",
   "findings/sizes_test.py": "memo_tf.report.sections.sizes",
   "findings/proxy_values_test.py": "memo_tf.store.run_records",
   "fuzz_test.py": """
@@ -153,6 +165,10 @@ COVERED = {
   "training/recording/representations_test.py": "memo_tf.running.unit.traced",
   "training/recording/second_split_test.py": "memo_tf.training.epochs",
   "training/streaming_test.py": "memo_tf.training.inference",
+  "whole/compressed_study_test.py": """
+    memo_tf.exporting.export_int8
+    memo_tf.running.unit.compressed
+  """,
   "whole/distilled_study_test.py": "memo_tf.running.unit.teachers",
   "whole/export_test.py": """
     memo_tf.export
@@ -162,6 +178,7 @@ COVERED = {
   """,
   "whole/launch_test.py": """
     memo_tf.launch
+    memo_tf.processes.answering
     memo_tf.running.conductor
     memo_tf.running.planning
     memo_tf.running.results
@@ -225,6 +242,8 @@ def programs_of(path: pathlib.Path) -> set[str]:
   }
   found |= {"launchers.ray_cluster", "launchers.slurm_array"}
   named = {n for n in found if n in text or f'"{n.split(".")[1]}"' in text}
+  if "compressor_lib.PROGRAM" in text or "Compressor(" in text:
+    named.add("memo_tf.compression.child.program")
   if "small_study." in text or "shared_studies." in text:
     named.add("memo_tf.launch")
   if "memo_tf.launch" in named:  # which starts it

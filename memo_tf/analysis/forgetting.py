@@ -3,17 +3,18 @@
 A prediction is *forgotten* if a run has it right before compression and wrong
 after. Small margins are lost first, and memorized examples have small margins,
 so most memorized examples among the forgotten prove nothing by themselves. The
-null hypothesis here is that within a run a prediction is lost with a
-probability that depends on its margin before compression alone. Each member of
-a group (say, the most memorized) is compared with the examples of the same run
-outside the group whose margins are next to its own, `NEIGHBOURS` below and
-`NEIGHBOURS` above, interpolated linearly to its own margin:
+null hypothesis is that a prediction is lost with a probability that depends on
+its margin before compression alone. All pairs of a run and an example are cut
+into narrow strata of that margin; in each, members of a group (say, the most
+memorized) are compared with examples outside it:
 
-    excess = mean over members (forgotten - expected from neighbours)
+    expected = sum over strata of  members * (lost others / others)
+    excess = (forgotten members - expected) / members
 
-Members without that many neighbours on either side are not compared, and
-counted. Under the null the differences of separate runs are independent with
-mean 0; intervals draw runs (`estimators.resampling`).
+as Mantel & Haenszel (1959) compare groups. Strata hold the same number of
+members; those with fewer than `MIN_OTHERS` others are not compared, and
+counted. Intervals draw whole runs (`estimators.resampling`), members and others
+together, so that runs that lose more than others do no harm.
 """
 
 import dataclasses
@@ -22,7 +23,10 @@ import numpy as np
 
 from memo_tf.estimators import resampling
 
-NEIGHBOURS = 4
+# Most strata, fewest members of each, and fewest others.
+MAX_STRATA, MIN_MEMBERS, MIN_OTHERS = 100, 20, 5
+# Without so many losses in what is compared there is no interval.
+MIN_LOST = 10
 MOST_MEMORIZED = "most memorized"
 
 
@@ -35,11 +39,12 @@ class Forgetting:
   Attributes:
     num_right: pairs of the group that were right before.
     num_forgotten: those of them that are wrong after.
-    num_compared: pairs of the group that have neighbours.
+    num_compared: pairs of the group in strata with enough others.
     rate: share of `num_compared` that is forgotten; NaN without.
     expected: the share that margins alone predict.
     excess: `rate - expected`, with `excess_low` and `excess_high`, its 95 %
-      interval; NaN where it is unknown.
+      interval; NaN where it is unknown, or fewer than `MIN_MEMBERS` members or
+      `MIN_LOST` losses are compared.
     share_of_forgotten: share of all forgotten pairs, of any group, that are the
       group's; NaN if nothing was forgotten.
     share_of_right: share of all right pairs that are the group's.
@@ -64,6 +69,7 @@ def forgetting(
   selected: np.ndarray,
   group: np.ndarray,
   bootstrap: resampling.PairedBootstrap | None,
+  others: np.ndarray | None = None,
 ) -> Forgetting:
   """Compares what runs forgot of a group with what margins alone predict.
 
@@ -74,33 +80,32 @@ def forgetting(
     selected: `[M, N]` bool, which pairs count: those in the subset, say.
     group: `[N]` bool, the examples of the group.
     bootstrap: replicates of the M runs; None gives no interval.
+    others: `[N]` bool, the examples that members are compared with; default:
+      all outside the group.
   """
+  others = ~group if others is None else others & ~group
   right = before & selected
   lost = right & ~after
-  sums = np.zeros((len(before), 3))  # per run: compared, forgotten, expected
-  for run, (is_right, is_lost) in enumerate(zip(right, lost)):
-    inside, outside = is_right & group, is_right & ~group
-    expected = _expected(
-      margin[run, inside], margin[run, outside], is_lost[outside]
-    )
-    known = ~np.isnan(expected)
-    sums[run] = (
-      known.sum(),
-      is_lost[inside][known].sum(),
-      expected[known].sum(),
-    )
-  compared, forgotten, expected = sums.sum(axis=0)
-  rate = _ratio(forgotten, compared)
+  counts = _counts(margin, right, lost, group, others)
+  enough = counts[2].sum(axis=0) >= MIN_OTHERS
+  counts = counts[:, :, enough]
+  members, forgotten, expected = _sums(np.ones((1, len(before))), counts)[0]
+  rate, predicted = _ratio(forgotten, members), _ratio(expected, members)
   low = high = float("nan")
-  if bootstrap is not None and compared:
-    low, high = _interval(sums, bootstrap)
+  num_lost = counts[[1, 3]].sum()
+  is_enough = members >= MIN_MEMBERS and num_lost >= MIN_LOST
+  if bootstrap is not None and is_enough:
+    drawn = _sums(bootstrap.weights, counts)
+    with np.errstate(invalid="ignore"):
+      excess = (drawn[:, 1] - drawn[:, 2]) / drawn[:, 0]
+    _, low, high = map(float, bootstrap.intervals(excess[:, None])[0])
   return Forgetting(
     num_right=int((right & group).sum()),
     num_forgotten=int((lost & group).sum()),
-    num_compared=int(compared),
+    num_compared=int(members),
     rate=rate,
-    expected=_ratio(expected, compared),
-    excess=rate - _ratio(expected, compared),
+    expected=predicted,
+    excess=rate - predicted,
     excess_low=low,
     excess_high=high,
     share_of_forgotten=_ratio((lost & group).sum(), lost.sum()),
@@ -108,52 +113,44 @@ def forgetting(
   )
 
 
-def _expected(
-  margin: np.ndarray, margins: np.ndarray, is_lost: np.ndarray
+def _counts(
+  margin: np.ndarray,
+  right: np.ndarray,
+  lost: np.ndarray,
+  group: np.ndarray,
+  outside: np.ndarray,
 ) -> np.ndarray:
-  """Chances of being lost at some margins, from examples next to them.
+  """float `[4, M, strata]`: members, lost members, others, lost others."""
+  own = margin[right & group]
+  strata = int(np.clip(len(own) // MIN_MEMBERS, 1, MAX_STRATA))
+  inner = np.arange(1, strata) / strata
+  edges = np.quantile(own, inner) if len(own) else np.zeros(0)
+  stratum = np.searchsorted(edges, margin, side="right")
+  rows = np.arange(len(margin))[:, None] * strata
+  parts = [right & group, lost & group, right & outside, lost & outside]
+  found = [
+    np.bincount((rows + stratum)[part], minlength=len(margin) * strata)
+    for part in parts
+  ]
+  return np.stack(found).reshape(4, len(margin), strata).astype(np.float64)
+
+
+def _sums(weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
+  """Members, forgotten ones, and how many are expected, of weighted runs.
 
   Args:
-    margin: `[K]`, of the members.
-    margins: `[L]`, of the others.
-    is_lost: `[L]` bool, of the others.
+    weights: `[R, M]`, how often each run counts.
+    counts: `[4, M, strata]`, as `_counts`.
 
   Returns:
-    `[K]` float in [0, 1]; NaN without enough others on both sides.
+    `[R, 3]` float. A stratum that has lost all its others in a replicate is
+    left out of it.
   """
-  order = np.argsort(margins, kind="stable")
-  margins = margins[order].astype(np.float64)
-  sums = np.concatenate(
-    [
-      np.zeros((1, 2)),
-      np.cumsum(np.stack([margins, is_lost[order]], axis=1), axis=0),
-    ]
-  )
-  place = np.searchsorted(margins, margin)
-  found = np.full(len(margin), np.nan)
-  known = (place >= NEIGHBOURS) & (place <= len(margins) - NEIGHBOURS)
-  place = place[known]
-  below = (sums[place] - sums[place - NEIGHBOURS]) / NEIGHBOURS
-  above = (sums[place + NEIGHBOURS] - sums[place]) / NEIGHBOURS
-  width = above[:, 0] - below[:, 0]
-  share = np.where(
-    width > 0,
-    (margin[known] - below[:, 0]) / np.where(width > 0, width, 1.0),
-    0.5,
-  )
-  found[known] = below[:, 1] + share * (above[:, 1] - below[:, 1])
-  return found
-
-
-def _interval(
-  sums: np.ndarray, bootstrap: resampling.PairedBootstrap
-) -> tuple[float, float]:
-  """Of the excess, from the runs' sums `[M, 3]`."""
-  drawn = bootstrap.weights @ sums
-  with np.errstate(invalid="ignore", divide="ignore"):
-    excess = (drawn[:, 1] - drawn[:, 2]) / drawn[:, 0]
-  found = bootstrap.intervals(excess[:, None])[0]
-  return float(found[1]), float(found[2])
+  members, forgotten, others, lost = weights @ counts
+  known = others > 0
+  share = np.divide(lost, others, out=np.zeros_like(lost), where=known)
+  parts = (members * known, forgotten * known, members * share)
+  return np.stack([part.sum(axis=1) for part in parts], axis=1)
 
 
 def _ratio(part: float, whole: float) -> float:

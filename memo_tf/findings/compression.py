@@ -133,6 +133,13 @@ class CompressionStudy:
     return found | self.more_groups
 
   @functools.cached_property
+  def ordinary(self) -> np.ndarray:
+    """`[N]` bool: natural, not memorized; what every group is compared with."""
+    is_natural = self.kind == planted_truth.CLEAN
+    high = self.groups.get(forgetting.MOST_MEMORIZED, ~is_natural)
+    return is_natural & ~high
+
+  @functools.cached_property
   def forgotten(self) -> pd.DataFrame:
     """One row per recipe, part of the data (in, out) and group."""
     rows = []
@@ -147,6 +154,7 @@ class CompressionStudy:
             selected,
             group,
             level.bootstrap,
+            self.ordinary,
           )
           rows.append(
             {"recipe": level.recipe, "where": where, "group": name}
@@ -360,8 +368,8 @@ def _forgotten_text(row: dict) -> str:
   )
   if np.isnan(row["excess_low"]):
     return start + (
-      "no others have such margins, so it cannot be told whether this is more "
-      "than margins predict."
+      "too few are forgotten, or too few others have such margins, to tell "
+      "whether this is more than margins predict."
     )
   low, high = row["excess_low"], row["excess_high"]
   where = {
@@ -370,7 +378,7 @@ def _forgotten_text(row: dict) -> str:
     evidence.UNSURE: "not to be told from what",
   }[evidence.direction(low, high)]
   return (
-    f"{start}where others of the same run have such margins "
+    f"{start}where ordinary images have such margins "
     f"({row['num_compared']} of {row['num_right']} cases), "
     f"{100 * row['rate']:.1f} % against {100 * row['expected']:.1f} %: {where} "
     f"margins alone predict ({100 * row['excess']:+.1f} points "

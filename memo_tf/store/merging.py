@@ -214,6 +214,8 @@ def _same_subsets(
         raise errors.StudyError(
           f"{path} cannot be read ({errors.brief(error)})"
         ) from error
+      # A launch that was killed while it extended a study leaves more.
+      found = found[: len(masks[family])] if found.ndim else found
       rows = len(found) if found.ndim else 0
       if not subsets_lib.same_masks(found, masks[family][:rows]):
         raise errors.UsageError(

@@ -380,6 +380,19 @@ class RulesTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, words):
       config_rules.validated(config_lib.StudyConfig(data=data))
 
+  @parameterized.parameters(
+    ({"precision": "bfloat16"}, "--precision must be float32.*pruned-0.5"),
+    ({"strategy": "mirrored"}, "--strategy must be one_device.*pruned-0.5"),
+    ({"proxies": ("el2n",)}, "--proxies must be empty.*pruned-0.5"),
+  )
+  def test_what_compressed_recipes_do_not_support(self, fields, words):
+    config_rules.validated(config_of(**fields))
+
+    with self.assertRaisesRegex(ValueError, words):
+      config_rules.validated(
+        config_of(recipes=("one_hot", "pruned-0.5"), **fields)
+      )
+
   def test_replicas_share_a_batch_evenly(self):
     def config(batch_size):
       return config_lib.StudyConfig(

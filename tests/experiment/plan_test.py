@@ -149,6 +149,32 @@ class ParsedTest(absltest.TestCase):
       (("cifar_resnet-20", "one_hot"),),
     )
 
+  def test_compressed_models_need_their_own_weights(self):
+    plan = plan_lib.Plan.of(
+      study(
+        models=("cifar_resnet-8", "cifar_resnet-14"),
+        recipe_names=("pruned-0.9", "int8"),
+        num_subsets=2,
+        keep_weights=True,
+      )
+    )
+
+    self.assertCountEqual(plan.models, ["cifar_resnet-8", "cifar_resnet-14"])
+    self.assertLen(plan.units, 12)  # 8 compressed ones and 4 that they need
+    sources, compressed = plan.waves(plan.units)
+    self.assertEqual({u.recipe for u in sources}, {"one_hot"})
+    for unit in compressed:
+      (needed,) = plan.requires(unit)
+      self.assertEqual(
+        (needed.model, needed.subsets, needed.index),
+        (unit.model, unit.subsets, unit.index),
+      )
+      self.assertIn(plan_lib.WEIGHTS, plan.wanted[needed])
+      # What an 8-bit run keeps has its weights in integers.
+      kept = {plan_lib.WEIGHTS, plan_lib.TFLITE} & plan.wanted[unit]
+      is_int8 = unit.recipe == "int8"
+      self.assertEqual(kept, {plan_lib.TFLITE if is_int8 else plan_lib.WEIGHTS})
+
   def test_proxies_with_the_files_that_they_need(self):
     plan = plan_lib.Plan.of(study(proxies=("el2n", "curvature")))
 

@@ -203,6 +203,49 @@ class RecipesTest(parameterized.TestCase):
     )
     self.assertLen({own.digest(), every.digest(), rest.digest()}, 3)
 
+  def test_compressed(self):
+    training = settings_lib.TrainingConfig(
+      epochs=20,
+      learning_rate=0.1,
+      warmup_epochs=1,
+      augmentation="pad_crop_flip",
+    )
+
+    pruned = recipes.parse("pruned-0.9", training)
+    clustered = recipes.parse("clustered-16-e3-r0.002", training)
+    int8 = recipes.parse("int8", training)
+
+    self.assertEqual((pruned.method, pruned.sparsity), ("prune", 0.9))
+    # Half of the epochs, from a tenth of the rate; all else as the study's.
+    self.assertEqual((pruned.epochs, pruned.warmup_epochs), (10, 0.0))
+    self.assertAlmostEqual(pruned.learning_rate, 0.01)
+    self.assertEqual(pruned.augmentation, "pad_crop_flip")
+    self.assertEqual((clustered.method, clustered.clusters), ("cluster", 16))
+    self.assertEqual((clustered.epochs, clustered.learning_rate), (3, 0.002))
+    self.assertEqual((int8.method, int8.epochs), ("quantize", 0))
+    self.assertGreater(int8.representative, 0)
+    for recipe in (pruned, clustered, int8):
+      self.assertEqual(
+        recipe.required_of("cifar_resnet-8"), (("cifar_resnet-8", "one_hot"),)
+      )
+
+  @parameterized.parameters(
+    ("pruned", "named `pruned-SPARSITY`"),
+    ("pruned-1", "in \\(0, 1\\)"),
+    ("pruned-0", "in \\(0, 1\\)"),
+    ("pruned-0.90", "written 'pruned-0.9'"),
+    ("pruned-0.9-e0", "an epoch and a rate above 0"),
+    ("pruned-0.9-r0", "an epoch and a rate above 0"),
+    ("pruned-0.9-e05", "written 'pruned-0.9-e5'"),
+    ("pruned-0.9-r0.1-e5", "named `pruned-SPARSITY`"),
+    ("clustered-1", "at least 2"),
+    ("clustered-2.5", "whole number"),
+    ("int8-e5", "named `pruned-SPARSITY`"),
+  )
+  def test_wrong_compressed_names(self, name, message):
+    with self.assertRaisesRegex(ValueError, message):
+      recipes.parse(name, TRAINING)
+
   def test_subset_must_fill_a_batch(self):
     recipe = recipes.parse("one_hot", TRAINING)
 

@@ -133,7 +133,9 @@ def set_finding(
     parts.append(f"{name} {_change(row, figure)}")
   if not parts:
     return None
-  what = {"separation": "The separation d'"}.get(figure, f"Mean {figure}")
+  what = {"separation": "The median separation d'"}.get(
+    figure, f"Mean {figure}"
+  )
   return sentences.Finding(
     question=question,
     answer=answer,

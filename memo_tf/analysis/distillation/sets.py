@@ -22,7 +22,8 @@ from memo_tf.estimators import resampling
 
 # With fewer examples in a set, in either half, nothing is concluded of it.
 MIN_EXAMPLES = 20
-# The last, the attack's separation d', only where confidences are given.
+# Means over a set; the last, the median of the attack's separation d', only
+# where confidences are given.
 FIGURES = ("memorization", "in_accuracy", "out_accuracy", "separation")
 
 
@@ -116,7 +117,7 @@ def halves(block: np.ndarray) -> list[Half]:
   if len(names) < 2:
     return []
   first = np.isin(block, names[: len(names) // 2])
-  return [Half(sets=~first, change=first), Half(sets=first, change=~first)]
+  return [Half(sets=first, change=~first), Half(sets=~first, change=first)]
 
 
 def set_changes(
@@ -195,14 +196,21 @@ def _accuracies(correct, in_mask, member, bootstrap) -> np.ndarray:
 
 
 def _separations(confidence, in_mask, member, bootstrap) -> np.ndarray:
-  """`[R + 1, S, K, 1]`: mean separation of each set."""
-  found = [
-    _mean_over_sets(
-      exposure.separation(values, in_mask, bootstrap.weights)[:, None], member
-    )
-    for values in confidence
-  ]
-  return np.stack(found, axis=1)
+  """`[R + 1, S, K, 1]`: median separation of each set.
+
+  Not the mean: with few runs some examples hardly vary, and have a d' that
+  outweighs all others.
+  """
+  found = np.full(
+    (len(bootstrap.weights), len(confidence), len(member)), np.nan
+  )
+  for size, values in enumerate(confidence):
+    apart = exposure.separation(values, in_mask, bootstrap.weights)
+    known = ~np.isnan(apart).all(axis=0)
+    for k, chosen in enumerate(member & known):
+      if chosen.any():
+        found[:, size, k] = np.nanmedian(apart[:, chosen], axis=1)
+  return found[..., None]
 
 
 def _mean_over_sets(figures: np.ndarray, member: np.ndarray) -> np.ndarray:

@@ -34,9 +34,13 @@ class ModelsConfig:
   )
   recipes: tuple[str, ...] = _field(
     ("one_hot",),
-    "How each model is trained: one_hot, or distilled-TEACHER-tTEMPERATURE, as "
+    "How each model is trained: one_hot; distilled-TEACHER-tTEMPERATURE, as "
     "in distilled-cifar_resnet-56-t3: on the predictions of a teacher, which "
-    "is trained first, on the same subset.",
+    "is trained first, on the same subset (with -sees_all on everything, with "
+    "-sees_complement on what the student does not see); smoothed-0.1: on "
+    "smoothed labels, with -eEPOCHS for another number of epochs; or "
+    "pruned-SPARSITY, clustered-NUMBER, int8, as in pruned-0.9: the same model "
+    "compressed, from the weights of its one_hot run on the same subset.",
     "union",
     rule=[field.NAMES_ONE, field.NAMED_ONCE],
     short=True,

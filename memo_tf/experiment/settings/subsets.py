@@ -75,7 +75,7 @@ class SubsetsConfig:
   subset_families: tuple[str, ...] = _field(
     (),
     "Subset families besides that of --subset_ratio, by name: r0.50, "
-    "r0.30-uniform, full.",
+    "r0.30-uniform, full; r0.70-complement holds what r0.70 holds out.",
     "union",
     rule=[field.NAMED_ONCE, field.parsed_by(subsets_lib.parse_family)],
   )
