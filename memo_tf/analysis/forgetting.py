@@ -25,7 +25,7 @@ from memo_tf.estimators import resampling
 
 # Most strata, fewest members of each, and fewest others.
 MAX_STRATA, MIN_MEMBERS, MIN_OTHERS = 100, 20, 5
-# Without so many losses in what is compared there is no interval.
+# Fewest losses of members, found and expected together, for an interval.
 MIN_LOST = 10
 MOST_MEMORIZED = "most memorized"
 
@@ -43,8 +43,8 @@ class Forgetting:
     rate: share of `num_compared` that is forgotten; NaN without.
     expected: the share that margins alone predict.
     excess: `rate - expected`, with `excess_low` and `excess_high`, its 95 %
-      interval; NaN where it is unknown, or fewer than `MIN_MEMBERS` members or
-      `MIN_LOST` losses are compared.
+      interval; NaN where it is unknown, or with fewer than `MIN_MEMBERS`
+      members or `MIN_LOST` losses of theirs, found and expected together.
     share_of_forgotten: share of all forgotten pairs, of any group, that are the
       group's; NaN if nothing was forgotten.
     share_of_right: share of all right pairs that are the group's.
@@ -92,8 +92,7 @@ def forgetting(
   members, forgotten, expected = _sums(np.ones((1, len(before))), counts)[0]
   rate, predicted = _ratio(forgotten, members), _ratio(expected, members)
   low = high = float("nan")
-  num_lost = counts[[1, 3]].sum()
-  is_enough = members >= MIN_MEMBERS and num_lost >= MIN_LOST
+  is_enough = members >= MIN_MEMBERS and forgotten + expected >= MIN_LOST
   if bootstrap is not None and is_enough:
     drawn = _sums(bootstrap.weights, counts)
     with np.errstate(invalid="ignore"):

@@ -351,6 +351,9 @@ def _changes_text(level: Level) -> str:
     if np.isnan(low):
       parts.append(f"{title} changes by {change:+.4f} (too few runs)")
       continue
+    if low == high == 0:
+      parts.append(f"{title} is the same in every run")
+      continue
     verb = evidence.direction(low, high)
     text = f"{title} {verb} by {abs(change):.4f}"
     if verb == evidence.UNSURE:

@@ -130,6 +130,8 @@ def variables(model: tf_keras.Model) -> dict[str, tf.Variable]:
   """The variables of a model's own layers, as `weights` names them."""
   found: dict[str, tf.Variable] = {}
   for layer in model.layers:
+    if isinstance(layer, Dropout):
+      continue  # its count of draws is no weight
     inner = getattr(layer, "layer", layer)
     own = list(inner.weights)
     # A wrapper that clusters takes a layer's kernel away.
