@@ -187,7 +187,9 @@ class CompressionTest(absltest.TestCase):
   def test_plain_names(self):
     self.assertEqual(names.recipe("clustered-16"), "16 values per kernel")
     self.assertEqual(names.recipe("int8"), "8-bit integers")
-    self.assertEqual(names.recipe("pruned-0.5-e20"), "pruned to 0.5 zeros, 20 epochs")
+    self.assertEqual(
+      names.recipe("pruned-0.5-e20"), "pruned to 0.5 zeros, 20 epochs"
+    )
 
   def test_shape_classes_are_groups(self):
     groups = make_groups()
