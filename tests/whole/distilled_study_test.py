@@ -129,7 +129,7 @@ class DistilledStudyTest(absltest.TestCase):
 
     self.assertEqual(result.returncode, 1, result.stderr)
     self.assertIn(
-      "was trained on another subset than its student", result.stderr
+      f"was trained on another subset than {student.name}", result.stderr
     )
     self.assertNotIn("Traceback", result.stderr)
     self.assertFalse((folder / "runs" / student.name).exists())
