@@ -10,8 +10,8 @@ test images (the long tail of Feldman, 2020, arXiv:1906.05271). Train ids 1,500
 to 1,539 and test ids 297 to 376 are of groups.
 """
 
+import argparse
 import pathlib
-import sys
 
 import numpy as np
 
@@ -46,7 +46,9 @@ def arrays(seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-  folder = pathlib.Path(sys.argv[1])
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument("folder", type=pathlib.Path, help="made if missing")
+  folder = parser.parse_args().folder
   folder.mkdir(parents=True, exist_ok=True)
   np.savez(folder / "rare_groups.npz", **arrays())
 

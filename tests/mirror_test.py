@@ -182,6 +182,7 @@ COVERED = {
     memo_tf.running.conductor
     memo_tf.running.planning
     memo_tf.running.results
+    memo_tf.running.rounds
     memo_tf.running.worker
   """,
   "whole/proxy_study_test.py": """

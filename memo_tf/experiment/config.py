@@ -179,6 +179,8 @@ def merge(recorded: StudyConfig, given: StudyConfig) -> StudyConfig:
   parts["subsets"], problem = _in_blocks(parts["subsets"])
   if problem:
     conflicts.append(problem)
+  if problem := removal_problem(StudyConfig(**parts)):
+    conflicts.append(problem)
   if conflicts:
     raise ValueError(
       "the directory holds a study with a different config: "
@@ -186,6 +188,21 @@ def merge(recorded: StudyConfig, given: StudyConfig) -> StudyConfig:
       + ". Give the recorded values, or another --experiment_dir."
     )
   return StudyConfig(**parts)
+
+
+def removal_problem(config: StudyConfig) -> str:
+  """Why models cannot be trained again without examples; "" if they can."""
+  if not config.removal.removal_repeats:
+    return ""
+  name, family = config.models.recipes[0], config.family_names()[0]
+  recipe = recipes_lib.parse(name, config.training)
+  if recipe.required_family(family) == family:
+    return ""
+  return (
+    "--removal_repeats: must be 0 if the first of --recipes has a teacher of "
+    "other examples, which does not lack those that are left out. Received: "
+    f"{config.removal.removal_repeats} with {name}"
+  )
 
 
 def _before_removal(old, new):

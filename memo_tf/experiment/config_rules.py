@@ -279,6 +279,8 @@ def _removal_is_trained(config: config_lib.StudyConfig) -> None:
     "removal_repeats",
     removal.removal_repeats,
   )
+  if problem := config_lib.removal_problem(config):
+    raise ValueError(problem)
   _require(
     set(removal.removal_models) <= set(config.models.models),
     "must name some of --models",

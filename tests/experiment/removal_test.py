@@ -160,6 +160,17 @@ class ConfigTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, message):
       config(**settings)
 
+  @parameterized.parameters("all", "complement")
+  def test_a_teacher_of_other_examples_is_refused(self, sees):
+    recipe = f"distilled-cifar_resnet-8-t3-sees_{sees}"
+    message = f"--removal_repeats: must be 0 .* 2 with {recipe}"
+
+    config(recipes=["one_hot", recipe], removal_repeats=2)
+    with self.assertRaisesRegex(ValueError, message):
+      config(recipes=[recipe, "one_hot"], removal_repeats=2)
+    with self.assertRaisesRegex(ValueError, message):
+      config_lib.merge(config(recipes=[recipe]), config(removal_repeats=2))
+
   def test_a_study_gets_a_removal_later(self):
     first = config()
     second = config(removal_repeats=4, removal_thresholds=[0.5])

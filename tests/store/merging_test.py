@@ -7,6 +7,7 @@ import tempfile
 
 from absl.testing import absltest
 from absl.testing import parameterized
+import numpy as np
 
 from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
@@ -142,6 +143,25 @@ class MergingTest(parameterized.TestCase):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
+
+    self.assertIn("does not hold the subsets", self.refused(a, b))
+
+  def test_more_subsets_than_recorded_are_accepted_if_the_seed_gives_them(self):
+    a, b = self.make("a", [0]), self.make("b", [1])
+    longer = made_up.masks_of(made_up.config(num_subsets=12))
+    np.save(b.in_mask_path("r0.70"), longer)
+
+    self.merge(a, b)
+
+    np.testing.assert_array_equal(
+      np.load(self.into.in_mask_path("r0.70")), longer[:4]
+    )
+
+  def test_changed_subsets_are_refused_where_there_are_more(self):
+    a, b = self.make("a", [0]), self.make("b", [1])
+    longer = made_up.masks_of(made_up.config(num_subsets=12))
+    longer[3, 0] ^= True
+    np.save(b.in_mask_path("r0.70"), longer)
 
     self.assertIn("does not hold the subsets", self.refused(a, b))
 

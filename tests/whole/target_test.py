@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from memo_tf.experiment import plan as plan_lib
-from memo_tf.running import conductor
 from memo_tf.running import planning
+from memo_tf.running import rounds
 from memo_tf.scoring import spending
 from memo_tf.scoring import study
 from memo_tf.store import directory as directory_lib
@@ -147,7 +147,7 @@ class ExtendedTest(absltest.TestCase):
     self.results = study.score_study(self.directory, self.plan)
 
   def extended(self, failures=()):
-    plan = conductor.extended(
+    plan = rounds.extended(
       self.directory, self.plan, self.results, dict.fromkeys(failures, "why")
     )
     return plan and plan.config.subsets.num_subsets
