@@ -17,6 +17,8 @@ a quiet machine: `--seconds=cifar_resnet-8=1.2,…`.
 Not a timing. The last line is JSON.
 """
 
+# Over 350 lines: reading, judging, tables and figure of one benchmark.
+
 import argparse
 import itertools
 import json
