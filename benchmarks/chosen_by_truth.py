@@ -70,7 +70,9 @@ def simulate(stack, block: int, size: int, repeats: int) -> dict:
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--experiment_dir", required=True)
+  parser.add_argument(
+    "--experiment_dir", type=margin_estimator.study_dir, required=True
+  )
   parser.add_argument("--model", default="", help="default: the first")
   parser.add_argument("--size", type=int, default=30)
   parser.add_argument("--runs", type=int, help="of the study; default: all")
@@ -80,7 +82,13 @@ def main() -> None:
   ladders, block, _, _ = margin_estimator.read_ladders(
     arguments.experiment_dir, models, num_runs=arguments.runs
   )
+  if not ladders:
+    parser.error("the study has no two blocks of finished runs")
   model, stack = next(iter(next(iter(ladders.values())).items()))
+  if not block <= arguments.size < len(stack.units):
+    parser.error(
+      f"--size must be from {block} to less than the {len(stack.units)} runs"
+    )
   found = simulate(stack, block, arguments.size, arguments.repeats)
   for name, (coverage, scatter, count) in found.items():
     print(

@@ -17,6 +17,8 @@ a quiet machine: `--seconds=cifar_resnet-8=1.2,…`.
 Not a timing. The last line is JSON.
 """
 
+# Over 350 lines: reading, judging, tables and figure of one benchmark.
+
 import argparse
 import itertools
 import json
@@ -46,6 +48,13 @@ from memo_tf.store import predictions
 WIDTH = 0.2
 ESTIMATORS = ("plain", "margin, no prior", "margin", "margin_sizes")
 PARTS = ("all", *disjoint_draws.PARTS)
+
+
+def study_dir(text: str) -> str:
+  """The value of --experiment_dir, if there is a study."""
+  if not pathlib.Path(text, "config.json").is_file():
+    raise argparse.ArgumentTypeError(f"{text} is not a study directory")
+  return text
 
 
 def read_ladders(
@@ -378,15 +387,13 @@ def pairs_of(stack, rows: np.ndarray, rng=None) -> dict:
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--experiment_dir", required=True)
+  parser.add_argument("--experiment_dir", type=study_dir, required=True)
   parser.add_argument("--models", default="", help="default: all")
   parser.add_argument("--sizes", default="10,20,40,80,160,320")
   parser.add_argument("--draws", type=int, default=20)
   parser.add_argument("--seconds", default="", help="of a run, model=seconds,…")
   parser.add_argument("--figure")
   arguments = parser.parse_args()
-  if not pathlib.Path(arguments.experiment_dir, "config.json").is_file():
-    parser.error(f"{arguments.experiment_dir} is not a study directory")
   report = evaluate(
     arguments.experiment_dir,
     [name for name in arguments.models.split(",") if name],

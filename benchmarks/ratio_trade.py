@@ -247,7 +247,9 @@ def show_table(names, rows) -> None:
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--experiment_dir", required=True)
+  parser.add_argument(
+    "--experiment_dir", type=margin_estimator.study_dir, required=True
+  )
   parser.add_argument("--budgets", default="18,36,72")
   parser.add_argument("--repeats", type=int, default=10)
   parser.add_argument("--size", type=int, default=20, help="of real draws")

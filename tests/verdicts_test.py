@@ -13,6 +13,7 @@ from benchmarks.verdicts import over_images
 from benchmarks.verdicts import over_sizes
 from benchmarks.verdicts import rules
 from benchmarks.verdicts import study as study_lib
+from memo_tf.analysis.distillation import sets
 from memo_tf.data import duplicates
 from memo_tf.estimators import memorization
 from memo_tf.experiment import subsets
@@ -185,6 +186,36 @@ class OverSizesTest(parameterized.TestCase):
     self.assertAlmostEqual(accuracy.parts[0].theta, change / 3, delta=0.02)
     self.assertEqual(mostly.verdict, "shown", mostly)
     self.assertAlmostEqual(mostly.parts[0].theta, change, delta=0.06)
+    # The interval is that of the study's own findings, of the plan's blocks.
+    blocks = {
+      40: (((0, 1, 4), (2, 3)), ((2, 3, 5), (0, 1))),
+      20: (((1, 2, 4), (0,)), ((0, 3, 5), (1,))),
+    }[num_runs]
+    members = []
+    for of_classes, _ in blocks:
+      rows = np.isin(whole.block, of_classes)
+      shapes = dataclasses.replace(
+        whole,
+        in_mask=whole.in_mask[rows],
+        correct=whole.correct[:, rows],
+        test_correct=whole.test_correct[:, rows],
+        block=whole.block[rows],
+      ).classes.shape_class
+      changing = ~np.isin(shapes, ("constant", "increasing"))
+      members.append(np.stack([shapes == "increasing", changing]))
+    *ends, _ = sets.set_changes(
+      one_hot.correct,
+      student.correct,
+      one_hot.in_mask,
+      names=("increasing", "others"),
+      members=members,
+      rows=[np.isin(one_hot.block, of_change) for _, of_change in blocks],
+      block=one_hot.block,
+    ).contrast("increasing", "others")
+    part_of_6c = mostly.parts[0]
+    np.testing.assert_allclose(
+      [part_of_6c.theta, part_of_6c.low, part_of_6c.high], ends, rtol=1e-9
+    )
 
   def test_too_few_changing_images_tell_nothing_of_classes(self):
     flat = ladder(np.ones((5, 300)), np.full((5, 300), 0.99))

@@ -22,6 +22,7 @@ from benchmarks.verdicts import over_images
 from benchmarks.verdicts import over_sizes
 from benchmarks.verdicts import rules
 from benchmarks.verdicts import study as study_lib
+from memo_tf.experiment import errors
 
 STUDIES = ("a", "b", "c", "d", "e")
 _W2 = over_sizes.WIDTHS[-1]
@@ -130,6 +131,18 @@ def main() -> None:
     parser.add_argument(f"--{name}", help=f"folder of study ({name})")
   parser.add_argument("--output", required=True)
   arguments = parser.parse_args()
+  if not any(getattr(arguments, name) for name in STUDIES):
+    parser.error("give the folder of a study, such as --a=DIR")
+  if not pathlib.Path(arguments.output).parent.is_dir():
+    parser.error(f"--output={arguments.output} is in no folder that exists")
+  try:
+    _write(arguments)
+  except errors.StudyError as error:
+    parser.error(str(error))
+
+
+def _write(arguments: argparse.Namespace) -> None:
+  """Reads the studies, and writes and prints the table."""
   first, second = {}, {}
   for name in STUDIES:
     folders = (getattr(arguments, name) or "").split(",")

@@ -11,6 +11,7 @@ import pandas as pd
 
 from memo_tf.data import duplicates
 from memo_tf.estimators import resampling
+from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.findings import sizes
 from memo_tf.scoring import groups
@@ -39,8 +40,8 @@ class Study:
     """Reads and scores a study.
 
     Raises:
-      ValueError: if runs are missing: verdicts come after the last run.
-      StudyError: if the study cannot be read.
+      StudyError: if the study cannot be read, or if runs are missing:
+        verdicts come after the last run.
     """
     directory = directory_lib.StudyDirectory(root)
     config = opening.recorded_config(directory)
@@ -58,7 +59,7 @@ class Study:
         origin=origin,
       )
       if result is None or result.num_missing:
-        raise ValueError(
+        raise errors.StudyError(
           "verdicts are computed after the last run of a study. Missing: runs "
           f"of {group.name} in {root}"
         )
@@ -75,10 +76,12 @@ class Study:
     """The scores and runs of a model.
 
     Raises:
-      ValueError: if the study does not have it.
+      StudyError: if the study does not have it.
     """
     if (model, recipe) not in self.by_group:
-      raise ValueError(f"no runs of {model}/{recipe} in {self.directory.root}")
+      raise errors.StudyError(
+        f"no runs of {model}/{recipe} in {self.directory.root}"
+      )
     return self.by_group[model, recipe]
 
   def ladder(
@@ -91,7 +94,9 @@ class Study:
     )
     found = sizes.gather(key, members, self.plan.config.outputs)
     if found is None:
-      raise ValueError(f"too few runs for sizes in {self.directory.root}")
+      raise errors.StudyError(
+        f"too few runs for sizes in {self.directory.root}"
+      )
     return found
 
   def table(self, path: str) -> pd.DataFrame:

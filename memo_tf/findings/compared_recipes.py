@@ -244,7 +244,7 @@ class RecipeComparison:
 
     Columns size (-1: mean over sizes), figure (run_auc, or
     true_positives_RATE), and baseline_value, value and change, each with its
-    interval.
+    interval. No rows of a figure that some run does not have.
     """
     if self._attacks is None:
       return pd.DataFrame()
@@ -254,17 +254,13 @@ class RecipeComparison:
       figures[f"true_positives_{rate:g}"] = functools.partial(
         lambda place, attack: attack.true_positives[:, place], place
       )
-    return pd.concat(
-      [
-        self._by_run(
-          "figure",
-          name,
-          [[figure(attack) for attack in pair] for pair in self._attacks],
-        )
-        for name, figure in figures.items()
-      ],
-      ignore_index=True,
-    )
+    frames = []
+    for name, figure in figures.items():
+      values = [[figure(attack) for attack in pair] for pair in self._attacks]
+      # With few runs no other run tells of some run's examples.
+      if not np.isnan(values).any():
+        frames.append(self._by_run("figure", name, values))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
   @functools.cached_property
   def held_out(self) -> pd.DataFrame:

@@ -271,6 +271,22 @@ class WrittenTest(absltest.TestCase):
     self.assertNotIn("held_out", found.tables())
     self.assertNotIn("separation", found.tables()["examples"])
 
+  def test_with_three_runs_nothing_is_said_of_exposure(self):
+    groups = [
+      sizes_test.without_runs(group, set(range(3, NUM_SUBSETS)))
+      for group in make_groups()
+    ]
+
+    (found,) = distillation.study_distillation(
+      directory_lib.StudyDirectory(self.create_tempdir().full_path),
+      make_plan(),
+      groups,
+    )
+
+    self.assertNotIn("exposure", found.tables())
+    for finding in found.findings:
+      self.assertNotIn("nan", finding.text)
+
   def test_the_page_shows_it(self):
     directory = directory_lib.StudyDirectory(self.create_tempdir().full_path)
     directory.dataset_dir.mkdir()

@@ -89,8 +89,8 @@ def class_finding(
       question=question,
       answer="open",
       text=f"Cannot tell whether memorization falls most for {name} "
-      f"trajectories: of a set there are only {count} images in one half of "
-      f"the runs, and at least {sets_lib.MIN_EXAMPLES} are needed.",
+      f"trajectories: one of the two sets has only {count} images in one half "
+      f"of the runs, and at least {sets_lib.MIN_EXAMPLES} are needed.",
     )
   found = evidence.direction(low, high)
   verb = {

@@ -35,8 +35,8 @@ KINDS: dict[str, Callable[[str, dict], Recipe]] = {
   "given": given.parse,
   "int8": compressed.parse,
   "one_hot": one_hot.parse,
-  "smoothed": smoothed.parse,
   "pruned": compressed.parse,
+  "smoothed": smoothed.parse,
 }
 
 
