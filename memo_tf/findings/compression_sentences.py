@@ -38,7 +38,7 @@ def changes(
   return f"{recipe}: {'; '.join(parts)}."
 
 
-def forgotten(row: dict[str, Any]) -> str:
+def forgotten(row: Mapping[Any, Any]) -> str:
   """What a recipe forgets of the most memorized in the subset.
 
   Args:

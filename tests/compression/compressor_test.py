@@ -193,6 +193,20 @@ class CompressorTest(absltest.TestCase):
     self.loaded()
     self.assertNotEqual(self.compressor._child.process.pid, pid)
 
+  def test_what_an_interrupted_task_would_answer_is_not_taken_for_the_next(
+    self,
+  ):
+    self.loaded()
+
+    def stop(epoch, epochs):
+      raise KeyboardInterrupt
+
+    with self.assertRaises(KeyboardInterrupt):
+      self.compressor.fine_tune("prune", {"sparsity": 0.5}, self.tuning, stop)
+
+    self.assertIsNone(self.compressor._child)
+    self.loaded(seed=1)  # compares the logits
+
   def test_keras_here_is_untouched_and_goes_on_training(self):
     model = make_model(self.name, self.shape)
     model.compile("sgd", "mse")

@@ -78,7 +78,7 @@ class Dropout(tf_keras.layers.Layer):
     return tf.nn.experimental.stateless_dropout(inputs, self._rate, seed)
 
 
-_TWINS = {"Dropout": Dropout, "ShortcutA": ShortcutA}
+_TWINS: dict[str, Callable] = {"Dropout": Dropout, "ShortcutA": ShortcutA}
 
 
 def build(graph: dict[str, Any], wrap: Wrap | None = None) -> tf_keras.Model:
