@@ -74,7 +74,10 @@ COVERED = {
   "findings/agreement_test.py": "memo_tf.report.sections.agreement",
   "findings/ratios_test.py": "memo_tf.report.sections.ratios",
   "findings/removal_test.py": "memo_tf.report.sections.removal",
-  "findings/compression_test.py": "memo_tf.report.sections.compression",
+  "findings/compression_test.py": """
+    memo_tf.findings.compression_sentences
+    memo_tf.report.sections.compression
+  """,
   "findings/sizes_test.py": "memo_tf.report.sections.sizes",
   "findings/proxy_values_test.py": "memo_tf.store.run_records",
   "fuzz_test.py": """

@@ -232,27 +232,22 @@ class Compressor:
     task: dict,
     on_epoch: Callable[[int, int], None] = lambda epoch, epochs: None,
   ) -> dict:
-    """Gives the child a task and waits for its answer."""
+    """Gives the child a task and waits for its answer.
+
+    A child that was left without having answered is ended: what it would still
+    say is no answer to the next task.
+    """
     child = self._child or self._started()
     child.give(task)
-    with selectors.DefaultSelector() as selector:
-      selector.register(child.results, selectors.EVENT_READ)
-      while True:
-        selector.select()
-        for message in child.read():
-          if message["event"] == "epoch":
-            on_epoch(message["epoch"], message["epochs"])
-          elif message["event"] == "failed":
-            raise CompressionError(f"compression failed: {message['error']}")
-          elif child.setting_up:
-            child.setting_up = False
-          else:
-            return message
-        if child.ended:
-          self._child = None
-          raise CompressionError(
-            f"compression failed: {child_lib.death(child.wait())}"
-          )
+    try:
+      message = _answer(child, on_epoch)
+    except BaseException:
+      self._child = None
+      child.close()
+      raise
+    if message["event"] == "failed":
+      raise CompressionError(f"compression failed: {message['error']}")
+    return message
 
   def _started(self) -> child_lib.Child:
     variables = environment_lib.environment(self._threads)
@@ -264,3 +259,29 @@ class Compressor:
     }
     self._child = child_lib.Child(PROGRAM, setup, variables, self._log_path)
     return self._child
+
+
+def _answer(
+  child: child_lib.Child, on_epoch: Callable[[int, int], None]
+) -> dict:
+  """Waits for a child's answer to its task: `done` or `failed`.
+
+  Raises:
+    CompressionError: if it died, or could not be set up.
+  """
+  with selectors.DefaultSelector() as selector:
+    selector.register(child.results, selectors.EVENT_READ)
+    while not child.ended:
+      selector.select()
+      for message in child.read():
+        if message["event"] == "epoch":
+          on_epoch(message["epoch"], message["epochs"])
+        elif not child.setting_up:
+          return message
+        elif message["event"] == "failed":
+          raise CompressionError(f"compression failed: {message['error']}")
+        else:
+          child.setting_up = False
+  raise CompressionError(
+    f"compression failed: {child_lib.death(child.process.wait())}"
+  )

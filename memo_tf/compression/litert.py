@@ -1,5 +1,7 @@
 """Predictions of an int8 model by the LiteRT interpreter, in float32."""
 
+from collections.abc import Callable
+
 from ai_edge_litert import interpreter as litert
 import numpy as np
 
@@ -34,6 +36,24 @@ class Int8Model:
     ]
     return np.concatenate(parts)
 
+  def of_raw(
+    self, mean: np.ndarray, std: np.ndarray
+  ) -> Callable[..., np.ndarray]:
+    """The same of raw images, which are normalized batch by batch.
+
+    Args:
+      mean, std: float32 `[channels]`.
+    """
+
+    def predict(images) -> np.ndarray:
+      parts = [
+        self(normalized(images[i : i + BATCH_SIZE], mean, std))
+        for i in range(0, len(images), BATCH_SIZE)
+      ]
+      return np.concatenate(parts)
+
+    return predict
+
   def tensor_types(self) -> dict[str, int]:
     """How many tensors of the model have which type."""
     types = [
@@ -61,3 +81,9 @@ class Int8Model:
     self._size = size
     self._input = self._interpreter.get_input_details()[0]
     self._output = self._interpreter.get_output_details()[0]
+
+
+def normalized(images, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+  """float32 images as a model gets them, of raw ones."""
+  scale = np.float32(1.0) / np.asarray(std, np.float32)
+  return (np.asarray(images, np.float32) - mean) * scale

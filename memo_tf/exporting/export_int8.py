@@ -49,7 +49,7 @@ def export_int8(
     text = json.dumps(about | _description(info), indent=2) + "\n"
     (private / "about.json").write_text(text)
     written = (private / plan_lib.TFLITE).read_bytes()
-    difference = _compare(directory, config, unit, written, info)
+    difference = _compare(directory, config, unit, written)
     saved_model.put_in_place(private, output_dir)
   return {"margin": difference}
 
@@ -77,7 +77,7 @@ def _description(info: dict) -> dict:
   }
 
 
-def _compare(directory, config, unit, content: bytes, info) -> float:
+def _compare(directory, config, unit, content: bytes) -> float:
   """The largest difference between a file's margins and those of a run.
 
   Raises:
@@ -86,17 +86,7 @@ def _compare(directory, config, unit, content: bytes, info) -> float:
   """
   data = reader.read_dataset(directory, config.running)
   model = litert.Int8Model(content, config.running.threads_per_unit)
-  mean = np.array(info["normalization"]["mean"], np.float32)
-  scale = np.float32(1.0) / np.array(info["normalization"]["std"], np.float32)
-
-  def logits(images):
-    size = litert.BATCH_SIZE
-    parts = [
-      model((np.asarray(images[i : i + size], np.float32) - mean) * scale)
-      for i in range(0, len(images), size)
-    ]
-    return np.concatenate(parts)
-
+  logits = model.of_raw(data.mean, data.std)
   stored = predictions.read_run(directory, unit)
   found = predictions.from_logits(
     logits(data.train_images),

@@ -23,6 +23,7 @@ from memo_tf.estimators import resampling
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import recipes as recipes_lib
 from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.findings import compression_sentences as sentences_lib
 from memo_tf.findings import sizes
 from memo_tf.scoring import file_names
 from memo_tf.scoring import groups
@@ -39,7 +40,7 @@ FACTS = (
 )
 WHERE = {"in": "in the subset", "out": "held out"}
 _UNKNOWN = (float("nan"), float("nan"), float("nan"))
-_ENDS = ("", "_low", "_high")
+_ENDS, _COLUMNS = ("", "_low", "_high"), ("_change", "_low", "_high")
 _MEANS = ("memorization", "in_accuracy", "out_accuracy")
 
 
@@ -106,7 +107,6 @@ class CompressionStudy:
 
   Attributes:
     model: its name.
-    label: the model as tables show it.
     subsets: name of the family.
     examples: one row per training example.
     memorization: `[N]`, scores of the uncompressed models.
@@ -116,7 +116,6 @@ class CompressionStudy:
   """
 
   model: str
-  label: str
   subsets: str
   examples: pd.DataFrame
   memorization: np.ndarray
@@ -168,12 +167,8 @@ class CompressionStudy:
     rows = []
     for level in self.levels:
       row: dict = {"recipe": level.recipe, "num_runs": len(level.in_mask)}
-      for name, (change, low, high) in level.changes.items():
-        row |= {
-          f"{name}_change": change,
-          f"{name}_low": low,
-          f"{name}_high": high,
-        }
+      for name, values in level.changes.items():
+        row |= {f"{name}{end}": v for end, v in zip(_COLUMNS, values)}
       for name in FACTS:
         row[name] = level.facts.get(name, float("nan"))
         row[f"{name}_before"] = level.source_facts.get(name, float("nan"))
@@ -210,24 +205,25 @@ class CompressionStudy:
     """
     found = []
     for level in self.levels:
-      found.append(_changes_text(level))
+      found.append(sentences_lib.changes(level.recipe, level.changes))
       rows = self.forgotten
       chosen = rows[
         (rows["recipe"] == level.recipe)
         & (rows["where"] == "in")
         & (rows["group"] == forgetting.MOST_MEMORIZED)
       ]
-      found += [_forgotten_text(row) for row in chosen.to_dict("records")]
+      found += [
+        sentences_lib.forgotten(row) for row in chosen.to_dict("records")
+      ]
     return found
 
   def tables(self) -> dict[str, pd.DataFrame]:
     """Every table by its file's name."""
-    texts = pd.DataFrame({"text": self.sentences})
     tables = {
       "levels": self.by_level,
       "forgotten": self.forgotten,
       "examples": self.by_example,
-      "findings": texts,
+      "findings": pd.DataFrame({"text": self.sentences}),
     }
     return {
       name: pd.concat(
@@ -289,7 +285,6 @@ def _study(result, levels, studies) -> CompressionStudy:
       }
   return CompressionStudy(
     model=result.group.model,
-    label=result.group.label,
     subsets=result.group.subsets,
     examples=result.examples,
     memorization=result.scores.memorization,
@@ -307,8 +302,7 @@ def _level(directory, before, after) -> Level | None:
     return None
   old, new = ([own.index(m) for m in shared] for own in indices)
   family = subsets_lib.parse_family(before.group.subsets)
-  units = [after.stack.units[i] for i in new]
-  facts = [_facts(directory, unit) for unit in units]
+  facts = [_facts(directory, after.stack.units[i]) for i in new]
   return Level(
     recipe=after.group.recipe,
     in_mask=before.stack.in_mask[old],
@@ -338,55 +332,6 @@ def _mean_facts(facts: list[dict]) -> dict[str, float]:
     if known:
       found[name] = float(np.mean(known))
   return found
-
-
-def _changes_text(level: Level) -> str:
-  parts = []
-  for name, title in (
-    ("memorization", "mean memorization"),
-    ("in_accuracy", "accuracy in the subset"),
-    ("out_accuracy", "held-out accuracy"),
-  ):
-    change, low, high = level.changes[name]
-    if np.isnan(low):
-      parts.append(f"{title} changes by {change:+.4f} (too few runs)")
-      continue
-    if low == high == 0:
-      parts.append(f"{title} is the same in every run")
-      continue
-    verb = evidence.direction(low, high)
-    text = f"{title} {verb} by {abs(change):.4f}"
-    if verb == evidence.UNSURE:
-      text = f"whether {title} rises or falls cannot be told: {change:+.4f}"
-    parts.append(f"{text} [{low:+.4f}, {high:+.4f}]")
-  return f"{level.recipe}: {'; '.join(parts)}."
-
-
-def _forgotten_text(row: dict) -> str:
-  start = f"{row['recipe']}: of the most memorized in the subset "
-  if not row["num_right"]:
-    return f"{start}none was right before."
-  start += (
-    f"{100 * row['num_forgotten'] / row['num_right']:.1f} % are forgotten; "
-  )
-  if np.isnan(row["excess_low"]):
-    return start + (
-      "too few are forgotten, or too few others have such margins, to tell "
-      "whether this is more than margins predict."
-    )
-  low, high = row["excess_low"], row["excess_high"]
-  where = {
-    evidence.RISES: "more than",
-    evidence.FALLS: "less than",
-    evidence.UNSURE: "not to be told from what",
-  }[evidence.direction(low, high)]
-  return (
-    f"{start}where ordinary images have such margins "
-    f"({row['num_compared']} of {row['num_right']} cases), "
-    f"{100 * row['rate']:.1f} % against {100 * row['expected']:.1f} %: {where} "
-    f"margins alone predict ({100 * row['excess']:+.1f} points "
-    f"[{100 * low:+.1f}, {100 * high:+.1f}])."
-  )
 
 
 def _write(

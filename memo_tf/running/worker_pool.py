@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import selectors
+import tempfile
 from typing import Protocol
 
 from memo_tf.experiment import errors
@@ -124,6 +125,8 @@ class WorkerPool:
     self._num_workers = num_workers
     self._strategy = strategy
     self._gpus = accelerators.visible_gpus()
+    # Workers are killed, also by `close`, and so delete no files of their own.
+    self._temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
 
   def __enter__(self) -> "WorkerPool":
     return self
@@ -137,6 +140,7 @@ class WorkerPool:
       worker.close()
     self._workers.clear()
     self._selector.close()
+    self._temporary.cleanup()
 
   # Over 60 lines: one loop over what the workers say, whose branches share its
   # counts of running and failed tasks.
@@ -223,9 +227,11 @@ class WorkerPool:
   def _start_worker(self) -> None:
     taken = {worker.index for worker in self._workers}
     index = next(i for i in range(self._num_workers) if i not in taken)
-    variables = environment_lib.environment(
-      self._threads
-    ) | accelerators.environment(self._gpus, index, self._strategy)
+    variables = {
+      **environment_lib.environment(self._threads),
+      **accelerators.environment(self._gpus, index, self._strategy),
+      "TMPDIR": self._temporary.name,
+    }
     worker = child.Child(WORKER, self._setup, variables, self._log_path, index)
     self._selector.register(worker.results, selectors.EVENT_READ, worker)
     self._workers.append(worker)

@@ -125,13 +125,13 @@ class ForgettingTest(absltest.TestCase):
     self.assertEqual(found.num_right, selected[:, :20].sum())
 
   def test_margins_alone_are_no_finding_and_more_is(self):
-    null = compression_laws.rates(25, num_examples=400)
+    null = compression_laws.rates(200, num_examples=400)
     extra = compression_laws.rates(25, num_examples=400, extra=0.8)
 
     # The group is 12 % of the images and most of what is forgotten, ...
     self.assertGreater(null["share_of_forgotten"], 0.7)
     # ... which its margins explain.
-    self.assertLessEqual(null["more"] + null["less"], 0.2)
+    self.assertLessEqual(null["more"] + null["less"], 0.07)
     self.assertGreaterEqual(extra["more"], 0.8)
 
   @pytest.mark.slow
@@ -143,8 +143,7 @@ class ForgettingTest(absltest.TestCase):
         strength = 1.0 if name == "margins far apart" else 0.5
         extra = compression_laws.rates(60, extra=strength, **law)
 
-        # 7 %, and two standard errors of 300 studies.
-        self.assertLessEqual(null["more"], 0.07 + 0.03)
+        self.assertLessEqual(null["more"] + null["less"], 0.07)
         self.assertGreaterEqual(extra["more"], 0.8)
 
   def test_groups(self):

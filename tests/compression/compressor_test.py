@@ -29,6 +29,27 @@ FAMILIES = {
   "mobilenet_v3_large": ("mobilenet_v3_large-0.25", (8, 8, 3)),
 }
 
+# Two dropouts of the same image; and whether other names give other draws.
+DROPOUTS = """
+import tensorflow as tf
+from memo_tf.compression.child import rebuilding
+
+def drawn(*names):
+  nodes = [
+    {"name": n, "kind": "Dropout", "settings": {"rate": 0.5},
+     "trainable": True, "inputs": ["images"]} for n in names
+  ]
+  last = {"name": "both", "kind": "Concatenate", "settings": {"axis": -1},
+          "trainable": True, "inputs": list(names)}
+  graph = {"input": "images", "input_shape": [100], "nodes": [*nodes, last],
+           "output": "both"}
+  return rebuilding.build(graph)(tf.ones([1, 100]), training=True).numpy()[0]
+
+both = drawn("dropout", "another")
+print((both[:100] == both[100:]).all())
+print((both == drawn("dropout_9", "dropout_10")).all())
+"""
+
 
 def make_model(name, shape, seed=0):
   """A model whose every weight differs from where it starts."""
@@ -172,6 +193,20 @@ class CompressorTest(absltest.TestCase):
     self.loaded()
     self.assertNotEqual(self.compressor._child.process.pid, pid)
 
+  def test_what_an_interrupted_task_would_answer_is_not_taken_for_the_next(
+    self,
+  ):
+    self.loaded()
+
+    def stop(epoch, epochs):
+      raise KeyboardInterrupt
+
+    with self.assertRaises(KeyboardInterrupt):
+      self.compressor.fine_tune("prune", {"sparsity": 0.5}, self.tuning, stop)
+
+    self.assertIsNone(self.compressor._child)
+    self.loaded(seed=1)  # compares the logits
+
   def test_keras_here_is_untouched_and_goes_on_training(self):
     model = make_model(self.name, self.shape)
     model.compile("sgd", "mse")
@@ -201,6 +236,18 @@ class CompressorTest(absltest.TestCase):
       check=True,
     )
     self.assertEqual(other.stdout.strip(), "None")
+
+  @pytest.mark.slow
+  def test_no_two_dropouts_draw_the_same_and_names_do_not_matter(self):
+    variables = {**os.environ, "TF_USE_LEGACY_KERAS": "1"}
+    done = subprocess.run(
+      [sys.executable, "-c", DROPOUTS],
+      env=variables,
+      capture_output=True,
+      text=True,
+      check=True,
+    )
+    self.assertEqual(done.stdout.split(), ["False", "True"])
 
 
 class FamiliesTest(parameterized.TestCase):

@@ -34,8 +34,13 @@ class WorkerPoolTest(absltest.TestCase):
     ]
 
     with self.pool(1) as pool:
+      temporary = pathlib.Path(pool._temporary.name)
       events = [e for e in pool.run(tasks) if e.kind in ("done", "failed")]
+      left = list(temporary.iterdir())
 
+    # What the killed worker left behind is deleted.
+    self.assertNotEmpty(left)
+    self.assertFalse(temporary.exists())
     kinds = {tuple(e.task.values()): e.kind for e in events}
     self.assertEqual(
       kinds,

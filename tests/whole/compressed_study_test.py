@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import tempfile
 
 from absl.testing import absltest
 import keras
@@ -38,7 +39,10 @@ class CompressedStudyTest(absltest.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    cls.folder = pathlib.Path(absltest.TEST_TMPDIR.value) / "compressed"
+    # Anew each time: a finished study would not be trained again.
+    temporary = tempfile.TemporaryDirectory()
+    cls.addClassCleanup(temporary.cleanup)
+    cls.folder = pathlib.Path(temporary.name) / "compressed"
     done = small_study.launch(cls.folder, **SMALL)
     if done.returncode:
       raise AssertionError(done.stdout + done.stderr)

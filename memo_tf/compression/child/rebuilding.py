@@ -56,23 +56,29 @@ class ShortcutA(tf_keras.layers.Layer):
 
 
 class Dropout(tf_keras.layers.Layer):
-  """Dropout that draws the same in every fine-tuning: `step` starts at 0."""
+  """Dropout that draws the same in every fine-tuning: `step` starts at 0.
 
-  def __init__(self, rate: float, **kwargs):
+  Args:
+    rate: share of the inputs that become 0.
+    place: of the layer in its graph, so that no two layers draw the same. Not
+      its name: Keras counts in names what the process has built before.
+  """
+
+  def __init__(self, rate: float, place: int, **kwargs):
     super().__init__(**kwargs)
-    self._rate = rate
+    self._rate, self._place = rate, place
     # Not a weight of the layer, which has none in Keras 3.
     self.step = [tf.Variable(0, dtype=tf.int32, trainable=False)]
 
   def call(self, inputs, training=None):
     if not training or not self._rate:
       return inputs
-    seed = tf.stack([self.step[0], tf.constant(len(self.name))])
+    seed = tf.stack([self.step[0], tf.constant(self._place)])
     self.step[0].assign_add(1)
     return tf.nn.experimental.stateless_dropout(inputs, self._rate, seed)
 
 
-_TWINS = {"Dropout": Dropout, "ShortcutA": ShortcutA}
+_TWINS: dict[str, Callable] = {"Dropout": Dropout, "ShortcutA": ShortcutA}
 
 
 def build(graph: dict[str, Any], wrap: Wrap | None = None) -> tf_keras.Model:
@@ -84,9 +90,9 @@ def build(graph: dict[str, Any], wrap: Wrap | None = None) -> tf_keras.Model:
   """
   first = tf_keras.Input(graph["input_shape"], name=graph["input"])
   tensors = {graph["input"]: first}
-  for node in graph["nodes"]:
+  for place, node in enumerate(graph["nodes"]):
     inputs = [tensors[name] for name in node["inputs"]]
-    layer = _layer(node)
+    layer = _layer(node, place)
     if wrap and node["trainable"] and node["kind"] in COMPRESSED:
       layer.build(inputs[0].shape)  # what clusters looks at the weights
       layer = wrap(layer)
@@ -94,11 +100,13 @@ def build(graph: dict[str, Any], wrap: Wrap | None = None) -> tf_keras.Model:
   return tf_keras.Model(first, tensors[graph["output"]])
 
 
-def _layer(node: dict[str, Any]) -> tf_keras.layers.Layer:
+def _layer(node: dict[str, Any], place: int) -> tf_keras.layers.Layer:
   settings = dict(node["settings"])
   if "activation" in settings:
     settings["activation"] = _ACTIVATIONS[settings["activation"]]
   kind = node["kind"]
+  if kind == "Dropout":
+    settings["place"] = place
   made = _TWINS.get(kind) or getattr(tf_keras.layers, kind)
   return made(name=node["name"], trainable=node["trainable"], **settings)
 

@@ -82,7 +82,8 @@ def compress(
       some = _representative(session, recipe, unit, members)
       content = compressor.quantize(_normalized(session, some))
       facts, outputs = counted.of_int8(content), {plan_lib.TFLITE: content}
-      predict = _predictor(session, content)
+      int8 = litert.Int8Model(content, session.config.running.threads_per_unit)
+      predict = int8.of_raw(session.data.mean, session.data.std)
     else:
       history = compressor.fine_tune(
         recipe.method,
@@ -158,25 +159,5 @@ def _images(session):
 
 def _normalized(session, ids: np.ndarray) -> np.ndarray:
   """float32 images as the model gets them."""
-  return _as_input(session, session.data.train_images[ids])
-
-
-def _as_input(session, images) -> np.ndarray:
-  mean, std = session.data.mean, session.data.std
-  scale = np.float32(1.0) / np.asarray(std, np.float32)
-  return (np.asarray(images, np.float32) - mean) * scale
-
-
-def _predictor(session, content: bytes) -> Callable[..., np.ndarray]:
-  """The prediction of an 8-bit model, in the place of a trainer's."""
-  model = litert.Int8Model(content, session.config.running.threads_per_unit)
-
-  def predict(images) -> np.ndarray:
-    size = litert.BATCH_SIZE
-    parts = [
-      model(_as_input(session, images[i : i + size]))
-      for i in range(0, len(images), size)
-    ]
-    return np.concatenate(parts)
-
-  return predict
+  data = session.data
+  return litert.normalized(data.train_images[ids], data.mean, data.std)
