@@ -149,7 +149,8 @@ def _families(
   )
   for result in ordered:
     family = subsets_lib.parse_family(result.group.subsets)
-    if family.scheme in _WITHOUT:
+    # Complements depend on the subsets that they are of.
+    if family.scheme in _WITHOUT or family.complement_of:
       continue
     if _groups(result).max() + 1 < agreement.MIN_GROUPS:
       continue

@@ -4,6 +4,8 @@ Everything is compared before anything is copied: settings, data set, subsets,
 recipes, and the predictions of units that were run in more than one folder. A
 run is copied to a private folder, checked against its digests on the way, and
 renamed into place, so that an interrupted merge resumes where it stopped.
+
+Each part of a study is compared by a function of its own: hence the length.
 """
 
 from collections.abc import Callable
@@ -146,6 +148,9 @@ def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
     repeats = (united.removal.removal_repeats, config.removal.removal_repeats)
     removal = config.removal if repeats[1] else united.removal
     removal = dataclasses.replace(removal, removal_repeats=max(repeats))
+    if repeats[1] and not removal.removal_models:  # all, whatever others name
+      everyone = dataclasses.replace(united.removal, removal_models=())
+      united = dataclasses.replace(united, removal=everyone)
     try:
       config = dataclasses.replace(config, subsets=subsets, removal=removal)
       # Settings of where and how work is done may differ; the first one's win.

@@ -62,6 +62,12 @@ class StudyTest(absltest.TestCase):
     self.assertEqual(self.study(group("r0.70")), [])
     self.assertEqual(self.study(group("r0.70"), small), [])
     self.assertEqual(self.study(group("r0.70"), group("full")), [])
+    complement = group("r0.30")
+    complement = dataclasses.replace(
+      complement,
+      group=work_units.Group("cifar_resnet-8", "one_hot", "r0.70-complement"),
+    )
+    self.assertEqual(self.study(group("r0.70"), complement), [])
     other = group("r0.50")
     other = dataclasses.replace(
       other, group=work_units.Group("cifar_resnet-14", "one_hot", "r0.50")

@@ -1,5 +1,6 @@
 """Merging: a study made in parts is the study, and nothing else gets in."""
 
+import dataclasses
 import pathlib
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from memo_tf.experiment import plan as plan_lib
 from memo_tf.store import checkup
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import merging
+from memo_tf.store import opening
 from tests.support import made_up
 from tests.support import small_study
 
@@ -64,6 +66,23 @@ class MergingTest(parameterized.TestCase):
     self.assertEqual((merged.num_copied, merged.num_there), (0, 4))
     after = (self.into.run_dir(made_up.unit(2)) / "run.json").stat()
     self.assertEqual(before.st_mtime_ns, after.st_mtime_ns)
+
+  def test_removal_of_all_models_is_not_reduced_to_those_named(self):
+    def settings(*models):
+      config = made_up.config()
+      removal = dataclasses.replace(
+        config.removal, removal_repeats=2, removal_models=models
+      )
+      return dataclasses.replace(config, removal=removal)
+
+    named = self.make("a", [0, 2], settings(made_up.unit(0).model))
+    every = self.make("b", [1, 3], settings())
+
+    for order in ((named, every), (every, named)):
+      into = directory_lib.StudyDirectory(self.root / order[0].root.name / "x")
+      merging.merge(into, list(order))
+      config = opening.recorded_config(into)
+      self.assertEqual(config.removal.removal_models, ())
 
   def test_goes_on_where_it_stopped(self):
     parts = self.make("a", [0, 2]), self.make("b", [1, 3])
