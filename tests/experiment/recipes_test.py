@@ -177,11 +177,23 @@ class RecipesTest(parameterized.TestCase):
       recipes.parse(name, training)
 
   def test_epochs_are_shortened_but_stay_different(self):
-    names = ("one_hot", "one_hot-e40", "smoothed-0.1-e200", "one_hot-e200")
-
     self.assertEqual(
-      recipes.shortened(names),
-      ("one_hot", "one_hot-e2", "smoothed-0.1-e3", "one_hot-e3"),
+      recipes.shortened(
+        (
+          "one_hot",
+          "one_hot-e40",
+          "smoothed-0.1-e200",
+          "one_hot-e200",
+          "pruned-0.9-e200-r0.01",
+        )
+      ),
+      (
+        "one_hot",
+        "one_hot-e2",
+        "smoothed-0.1-e3",
+        "one_hot-e3",
+        "pruned-0.9-e3-r0.01",
+      ),
     )
 
   def test_a_teacher_that_sees_more_is_named(self):

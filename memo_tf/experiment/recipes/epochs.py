@@ -8,6 +8,8 @@ length.
 import re
 
 _SUFFIX = re.compile(r"(?P<base>.+)-e(?P<epochs>[1-9][0-9]{0,4})")
+# Compressed recipes may have a rate behind it.
+_NUMBER = re.compile(_SUFFIX.pattern + r"(?P<rest>-r[0-9.]+)?")
 
 
 def split(name: str, settings: dict) -> tuple[str, dict]:
@@ -53,9 +55,11 @@ def shortened(names: tuple[str, ...]) -> tuple[str, ...]:
   Returns:
     The same names in order, with `-e2`, `-e3` … in place of the numbers.
   """
-  matches = [_SUFFIX.fullmatch(name) for name in names]
+  matches = [_NUMBER.fullmatch(name) for name in names]
   numbers = sorted({int(m["epochs"]) for m in matches if m})
   return tuple(
-    f"{m['base']}-e{numbers.index(int(m['epochs'])) + 2}" if m else name
+    f"{m['base']}-e{numbers.index(int(m['epochs'])) + 2}{m['rest'] or ''}"
+    if m
+    else name
     for name, m in zip(names, matches)
   )
