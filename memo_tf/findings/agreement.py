@@ -21,10 +21,11 @@ from memo_tf.estimators import influence as influence_lib
 from memo_tf.estimators import memorization
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.experiment import work_units
 from memo_tf.findings import cross_fit
+from memo_tf.findings import table_files
 from memo_tf.scoring import groups as groups_lib
 from memo_tf.store import directory as directory_lib
-from memo_tf.store import files
 
 # Pairs are compared where computing those of one half takes at most so many
 # multiplications; about 20 s.
@@ -32,6 +33,8 @@ MAX_PRODUCTS = 2e10
 # The threshold of the sentence: Feldman & Zhang's.
 SHOWN = 0.25
 _WITHOUT = ("full", "two_sizes")
+# Keys of pairs, by group and runs.
+_Known = dict[tuple[work_units.Group, tuple[int, ...]], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,12 +84,11 @@ def study_agreement(
     one = compare(recipe, subsets, members, outputs)
     if one is None:
       continue
-    folder = directory.root / "findings" / "agreement" / recipe / subsets
-    for name, frame in (("curves", one.curves), ("models", one.models)):
-      files.write_atomic(
-        folder / f"{name}.parquet", frame.to_parquet(index=False)
-      )
-      files.write_atomic(folder / f"{name}.csv", frame.to_csv(index=False))
+    table_files.write(
+      directory,
+      ("findings", "agreement", recipe, subsets),
+      {"curves": one.curves, "models": one.models},
+    )
     found.append(one)
   return found
 
@@ -99,6 +101,8 @@ def compare(
 ) -> ModelAgreement | None:
   """Models two at a time, on the runs that both have; None if all have few."""
   curves, rows, sentences = [], [], []
+  # The pairs of a half serve every comparison of its model.
+  known: _Known = {}
   both = itertools.combinations_with_replacement(members, 2)
   for first, second in both:
     shared = _shared(first, second)
@@ -123,7 +127,7 @@ def compare(
       "corrected_high": agreed.corrected_high,
       "test_accuracy_first": accuracy[0],
       "test_accuracy_second": accuracy[1],
-      **_pairs(first, second, rows_of, group, outputs),
+      **_pairs(first, second, rows_of, group, outputs, known),
     }
     rows.append(row)
     sentences += _sentences(row, agreed.curves, first is second)
@@ -160,12 +164,13 @@ def _shared(first, second):
   return rows, group
 
 
-def _pairs(first, second, rows, group, outputs) -> dict[str, float]:
+def _pairs(first, second, rows, group, outputs, known) -> dict[str, float]:
   """How far the influence pairs of disjoint halves agree.
 
   `pairs_jaccard` between the models, `pairs_within` of each model's own halves,
   and `pairs_chance`, the same with the runs of one half shuffled against their
-  subsets, so that no influence is left; NaN where it is not computed.
+  subsets, so that no influence is left; NaN where it is not computed. `known`
+  keeps the pairs of each half.
   """
   names = ("pairs_jaccard", "pairs_within", "pairs_chance", "num_pairs")
   nothing = dict.fromkeys(names, float("nan"))
@@ -177,7 +182,10 @@ def _pairs(first, second, rows, group, outputs) -> dict[str, float]:
   for member, row in zip((first, second), rows):
     for half in (0, 1):
       used = np.array(row)[group % 2 == half]
-      keys.append(_keys(member, used, outputs))
+      name = (member.group, tuple(used.tolist()))
+      if name not in known:
+        known[name] = _keys(member, used, outputs)
+      keys.append(known[name])
   a, b = keys[:2], keys[2:]
   used = np.array(rows[1])[group % 2 == 1]
   shuffled = _keys(second, used, outputs, shuffle=True)

@@ -25,10 +25,9 @@ from memo_tf.experiment import recipes as recipes_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.findings import compression_sentences as sentences_lib
 from memo_tf.findings import sizes
-from memo_tf.scoring import file_names
+from memo_tf.findings import table_files
 from memo_tf.scoring import groups
 from memo_tf.store import directory as directory_lib
-from memo_tf.store import files
 
 # Counts that are compared, as runs record them.
 FACTS = (
@@ -338,13 +337,5 @@ def _write(
   directory: directory_lib.StudyDirectory, study: CompressionStudy
 ) -> None:
   """Writes each table as Parquet and as CSV."""
-  folder = directory.root.joinpath(
-    "findings", "compression", study.model, study.subsets
-  )
-  names = file_names.read(directory)
-  for name, frame in study.tables().items():
-    file_names.add(frame, names)
-    files.write_atomic(
-      folder / f"{name}.parquet", frame.to_parquet(index=False)
-    )
-    files.write_atomic(folder / f"{name}.csv", frame.to_csv(index=False))
+  place = ("findings", "compression", study.model, study.subsets)
+  table_files.write(directory, place, study.tables())

@@ -21,10 +21,9 @@ from memo_tf.experiment import recipes as recipes_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.findings import compared_recipes
-from memo_tf.scoring import file_names
+from memo_tf.findings import table_files
 from memo_tf.scoring import groups
 from memo_tf.store import directory as directory_lib
-from memo_tf.store import files
 
 BASELINE = "one_hot"
 # Of these schemes there are no scores, or none that are compared.
@@ -141,18 +140,12 @@ def write(
 ) -> None:
   """Writes the tables of comparisons that share model and subset family."""
   first = comparisons[0]
-  folder = directory.root.joinpath(
-    "findings", "distillation", first.family, first.subsets
-  )
   by_name: dict[str, list[pd.DataFrame]] = {}
   for comparison in comparisons:
     for name, frame in comparison.tables().items():
       by_name.setdefault(name, []).append(frame)
-  names = file_names.read(directory)
-  for name, frames in by_name.items():
-    frame = pd.concat(frames, ignore_index=True)
-    file_names.add(frame, names)
-    files.write_atomic(
-      folder / f"{name}.parquet", frame.to_parquet(index=False)
-    )
-    files.write_atomic(folder / f"{name}.csv", frame.to_csv(index=False))
+  table_files.write(
+    directory,
+    ("findings", "distillation", first.family, first.subsets),
+    {n: pd.concat(frames, ignore_index=True) for n, frames in by_name.items()},
+  )

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from concurrent import futures
 import dataclasses
-import io
 import os
 
 import numpy as np
@@ -29,9 +28,9 @@ from memo_tf.experiment import settings as settings_lib
 from memo_tf.findings import cross_fit
 from memo_tf.findings import proxy_values
 from memo_tf.findings import sizes as sizes_lib
+from memo_tf.findings import table_files
 from memo_tf.scoring import groups as groups_lib
 from memo_tf.store import directory as directory_lib
-from memo_tf.store import files
 
 # Each holds the replicates of a proxy: 80 MB a size for 50,000 images.
 MAX_THREADS = 4
@@ -286,12 +285,9 @@ class _Memorization:
 
 
 def _write(directory, findings: RecipeFindings) -> None:
-  folder = directory.root.joinpath(
-    "comparison", findings.ladder, findings.recipe
+  tables = findings.tables
+  table_files.write(
+    directory,
+    ("comparison", findings.ladder, findings.recipe),
+    {f.name: getattr(tables, f.name) for f in dataclasses.fields(tables)},
   )
-  for field in dataclasses.fields(findings.tables):
-    table = getattr(findings.tables, field.name)
-    sink = io.BytesIO()
-    table.to_parquet(sink, index=False)
-    files.write_atomic(folder / f"{field.name}.parquet", sink.getvalue())
-    files.write_atomic(folder / f"{field.name}.csv", table.to_csv(index=False))

@@ -23,9 +23,9 @@ from memo_tf.analysis.sizes import trends
 from memo_tf.estimators import resampling
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.findings import cross_fit
+from memo_tf.findings import table_files
 from memo_tf.scoring import groups as groups_lib
 from memo_tf.store import directory as directory_lib
-from memo_tf.store import files
 
 _WITHOUT = ("full", "two_sizes")
 _NAMES = ("memorization", "in_accuracy", "out_accuracy")
@@ -66,13 +66,11 @@ def study_ratios(
     if len(members) < 2:
       continue
     one = study(model, recipe, members)
-    folder = directory.root / "findings" / "ratios" / model / recipe
-    for name in ("ratios", "ranks", "all_data"):
-      frame = getattr(one, name)
-      files.write_atomic(
-        folder / f"{name}.parquet", frame.to_parquet(index=False)
-      )
-      files.write_atomic(folder / f"{name}.csv", frame.to_csv(index=False))
+    table_files.write(
+      directory,
+      ("findings", "ratios", model, recipe),
+      {name: getattr(one, name) for name in ("ratios", "ranks", "all_data")},
+    )
     found.append(one)
   return found
 

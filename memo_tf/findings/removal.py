@@ -19,8 +19,8 @@ from memo_tf.analysis import removal as analysis
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import removal
 from memo_tf.experiment import work_units
+from memo_tf.findings import table_files
 from memo_tf.store import directory as directory_lib
-from memo_tf.store import files
 from memo_tf.store import predictions
 from memo_tf.store import selections
 
@@ -140,12 +140,8 @@ def study_removal(
       continue
     group = work_units.Group(model, removal.recipe(config), "")
     found = _study(plan, group, arms, own, twins)
-    folder = directory.root.joinpath("findings", "removal", model, group.recipe)
-    for name, frame in found.tables().items():
-      files.write_atomic(
-        folder / f"{name}.parquet", frame.to_parquet(index=False)
-      )
-      files.write_atomic(folder / f"{name}.csv", frame.to_csv(index=False))
+    place = ("findings", "removal", model, group.recipe)
+    table_files.write(directory, place, found.tables())
     studies.append(found)
   return studies
 

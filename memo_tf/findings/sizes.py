@@ -27,10 +27,9 @@ from memo_tf.experiment import model_names
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
-from memo_tf.scoring import file_names
+from memo_tf.findings import table_files
 from memo_tf.scoring import groups
 from memo_tf.store import directory as directory_lib
-from memo_tf.store import files
 
 # Schemes of subsets whose scores are not followed over sizes.
 _WITHOUT_TRAJECTORIES = ("full", "two_sizes")
@@ -329,13 +328,5 @@ def write_study(
   directory: directory_lib.StudyDirectory, study: SizeStudy
 ) -> None:
   """Writes each table as Parquet and as CSV."""
-  folder = directory.root.joinpath(
-    "trajectories", study.family, study.recipe, study.subsets
-  )
-  names = file_names.read(directory)
-  for name, frame in study.tables().items():
-    file_names.add(frame, names)
-    files.write_atomic(
-      folder / f"{name}.parquet", frame.to_parquet(index=False)
-    )
-    files.write_atomic(folder / f"{name}.csv", frame.to_csv(index=False))
+  place = ("trajectories", study.family, study.recipe, study.subsets)
+  table_files.write(directory, place, study.tables())
