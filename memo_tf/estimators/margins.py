@@ -5,6 +5,8 @@ runs that trained on an example minus that in the others; each of the two is
 estimated from the margins of its runs (`margin_groups`) instead of from the
 share that is right. Where margins are not normal, an example's group falls back
 to its share, so that the estimate is then the plain one.
+
+The estimator, its tally and its result are one idea: hence the length.
 """
 
 import dataclasses

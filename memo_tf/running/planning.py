@@ -51,7 +51,6 @@ def check_requirements(
         )
 
 
-# Over 60 lines: it prints a plan in the order that it is read.
 def dry_run(
   config: config_lib.StudyConfig,
   directory: directory_lib.StudyDirectory | None,
@@ -96,35 +95,14 @@ def dry_run(
     beside |= guess.recording
   more = time_left.seconds_beside(plan, found.pending, beside)
 
-  print(
-    f"{'model/recipe/subsets':44} {'runs':>6} {'done':>6} {'s/run':>8}  from"
-  )
-  counts = collections.Counter(unit.group for unit in plan.wanted)
-  done = collections.Counter(unit.group for unit in found.done)
-  for group in groups:
-    seconds = f"{known[group]:8.2f}" if group in known else f"{'':8}"
-    source = "finished runs"
-    if group in missing:
-      source = guess.sources.get(group, "")
-    print(
-      f"{group.name:44} {counts[group]:6} {done[group]:6} {seconds}  {source}"
-    )
+  _print_groups(plan, found, known, missing, guess)
   if more:
     print(
       f"{len(more)} of the pending runs record for proxies, which takes about "
       f"{time_left.duration(sum(more.values()))} of one worker's time."
     )
   left = time_left.remaining_seconds(plan, found.pending, known, workers, more)
-  text = f"{len(found.pending)} runs pending on {workers} "
-  text += f"worker{'s' if workers > 1 else ''}: "
-  if found.pending and left is None:
-    text += "time unknown, since no step was timed within "
-    text += time_left.duration(estimating.TIME_LIMIT)
-  else:
-    text += f"about {time_left.duration((left or 0.0) + guess.start_up)}"
-    if missing:
-      text += f", {time_left.duration(guess.start_up)} of it to start"
-  print(text)
+  print(_time(found, workers, left, guess, bool(missing)))
   print(f"Disk: about {_disk(plan, found, guess.sizes)}.")
   if unknown := [f for f, share in plan.removed.items() if not share]:
     print(
@@ -137,6 +115,49 @@ def dry_run(
     print(line)
   for unit, problem in found.damaged.items():
     print(f"{unit.name} is damaged ({problem}) and would be run again.")
+
+
+def _print_groups(
+  plan: plan_lib.Plan,
+  found: survey_lib.Survey,
+  known: Mapping[work_units.Group, float],
+  missing: list[work_units.Group],
+  guess: estimating.Estimate,
+) -> None:
+  """Prints a line per group: its runs, how many are done, seconds of one."""
+  print(
+    f"{'model/recipe/subsets':44} {'runs':>6} {'done':>6} {'s/run':>8}  from"
+  )
+  counts = collections.Counter(unit.group for unit in plan.wanted)
+  done = collections.Counter(unit.group for unit in found.done)
+  for group in plan.groups():
+    seconds = f"{known[group]:8.2f}" if group in known else f"{'':8}"
+    source = "finished runs"
+    if group in missing:
+      source = guess.sources.get(group, "")
+    print(
+      f"{group.name:44} {counts[group]:6} {done[group]:6} {seconds}  {source}"
+    )
+
+
+def _time(
+  found: survey_lib.Survey,
+  workers: int,
+  left: float | None,
+  guess: estimating.Estimate,
+  is_guessed: bool,
+) -> str:
+  """How long the pending runs take, in words."""
+  text = f"{len(found.pending)} runs pending on {workers} "
+  text += f"worker{'s' if workers > 1 else ''}: "
+  if found.pending and left is None:
+    text += "time unknown, since no step was timed within "
+    text += time_left.duration(estimating.TIME_LIMIT)
+  else:
+    text += f"about {time_left.duration((left or 0.0) + guess.start_up)}"
+    if is_guessed:
+      text += f", {time_left.duration(guess.start_up)} of it to start"
+  return text
 
 
 def target_lines(
