@@ -10,12 +10,15 @@ import pandas as pd
 from scipy import stats
 
 from benchmarks.verdicts import over_images
+from benchmarks.verdicts import over_removal
 from benchmarks.verdicts import over_sizes
 from benchmarks.verdicts import rules
 from benchmarks.verdicts import study as study_lib
+from memo_tf.analysis import removal as removal_analysis
 from memo_tf.analysis.distillation import sets
 from memo_tf.data import duplicates
 from memo_tf.estimators import memorization
+from memo_tf.experiment import errors
 from memo_tf.experiment import subsets
 from memo_tf.findings import sizes
 
@@ -248,6 +251,55 @@ class OverSizesTest(parameterized.TestCase):
     )
 
     self.assertEqual(verdict.verdict, answer)
+
+
+class OverRemovalTest(parameterized.TestCase):
+  def study(self, drop: float, *, repeats: int = 20, wanted: int = 20):
+    """Control and arm of 500 test images; the arm loses `drop` of accuracy."""
+    rng = np.random.default_rng(0)
+    control = rng.random((repeats, 500)) < 0.9
+    rows = []
+    for comparison, threshold, lost in (
+      ("same_classes", 0.25, drop),
+      ("same_classes", 0.5, -drop),
+      ("random", 0.25, 0.0),
+    ):
+      arm = rng.random((repeats, 500)) < 0.9 - lost
+      found = removal_analysis.paired_difference(control, arm)
+      rows.append(
+        {
+          "comparison": comparison,
+          "threshold": threshold,
+          "num_removed": 27,
+          "tests": "all",
+          **dataclasses.asdict(found),
+        }
+      )
+    table = pd.DataFrame(rows)
+    study = mock.Mock(table=lambda _: table)
+    study.plan.config.removal.removal_repeats = wanted
+    return study
+
+  @parameterized.parameters(
+    (0.05, "shown"), (0.0, "cannot tell"), (-0.05, "not shown")
+  )
+  def test_removal_against_the_same_classes_decides(self, drop, answer):
+    verdict = over_removal.removal_hurts(self.study(drop), "m")
+
+    self.assertEqual(verdict.verdict, answer)
+    self.assertLess(abs(verdict.parts[0].theta - drop), 0.02)
+    self.assertLen(verdict.beside, 1)
+
+  def test_unfinished_or_other_studies_are_refused(self):
+    with self.assertRaisesRegex(errors.StudyError, "has 19 of 20"):
+      over_removal.removal_hurts(self.study(0.05, repeats=19), "m")
+    with self.assertRaisesRegex(errors.StudyError, "12 repeats"):
+      over_removal.removal_hurts(self.study(0.05, repeats=5, wanted=5), "m")
+    other = self.study(0.05)
+    table = other.table("")
+    other.table = lambda _: table[table["threshold"] != 0.25]
+    with self.assertRaisesRegex(errors.StudyError, "does not compare"):
+      over_removal.removal_hurts(other, "m")
 
 
 class OverImagesTest(parameterized.TestCase):

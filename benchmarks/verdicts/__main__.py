@@ -1,7 +1,7 @@
 r"""Computes the verdicts of docs/studies/plan.md from finished studies.
 
     python -m benchmarks.verdicts --a=DIR --b=DIR --c=DIR --d=DIR --e=DIR \
-        --output=docs/studies/verdicts
+        --f=DIR --output=docs/studies/verdicts
 
 Writes OUTPUT.csv, one row per finding, and OUTPUT.md, the same as a table.
 Studies that are not given are left out, and their findings with them. Where a
@@ -19,12 +19,13 @@ import sys
 import pandas as pd
 
 from benchmarks.verdicts import over_images
+from benchmarks.verdicts import over_removal
 from benchmarks.verdicts import over_sizes
 from benchmarks.verdicts import rules
 from benchmarks.verdicts import study as study_lib
 from memo_tf.experiment import errors
 
-STUDIES = ("a", "b", "c", "d", "e")
+STUDIES = ("a", "b", "c", "d", "e", "f")
 _W2 = over_sizes.WIDTHS[-1]
 
 
@@ -80,12 +81,17 @@ def _of_e(studies: Mapping[str, study_lib.Study]) -> list[rules.Verdict]:
   ]
 
 
+def _of_f(studies: Mapping[str, study_lib.Study]) -> list[rules.Verdict]:
+  return [over_removal.removal_hurts(studies["f"], over_sizes.BASE)]
+
+
 # What each set of findings needs.
 FINDINGS: tuple[tuple[str, Callable], ...] = (
   ("a", _of_a),
   ("d", _of_d),
   ("c", _of_c),
   ("ab", _of_b),
+  ("f", _of_f),
   ("ae", _of_e),
 )
 
