@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from benchmarks.verdicts import figures
 from benchmarks.verdicts import over_images
 from benchmarks.verdicts import over_removal
 from benchmarks.verdicts import over_sizes
@@ -385,6 +386,30 @@ class OverImagesTest(parameterized.TestCase):
 
     self.assertEqual(over_images.mid_rank(distances, 0.1), 0.125)
     self.assertEqual(over_images.mid_rank(distances, 0.2), 0.5)
+
+  def test_overlap_of_two_models_is_of_disjoint_runs(self):
+    """Hand-worked: four images, each held out by half of every block."""
+    in_mask = np.tile(np.arange(4) < 2, (20, 1))
+    in_mask[1::2] = ~in_mask[1::2]
+
+    def result(held_out_right):
+      """Held-out accuracy of each image, by block (even, odd)."""
+      right = np.repeat(np.asarray(held_out_right, bool), 10, axis=0)
+      stack = mock.Mock(correct=in_mask | right, in_mask=in_mask)
+      stack.units = [mock.Mock(index=m) for m in range(20)]
+      return mock.Mock(stack=stack)
+
+    # Memorized: images 0 and 1 of the first model in even blocks, 0 in odd
+    # ones; image 0 of the second in even blocks, 0, 1 and 2 in odd ones.
+    first = result([[0, 0, 1, 1], [0, 1, 1, 1]])
+    second = result([[0, 1, 1, 1], [0, 0, 0, 1]])
+
+    found = figures.jaccard_of_halves(first, second)
+
+    np.testing.assert_allclose(found, np.full(9, (2 / 3 + 1) / 2))
+    np.testing.assert_allclose(
+      figures.jaccard_of_halves(first, first), np.full(9, 1 / 2)
+    )
 
   def test_ranks_by_chance_show_nothing(self):
     rng = np.random.default_rng(0)

@@ -111,8 +111,16 @@ class Study:
   @functools.cached_property
   def max_pixel(self) -> int:
     """The value of a white pixel."""
-    info = json.loads((self.directory.dataset_dir / "info.json").read_text())
-    return int(info["max_pixel"])
+    return int(self._info["max_pixel"])
+
+  @functools.cached_property
+  def class_names(self) -> list[str]:
+    """The names of the classes, by label."""
+    return self._info["class_names"]
+
+  @functools.cached_property
+  def _info(self) -> dict:
+    return json.loads((self.directory.dataset_dir / "info.json").read_text())
 
   def distances(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """The distance d at the top of memo_tf/data/duplicates.py.
