@@ -54,6 +54,7 @@ class RecipeComparison:
       int `[2, M]`.
     block: int `[M]`, the block of each subset.
     min_change, rule: settings of the shape classes.
+    matched: `matched_accuracy.table`; no rows where it is not asked.
   """
 
   family: str
@@ -65,6 +66,7 @@ class RecipeComparison:
   block: np.ndarray
   min_change: float = 0.2
   rule: str = "default"
+  matched: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
 
   @property
   def models(self) -> tuple[str, ...]:
@@ -338,6 +340,8 @@ class RecipeComparison:
   def findings(self) -> list[sizes_sentences.Finding]:
     """The sentences, in the order of the paper's claims."""
     found = sentences.mean_findings(self.models, self.changes)
+    if len(self.matched):
+      found.append(sentences.matched_finding(self.matched))
     if self.sets is not None:
       if len(self.groups) > 1:
         found.append(sentences.class_finding(self.sets, INCREASING, OTHERWISE))
@@ -380,14 +384,15 @@ class RecipeComparison:
   def tables(self) -> dict[str, pd.DataFrame]:
     """Every table by its file's name.
 
-    One row per: size, and their mean of size -1 (changes); recipe and size
-    (accuracies); set and size (sets); size (named); size and figure
+    One row per: size, and their mean of size -1 (changes, matched); recipe and
+    size (accuracies); set and size (sets); size (named); size and figure
     (exposure); size and kind of image (held_out); size and pair of bins
     (joint); size and image (examples); sentence (findings).
     """
     tables = {
       "changes": self.changes,
       "accuracies": self.accuracies,
+      "matched": self.matched,
       "sets": self.set_table,
       "named": self.named,
       "exposure": self.exposure,

@@ -11,6 +11,7 @@ observation, and begin with the columns `recipe` and `baseline`; see
 """
 
 from collections.abc import Sequence
+import dataclasses
 
 import numpy as np
 import pandas as pd
@@ -21,11 +22,12 @@ from memo_tf.experiment import recipes as recipes_lib
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.findings import compared_recipes
+from memo_tf.findings import matched_accuracy
 from memo_tf.findings import table_files
 from memo_tf.scoring import groups
 from memo_tf.store import directory as directory_lib
 
-BASELINE = "one_hot"
+BASELINE = matched_accuracy.BASELINE
 # Of these schemes there are no scores, or none that are compared.
 _WITHOUT = ("full", "two_sizes")
 
@@ -70,7 +72,7 @@ def _pairs(plan: plan_lib.Plan) -> list[tuple[str, recipes_lib.Recipe]]:
   found = []
   for name in plan.config.models.recipes:
     recipe = plan.recipes[name]
-    is_longer = name.startswith(f"{BASELINE}-")
+    is_longer = name != BASELINE and matched_accuracy.is_one_hot(name)
     kinds = (recipes_lib.DistilledRecipe, recipes_lib.SmoothedRecipe)
     if not is_longer and not isinstance(recipe, kinds):
       continue
@@ -118,7 +120,7 @@ def gather(
   )
   if len(shared) < 2:
     return None
-  return compared_recipes.RecipeComparison(
+  compared = compared_recipes.RecipeComparison(
     family=ladder,
     subsets=subsets,
     recipe=recipe,
@@ -132,6 +134,10 @@ def gather(
     min_change=outputs.min_change,
     rule=outputs.trajectory_rule,
   )
+  if baseline != BASELINE or matched_accuracy.is_one_hot(recipe.name):
+    return compared
+  matched = matched_accuracy.table(compared, members)
+  return dataclasses.replace(compared, matched=matched)
 
 
 def write(

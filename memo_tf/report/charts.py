@@ -165,6 +165,65 @@ def steps(
   return finished(name, title, alt, figure, height, len(series) > 1)
 
 
+def joint_histogram(
+  name: str,
+  title: str,
+  x: Sequence[float],
+  y: Sequence[float],
+  counts: Sequence[int],
+  *,
+  width: float,
+  x_label: str,
+  y_label: str,
+  alt: str,
+  height: int = 340,
+) -> Chart:
+  """Cells of `width` with their lower ends at `x`, `y`, shaded by their count.
+
+  On [0, 1] both, with the diagonal on which the two are equal.
+  """
+  figure = new_figure(height, x_label, y_label, x_range=(0, 1), y_range=(0, 1))
+  low_x, low_y = np.asarray(x, float), np.asarray(y, float)
+  source = models.ColumnDataSource(
+    {
+      "left": low_x.tolist(),
+      "right": (low_x + width).tolist(),
+      "low": low_y.tolist(),
+      "high": (low_y + width).tolist(),
+      "count": [int(count) for count in counts],
+      # Counts differ by orders of magnitude: their logarithm is the shade.
+      "shade": np.log1p(np.asarray(counts, float)).tolist(),
+    }
+  )
+  most = float(np.log1p(max(counts, default=1)))
+  mapper = models.LinearColorMapper(palette=shades(BLUE), low=0, high=most)
+  cells = figure.quad(
+    left="left",
+    right="right",
+    bottom="low",
+    top="high",
+    source=source,
+    fill_color={"field": "shade", "transform": mapper},
+    line_color=None,
+  )
+  figure.line([0, 1], [0, 1], color=GREY, line_width=1)
+  tips = [
+    (x_label, "@left{0.00} to @right{0.00}"),
+    (y_label, "@low{0.00} to @high{0.00}"),
+    ("images", "@count{0,0}"),
+  ]
+  figure.add_tools(models.HoverTool(renderers=[cells], tooltips=tips))
+  figure.grid.visible = False
+  return finished(name, title, alt, figure, height)
+
+
+def shades(color: str) -> list[str]:
+  """64 shades from transparent to a colour, as #rrggbbaa."""
+  return [
+    f"{color}{round(255 * (0.06 + 0.94 * k / 63)):02x}" for k in range(64)
+  ]
+
+
 def new_figure(
   height: int, x_label: str, y_label: str, **options: Any
 ) -> Any:  # Bokeh declares its properties in types that mypy cannot follow

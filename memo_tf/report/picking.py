@@ -161,7 +161,7 @@ def _add_cells(
   mapped = {
     "field": "shade",
     "transform": models.LinearColorMapper(
-      palette=_shades(charts.BLUE), low=0, high=1
+      palette=charts.shades(charts.BLUE), low=0, high=1
     ),
   }
   cells = figure.rect(
@@ -194,13 +194,6 @@ def _name_ticks(figure: plotting.figure, names: Sequence[str]) -> None:
     axis.major_label_overrides = {k: _short(names[k]) for k in shown}
   if max(len(_short(names[k])) for k in shown) > 2:
     figure.xaxis.major_label_orientation = 0.9
-
-
-def _shades(color: str) -> list[str]:
-  """64 shades from transparent to a colour, as #rrggbbaa."""
-  return [
-    f"{color}{round(255 * (0.06 + 0.94 * k / 63)):02x}" for k in range(64)
-  ]
 
 
 def _short(name: str, longest: int = 18) -> str:

@@ -332,7 +332,7 @@ class WrittenTest(absltest.TestCase):
     self.assertIn("memorized, right label", part)
     self.assertNotRegex(part, r"\bnan\b")
     charts = [c for c in found.values["charts"] if c.startswith("distillation")]
-    self.assertLen(charts, 2)
+    self.assertLen(charts, 3)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def mean_changes(
     _low and _high, its 95 % interval.
   """
   means = [
-    _replicates(correct, in_mask, test, bootstrap)
+    replicates(correct, in_mask, test, bootstrap)
     for correct, test in ((base, base_test), (other, other_test))
   ]
   columns: dict[str, np.ndarray] = {"size": _size_column(len(base))}
@@ -62,8 +62,20 @@ def mean_changes(
   return pd.DataFrame(columns)
 
 
-def _replicates(correct, in_mask, test, bootstrap) -> np.ndarray:
-  """`[R + 1, S or S + 1, 4]`: `FIGURES` of one recipe, the mean last."""
+def replicates(
+  correct: np.ndarray,
+  in_mask: np.ndarray,
+  test: np.ndarray,
+  bootstrap: resampling.PairedBootstrap,
+) -> np.ndarray:
+  """`[R + 1, S or S + 1, 4]`: `FIGURES` of one recipe, the mean last.
+
+  Args:
+    correct: `[S, M, N]` bool.
+    in_mask: `[M, N]` bool.
+    test: `[S, M, T]` bool; without examples the last figure is NaN.
+    bootstrap: replicates of the M runs.
+  """
 
   def means(in_mean: np.ndarray, out_mean: np.ndarray) -> np.ndarray:
     parts = (in_mean - out_mean, in_mean, out_mean)

@@ -73,6 +73,70 @@ def mean_findings(
   ]
 
 
+def matched_finding(table: pd.DataFrame) -> sentences.Finding:
+  """Whether memorization falls beside one-hot models that fit as well.
+
+  Args:
+    table: as from `findings.matched_accuracy.table`.
+  """
+  sizes = table[table["size"] != paired.ALL_SIZES].to_dict("records")
+  known = [row for row in sizes if not np.isnan(row["change"])]
+  parts = [
+    f"cannot tell at {row['model']}, whose accuracy in the subset of "
+    f"{row['in_accuracy']:.4f} {_missing(row)}"
+    for row in sizes
+    if np.isnan(row["change"])
+  ]
+  answer = "open"
+  if known:
+    row = known[0] if len(known) == 1 else table.to_dict("records")[-1]
+    direction = evidence.direction(row["change_low"], row["change_high"])
+    answer = _answer(direction, evidence.FALLS)
+    each = "; ".join(_beside(row) for row in known)
+    where = f" on average over {len(known)} sizes" if len(known) > 1 else ""
+    verb = _VERBS[direction]
+    parts.insert(0, f"memorization {verb}{where}: {_matched(row)} ({each})")
+  return sentences.Finding(
+    question="Does it lower memorization at matched training accuracy?",
+    answer=answer,
+    text="Beside one-hot models of the same accuracy in the subset: "
+    f"{'; '.join(parts)}.",
+  )
+
+
+def _matched(row: dict) -> str:
+  return (
+    f"{row['change']:+.4f} [{row['change_low']:+.4f}, "
+    f"{row['change_high']:+.4f}]"
+  )
+
+
+def _beside(row: dict) -> str:
+  """What a size is set against: "cifar_resnet-8 between one_hot-e7 and …"."""
+  beside = f"beside {row['lower']}"
+  if row["lower"] != row["upper"]:
+    beside = f"between {row['lower']} and {row['upper']}"
+  return f"{row['model']}, {row['in_accuracy']:.4f}, {beside}"
+
+
+def _missing(row: dict) -> str:
+  """Why there are no one-hot models to match."""
+  if row["lower"] and row["upper"]:
+    return (
+      f"lies in a gap of one-hot models, from {row['lower_in_accuracy']:.4f} "
+      f"to {row['upper_in_accuracy']:.4f}"
+    )
+  if row["upper"]:
+    return (
+      "is below that of every one-hot model, "
+      f"{row['upper_in_accuracy']:.4f} at least"
+    )
+  return (
+    f"is above that of every one-hot model, {row['lower_in_accuracy']:.4f} "
+    "at most"
+  )
+
+
 def class_finding(
   changes: sets_lib.SetChanges, name: str, rest: str
 ) -> sentences.Finding:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from memo_tf.analysis.distillation import paired
 from memo_tf.findings import compared_recipes
 from memo_tf.report import charts
 from memo_tf.report import material
@@ -39,7 +40,7 @@ def make(study: material.Material) -> section.Section | None:
 
 def _part(study, compared: compared_recipes.RecipeComparison, name: str):
   """What the template shows of one comparison, and its charts."""
-  drawn = _charts(compared, name)
+  drawn = [*_charts(compared, name), _joint(compared, f"{name}-joint")]
   findings = [
     {"question": f.question, "text": _plain(f.text, compared.models)}
     for f in compared.findings
@@ -53,6 +54,7 @@ def _part(study, compared: compared_recipes.RecipeComparison, name: str):
     "findings": findings[1:],
     "charts": [chart.name for chart in drawn],
     "changes": _rows(compared.changes),
+    "matched": _matched(compared),
     "sets": _rows(_last(compared.set_table)),
     "exposure": _rows(compared.exposure),
     "held_out": _rows(compared.held_out),
@@ -89,6 +91,46 @@ def _charts(
       )
     )
   return found
+
+
+def _joint(compared: compared_recipes.RecipeComparison, name: str):
+  """Scores of both recipes, at the size where their mean changes most."""
+  sizes = compared.changes.iloc[: len(compared.models)]
+  size = int(np.argmax(np.abs(sizes["memorization_change"])))
+  table = compared.joint[compared.joint["size"] == size]
+  model = names.model(compared.models[size])
+  counts = table["num_examples"]
+  low, base = table["other_low"], table["baseline_low"]
+  below, above = int(counts[low < base].sum()), int(counts[low > base].sum())
+  both = [names.recipe(n) for n in (compared.baseline, compared.recipe.name)]
+  return charts.joint_histogram(
+    name,
+    f"Memorization of each image by both recipes ({model}, where its mean "
+    "changes most); below the line it is lower than in the baseline",
+    base.tolist(),
+    low.tolist(),
+    counts.tolist(),
+    width=1 / paired.NUM_BINS,
+    x_label=f"memorization, {both[0]}",
+    y_label=f"memorization, {both[1]}",
+    alt=f"Joint histogram of memorization at {model}: {below:,} images are in "
+    f"a lower bin than in the baseline, {above:,} in a higher one, "
+    f"{int(counts.sum()) - below - above:,} in the same; joint.csv has the "
+    "counts",
+  )
+
+
+def _matched(compared: compared_recipes.RecipeComparison) -> list[dict]:
+  """Rows of the comparison at matched training accuracy."""
+  rows = _rows(compared.matched)
+  for row in rows:
+    sides = [
+      f"{_plain(row[side], compared.models)} ({row[f'{side}_in_accuracy']:.4f})"
+      for side in ("lower", "upper")
+      if row[side]
+    ]
+    row["beside"] = " to ".join(dict.fromkeys(sides))
+  return rows
 
 
 def _last(table: pd.DataFrame) -> pd.DataFrame:
