@@ -121,6 +121,9 @@ def membership_separation(
   """
   values = proxy_values.confidence(result.stack, rows).astype(np.float64)
   in_mask = result.stack.in_mask[rows]
+  if not len(values):  # of a single block
+    nothing = np.full(in_mask.shape[1], np.nan)
+    return measured.Measured(values=nothing, shares_runs=True)
   found = exposure.separation(values, in_mask)
   bootstrap = _bootstrap(blocks_of(result)[rows])
   if bootstrap is None:

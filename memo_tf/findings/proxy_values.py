@@ -256,12 +256,13 @@ def confidence(
     rows: those to use.
   """
   num_classes = 1 + int(max(stack.predicted.max(), stack.labels.max()))
-  return np.stack(
-    [
-      exposure.logit_confidence(p, margin, num_classes).astype(np.float32)
-      for p, margin in zip(stack.label_prob[rows], stack.margin[rows])
-    ]
-  )
+  probability, margin = stack.label_prob[rows], stack.margin[rows]
+  found = np.empty(probability.shape, np.float32)
+  for m, target in enumerate(found):  # a run at a time: float64 copies are big
+    target[:] = exposure.logit_confidence(
+      probability[m], margin[m], num_classes
+    )
+  return found
 
 
 def _records_of_many_runs(result, siblings, probabilities) -> dict:
