@@ -15,6 +15,7 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import model_names
 from memo_tf.experiment import own_models
 from memo_tf.experiment import recipes as recipes_lib
+from memo_tf.experiment import run_outputs
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 
@@ -271,6 +272,20 @@ def _profile_has_two_ratios(config: config_lib.StudyConfig) -> None:
   )
 
 
+def _windows_have_their_epochs(config: config_lib.StudyConfig) -> None:
+  count = run_outputs.num_recorded(config)
+  for name in config.proxies.proxies:
+    window = run_outputs.window_of(config, name)
+    _require(
+      window <= count,
+      f"names {name}, which needs {window} recorded epochs; --epochs and "
+      f"--record_epochs give {count}. Train longer, or choose a shorter window "
+      f"with --proxy_settings={name}.window=",
+      "proxies",
+      config.proxies.proxies,
+    )
+
+
 def _removal_is_trained(config: config_lib.StudyConfig) -> None:
   removal = config.removal
   _require(
@@ -344,6 +359,7 @@ _OF_TWO_SETTINGS = (
   _xla_has_one_replica,
   _own_models_are_trained_by_one_process,
   _profile_has_two_ratios,
+  _windows_have_their_epochs,
   _removal_is_trained,
   _target_can_be_reached,
 )

@@ -7,7 +7,8 @@ files, each of which is written and tracked as done separately:
     batch_dynamics.npz     as presented in the training batch       [E, N]
     grand.npz, grand_last.npz, loss_sensitivity.npz, curvature.npz  [K, N]
     vog.npz, prediction_depth.npz, knn_label_agreement.npz          [N]
-    second_split.npz       the subset, while training on the others [E, N]
+    second_split.npz, second_divergence.npz
+                           the subset, while training on the others [E, N]
     probabilities.npz      of the finished model                    [N, C]
 
 Proxies that need representations are computed in the run, which keeps only
@@ -39,7 +40,10 @@ OUTPUTS = {
   "vog": "vog.npz",
   "probabilities": "probabilities.npz",
   "second_correct": "second_split.npz",
+  "second_divergence": "second_divergence.npz",
 }
+# Outputs of the second training, which a run does once for both.
+SECOND_TRAINING = frozenset({"second_split.npz", "second_divergence.npz"})
 # Outputs that can be recorded of streamed images too: all are predictions.
 OF_STREAMED = frozenset(
   {"dynamics.npz", "batch_dynamics.npz", "probabilities.npz"}
@@ -49,6 +53,7 @@ FROM_PREDICTIONS = frozenset(
   {
     "subset_correct",
     "subset_label_prob",
+    "subset_confidence",
     "in_mask",
     "family_correct",
     "family_in_mask",
@@ -60,7 +65,8 @@ def chosen(config: config_lib.StudyConfig) -> dict[str, proxies.Proxy]:
   """The proxies that a study asks for, by name, in the table's order.
 
   `all` means those that the study supports: `cscore_profile` needs a second
-  subset ratio. `--proxy_dynamics` says where dynamics come from.
+  subset ratio, windows need as many recorded epochs. `--proxy_dynamics` says
+  where dynamics come from.
   """
   settings = config.proxies
   asked = set(settings.proxies)
@@ -116,9 +122,10 @@ def check_subset_sizes(
   """
   asked = list(asked)
   batch = config.training.batch_size
-  if held_out < batch and "second_split.npz" in outputs_of_all(asked):
+  second = [p.name for p in asked if outputs_of(p) & SECOND_TRAINING]
+  if held_out < batch and second:
     raise ValueError(
-      "second_split_forgetting trains on the examples held out of a subset, "
+      f"{second[0]} trains on the examples held out of a subset, "
       f"which must fill at least one batch of {batch}; here there are "
       f"{held_out}. Choose other --proxies, or a smaller --batch_size. "
       f"Received: --batch_size={batch}"
@@ -155,7 +162,7 @@ def estimated_bytes(
       total += 4 * len(_DYNAMICS) * count * num_train
     elif output == "probabilities.npz":
       total += 4 * num_classes * num_train
-    elif output == "second_split.npz":
+    elif output in SECOND_TRAINING:
       total += 4 * epochs * num_train
     else:
       rows = checkpoints if output[:-4] in CHECKPOINT_RECORDS else 1
@@ -184,4 +191,21 @@ def _has_dynamics(proxy: proxies.Proxy) -> bool:
 
 def _can_have(config: config_lib.StudyConfig, proxy: proxies.Proxy) -> bool:
   ratios = sum(name != "full" for name in config.family_names())
-  return "family_correct" not in proxy.needs or ratios > 1
+  if "family_correct" in proxy.needs and ratios < 2:
+    return False
+  return window_of(config, proxy.name) <= num_recorded(config)
+
+
+def window_of(config: config_lib.StudyConfig, proxy: str) -> int:
+  """Recorded epochs that a proxy needs at least: its window, or 1."""
+  if proxy not in proxies.windows.LEAST_WINDOW:
+    return 1
+  formulas = proxies.settings.parse(config.proxies.proxy_settings)
+  window = formulas.get(proxy, {}).get("window", proxies.windows.WINDOW)
+  return int(str(window))
+
+
+def num_recorded(config: config_lib.StudyConfig) -> int:
+  """How many epochs of a run record dynamics."""
+  every = config.proxies.record_epochs
+  return len(recorded_epochs(config.training.epochs, every))

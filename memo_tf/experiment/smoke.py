@@ -11,6 +11,7 @@ from typing import Any
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import config_rules
 from memo_tf.experiment import recipes as recipes_lib
+from memo_tf.experiment import run_outputs
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 
@@ -32,7 +33,8 @@ def smoke(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
   many test examples. What depends on their number becomes smaller: the batch,
   and with it the learning rate; warm-up and decays, which keep their place in
   the schedule; the counts of planted examples; neighbours. Files of custom
-  proxies are left out, since they cover the examples of the whole study.
+  proxies are left out, since they cover the examples of the whole study, and so
+  are proxies of windows, which are longer than its one epoch.
 
   Args:
     config: of the whole study, validated.
@@ -46,6 +48,11 @@ def smoke(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
   smallest, held_out = _sizes(config)
   proxies = dataclasses.replace(
     config.proxies,
+    proxies=tuple(
+      name
+      for name in config.proxies.proxies
+      if run_outputs.window_of(config, name) == 1
+    ),
     proxy_files=(),
     probe_neighbours=min(
       config.proxies.probe_neighbours, max(1, smallest // 2)

@@ -9,10 +9,12 @@ the C-score, is taken from the odd blocks and memorization from the even ones.
 import numpy as np
 
 from memo_tf.analysis.proxies import measured
+from memo_tf.estimators import exposure
 from memo_tf.estimators import in_out
 from memo_tf.estimators import reliability as reliability_lib
 from memo_tf.estimators import resampling
 from memo_tf.experiment import subsets as subsets_lib
+from memo_tf.findings import proxy_values
 from memo_tf.scoring import groups as groups_lib
 
 NUM_RESAMPLES = 200
@@ -103,6 +105,32 @@ def held_out_mean(
   return measured.from_subset_runs(
     mean,
     in_out.held_out_mean(values, in_mask, _drawn(bootstrap)),
+    num_blocks=bootstrap.num_blocks,
+    shares_runs=True,
+  )
+
+
+def membership_separation(
+  result: groups_lib.GroupScores, rows: np.ndarray
+) -> measured.Measured:
+  """d' of LiRA (`exposure.separation`), as a proxy.
+
+  Args:
+    result: of a group.
+    rows: bool `[M]`, the runs to use.
+  """
+  values = proxy_values.confidence(result.stack, rows).astype(np.float64)
+  in_mask = result.stack.in_mask[rows]
+  if not len(values):  # of a single block
+    nothing = np.full(in_mask.shape[1], np.nan)
+    return measured.Measured(values=nothing, shares_runs=True)
+  found = exposure.separation(values, in_mask)
+  bootstrap = _bootstrap(blocks_of(result)[rows])
+  if bootstrap is None:
+    return measured.Measured(values=found, shares_runs=True)
+  return measured.from_subset_runs(
+    found,
+    exposure.separation(values, in_mask, bootstrap.weights[1:]),
     num_blocks=bootstrap.num_blocks,
     shares_runs=True,
   )

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from concurrent import futures
 import dataclasses
+import functools
 import os
 
 import numpy as np
@@ -34,8 +35,15 @@ from memo_tf.store import directory as directory_lib
 
 # Each holds the replicates of a proxy: 80 MB a size for 50,000 images.
 MAX_THREADS = 4
-# Proxies that are means of an outcome over the runs that held an example out.
-_HELD_OUT = {"cscore": "correctness", "self_confidence": "label_probability"}
+# Proxies of all runs, from those of the odd blocks: means of an outcome over
+# the runs that held an example out, and d'.
+_OF_BLOCKS: dict[str, Callable[..., measured.Measured]] = {
+  "cscore": functools.partial(cross_fit.held_out_mean, outcome="correctness"),
+  "self_confidence": functools.partial(
+    cross_fit.held_out_mean, outcome="label_probability"
+  ),
+  "membership_separation": cross_fit.membership_separation,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -228,12 +236,10 @@ def _measured(
   proxy: proxy_values.ProxyValues, group: proxy_values.ProxyGroup
 ) -> measured.Measured:
   """A proxy with what it owes to the runs that it comes from."""
-  if proxy.name in _HELD_OUT:
+  if proxy.name in _OF_BLOCKS:
     result = group.result
-    outcome = _HELD_OUT[proxy.name]
-    return cross_fit.held_out_mean(
-      result, outcome, cross_fit.odd_blocks(result)
-    )
+    rows = cross_fit.odd_blocks(result)
+    return _OF_BLOCKS[proxy.name](result, rows=rows)
   if not proxy.per_run:
     return measured.Measured(
       values=proxy.ranked(), shares_runs=proxy.is_of_many_runs
@@ -264,7 +270,7 @@ class _Memorization:
     """Memorization by model; and whether it shares runs with the proxy."""
     if proxy.is_custom:
       return self.of_all, False
-    if proxy.name in _HELD_OUT:
+    if proxy.name in _OF_BLOCKS:
       return self._even or self.of_all, True
     if proxy.is_from_recording:
       return self._not_recording or self.of_all, not self._not_recording

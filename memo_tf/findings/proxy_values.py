@@ -8,7 +8,6 @@ the mean over the recording runs that had it in their subset
 study's predictions. Imports no TensorFlow.
 """
 
-from collections.abc import Mapping
 import dataclasses
 import io
 import json
@@ -19,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from memo_tf import proxies
+from memo_tf.estimators import exposure
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
@@ -28,6 +28,7 @@ from memo_tf.findings import proxy_files
 from memo_tf.scoring import groups as groups_lib
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
+from memo_tf.store import predictions
 from memo_tf.store import run_records
 
 
@@ -193,6 +194,8 @@ def _of_group(directory, plan, units, result, siblings):
       values = np.where(counts, values, np.nan)
       per_run.setdefault(name, []).append((values, never & counts))
   many = _records_of_many_runs(result, siblings, probabilities)
+  if any("subset_confidence" in p.needs for p in plan.proxies.values()):
+    many |= {"subset_confidence": confidence(result.stack)}
   found = []
   for name, proxy in plan.proxies.items():
     about = {"name": name, "sign": proxy.sign, "paper": proxy.paper}
@@ -243,7 +246,26 @@ def _is_of_many_runs(proxy: proxies.Proxy) -> bool:
   )
 
 
-def _records_of_many_runs(result, siblings, probabilities) -> Mapping:
+def confidence(
+  stack: predictions.RunStack, rows: slice | np.ndarray = slice(None)
+) -> np.ndarray:
+  """log(p / (1 - p)) of the label's probability p: float32 `[M, N]`.
+
+  Args:
+    stack: of the runs.
+    rows: those to use.
+  """
+  num_classes = 1 + int(max(stack.predicted.max(), stack.labels.max()))
+  probability, margin = stack.label_prob[rows], stack.margin[rows]
+  found = np.empty(probability.shape, np.float32)
+  for m, target in enumerate(found):  # a run at a time: float64 copies are big
+    target[:] = exposure.logit_confidence(
+      probability[m], margin[m], num_classes
+    )
+  return found
+
+
+def _records_of_many_runs(result, siblings, probabilities) -> dict:
   """Records that are the predictions of a study's runs."""
   stack = result.stack
   found = {

@@ -8,6 +8,7 @@ Module `table` lists all of them; their functions are in one file per family.
 """
 
 from memo_tf.proxies import settings
+from memo_tf.proxies import windows
 from memo_tf.proxies.proxy import average
 from memo_tf.proxies.proxy import evaluate
 from memo_tf.proxies.proxy import oriented
@@ -24,5 +25,6 @@ __all__ = [
   "evaluate",
   "oriented",
   "settings",
+  "windows",
   "with_never",
 ]

@@ -64,6 +64,16 @@ def cartography_variability(
   return np.sqrt(variance)
 
 
+def aleatoric_uncertainty(*, label_prob: np.ndarray) -> np.ndarray:
+  """Mean over epochs of p (1 - p), p the label's probability: `[N]`.
+
+  Data-IQ (Seedat, Crabbé, Bica & van der Schaar, 2022, arXiv:2210.13043): large
+  for ambiguous examples, small for those that are always right or always wrong.
+  """
+  p = epochs_by_examples(label_prob)
+  return _mean(p * (1 - p))
+
+
 def cartography_correctness(*, correct: np.ndarray) -> np.ndarray:
   """Number of recorded epochs with a correct prediction: `[N]`."""
   values = epochs_by_examples(correct)

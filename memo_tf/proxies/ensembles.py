@@ -1,10 +1,11 @@
-"""Proxies from many runs: consistency scores and disagreement."""
+"""Proxies from many runs: consistency, disagreement, membership."""
 
 from collections.abc import Sequence
 import itertools
 
 import numpy as np
 
+from memo_tf.estimators import exposure
 from memo_tf.estimators import in_out
 
 _EXAMPLES_AT_A_TIME = 4096
@@ -52,6 +53,30 @@ def cscore_profile(
     ],
     axis=0,
   )
+
+
+def membership_separation(
+  *, confidence: np.ndarray, in_mask: np.ndarray
+) -> np.ndarray:
+  """How far apart an example's confidence is in and out of the subset.
+
+  d' of LiRA (Carlini et al., 2022, arXiv:2112.03570): the difference of both
+  means over the root of the mean of both variances. Like memorization itself it
+  compares runs that trained on the example with others.
+
+  Args:
+    confidence: `[M, N]`, finite; from `exposure.logit_confidence`.
+    in_mask: `[M, N]` bool.
+
+  Returns:
+    `[N]`; NaN where either group has fewer than two runs or nothing varies.
+  """
+  found = np.full(np.shape(in_mask)[1], np.nan)
+  for start in range(0, len(found), _EXAMPLES_AT_A_TIME):
+    part = slice(start, start + _EXAMPLES_AT_A_TIME)
+    some = np.asarray(confidence[:, part], np.float64)
+    found[part] = exposure.separation(some, in_mask[:, part])
+  return found
 
 
 def ensemble_disagreement(

@@ -1,4 +1,4 @@
-"""Second-split forgetting: how soon other training data erase an example."""
+"""Proxies from a second training, on data that the first one held out."""
 
 import numpy as np
 
@@ -30,3 +30,47 @@ def second_split_forgetting(
   recorded = ~np.isnan(values).all(axis=0)
   never = recorded & (values[-1] == 1)
   return np.where(recorded & ~never, last_right + 1, np.nan), never
+
+
+def holdout_retraining(
+  *, divergence: np.ndarray, at: float | None = 1.0
+) -> np.ndarray:
+  """How far training on held-out data moves the prediction of an example.
+
+  `ret` of Carlini, Erlingsson & Papernot (2019, arXiv:1910.13427): the mean of
+  KL(p || q) and KL(q || p), in nats, of the predictions p before and q after
+  the second training. Well-represented examples move little.
+
+  Args:
+    divergence: `[E, N]`, after each epoch of the second training, NaN for
+      examples that were not in the first; from `symmetric_divergence`.
+    at: fraction of the second training, in (0, 1], after which q is taken;
+      None: the mean over its epochs.
+
+  Returns:
+    `[N]`, at least 0.
+  """
+  return dynamics.at_part(divergence, None, at)
+
+
+def symmetric_divergence(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+  """Mean of KL(p || q) and KL(q || p) between predictions, in nats.
+
+  From logits, so that no probability must be kept from 0.
+
+  Args:
+    before: `[..., C]` float, the logits of p.
+    after: of the same shape, the logits of q.
+
+  Returns:
+    `[...]` float64, at least 0.
+  """
+  log_p, log_q = _log_softmax(before), _log_softmax(after)
+  terms = (np.exp(log_p) - np.exp(log_q)) * (log_p - log_q)
+  return terms.sum(axis=-1) / 2
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+  logits = np.asarray(logits, np.float64)
+  shifted = logits - logits.max(axis=-1, keepdims=True)
+  return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))

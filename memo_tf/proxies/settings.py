@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import math
 
 from memo_tf.proxies import ensembles
+from memo_tf.proxies import windows
 
 
 def _boolean(text: str) -> bool:
@@ -37,6 +38,27 @@ def _divergence(text: str) -> str:
   return text
 
 
+def _window(proxy: str) -> Callable[[str], int]:
+  least = windows.LEAST_WINDOW[proxy]
+
+  def parse_window(text: str) -> int:
+    if not text.isdecimal() or not text.isascii() or int(text) < least:
+      raise ValueError(f"a whole number of epochs, at least {least}")
+    return int(text)
+
+  return parse_window
+
+
+def _decay(text: str) -> float:
+  try:
+    value = float(text)
+  except ValueError:
+    value = math.nan
+  if not 0 < value < 1:
+    raise ValueError("between 0 and 1")
+  return value
+
+
 # Parser of the value, by (proxy, keyword of its function).
 SETTINGS: dict[tuple[str, str], Callable[[str], object]] = {
   ("cartography_variability", "finite_sample"): _boolean,
@@ -44,7 +66,10 @@ SETTINGS: dict[tuple[str, str], Callable[[str], object]] = {
   ("ensemble_disagreement", "divergence"): _divergence,
   ("grand", "at"): _part,
   ("grand_last_layer", "at"): _part,
+  ("holdout_retraining", "at"): _part,
+  ("temporal_dual_depth", "decay"): _decay,
   ("variance_of_gradients", "class_standardized"): _boolean,
+  **{(proxy, "window"): _window(proxy) for proxy in windows.LEAST_WINDOW},
 }
 
 

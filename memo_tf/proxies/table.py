@@ -13,6 +13,7 @@ from memo_tf.proxies import gradients
 from memo_tf.proxies import input_gradients
 from memo_tf.proxies import neighbours
 from memo_tf.proxies import second_split
+from memo_tf.proxies import windows
 from memo_tf.proxies.proxy import Proxy
 
 # What runs write, and arrays from the predictions of many runs.
@@ -48,12 +49,15 @@ RUN_OUTPUTS = {
   "labels": "int [N]: given labels",
   "subset_correct": "bool [M, N]: the label is predicted, by subset run",
   "subset_label_prob": "[M, N]: probability of the label, by subset run",
+  "subset_confidence": "[M, N]: log(p / (1 - p)) of that, by subset run",
   "in_mask": "bool [M, N]: whether a subset run trained on the example",
   "family_correct": "subset_correct of several subset ratios, a list",
   "family_in_mask": "in_mask of several subset ratios, a list",
   "probabilities": "[R, N, C]: predictions of R runs",
   "second_correct": "float [E, N]: the label is predicted after each epoch of "
   "a second training on the held-out examples; NaN for those",
+  "second_divergence": "[E, N]: second_split.symmetric_divergence between the "
+  "predictions before the second training and after each of its epochs",
 }
 
 _JIANG = "Jiang, Zhang, Talwar & Mozer 2021, arXiv:2002.03206"
@@ -119,6 +123,34 @@ _TABLE = (
     -1,
     _SWAYAMDIPTA,
     dynamics.cartography_correctness,
+  ),
+  (
+    "aleatoric_uncertainty",
+    ("label_prob",),
+    None,
+    "Data-IQ of Seedat, Crabbé, Bica & van der Schaar 2022, arXiv:2210.13043",
+    dynamics.aleatoric_uncertainty,
+  ),
+  (
+    "dynamic_uncertainty",
+    ("batch_label_prob",),
+    None,
+    "Dyn-Unc of He, Yang, Huang & Zhao 2023, arXiv:2306.05175",
+    windows.dynamic_uncertainty,
+  ),
+  (
+    "difficulty_uncertainty",
+    ("batch_label_prob",),
+    +1,
+    "DUAL of Cho, Shin, Kang & Yun 2025, arXiv:2502.06905",
+    windows.difficulty_uncertainty,
+  ),
+  (
+    "temporal_dual_depth",
+    ("batch_loss",),
+    None,
+    "TDDS of Zhang, Du, Li, Xie & Zhou 2024, arXiv:2311.13613",
+    windows.temporal_dual_depth,
   ),
   (
     "forgetting_events",
@@ -210,6 +242,13 @@ _TABLE = (
     second_split.second_split_forgetting,
   ),
   (
+    "holdout_retraining",
+    ("second_divergence",),
+    +1,
+    "ret of Carlini, Erlingsson & Papernot 2019, arXiv:1910.13427",
+    second_split.holdout_retraining,
+  ),
+  (
     "ensemble_disagreement",
     ("probabilities",),
     +1,
@@ -229,6 +268,13 @@ _TABLE = (
     -1,
     "Northcutt, Jiang & Chuang 2021, arXiv:1911.00068",
     confidence.self_confidence,
+  ),
+  (
+    "membership_separation",
+    ("subset_confidence", "in_mask"),
+    +1,
+    "d' of LiRA, Carlini et al. 2022, arXiv:2112.03570",
+    ensembles.membership_separation,
   ),
 )
 

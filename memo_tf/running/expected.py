@@ -93,7 +93,7 @@ def second_training(
   session: session_lib.Session, recipe: recipes.Recipe, step: float
 ) -> float:
   """Seconds of training the recipe again, on the other examples."""
-  if "second_split.npz" not in run_outputs.outputs(session.config):
+  if not run_outputs.SECOND_TRAINING & run_outputs.outputs(session.config):
     return 0.0
   others = len(session.data.train_labels) - subset_size(session)
   return others // recipe.batch_size * recipe.epochs * step
@@ -130,12 +130,11 @@ def recorded_passes(
     "curvature.npz": 2 * (1 + settings.curvature_draws),
     "vog.npz": 2,
   }
-  passes = 0.0
-  for output in outputs:
+  # One second training serves both of its outputs.
+  passes = ratio * epochs if run_outputs.SECOND_TRAINING & outputs else 0.0
+  for output in outputs - run_outputs.SECOND_TRAINING:
     if output == "dynamics.npz":
       passes += len(recorded)
-    elif output == "second_split.npz":
-      passes += ratio * epochs
     elif output in by_checkpoint:
       passes += by_checkpoint[output] * len(checkpoints)
     elif output.removesuffix(".npz") in proxies.PROXIES:

@@ -294,7 +294,7 @@ def _recording_costs(
   if "dynamics.npz" in recording.outputs:
     number = len(run_outputs.recorded_epochs(epochs, settings.record_epochs))
     costs.append((lambda: trainer.predict(images), linear * number))
-  if "second_split.npz" in recording.outputs:
+  if recording.outputs & run_outputs.SECOND_TRAINING:
     costs.append((lambda: trainer.predict(images), in_subset * epochs))
   for output in sorted(recording.outputs):
     name = output.removesuffix(".npz")

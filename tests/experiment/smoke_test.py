@@ -46,6 +46,14 @@ class SmokeTest(parameterized.TestCase):
     self.assertEqual(config.data.dataset, whole.data.dataset)
     self.assertEqual(smoke.smoke(config), config)
 
+  def test_proxies_of_windows_are_left_out(self):
+    config = config_of(
+      proxies={"proxies": ("el2n", "dynamic_uncertainty")},
+      training={"epochs": 10},
+    )
+
+    self.assertEqual(smoke.smoke(config).proxies.proxies, ("el2n",))
+
   def test_cifar10_hand_computed(self):
     whole = flags_test.config_from("--flagfile=cifar10.flags")
 

@@ -1,9 +1,12 @@
 """No run measures both a proxy and the memorization beside it."""
 
+import dataclasses
+
 from absl.testing import absltest
 import numpy as np
 
 from memo_tf.analysis.proxies import verdicts
+from memo_tf.estimators import exposure
 from memo_tf.estimators import memorization
 from memo_tf.findings import cross_fit
 from memo_tf.findings import proxies
@@ -60,6 +63,29 @@ class RowsTest(absltest.TestCase):
     np.testing.assert_allclose(
       found.parts.scores_of(np.ones((1, 2)))[0], expected.memorization
     )
+
+
+class SeparationTest(absltest.TestCase):
+  def test_it_is_that_of_the_rows_with_replicates(self):
+    (group, _), _ = sizes_test.make_groups()
+    rng = np.random.default_rng(0)
+    stack = group.stack
+    p = (0.2 + 0.5 * stack.in_mask) + 0.2 * rng.random(stack.in_mask.shape)
+    stack = dataclasses.replace(
+      stack, label_prob=p, margin=np.full(p.shape, np.nan)
+    )
+    group = dataclasses.replace(group, stack=stack)
+    rows = cross_fit.odd_blocks(group)
+
+    found = cross_fit.membership_separation(group, rows)
+
+    expected = exposure.separation(
+      np.log(p / (1 - p))[rows], stack.in_mask[rows]
+    )
+    np.testing.assert_allclose(found.values, expected, rtol=1e-5)
+    self.assertGreater(np.nanmin(found.values), 0)
+    self.assertTrue(found.shares_runs)
+    self.assertEqual(found.num_drawn, 2)
 
 
 class CompareTest(absltest.TestCase):

@@ -62,6 +62,14 @@ class MeansTest(absltest.TestCase):
       atol=1e-15,
     )
 
+  def test_aleatoric_uncertainty(self):
+    p = np.array([[0.5, 1.0, NAN], [0.2, 0.0, NAN]])
+
+    # (0.25 + 0.16) / 2; sure both times; not recorded.
+    np.testing.assert_allclose(
+      dynamics.aleatoric_uncertainty(label_prob=p), [0.205, 0, NAN]
+    )
+
   def test_bounds_that_hold_for_any_training(self):
     p = np.random.default_rng(0).beta(0.5, 0.5, size=(7, 200))
     mean = dynamics.cartography_confidence(label_prob=p)

@@ -49,6 +49,35 @@ class ConsistencyTest(absltest.TestCase):
       ensembles.cscore_profile(family_correct=[], family_in_mask=[])
 
 
+class MembershipTest(absltest.TestCase):
+  def test_by_hand(self):
+    in_mask = np.array([[1, 0], [1, 0], [0, 1], [0, 0]], bool)
+    confidence = np.array([[5.0, 1], [3, 2], [0, 4], [2, 3]])
+
+    found = ensembles.membership_separation(
+      confidence=confidence, in_mask=in_mask
+    )
+
+    # In 4, out 1, both with the variance 2; a single run in the subset.
+    np.testing.assert_allclose(found, [3 / np.sqrt(2), np.nan])
+
+  def test_the_same_whatever_the_block(self):
+    rng = np.random.default_rng(0)
+    confidence, in_mask = rng.normal(size=(9, 7)), rng.random((9, 7)) < 0.5
+    whole = ensembles.membership_separation(
+      confidence=confidence, in_mask=in_mask
+    )
+    before = ensembles._EXAMPLES_AT_A_TIME
+    self.addCleanup(setattr, ensembles, "_EXAMPLES_AT_A_TIME", before)
+    ensembles._EXAMPLES_AT_A_TIME = 3
+
+    parts = ensembles.membership_separation(
+      confidence=confidence, in_mask=in_mask
+    )
+
+    np.testing.assert_allclose(parts, whole, rtol=1e-12)
+
+
 class DisagreementTest(parameterized.TestCase):
   def test_by_hand(self):
     # Runs sure of different classes: ln 2; of the same: 0. Where one of three

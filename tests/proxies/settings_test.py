@@ -11,10 +11,15 @@ class SettingsTest(parameterized.TestCase):
   def test_each_is_a_keyword_of_its_function_and_changes_its_values(self):
     texts = {
       "cartography_variability.finite_sample": "true",
+      "difficulty_uncertainty.window": "3",
+      "dynamic_uncertainty.window": "3",
       "el2n.at": "none",
       "ensemble_disagreement.divergence": "symmetric_kl",
       "grand.at": "1",
       "grand_last_layer.at": "1",
+      "holdout_retraining.at": "none",
+      "temporal_dual_depth.decay": "0.5",
+      "temporal_dual_depth.window": "4",
       "variance_of_gradients.class_standardized": "true",
     }
     self.assertEqual(
@@ -23,7 +28,9 @@ class SettingsTest(parameterized.TestCase):
     found = proxies.settings.parse(f"{p}={v}" for p, v in texts.items())
     rng = np.random.default_rng(0)
     given = {
-      "batch_label_prob": rng.random((5, 7)),
+      "batch_label_prob": rng.random((12, 7)),
+      "batch_loss": rng.random((12, 7)),
+      "second_divergence": rng.random((5, 7)),
       "el2n": rng.random((5, 7)),
       "epochs": np.arange(1, 6),
       "grand": rng.random((5, 7)),
@@ -51,6 +58,9 @@ class SettingsTest(parameterized.TestCase):
     ("el2n.at", "must be PROXY.SETTING=VALUE"),
     ("cartography_variability.finite_sample=yes", "must be true or false"),
     ("ensemble_disagreement.divergence=l2", "must be of: jensen_shannon, "),
+    ("dynamic_uncertainty.window=1", "must be a whole number of epochs, at le"),
+    ("temporal_dual_depth.window=2", "must be a whole number of .* least 3"),
+    ("temporal_dual_depth.decay=1", "must be between 0 and 1"),
   )
   def test_what_is_not_there_is_refused(self, text, message):
     with self.assertRaisesRegex(ValueError, message):

@@ -2,6 +2,7 @@
 
 from absl.testing import absltest
 from absl.testing import parameterized
+import numpy as np
 
 from memo_tf import proxies
 from memo_tf.analysis import ranking
@@ -53,15 +54,28 @@ HARD_IS_LARGER = {
   "tracin_self": True,
   # Maini et al. (2022): mislabelled examples are forgotten quickly.
   "second_split_forgetting": False,
-  # Carlini et al. (2019): agreement is high on prototypical examples.
+  # Carlini et al. (2019): agreement is high on prototypical examples, whose
+  # predictions further training hardly moves.
+  "holdout_retraining": True,
   "ensemble_disagreement": True,
   "knn_label_agreement": False,
   # Northcutt et al. (2021): label issues have low self-confidence.
   "self_confidence": False,
+  # Carlini et al. (2022): membership is told best of outliers.
+  "membership_separation": True,
+  # Cho et al. (2025): the score is difficulty times uncertainty.
+  "difficulty_uncertainty": True,
 }
-# Swayamdipta et al. (2020): variability is largest for ambiguous examples,
-# between the easy and the hard ones.
-UNSIGNED = ("cartography_variability",)
+# Largest for ambiguous examples, between the easy and the hard ones:
+# Swayamdipta et al. (2020) of variability, Seedat et al. (2022) of aleatoric
+# and He et al. (2023) of dynamic uncertainty. Zhang et al. (2024) rank by how
+# much an example adds to training, and claim no direction.
+UNSIGNED = (
+  "cartography_variability",
+  "aleatoric_uncertainty",
+  "dynamic_uncertainty",
+  "temporal_dual_depth",
+)
 
 
 class SignsTest(parameterized.TestCase):
@@ -87,6 +101,18 @@ class SignsTest(parameterized.TestCase):
     follows = ranking.correlation(score, study.memorization, "spearman")
     self.assertGreater(follows, 0.3)
     self.assertGreater(ranking.auroc(score, study.wrong), 0.65)
+
+  @parameterized.parameters(*UNSIGNED)
+  def test_an_unsigned_proxy_is_largest_between_easy_and_hard(self, name):
+    rng = np.random.default_rng(0)
+    # 30 epochs: always right, undecided, always wrong.
+    logits = np.array([4.0, 0.0, -4.0]) + rng.normal(size=(30, 3))
+    p = 1 / (1 + np.exp(-logits))
+    given = {"batch_label_prob": p, "label_prob": p, "batch_loss": 1 - p}
+
+    easy, ambiguous, hard = proxies.evaluate(proxies.PROXIES[name], given)[0]
+
+    self.assertGreater(ambiguous, 2 * max(easy, hard))
 
   def test_wrong_labels_are_memorized(self):
     study = numpy_study.train()

@@ -28,6 +28,11 @@ class ExpectedTest(absltest.TestCase):
     ):
       with self.subTest(name):
         self.assertAlmostEqual(self.passes(name), 100 * per_example)
+    # One second training serves both.
+    self.assertAlmostEqual(
+      self.passes("second_split_forgetting", "holdout_retraining"),
+      100 * 0.7 * 20,
+    )
 
   def test_a_step_is_three_passes_at_a_part_of_the_rate(self):
     self.assertAlmostEqual(

@@ -12,9 +12,11 @@ import functools
 import numpy as np
 
 from memo_tf import estimators
+from memo_tf.estimators import exposure
 from memo_tf.proxies import confidence
 from memo_tf.proxies import gradients
 from memo_tf.proxies import input_gradients
+from memo_tf.proxies import second_split as second_split_lib
 
 NUM_EXAMPLES, NUM_CLASSES, DEPTH, HIDDEN = 160, 4, 10, 48
 NUM_RUNS, EPOCHS, BATCH, RATE = 40, 30, 16, 0.5
@@ -134,6 +136,7 @@ def train() -> NumpyStudy:
   predicted = finished.argmax(axis=-1)
   correct = (predicted == labels)[1:]
   probability = softmax(finished)
+  label_probability = probability[1:, np.arange(NUM_EXAMPLES), labels]
   half = NUM_RUNS // 2
   records |= {name: np.stack(v) for name, v in outputs.items()} | {
     "epochs": np.arange(1, EPOCHS + 1),
@@ -148,12 +151,13 @@ def train() -> NumpyStudy:
     "predicted": predicted[0],
     "labels": labels,
     "subset_correct": correct,
-    "subset_label_prob": probability[1:, np.arange(NUM_EXAMPLES), labels],
+    "subset_label_prob": label_probability,
+    "subset_confidence": exposure.logit_confidence(label_probability),
     "in_mask": in_mask,
     "family_correct": [correct[:half], correct[half:]],
     "family_in_mask": [in_mask[:half], in_mask[half:]],
     "probabilities": probability[1:9],
-    "second_correct": second_split(networks, images, labels, in_mask, rng),
+    **second_split(networks, images, labels, in_mask, rng),
   }
   scores = estimators.memorization_scores(correct, in_mask)
   return NumpyStudy(
@@ -192,12 +196,16 @@ def at_checkpoint(networks, images, labels, rng) -> dict[str, np.ndarray]:
   }
 
 
-def second_split(networks, images, labels, in_mask, rng) -> np.ndarray:
-  """`[E, N]`: right after each epoch on what the second network held out."""
+def second_split(networks, images, labels, in_mask, rng) -> dict:
+  """`[E, N]` after each epoch on what the second network held out."""
   members = np.concatenate([in_mask[:1], ~in_mask])
-  found = []
+  before = networks.logits(images)[1]
+  found: dict = {"second_correct": [], "second_divergence": []}
   for _ in range(SECOND_EPOCHS):
     networks.epoch(images, labels, members, rng)
-    correct = networks.logits(images)[1].argmax(axis=-1) == labels
-    found.append(np.where(in_mask[0], correct.astype(float), np.nan))
-  return np.stack(found)
+    after = networks.logits(images)[1]
+    correct = (after.argmax(axis=-1) == labels).astype(float)
+    moved = second_split_lib.symmetric_divergence(before, after)
+    found["second_correct"].append(np.where(in_mask[0], correct, np.nan))
+    found["second_divergence"].append(np.where(in_mask[0], moved, np.nan))
+  return {name: np.stack(rows) for name, rows in found.items()}

@@ -6,6 +6,7 @@ from weights is computed at the end, when the run's predictions are made.
 """
 
 import dataclasses
+import functools
 import io
 import time
 from typing import Any
@@ -177,13 +178,19 @@ class RunRecording:
         for k in self._recorders["snapshots"].restored()
       ]
       return {name: np.stack(rows).astype(np.float32), **about}
-    if name == "second_split":
-      return {"second_correct": self._second_correct()}
+    if output in run_outputs.SECOND_TRAINING:
+      return {
+        record: values
+        for record, values in self._second_training.items()
+        if run_outputs.OUTPUTS[record] == output
+      }
     return {name: self.from_representations(name, logits, self.members)}
 
-  def _second_correct(self) -> np.ndarray:
+  @functools.cached_property
+  def _second_training(self) -> dict[str, np.ndarray]:
+    """What the second training says: once, for all outputs that need it."""
     unit, session = self._unit, self._session
-    return second_split.second_correct(
+    return second_split.second_training(
       self._trainer,
       session.images,
       session.labels,

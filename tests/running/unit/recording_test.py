@@ -130,7 +130,8 @@ class RecordingTest(absltest.TestCase):
     for name in run_outputs.CHECKPOINT_RECORDS:
       self.assertEqual(shapes[name], (2, NUM_TRAIN))
     self.assertEqual(shapes["probabilities"], (NUM_TRAIN, 10))
-    self.assertEqual(shapes["second_correct"], (NUM_EPOCHS, NUM_TRAIN))
+    for name in ("second_correct", "second_divergence"):
+      self.assertEqual(shapes[name], (NUM_EPOCHS, NUM_TRAIN))
     np.testing.assert_array_equal(found["dynamics.npz:epochs"], [3, 4])
     np.testing.assert_array_equal(found["grand.npz:checkpoint_epochs"], [2, 4])
 
@@ -269,7 +270,12 @@ class WantedTest(absltest.TestCase):
       if name == "all":
         continue
       files = run_outputs.outputs(self.config(proxies=(name,)))
-      of_runs = name in ("cscore", "cscore_profile", "self_confidence")
+      of_runs = name in (
+        "cscore",
+        "cscore_profile",
+        "self_confidence",
+        "membership_separation",
+      )
       self.assertEqual(not files, of_runs, name)
 
   def test_settings_reach_the_formula_and_are_checked(self):
@@ -285,6 +291,23 @@ class WantedTest(absltest.TestCase):
   def test_an_unknown_proxy_is_refused(self):
     with self.assertRaisesRegex(ValueError, "--proxies must be among: all, "):
       self.config(proxies=("third_split_forgetting",))
+
+  def test_windows_have_their_epochs(self):
+    config = self.config(proxies=("all",), record_epochs=3)
+    self.assertEqual(run_outputs.num_recorded(config), 7)
+    window = ("dynamic_uncertainty.window=7",)
+
+    found = run_outputs.chosen(
+      self.config(proxies=("all",), record_epochs=3, proxy_settings=window)
+    )
+
+    self.assertNotIn("dynamic_uncertainty", run_outputs.chosen(config))
+    self.assertIn("dynamic_uncertainty", found)
+    self.assertNotIn("temporal_dual_depth", found)
+    with self.assertRaisesRegex(
+      ValueError, "names dynamic_uncertainty, which needs 10 recorded epochs"
+    ):
+      self.config(proxies=("dynamic_uncertainty",), record_epochs=3)
 
   def test_a_second_training_takes_a_batch_that_was_held_out(self):
     config = self.config(proxies=("second_split_forgetting",))

@@ -61,10 +61,19 @@ def trained(rate=0.1, augmentation="none") -> trainer_lib.Trainer:
   return trainer
 
 
-def second_correct(trainer, labels=LABELS):
-  return second_split.second_correct(
+def softmax(logits):
+  odds = np.exp(np.float64(logits) - logits.max(axis=1, keepdims=True))
+  return odds / odds.sum(axis=1, keepdims=True)
+
+
+def second_training(trainer, labels=LABELS):
+  return second_split.second_training(
     trainer, tf.constant(IMAGES), tf.constant(labels), MEMBERS, **STREAM
   )
+
+
+def second_correct(trainer, labels=LABELS):
+  return second_training(trainer, labels)["second_correct"]
 
 
 class SecondSplitTest(absltest.TestCase):
@@ -75,15 +84,22 @@ class SecondSplitTest(absltest.TestCase):
     other = LABELS.copy()
     other[OTHERS] = np.where(LABELS[OTHERS] == 0, 1, LABELS[OTHERS])
 
+    records = second_training(trainer, other)
     values, never = proxy.second_split_forgetting(
-      correct=second_correct(trainer, other)
+      correct=records["second_correct"]
     )
+    moved = proxy.holdout_retraining(divergence=records["second_divergence"])
 
     # To the others class 0 is class 1.
     self.assertGreater(
       np.isfinite(values[MEMBERS][LABELS[:36] == 0]).mean(), 0.9
     )
     self.assertGreater(never[MEMBERS][LABELS[:36] != 0].mean(), 0.9)
+    self.assertGreater(
+      np.median(moved[MEMBERS][LABELS[:36] == 0]),
+      10 * np.median(moved[MEMBERS][LABELS[:36] != 0]),
+    )
+    self.assertTrue(np.isnan(moved[OTHERS]).all())
     self.assertTrue(np.isnan(values[OTHERS]).all())
     self.assertFalse(never[OTHERS].any())
 
@@ -105,7 +121,9 @@ class SecondSplitTest(absltest.TestCase):
 
   def test_it_is_the_recipe_from_its_beginning_on_the_others_alone(self):
     trainer = trained()
-    found = second_correct(trainer)
+    records = second_training(trainer)
+    found, moved = records["second_correct"], records["second_divergence"]
+    before = softmax(trainer.predict(tf.constant(IMAGES)))
 
     # The same as a trainer that sees an array of the others only.
     trainer.optimizer.reset()
@@ -125,16 +143,23 @@ class SecondSplitTest(absltest.TestCase):
         order,
         rates[epoch],
       )
-      predicted = trainer.predict(tf.constant(IMAGES)).argmax(axis=1)
+      logits = trainer.predict(tf.constant(IMAGES))
       np.testing.assert_array_equal(
-        found[epoch, MEMBERS], (predicted == LABELS)[MEMBERS]
+        found[epoch, MEMBERS], (logits.argmax(axis=1) == LABELS)[MEMBERS]
+      )
+      after = softmax(logits)
+      both = (before * np.log(before / after)).sum(axis=1)
+      both += (after * np.log(after / before)).sum(axis=1)
+      np.testing.assert_allclose(
+        moved[epoch, MEMBERS], both[MEMBERS] / 2, rtol=1e-5, atol=1e-9
       )
 
   def test_one_that_diverges_has_no_values(self):
     trainer = trained(rate=1e30)
     before = trainer.state()
 
-    self.assertTrue(np.isnan(second_correct(trainer)).all())
+    for values in second_training(trainer).values():
+      self.assertTrue(np.isnan(values).all())
 
     for name, array in trainer.state().items():
       np.testing.assert_array_equal(array, before[name], name)
