@@ -333,6 +333,12 @@ class WrittenTest(absltest.TestCase):
     self.assertNotRegex(part, r"\bnan\b")
     charts = [c for c in found.values["charts"] if c.startswith("distillation")]
     self.assertLen(charts, 3)
+    self.assertIn("At matched training accuracy", part)
+    joint = page_data.chart_columns(
+      found.values["charts"]["distillation-0-joint"]
+    )
+    cells = next(columns for columns in joint if "count" in columns)
+    self.assertEqual(sum(cells["count"]), NUM_EXAMPLES)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def fitting(group, share, seed=0):
   return dataclasses.replace(group, stack=stack, scores=scores)
 
 
-def make_groups(one_hot=1.0, student=0.98, shorter=0.965):
+def make_groups(one_hot=1.0, student=0.992, shorter=0.985):
   """Groups of two sizes: one-hot, students, and one-hot trained shorter."""
   shares = [share for share in (one_hot, student, shorter) for _ in range(2)]
   return [
@@ -76,7 +76,7 @@ class TableTest(absltest.TestCase):
     self.assertAlmostEqual(table["change"].iloc[-1], np.mean(changes))
 
   def test_another_size_counts_where_the_own_does_not_match(self):
-    groups = make_groups(student=0.975, shorter=0.96)
+    groups = make_groups(student=0.992, shorter=0.985)
     groups[5] = fitting(groups[5], 0.8)  # of the larger model
 
     table = compared(groups).matched

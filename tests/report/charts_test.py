@@ -28,6 +28,22 @@ class ChartsTest(absltest.TestCase):
     self.assertEqual(columns["y"], [0.1, None])
     self.assertEqual(columns["high"], [0.2, 0.3])
 
+  def test_cells_of_a_joint_histogram_are_its_counts(self):
+    chart = charts.joint_histogram(
+      *("a", "A", [0.0, 0.95], [0.5, 0.05], [3, 700]),
+      width=0.05,
+      x_label="x",
+      y_label="y",
+      alt="words",
+    )
+
+    cells = next(found for found in sources(chart) if "count" in found)
+    self.assertEqual(cells["count"], [3, 700])
+    self.assertEqual((cells["left"], cells["low"]), ([0, 0.95], [0.5, 0.05]))
+    np.testing.assert_allclose(cells["right"], [0.05, 1.0])
+    np.testing.assert_allclose(cells["high"], [0.55, 0.1])
+    self.assertLess(*cells["shade"])
+
   def test_cells_of_the_heat_map_are_its_shares(self):
     matrix = np.array([[0.75, 0.25], [0.0, 1.0]])
 

@@ -21,7 +21,7 @@ import numpy as np
 from memo_tf.estimators import resampling
 
 TOLERANCE = 0.002
-MAX_GAP = 0.05
+MAX_GAP = 0.02
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -102,7 +102,6 @@ def _joint(compared: compared_recipes.RecipeComparison, name: str):
   counts = table["num_examples"]
   low, base = table["other_low"], table["baseline_low"]
   below, above = int(counts[low < base].sum()), int(counts[low > base].sum())
-  both = [names.recipe(n) for n in (compared.baseline, compared.recipe.name)]
   return charts.joint_histogram(
     name,
     f"Memorization of each image by both recipes ({model}, where its mean "
@@ -111,8 +110,8 @@ def _joint(compared: compared_recipes.RecipeComparison, name: str):
     low.tolist(),
     counts.tolist(),
     width=1 / paired.NUM_BINS,
-    x_label=f"memorization, {both[0]}",
-    y_label=f"memorization, {both[1]}",
+    x_label="memorization, baseline",
+    y_label="memorization, this recipe",
     alt=f"Joint histogram of memorization at {model}: {below:,} images are in "
     f"a lower bin than in the baseline, {above:,} in a higher one, "
     f"{int(counts.sum()) - below - above:,} in the same; joint.csv has the "

@@ -38,6 +38,61 @@ def set_changes(estimate, spread, count=30):
   )
 
 
+def matched(*rows):
+  """A table of (size, in-accuracy, lower, upper, change, low, high)."""
+  columns = "size in_accuracy lower upper change change_low change_high"
+  table = pd.DataFrame(rows, columns=columns.split())
+  table["model"] = [f"m{size}" for size in table["size"]]
+  table["lower_in_accuracy"], table["upper_in_accuracy"] = 0.9, 0.99
+  return table
+
+
+class MatchedFindingTest(parameterized.TestCase):
+  @parameterized.parameters(
+    ((-0.02, -0.03, -0.01), "yes", "memorization falls: -0.0200 [-0.0300"),
+    ((0.02, 0.01, 0.03), "no", "memorization rises: +0.0200"),
+    ((-0.02, -0.05, 0.01), "open", "memorization is not shown to change"),
+  )
+  def test_one_matched_size(self, change, answer, text):
+    table = matched(
+      (0, 0.95, "one_hot-e5", "one_hot", *change),
+      (1, 0.85, "", "one_hot", *[np.nan] * 3),
+    )
+
+    found = sentences.matched_finding(table)
+
+    self.assertEqual(found.answer, answer)
+    self.assertIn(text, found.text)
+    self.assertIn("m0, 0.9500, between one_hot-e5 and one_hot", found.text)
+    self.assertIn("cannot tell at m1", found.text)
+
+  def test_the_mean_over_sizes_answers(self):
+    table = matched(
+      (0, 0.95, "one_hot", "one_hot", -0.1, -0.3, 0.1),
+      (1, 0.96, "one_hot", "one_hot", -0.1, -0.3, 0.1),
+      (-1, np.nan, "", "", -0.1, -0.15, -0.05),
+    )
+
+    found = sentences.matched_finding(table)
+
+    self.assertEqual(found.answer, "yes")
+    self.assertIn("on average over 2 sizes: -0.1000 [-0.1500", found.text)
+    self.assertIn("m0, 0.9500, beside one_hot;", found.text)
+
+  @parameterized.parameters(
+    ("one_hot", "one_hot-e9", "in a gap of one-hot models, from 0.9000 to"),
+    ("", "one_hot", "below that of every one-hot model, 0.9900 at least"),
+    ("one_hot", "", "above that of every one-hot model, 0.9000 at most"),
+  )
+  def test_why_it_cannot_be_told(self, lower, upper, text):
+    found = sentences.matched_finding(
+      matched((0, 0.95, lower, upper, *[np.nan] * 3))
+    )
+
+    self.assertEqual(found.answer, "open")
+    self.assertIn(text, found.text)
+
+
 class MeanFindingsTest(parameterized.TestCase):
   @parameterized.parameters(
     ((-0.05, -0.06, -0.04), "yes", "falls on average over 2 sizes (falls at 2"),
