@@ -199,8 +199,8 @@ def removal_problem(config: StudyConfig) -> str:
   if recipe.required_family(family) == family:
     return ""
   return (
-    "--removal_repeats: must be 0 if the first of --recipes has a teacher of "
-    "other examples, which does not lack those that are left out. Received: "
+    "--removal_repeats: must be 0 if the first of --recipes learns from a run "
+    "on other examples, which does not lack those that are left out. Received: "
     f"{config.removal.removal_repeats} with {name}"
   )
 

@@ -154,14 +154,13 @@ class Plan:
     """The units that must be finished before this one, on the same subset.
 
     Same family and same index: holding an example out of the unit then holds
-    it out of what the unit learns from as well. Another family only if the
+    it out of what the unit learns from as well. Another subset only if the
     recipe's name says so.
     """
     recipe = self.recipes[unit.recipe]
+    family, index = required_subset(unit, recipe)
     return tuple(
-      work_units.WorkUnit(
-        model, name, recipe.required_family(unit.subsets), unit.index
-      )
+      work_units.WorkUnit(model, name, family, index)
       for model, name in recipe.required_of(unit.model)
     )
 
@@ -219,6 +218,13 @@ def weights_file(recipe: recipes_lib.Recipe) -> str:
   return TFLITE if recipe.method == "quantize" else WEIGHTS
 
 
+def required_subset(
+  unit: work_units.WorkUnit, recipe: recipes_lib.Recipe
+) -> tuple[str, int]:
+  """Family and index of the subset of the units that a unit requires."""
+  return recipe.required_family(unit.subsets), recipe.required_index(unit.index)
+
+
 def check_same_subset(
   unit: work_units.WorkUnit,
   needed: work_units.WorkUnit,
@@ -229,24 +235,23 @@ def check_same_subset(
   Args:
     unit: that learns.
     needed: that it learns from.
-    recipe: of `unit`; it may name another subset family for `needed`.
+    recipe: of `unit`; it may name another subset for `needed`.
 
   Raises:
-    ValueError: if the indices differ, or the subset families do and the recipe
-      does not name `needed`'s.
+    ValueError: if the subsets differ and the recipe does not name `needed`'s.
   """
-  family = recipe.required_family(unit.subsets)
-  if (needed.subsets, needed.index) == (family, unit.index):
+  family, index = required_subset(unit, recipe)
+  if (needed.subsets, needed.index) == (family, index):
     return
-  if family == unit.subsets:
+  if (family, index) == (unit.subsets, unit.index):
     raise ValueError(
       "A unit must learn only from units trained on exactly its own subset, or "
       "examples held out of it leak into it. Received: "
       f"{unit.name} with {needed.name}"
     )
   raise ValueError(
-    f"The recipe {unit.recipe} learns from units trained on {family}, of the "
-    f"same index. Received: {unit.name} with {needed.name}"
+    f"The recipe {unit.recipe} learns from units trained on {family}, here of "
+    f"index {index}. Received: {unit.name} with {needed.name}"
   )
 
 

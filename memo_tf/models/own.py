@@ -214,8 +214,16 @@ class OwnModels:
         )
 
 
-def copy_values(source: keras.Model, target: keras.Model) -> None:
+def copy_values(
+  source: keras.Model, target: keras.Model, part: keras.Layer | None = None
+) -> None:
   """Sets every variable of a model, seeds included, to that of its sibling.
+
+  Args:
+    source: the sibling.
+    target: the model.
+    part: the layer of `target`, or all of it, whose variables are set; None:
+      all.
 
   Raises:
     ValueError: if they have other variables.
@@ -226,8 +234,11 @@ def copy_values(source: keras.Model, target: keras.Model) -> None:
       "an own model must have the same variables whenever it is built. "
       f"Received: {len(given)} variables after {len(own)}, or other shapes"
     )
+  changed = target if part is None else part
+  chosen = {id(variable) for variable in changed.variables}
   for variable, value in zip(own, given):
-    variable.assign(value.numpy())
+    if id(variable) in chosen:
+      variable.assign(value.numpy())
 
 
 def random_states(model: keras.Model) -> list:

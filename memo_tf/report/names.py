@@ -59,6 +59,8 @@ def recipe(name: str) -> str:
     return f"{number} values per kernel" + _options(more)
   if kind == "int8":
     return "8-bit integers"
+  if kind == "frozen":
+    return "last layer only" + _options(rest)
   return name.replace("_", " ")
 
 

@@ -43,15 +43,23 @@ def machine_rate() -> float:
   return TRAINING_PASSES * 16 * 32 * 32 * 9 * 64 * 64 / seconds
 
 
-def step_seconds(multiply_adds: float, batch_size: int, rate: float) -> float:
+def training_passes(recipe: recipes.Recipe) -> int:
+  """A step's forward passes; 1 where only the last layer is trained."""
+  return 1 if isinstance(recipe, recipes.FrozenRecipe) else TRAINING_PASSES
+
+
+def step_seconds(
+  multiply_adds: float, recipe: recipes.Recipe, rate: float
+) -> float:
   """Seconds per step that a model takes, by its multiply-adds alone.
 
   Args:
     multiply_adds: of a forward pass of one image.
-    batch_size: B.
+    recipe: how it is trained.
     rate: `machine_rate()`.
   """
-  return TRAINING_PASSES * multiply_adds * batch_size / (rate * REACHED)
+  total = training_passes(recipe) * multiply_adds * recipe.batch_size
+  return total / (rate * REACHED)
 
 
 def cost_of_run(
@@ -71,7 +79,7 @@ def cost_of_run(
   Returns:
     Seconds by name, as `measuring.measure` gives them, without `trace`.
   """
-  forward = step / recipe.batch_size / TRAINING_PASSES
+  forward = step / recipe.batch_size / training_passes(recipe)
   num_train = len(session.data.train_labels)
   predicted = (num_train + len(session.data.test_labels)) / share
   found = {"step": step, "fixed": predicted * forward}

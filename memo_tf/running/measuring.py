@@ -155,7 +155,7 @@ def measure(
   work = float(max(1, cost.multiply_adds(trainer.model)))
   if trainer.teacher is not None:  # predicts only
     work += cost.multiply_adds(trainer.teacher) / expected.TRAINING_PASSES
-  guess = expected.step_seconds(work, recipe.batch_size, rate)
+  guess = expected.step_seconds(work, recipe, rate)
   tell(expected.cost_of_run(session, recipe, share, guess))
   if guess <= WHOLE_SECONDS or few == recipe.batch_size:
     trainer = session.trainer(model, recipe)
@@ -173,7 +173,7 @@ def _timed_whole(session, trainer, recipe_name, share, started, guess):
 
   begin()
   some, times = _some_images(
-    session, guess / size / expected.TRAINING_PASSES, share
+    session, guess / size / expected.training_passes(recipe), share
   )
 
   def predict():

@@ -106,8 +106,13 @@ def _make(
     _check_fit(plan, info, smallest, info["num_train"] - int(sizes[0].max()))
     _check_own_models(directory, plan, pool, on_wait)
     if config.outputs.materialize_subsets:
+      # Of what recipes require, perhaps only the first subset is used.
+      used: dict[str, set[int]] = {}
+      for unit in plan.wanted:
+        used.setdefault(unit.subsets, set()).add(unit.index)
       tasks = [
-        {"task": "materialize", "family": family} for family in plan.families
+        {"task": "materialize", "family": family, "indices": sorted(indices)}
+        for family, indices in used.items()
       ]
       _run_tasks(pool, tasks, on_wait)
   except ValueError as error:
@@ -155,11 +160,13 @@ def _check_own_models(directory, plan, pool, on_wait) -> None:
     return
   own_sources.keep(directory, plan.config)
   known, outputs = own_sources.checked(directory), plan.recorded_outputs
+  demanding = {*own_sources.demanding(plan.config)}
   missing = [
     name
     for name, reference in plan.own_models.items()
     if known.get(name, {}).get("source") != reference.digest
     or not outputs <= {*known[name].get("outputs", ())}
+    or not demanding <= {*known[name].get("recipes", ())}
   ]
   if not missing:
     return

@@ -94,7 +94,7 @@ class Worker:
     return {"found": found}
 
   def materialize(self, task: dict) -> dict:
-    """Writes the subset shards of one family that are missing."""
+    """Writes those subset shards of one family that are missing."""
     from memo_tf.data.stored import reader
     from memo_tf.data.stored import subsets as subset_shards
     from memo_tf.store import arrays
@@ -102,9 +102,9 @@ class Worker:
     data = reader.read_dataset(self._directory, self._config.running)
     path = self._directory.in_mask_path(task["family"])
     masks = arrays.load(path)
-    for index, mask in enumerate(masks):
+    for index in task["indices"]:
       subset_shards.materialize(
-        data, mask, self._directory, task["family"], index
+        data, masks[index], self._directory, task["family"], index
       )
     return {}
 

@@ -18,6 +18,7 @@ from memo_tf.experiment import errors
 from memo_tf.experiment import model_names
 from memo_tf.experiment import own_models
 from memo_tf.experiment import plan as plan_lib
+from memo_tf.experiment import recipes
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import files
 from memo_tf.store import sealed
@@ -162,6 +163,16 @@ def problems(
       yield f"{FOLDER}/{path.name}", "is missing"
     elif own_models.digest(content) != reference.digest:
       yield f"{FOLDER}/{path.name}", "differs from its recorded digest"
+
+
+def demanding(config: config_lib.StudyConfig) -> list[str]:
+  """The recipes of a study that not every own model can have."""
+  kinds = (recipes.CompressedRecipe, recipes.FrozenRecipe)
+  return [
+    name
+    for name in config.models.recipes
+    if isinstance(recipes.parse(name, config.training), kinds)
+  ]
 
 
 def checked(directory: directory_lib.StudyDirectory) -> dict[str, dict]:

@@ -5,7 +5,9 @@ import keras
 from memo_tf.experiment import random_streams
 
 
-def initialize(model: keras.Model, seed: int, unit_name: str) -> None:
+def initialize(
+  model: keras.Model | keras.Layer, seed: int, unit_name: str
+) -> None:
   """Sets every variable of a model to its initial value in a run.
 
   A variable's stream is keyed by the unit's name and the variable's path, so
@@ -13,11 +15,13 @@ def initialize(model: keras.Model, seed: int, unit_name: str) -> None:
   distribution is that of the initializer that the layer declares.
 
   Args:
-    model: whose layers hold their variables themselves (no nested models).
+    model: whose layers hold their variables themselves (no nested models), or
+      one such layer.
     seed: of the study.
     unit_name: of the run.
   """
-  for layer in model.layers:
+  is_model = isinstance(model, keras.Model)
+  for layer in model.layers if is_model else [model]:
     for variable in layer.variables:
       name = f"{variable.name}_initializer"
       if not hasattr(layer, name):  # a depthwise convolution's kernel

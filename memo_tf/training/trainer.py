@@ -32,6 +32,7 @@ from memo_tf.data.stored import images as images_lib
 from memo_tf.experiment import model_names
 from memo_tf.experiment import random_streams
 from memo_tf.experiment import recipes
+from memo_tf.models import last_layer
 from memo_tf.models import own
 from memo_tf.training import inference
 from memo_tf.training import initialization
@@ -73,10 +74,13 @@ class Trainer:
     optimizer: with the momenta, as trained so far.
     teacher: the model that a distilled recipe learns from, or None. Its weights
       are set from outside, in each run to those of the run's own teacher.
+    parameters: the number of the model's trainable parameters, also of those
+      that a frozen recipe keeps.
 
   Raises:
     ValueError: if the batch size is not a multiple of the replicas, or an own
-      model cannot be built or draws at random on several replicas.
+      model cannot be built, draws at random on several replicas, or has no
+      last layer that a frozen recipe could train.
   """
 
   def __init__(
@@ -127,6 +131,13 @@ class Trainer:
       self.model = build(
         model_name, synchronized=recipe.synchronized_batch_norm
       )
+      self.parameters = models.count_parameters(self.model)
+      # What is trained, and initialized in each run: all, or the last layer of
+      # a model whose other weights are set from outside.
+      self._trained: keras.Layer = self.model
+      self._is_frozen = isinstance(recipe, recipes.FrozenRecipe)
+      if self._is_frozen:
+        self._trained = last_layer.freeze_others(self.model, num_classes)
       self.optimizer = optimizer_lib.MomentumOptimizer(self.model, recipe)
       self.teacher = None
       if isinstance(recipe, recipes.DistilledRecipe):
@@ -183,14 +194,16 @@ class Trainer:
   def initialize(self, seed: int, unit_name: str) -> None:
     """Sets weights, statistics and momenta to those of a unit's start.
 
+    Of a frozen recipe those of the last layer; the others stay as they are.
+
     Raises:
       ValueError: if an own model has other variables when it is built again.
     """
     if self._build_again:
       stream = random_streams.stream_seed(seed, "initialization", unit_name)
-      own.copy_values(self._build_again(stream), self.model)
+      own.copy_values(self._build_again(stream), self.model, self._trained)
     else:
-      initialization.initialize(self.model, seed, unit_name)
+      initialization.initialize(self._trained, seed, unit_name)
     self.optimizer.reset()
 
   def train_epoch(
@@ -229,7 +242,7 @@ class Trainer:
         arguments.append(tf.constant(views[steps]))
       sums, *some_logits = epoch(*arguments)
       logits += [tensor.numpy() for tensor in some_logits]
-    if self._replicas > 1:
+    if self._replicas > 1 and not self._is_frozen:
       self._average()
     loss, correct = sums.numpy()
     return EpochResult(
@@ -256,8 +269,12 @@ class Trainer:
     inputs = pipeline.normalize(images, self._mean, self._std)
     if self.teacher is not None:
       teacher_logits = self.teacher(inputs, training=False)
-    with tf.GradientTape() as tape:
-      logits = self.model(inputs, training=True)
+    is_whole = not self._is_frozen
+    with tf.GradientTape(watch_accessed_variables=is_whole) as tape:
+      if not is_whole:
+        tape.watch(self.optimizer.weights)
+      # Frozen layers have the statistics, and no noise, of the finished model.
+      logits = self.model(inputs, training=is_whole)
       if logits.dtype != tf.float64:
         logits = tf.cast(logits, tf.float32)
       if self._soft_targets is not None:
@@ -286,7 +303,8 @@ class Trainer:
 
   def state(self) -> dict[str, np.ndarray]:
     """Everything that the next step depends on, by name."""
-    state = {f"weight_{i}": w for i, w in enumerate(self.model.get_weights())}
+    weights = self._trained.get_weights()
+    state = {f"weight_{i}": w for i, w in enumerate(weights)}
     for i, velocity in enumerate(self.optimizer.velocities):
       state[f"velocity_{i}"] = velocity.numpy()
     for i, variable in enumerate(self._random_states):
@@ -299,8 +317,8 @@ class Trainer:
 
   def set_state(self, state: dict[str, np.ndarray]) -> None:
     """Restores a `state()`."""
-    count = len(self.model.get_weights())
-    self.model.set_weights([state[f"weight_{i}"] for i in range(count)])
+    count = len(self._trained.get_weights())
+    self._trained.set_weights([state[f"weight_{i}"] for i in range(count)])
     for i, velocity in enumerate(self.optimizer.velocities):
       velocity.assign(state[f"velocity_{i}"])
     for i, variable in enumerate(self._random_states):

@@ -3,6 +3,7 @@
 from absl.testing import absltest
 
 from memo_tf.experiment import config as config_lib
+from memo_tf.experiment import recipes
 from memo_tf.experiment import run_outputs
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.running import expected
@@ -35,10 +36,14 @@ class ExpectedTest(absltest.TestCase):
     )
 
   def test_a_step_is_three_passes_at_a_part_of_the_rate(self):
-    self.assertAlmostEqual(
-      expected.step_seconds(2e6, batch_size=64, rate=1e9),
-      3 * 2e6 * 64 / (1e9 * expected.REACHED),
-    )
+    settings = settings_lib.TrainingConfig(batch_size=64)
+    # Of a frozen recipe one: nothing goes back through the layers it keeps.
+    for name, passes in (("one_hot", 3), ("frozen", 1)):
+      recipe = recipes.parse(name, settings)
+      self.assertAlmostEqual(
+        expected.step_seconds(2e6, recipe, rate=1e9),
+        passes * 2e6 * 64 / (1e9 * expected.REACHED),
+      )
 
   def test_the_rate_of_this_machine_is_plausible(self):
     self.assertBetween(expected.machine_rate(), 1e8, 1e13)

@@ -13,6 +13,7 @@ import functools
 
 from memo_tf.experiment.recipes import compressed
 from memo_tf.experiment.recipes import distilled
+from memo_tf.experiment.recipes import frozen
 from memo_tf.experiment.recipes import given
 from memo_tf.experiment.recipes import one_hot
 from memo_tf.experiment.recipes import smoothed
@@ -20,6 +21,7 @@ from memo_tf.experiment.recipes.compressed import CompressedRecipe
 from memo_tf.experiment.recipes.distilled import DistilledRecipe
 from memo_tf.experiment.recipes.distilled import OtherTeacherRecipe
 from memo_tf.experiment.recipes.epochs import shortened
+from memo_tf.experiment.recipes.frozen import FrozenRecipe
 from memo_tf.experiment.recipes.given import GivenRecipe
 from memo_tf.experiment.recipes.recipe import AUGMENTATIONS
 from memo_tf.experiment.recipes.recipe import PRECISIONS
@@ -32,6 +34,7 @@ from memo_tf.experiment.recipes.smoothed import SmoothedRecipe
 KINDS: dict[str, Callable[[str, dict], Recipe]] = {
   "clustered": compressed.parse,
   "distilled": distilled.parse,
+  "frozen": frozen.parse,
   "given": given.parse,
   "int8": compressed.parse,
   "one_hot": one_hot.parse,
@@ -68,6 +71,7 @@ __all__ = (
   "WEIGHT_DECAY_COVERAGES",
   "CompressedRecipe",
   "DistilledRecipe",
+  "FrozenRecipe",
   "GivenRecipe",
   "OtherTeacherRecipe",
   "Recipe",

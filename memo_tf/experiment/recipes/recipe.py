@@ -21,9 +21,9 @@ class Recipe:
 
   Attributes:
     name: of the recipe.
-    required: (model, recipe) names of units of the same index that must be
-      finished first, trained on `required_family`; `SAME_MODEL` for the model
-      of the unit itself. Empty for `one_hot`.
+    required: (model, recipe) names of units that must be finished first,
+      trained on subset `required_index` of `required_family`; `SAME_MODEL`
+      for the model of the unit itself. Empty for `one_hot`.
   """
 
   name: str
@@ -64,6 +64,14 @@ class Recipe:
       ValueError: if the recipe names another that the family does not have.
     """
     return family
+
+  def required_index(self, index: int) -> int:
+    """The index of the required units; the unit's own, if not named.
+
+    Args:
+      index: of the unit.
+    """
+    return index
 
   def required_mask(self, in_mask: np.ndarray) -> np.ndarray:
     """bool `[N]`: what the required units were trained on.

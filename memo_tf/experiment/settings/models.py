@@ -38,9 +38,11 @@ class ModelsConfig:
     "in distilled-cifar_resnet-56-t3: on the predictions of a teacher, which "
     "is trained first, on the same subset (with -sees_all on everything, with "
     "-sees_complement on what the student does not see); smoothed-0.1: on "
-    "smoothed labels, with -eEPOCHS for another number of epochs; or "
+    "smoothed labels, with -eEPOCHS for another number of epochs; "
     "pruned-SPARSITY, clustered-NUMBER, int8, as in pruned-0.9: the same model "
-    "compressed, from the weights of its one_hot run on the same subset.",
+    "compressed, from the weights of its one_hot run on the same subset; or "
+    "frozen, a negative control: only the last layer, on features of a one_hot "
+    "run on all examples.",
     "union",
     rule=[field.NAMES_ONE, field.NAMED_ONCE],
     short=True,

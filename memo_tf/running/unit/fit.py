@@ -18,6 +18,7 @@ from memo_tf.data import pipeline
 from memo_tf.data.stored import images as images_lib
 from memo_tf.data.stored import subsets as subset_shards
 from memo_tf.experiment import errors
+from memo_tf.experiment import recipes
 from memo_tf.experiment import removal
 from memo_tf.experiment import work_units
 from memo_tf.models import own_checks
@@ -67,11 +68,11 @@ def fit(
 
   Args:
     session: of this process.
-    trainer: of the unit's model and recipe, its teacher's weights loaded. Has
-      the trained weights afterwards.
+    trainer: of the unit's model and recipe, the weights that it requires of
+      another run loaded. Has the trained weights afterwards.
     unit: to train.
     members: int `[n]`, the ids of its subset, ascending.
-    teacher: what identifies its teacher's run; empty without a teacher.
+    teacher: what identifies the required run; empty without one.
     recording: what is recorded of the run, if anything.
     on_epoch: called with (finished epochs, all epochs).
     log: gets the history after every epoch.
@@ -191,8 +192,8 @@ def _check_start(session, trainer, unit) -> None:
     StudyError: if a file that its function loads has changed.
   """
   checked = session.own_checked.get(unit.model)
-  if not checked:
-    return
+  if not checked or isinstance(trainer.recipe, recipes.FrozenRecipe):
+    return  # which starts from the weights of a run that was checked
   values = own_checks.values_of(trainer.model)
   if own_checks.start_digest(values, checked["kept"]) != checked["start"]:
     raise errors.StudyError(

@@ -9,9 +9,11 @@ from memo_tf.compression import graph
 from memo_tf.experiment import errors
 from memo_tf.experiment import recipes
 from memo_tf.experiment import run_outputs
+from memo_tf.models import last_layer
 from memo_tf.models import own_checks
 from memo_tf.running.unit import session as session_lib
 from memo_tf.running.unit import traced
+from memo_tf.store import own_sources
 from memo_tf.training import trainer as trainer_lib
 
 # Output files of recording runs that need something of the model; what is
@@ -37,7 +39,8 @@ def check(
 
   Returns:
     By model: what `own_checks.check` gives; `source`, its digest; `inputs`,
-    the images that it gets; `outputs`, as given.
+    the images that it gets; `outputs`, as given; `recipes`, those that need
+    something of it (`own_sources.demanding`).
 
   Raises:
     UsageError: says what is wrong with which model.
@@ -63,7 +66,7 @@ def _check(session: session_lib.Session, name: str, outputs: list[str]) -> dict:
     precision=recipe.precision,
   )
   found = own_checks.check(models.told(name), build)
-  _check_compressible(session, trainer.model, models.told(name))
+  _check_recipes(session, trainer.model, models.told(name))
   for output in outputs:
     _check_output(session, trainer, models.told(name), output)
   return {
@@ -71,23 +74,31 @@ def _check(session: session_lib.Session, name: str, outputs: list[str]) -> dict:
     "source": models.digest(name),
     "inputs": "raw" if models.takes_raw(trainer.model) else "normalized",
     "outputs": outputs,
+    "recipes": own_sources.demanding(session.config),
   }
 
 
-def _check_compressible(
+def _check_recipes(
   session: session_lib.Session, model: keras.Model, told: str
 ) -> None:
-  """Refuses a compressed recipe of a model that tf_keras cannot rebuild."""
+  """Refuses a recipe that the model does not have what it takes for.
+
+  Compressed ones need a model that tf_keras can rebuild, frozen ones a last
+  layer that is the classifier.
+  """
   config = session.config
-  for recipe in config.models.recipes:
-    parsed = recipes.parse(recipe, config.training)
-    if isinstance(parsed, recipes.CompressedRecipe):
-      try:
+  for recipe in own_sources.demanding(config):
+    try:
+      if isinstance(
+        recipes.parse(recipe, config.training), recipes.FrozenRecipe
+      ):
+        last_layer.check(model, session.data.num_classes)
+      else:
         graph.describe(model)
-      except ValueError as error:
-        raise ValueError(
-          f"--recipes: {recipe} cannot be had of {told}: {error}"
-        ) from error
+    except ValueError as error:
+      raise ValueError(
+        f"--recipes: {recipe} cannot be had of {told}: {error}"
+      ) from error
 
 
 def _check_output(

@@ -13,7 +13,6 @@ from absl import logging
 import numpy as np
 import pyarrow as pa
 
-from memo_tf import models
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
 from memo_tf.experiment import work_units
@@ -61,7 +60,7 @@ def run_unit(
   in_mask = arrays.load(path, mmap_mode="r")[unit.index]
   members = np.flatnonzero(in_mask)
 
-  # Model: its trainer, a student's teacher, and what records the run.
+  # Model: its trainer, what it learns from, and what records the run.
   recipe = recipes.parse(unit.recipe, config.training)
   recipe.check_subset_size(len(members))
   trainer = session.trainer(unit.model, recipe)
@@ -172,7 +171,7 @@ def _identity(
     **session.environment,
     **_required(recipe, teacher),
     **_own_model(session, unit),
-    "parameters": models.count_parameters(trainer.model),
+    "parameters": trainer.parameters,
   }
 
 

@@ -1,10 +1,11 @@
 """Loads what a unit takes from another unit's run, after checking that run.
 
-A student has a teacher; a compressed model starts from the weights of the same
-model's one_hot run. Holding an example out of a unit must hold it out of the
-other too, or scores measure what leaks through its weights. So the subset that
-the other run recorded is compared with the unit's, example by example; or with
-what the recipe says of it, if its name says that the teacher saw more.
+A student has a teacher; a compressed model, and one of which only the last
+layer is trained, starts from the weights of a one_hot run of the same model.
+Holding an example out of a unit must hold it out of the other too, or scores
+measure what leaks through its weights. So the subset that the other run
+recorded is compared with the unit's, example by example; or with what the
+recipe says of it, if its name says that the other run saw more.
 """
 
 import numpy as np
@@ -31,8 +32,8 @@ def prepare(
 
   Args:
     directory: of the study.
-    trainer: of the unit; its `teacher` gets the weights, or, of a compressed
-      recipe, its `model`.
+    trainer: of the unit; its `teacher` gets the weights, or, of a recipe
+      without a teacher, its `model`.
     unit: that requires the other.
     recipe: of the unit. If it requires no other unit, nothing is done.
     in_mask: bool `[N]`, the unit's subset.
@@ -49,8 +50,8 @@ def prepare(
   required = recipe.required_of(unit.model)
   if not required:
     return {}
-  family = recipe.required_family(unit.subsets)
-  teacher = work_units.WorkUnit(*required[0], family, unit.index)
+  subset = plan.required_subset(unit, recipe)
+  teacher = work_units.WorkUnit(*required[0], *subset)
   plan.check_same_subset(unit, teacher, recipe)
   state = directory.run_state(teacher, check_digests=True)
   if state.problem:
@@ -91,7 +92,7 @@ def check_subset(
     directory: of the study.
     unit: that requires the other.
     teacher: the other unit.
-    recipe: of the unit, which may name other examples for its teacher.
+    recipe: of the unit, which may name other examples for the other.
     in_mask: bool `[N]`, the unit's subset.
 
   Raises:
@@ -104,10 +105,10 @@ def check_subset(
   if np.array_equal(recorded, expected):
     return
   count = int((recorded != expected).sum())
-  if isinstance(recipe, recipes.OtherTeacherRecipe):
+  if recipe.required_family(unit.subsets) != unit.subsets:
     raise errors.UnitError(
       f"{teacher.name} was not trained on the examples that {unit.recipe} says "
-      f"of the teacher of {unit.name}: {count} differ. Move the teacher's "
+      f"of what {unit.name} learns from: {count} differ. Move the former's "
       "folder away and rerun the same command to train it again."
     )
   raise errors.UnitError(
