@@ -50,6 +50,7 @@ COVERED = {
     memo_tf.experiment.recipes.compressed
     memo_tf.experiment.recipes.distilled
     memo_tf.experiment.recipes.epochs
+    memo_tf.experiment.recipes.frozen
     memo_tf.experiment.recipes.given
     memo_tf.experiment.recipes.one_hot
     memo_tf.experiment.recipes.recipe
@@ -72,6 +73,7 @@ COVERED = {
     memo_tf.report.sections.distillation
   """,
   "findings/agreement_test.py": "memo_tf.report.sections.agreement",
+  "findings/frozen_test.py": "memo_tf.report.sections.frozen",
   "findings/ratios_test.py": "memo_tf.report.sections.ratios",
   "findings/removal_test.py": "memo_tf.report.sections.removal",
   "findings/compression_test.py": """
@@ -130,6 +132,7 @@ COVERED = {
     memo_tf.running.unit.session
     memo_tf.training.recording.dynamics
   """,
+  "running/unit/frozen_test.py": "memo_tf.models.last_layer",
   "running/worker_pool_test.py": """
     memo_tf.processes.child
     memo_tf.processes.environment

@@ -15,6 +15,7 @@ from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.findings import agreement
 from memo_tf.findings import compared_recipes
 from memo_tf.findings import compression
+from memo_tf.findings import frozen as frozen_lib
 from memo_tf.findings import proxies
 from memo_tf.findings import ratios as ratios_lib
 from memo_tf.findings import removal
@@ -41,6 +42,7 @@ class Material:
     studies: over sizes.
     compared: proxies beside memorization.
     compressed: compressed models beside those that they were made from.
+    frozen: runs of which only the last layer was trained, beside whole ones.
     removed: training without memorized examples.
     agreed: models beside each other, and beside themselves.
     ratios: over subset ratios.
@@ -58,6 +60,7 @@ class Material:
   info: dict
   recipes: Sequence[compared_recipes.RecipeComparison] = ()
   compressed: Sequence[compression.CompressionStudy] = ()
+  frozen: Sequence[frozen_lib.FrozenControl] = ()
   removed: Sequence[removal.RemovalStudy] = ()
   agreed: Sequence[agreement.ModelAgreement] = ()
   ratios: Sequence[ratios_lib.RatioStudy] = ()
@@ -218,6 +221,7 @@ def of(
   compared: Sequence[proxies.RecipeFindings] = (),
   recipes: Sequence[compared_recipes.RecipeComparison] = (),
   compressed: Sequence[compression.CompressionStudy] = (),
+  frozen: Sequence[frozen_lib.FrozenControl] = (),
   removed: Sequence[removal.RemovalStudy] = (),
   agreed: Sequence[agreement.ModelAgreement] = (),
   ratios: Sequence[ratios_lib.RatioStudy] = (),
@@ -235,6 +239,7 @@ def of(
     compared: from `findings.proxies.compare_study`; empty without proxies.
     recipes: from `findings.distillation.study_distillation`.
     compressed: from `findings.compression.compare_compressed`.
+    frozen: from `findings.frozen.compare_frozen`.
     removed: from `findings.removal.study_removal`; empty without removal.
     agreed: from `findings.agreement.study_agreement`.
     ratios: from `findings.ratios.study_ratios`.
@@ -251,6 +256,7 @@ def of(
     compared=compared,
     recipes=recipes,
     compressed=compressed,
+    frozen=frozen,
     info=info,
     removed=removed,
     agreed=agreed,

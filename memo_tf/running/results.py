@@ -10,6 +10,7 @@ from memo_tf.experiment import plan as plan_lib
 from memo_tf.findings import agreement
 from memo_tf.findings import compression
 from memo_tf.findings import distillation
+from memo_tf.findings import frozen
 from memo_tf.findings import proxies
 from memo_tf.findings import ratios
 from memo_tf.findings import removal
@@ -80,6 +81,7 @@ def show(
     compressed=compression.compare_compressed(
       directory, plan, results, studies
     ),
+    frozen=frozen.compare_frozen(directory, plan, results),
     removed=removal.study_removal(directory, plan),
     agreed=agreement.study_agreement(directory, results, plan.config.outputs),
     ratios=ratios.study_ratios(directory, results),

@@ -9,6 +9,7 @@ from memo_tf.report.sections import certainty
 from memo_tf.report.sections import classes
 from memo_tf.report.sections import compression
 from memo_tf.report.sections import distillation
+from memo_tf.report.sections import frozen
 from memo_tf.report.sections import influence
 from memo_tf.report.sections import method
 from memo_tf.report.sections import planted
@@ -23,6 +24,7 @@ SECTIONS: tuple[section.Maker, ...] = (
   sizes.make,
   distillation.make,
   compression.make,
+  frozen.make,
   agreement.make,
   ratios.make,
   influence.make,
