@@ -81,6 +81,8 @@ class RecipesTest(parameterized.TestCase):
     ("../one_hot", "Unknown recipe"),
     ("one_hot-3", "takes no options.*'one_hot-3'"),
     ("one_hot-", "takes no options"),
+    ("frozen-3", "`frozen` takes no options.*'frozen-3'"),
+    ("frozen-r0.50", "`frozen` takes no options"),
   )
   def test_wrong_names(self, name, message):
     with self.assertRaisesRegex(ValueError, message):
@@ -135,6 +137,7 @@ class RecipesTest(parameterized.TestCase):
     ("given", "5b729e0f619797fd"),
     ("distilled-cifar_resnet-56-t3", "70fc9e7c75b6e01f"),
     ("distilled-cifar_resnet-20-t1.5-a0.5-scaled", "a4b0a40ab4686163"),
+    ("frozen", "39a505b30ddd4476"),
   )
   def test_digests_of_recorded_recipes(self, name, digest):
     self.assertEqual(recipes.parse(name, TRAINING).digest(), digest)
@@ -156,6 +159,7 @@ class RecipesTest(parameterized.TestCase):
 
   @parameterized.parameters(
     ("one_hot-e20", "own --epochs=20 is written 'one_hot'"),
+    ("frozen-e20", "own --epochs=20 is written 'frozen'"),
     ("smoothed-0.1-e20", "is written 'smoothed-0.1'"),
     ("one_hot-e1", "at least as many epochs as --warmup_epochs=2"),
     ("one_hot-e0", "takes no options but a number of epochs"),
@@ -185,6 +189,7 @@ class RecipesTest(parameterized.TestCase):
           "smoothed-0.1-e200",
           "one_hot-e200",
           "pruned-0.9-e200-r0.01",
+          "frozen-e200",
         )
       ),
       (
@@ -193,6 +198,7 @@ class RecipesTest(parameterized.TestCase):
         "smoothed-0.1-e3",
         "one_hot-e3",
         "pruned-0.9-e3-r0.01",
+        "frozen-e3",
       ),
     )
 
@@ -214,6 +220,27 @@ class RecipesTest(parameterized.TestCase):
       rest.required_mask(in_mask), [False, True, False]
     )
     self.assertLen({own.digest(), every.digest(), rest.digest()}, 3)
+
+  def test_frozen(self):
+    training = settings_lib.TrainingConfig(epochs=20, warmup_epochs=2.0)
+
+    recipe = recipes.parse("frozen", training)
+    longer = recipes.parse("frozen-e40", training)
+
+    self.assertEqual(
+      recipe.required_of("cifar_resnet-8"), (("cifar_resnet-8", "one_hot"),)
+    )
+    # One run on all examples, whatever the subset.
+    for family in ("r0.70", "r0.50-bernoulli", "full"):
+      self.assertEqual(recipe.required_family(family), "full")
+    self.assertEqual([recipe.required_index(m) for m in (0, 7)], [0, 0])
+    in_mask = np.array([True, False, True])
+    np.testing.assert_array_equal(recipe.required_mask(in_mask), [True] * 3)
+    np.testing.assert_array_equal(in_mask, [True, False, True])
+    self.assertEqual((recipe.epochs, longer.epochs), (20, 40))
+    self.assertEqual(longer.required, recipe.required)
+    own = recipes.parse("one_hot", training)
+    self.assertEqual([own.required_index(m) for m in (0, 7)], [0, 7])
 
   def test_compressed(self):
     training = settings_lib.TrainingConfig(

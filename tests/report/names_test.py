@@ -35,6 +35,7 @@ class NamesTest(parameterized.TestCase):
     ("pruned-0.9", "pruned to 0.9 zeros"),
     ("clustered-16-e5", "16 values per kernel, 5 epochs"),
     ("int8", "8-bit integers"),
+    ("frozen-e40", "last layer only, 40 epochs"),
     ("squeezed-0.9", "squeezed-0.9"),
   )
   def test_recipes(self, name, expected):
