@@ -47,8 +47,8 @@ class FrozenControl:
     num_runs: of each recipe, on the same subsets.
     threshold: memorization from which images are counted, and of pairs.
     figures: one row per figure: `one_hot`, `frozen`, `change`, each with its
-      95 % interval; `all_examples`, of the run that the features are of; NaN
-      where a figure has none.
+      95 % interval, over subsets and for this one source of features;
+      `all_examples`, of the run that they are of; NaN where a figure has none.
     examples: one row per training example: both scores.
     sentences: what they say.
   """
@@ -210,6 +210,9 @@ def _figures(
     ends = bootstrap.intervals(drawn)
     found |= {f"{column}{end}": ends[:, k] for k, end in enumerate(_ENDS)}
   table = pd.DataFrame({"figure": names, **found})
+  is_count = table["figure"].isin([AT_LEAST, AT_MOST])
+  for column in (f"{BASELINE}_low", "frozen_low"):
+    table.loc[is_count, column] = table.loc[is_count, column].clip(lower=0)
   pairs = [m.influence for m in members]
   if not outputs.influence_top_k and all(p is not None for p in pairs):
     counts = [float(len(p)) for p in pairs]

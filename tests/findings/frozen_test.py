@@ -74,6 +74,7 @@ class FrozenControlTest(absltest.TestCase):
     high = features.scores.memorization >= 0.25
     self.assertEqual(rows.loc[frozen.AT_LEAST, "frozen"], high.sum())
     self.assertEqual(rows.loc[frozen.AT_MOST, "one_hot"], 0)
+    self.assertEqual(rows.loc[frozen.AT_MOST, "frozen_low"], 0)  # not below
     self.assertAlmostEqual(rows.loc[frozen.WRONG, "one_hot"], 1.0)
     self.assertAlmostEqual(rows.loc[frozen.WRONG, "frozen"], 0, delta=0.05)
     self.assertAlmostEqual(rows.loc["out_accuracy", "one_hot"], 1 - share)
@@ -159,6 +160,10 @@ class FrozenControlTest(absltest.TestCase):
     self.assertIn("Only the last layer trained", page)
     self.assertIn("last layer only, 40 epochs", page)
     self.assertIn("images with memorization of at least 0.25", page)
+    self.assertIn("<td>40 [40, 40]</td>", page)
+    self.assertRegex(page, r"<td>-40 \[-40, -40\]</td><td>–</td>")
+    self.assertIn("<td>+0.0000 [+0.0000, +0.0000]</td>", page)
+    self.assertIn("<td>1</td><td>1</td><td>+0</td>", page)  # pairs
     empty = dataclasses.make_dataclass("Empty", ["frozen"])([])
     self.assertIsNone(section_lib.make(empty))
 
