@@ -62,7 +62,9 @@ def smoke(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
     config,
     data=_data(config.data),
     subsets=dataclasses.replace(
-      config.subsets, num_subsets=NUM_SUBSETS, target_ci_width=0.0
+      config.subsets,
+      num_subsets=NUM_SUBSETS + (2 if config.removal.onion_subsets else 0),
+      target_ci_width=0.0,
     ),
     models=dataclasses.replace(
       config.models, recipes=recipes_lib.shortened(config.models.recipes)
@@ -76,6 +78,7 @@ def smoke(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
     removal=dataclasses.replace(
       config.removal,
       removal_repeats=min(config.removal.removal_repeats, NUM_REPEATS),
+      onion_subsets=min(config.removal.onion_subsets, NUM_REPEATS),
     ),
   )
   return config_rules.validated(reduced)

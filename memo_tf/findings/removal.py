@@ -92,7 +92,7 @@ def read(
   found, recipe = {}, removal.recipe(plan.config)
   for group, units in plan.groups().items():
     family = group.subsets
-    if family not in plan.removed:
+    if family not in plan.removed or removal.is_onion(family):
       continue
     if (removal.parse(family).model, recipe) != group[:2]:
       continue  # runs that the units require
