@@ -15,6 +15,7 @@ from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.findings import agreement
 from memo_tf.findings import compared_recipes
 from memo_tf.findings import compression
+from memo_tf.findings import onion
 from memo_tf.findings import proxies
 from memo_tf.findings import ratios as ratios_lib
 from memo_tf.findings import removal
@@ -42,6 +43,7 @@ class Material:
     compared: proxies beside memorization.
     compressed: compressed models beside those that they were made from.
     removed: training without memorized examples.
+    onions: memorization of the others without them.
     agreed: models beside each other, and beside themselves.
     ratios: over subset ratios.
     info: `dataset/info.json`.
@@ -59,6 +61,7 @@ class Material:
   recipes: Sequence[compared_recipes.RecipeComparison] = ()
   compressed: Sequence[compression.CompressionStudy] = ()
   removed: Sequence[removal.RemovalStudy] = ()
+  onions: Sequence[onion.OnionStudy] = ()
   agreed: Sequence[agreement.ModelAgreement] = ()
   ratios: Sequence[ratios_lib.RatioStudy] = ()
 
@@ -219,6 +222,7 @@ def of(
   recipes: Sequence[compared_recipes.RecipeComparison] = (),
   compressed: Sequence[compression.CompressionStudy] = (),
   removed: Sequence[removal.RemovalStudy] = (),
+  onions: Sequence[onion.OnionStudy] = (),
   agreed: Sequence[agreement.ModelAgreement] = (),
   ratios: Sequence[ratios_lib.RatioStudy] = (),
 ) -> Material:
@@ -236,6 +240,7 @@ def of(
     recipes: from `findings.distillation.study_distillation`.
     compressed: from `findings.compression.compare_compressed`.
     removed: from `findings.removal.study_removal`; empty without removal.
+    onions: from `findings.onion.study_onion`; empty without an onion.
     agreed: from `findings.agreement.study_agreement`.
     ratios: from `findings.ratios.study_ratios`.
   """
@@ -253,6 +258,7 @@ def of(
     compressed=compressed,
     info=info,
     removed=removed,
+    onions=onions,
     agreed=agreed,
     ratios=ratios,
   )
