@@ -231,7 +231,7 @@ def _study(model, recipe, arms, before, words, notes) -> OnionStudy:
     for table, part in zip((means, changes, examples), parts):
       part.insert(0, "threshold", found.threshold)
       table.append(part)
-    sentences += _sentences(words[found.threshold], *parts[:2])
+    sentences += in_words(words[found.threshold], *parts[:2])
   return OnionStudy(
     model=model,
     recipe=recipe,
@@ -300,7 +300,7 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
   return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def _sentences(
+def in_words(
   what: str, means: pd.DataFrame, changes: pd.DataFrame
 ) -> list[str]:
   """What one threshold says, or that it cannot be told."""

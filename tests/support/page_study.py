@@ -97,6 +97,7 @@ def write(
   studies=(),
   info=None,
   removed=(),
+  onions=(),
   **changes,
 ) -> pathlib.Path:
   """Writes a page of some groups, with all else it needs; returns its path."""
@@ -139,5 +140,6 @@ def write(
     "--dataset=digits",
     studies,
     removed=removed,
+    onions=onions,
   )
   return page.write_page(study)

@@ -39,7 +39,7 @@ def make(study: material.Material) -> section.Section | None:
     part, chart = _part(found, f"removal-{index}")
     parts.append(part)
     drawn += [chart] if chart else []
-  onions = [_onion(found) for found in study.onions]
+  onions = [make_onion(found) for found in study.onions]
   reason = (
     ""
     if parts or onions
@@ -95,7 +95,7 @@ def _part(
   return part, _chart(found, name) if rows else None
 
 
-def _onion(found: onion.OnionStudy) -> dict[str, Any]:
+def make_onion(found: onion.OnionStudy) -> dict[str, Any]:
   """What the template shows of one model's memorization without the most."""
   return {
     "model": names.model(found.model),
