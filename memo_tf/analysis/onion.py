@@ -43,7 +43,7 @@ _NAMES = ("memorization", "in_accuracy", "out_accuracy")
 # Values of float64 sums that are equal by definition differ by less.
 _CLOSE = 1e-9
 # Of the arrays of all swaps: replicates times examples at a time.
-_MOST_VALUES = 2e7
+_MOST_VALUES = 4e6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -29,12 +29,13 @@ _NOISE_IMAGES = 0.25
 def smoke(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
   """Returns the config of a small study with the same set-up.
 
-  Two subsets and no more, one epoch, and at most `NUM_EXAMPLES` training and as
-  many test examples. What depends on their number becomes smaller: the batch,
-  and with it the learning rate; warm-up and decays, which keep their place in
-  the schedule; the counts of planted examples; neighbours. Files of custom
-  proxies are left out, since they cover the examples of the whole study, and so
-  are proxies of windows, which are longer than its one epoch.
+  Two subsets and no more (two more that select, with an onion), one epoch, and
+  at most `NUM_EXAMPLES` training and as many test examples. What depends on
+  their number becomes smaller: the batch, and with it the learning rate;
+  warm-up and decays, which keep their place in the schedule; the counts of
+  planted examples; neighbours. Files of custom proxies are left out, since they
+  cover the examples of the whole study, and so are proxies of windows, which
+  are longer than its one epoch.
 
   Args:
     config: of the whole study, validated.
