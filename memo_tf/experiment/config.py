@@ -5,6 +5,7 @@ field's metadata holds its help text and its *policy*: how the value may change
 when a study is reopened:
 
 * `fixed`: results depend on it; another value is an error;
+* `once`: a number that is 0 until the study has it, and fixed from then on;
 * `grows`: a number that may grow (more subsets extend a study). Of a study that
   extends itself (`--target_ci_width`) `num_subsets` is where it starts, and the
   larger one counts;
@@ -166,7 +167,8 @@ def merge(recorded: StudyConfig, given: StudyConfig) -> StudyConfig:
       elif field.name == "num_subsets" and given.subsets.target_ci_width:
         changes[field.name] = max(before, after)
       elif (
-        policy == "fixed" and portable(field, before) != portable(field, after)
+        (policy == "fixed" or (policy == "once" and before))
+        and portable(field, before) != portable(field, after)
       ) or (policy == "grows" and after < before):
         conflicts.append(
           f"--{field.name}: recorded {show(before)}, given {show(after)}"
@@ -192,23 +194,28 @@ def merge(recorded: StudyConfig, given: StudyConfig) -> StudyConfig:
 
 def removal_problem(config: StudyConfig) -> str:
   """Why models cannot be trained again without examples; "" if they can."""
-  if not config.removal.removal_repeats:
+  if not config.removal.is_asked:
     return ""
   name, family = config.models.recipes[0], config.family_names()[0]
   recipe = recipes_lib.parse(name, config.training)
   if recipe.required_family(family) == family:
     return ""
+  flag = (
+    "removal_repeats" if config.removal.removal_repeats else "onion_subsets"
+  )
   return (
-    "--removal_repeats: must be 0 if the first of --recipes learns from a run "
-    "on other examples, which does not lack those that are left out. Received: "
-    f"{config.removal.removal_repeats} with {name}"
+    f"--{flag}: must be 0 if the first of --recipes learns from a run on "
+    "other examples, which does not lack those that are left out. Received: "
+    f"{getattr(config.removal, flag)} with {name}"
   )
 
 
 def _before_removal(old, new):
   """The settings of removal to unite: before a first run, only those given."""
-  if not old.removal_repeats:
+  if not old.is_asked:
     return new, new
+  if not old.removal_repeats:
+    old = dataclasses.replace(old, removal_comparisons=new.removal_comparisons)
   if not old.removal_models:  # all models, which naming some must not reduce
     new = dataclasses.replace(new, removal_models=())
   return old, new

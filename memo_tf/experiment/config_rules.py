@@ -294,6 +294,26 @@ def _removal_is_trained(config: config_lib.StudyConfig) -> None:
     "removal_repeats",
     removal.removal_repeats,
   )
+  _require(
+    not (removal.onion_subsets and config.is_made_elsewhere),
+    "trains models, which a study made from predictions cannot",
+    "onion_subsets",
+    removal.onion_subsets,
+  )
+  _require(
+    2 * removal.onion_subsets <= config.subsets.num_subsets,
+    "must be at most half of --num_subsets, since the other runs select what "
+    "is left out",
+    "onion_subsets",
+    removal.onion_subsets,
+  )
+  _require(
+    not (removal.onion_subsets and config.subsets.subset_scheme == "two_sizes"),
+    "must be 0 with --subset_scheme=two_sizes, whose sizes change without some "
+    "examples",
+    "onion_subsets",
+    removal.onion_subsets,
+  )
   if problem := config_lib.removal_problem(config):
     raise ValueError(problem)
   _require(

@@ -105,7 +105,8 @@ class Plan:
     """Those of `groups` that give scores: without removal families.
 
     There an example is in all runs or, by results, in none: what they achieved
-    on it says nothing of its memorization.
+    on it says nothing of its memorization. Those of an onion are compared with
+    the scores of the same examples before (`findings.onion`).
     """
     return {
       group: units
@@ -121,13 +122,15 @@ class Plan:
   def num_subsets(self, family: str) -> int:
     """M, the number of a family's subsets."""
     if removal_lib.is_removal(family):
-      return self.config.removal.removal_repeats
+      return removal_lib.num_subsets(self.config, family)
     return self.config.subsets.num_subsets
 
   def share_of(self, family: str) -> float:
     """The fraction of the examples in a family's subsets."""
     if removal_lib.is_removal(family):
-      return 1 - self.removed.get(family, 0.0)
+      base = removal_lib.parse(family).base or subsets_lib.FULL
+      ratio = subsets_lib.parse_family(base).ratio
+      return ratio * (1 - self.removed.get(family, 0.0))
     return subsets_lib.parse_family(family).ratio
 
   def selected(self, only: Iterable[work_units.WorkUnit]) -> "Plan":

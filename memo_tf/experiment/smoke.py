@@ -29,12 +29,13 @@ _NOISE_IMAGES = 0.25
 def smoke(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
   """Returns the config of a small study with the same set-up.
 
-  Two subsets and no more, one epoch, and at most `NUM_EXAMPLES` training and as
-  many test examples. What depends on their number becomes smaller: the batch,
-  and with it the learning rate; warm-up and decays, which keep their place in
-  the schedule; the counts of planted examples; neighbours. Files of custom
-  proxies are left out, since they cover the examples of the whole study, and so
-  are proxies of windows, which are longer than its one epoch.
+  Two subsets and no more (two more that select, with an onion), one epoch, and
+  at most `NUM_EXAMPLES` training and as many test examples. What depends on
+  their number becomes smaller: the batch, and with it the learning rate;
+  warm-up and decays, which keep their place in the schedule; the counts of
+  planted examples; neighbours. Files of custom proxies are left out, since they
+  cover the examples of the whole study, and so are proxies of windows, which
+  are longer than its one epoch.
 
   Args:
     config: of the whole study, validated.
@@ -62,7 +63,9 @@ def smoke(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
     config,
     data=_data(config.data),
     subsets=dataclasses.replace(
-      config.subsets, num_subsets=NUM_SUBSETS, target_ci_width=0.0
+      config.subsets,
+      num_subsets=NUM_SUBSETS + (2 if config.removal.onion_subsets else 0),
+      target_ci_width=0.0,
     ),
     models=dataclasses.replace(
       config.models, recipes=recipes_lib.shortened(config.models.recipes)
@@ -76,6 +79,7 @@ def smoke(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
     removal=dataclasses.replace(
       config.removal,
       removal_repeats=min(config.removal.removal_repeats, NUM_REPEATS),
+      onion_subsets=min(config.removal.onion_subsets, NUM_REPEATS),
     ),
   )
   return config_rules.validated(reduced)

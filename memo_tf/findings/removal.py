@@ -92,11 +92,11 @@ def read(
   found, recipe = {}, removal.recipe(plan.config)
   for group, units in plan.groups().items():
     family = group.subsets
-    if family not in plan.removed:
+    if family not in plan.removed or removal.is_onion(family):
       continue
     if (removal.parse(family).model, recipe) != group[:2]:
       continue  # runs that the units require
-    done = [unit for unit in units if _is_done(directory, unit)]
+    done = finished(directory, units)
     if not done:
       continue
     stack = predictions.stack_runs(directory, done)
@@ -108,6 +108,18 @@ def read(
       ),
       test_correct=stack.test_correct,
     )
+  return found
+
+
+def finished(
+  directory: directory_lib.StudyDirectory, units: list[work_units.WorkUnit]
+) -> list[work_units.WorkUnit]:
+  """Those of some units that are done."""
+  found = []
+  for unit in units:
+    state = directory.run_state(unit, check_digests=False)
+    if state.record is not None and not state.problem:
+      found.append(unit)
   return found
 
 
@@ -160,7 +172,7 @@ def _study(plan, group, arms, known, twins) -> RemovalStudy:
     if selection is None:
       notes.append(f"{name}: nothing is selected yet.")
       continue
-    what = _what(selection, threshold)
+    what = in_words(selection, threshold)
     if name not in plan.removed:
       notes.append(f"Not trained without {what}.")
       continue
@@ -226,12 +238,12 @@ def _compare(
     if name == OF_PAIRS:
       share = analysis.explained_share(correct[0], correct[1], ids)
       row |= {f"explained_{k}": v for k, v in dataclasses.asdict(share).items()}
-      sentences.append(_in_words(share, len(ids)))
+      sentences.append(_share_in_words(share, len(ids)))
     rows.append(row)
   return rows, sentences
 
 
-def _in_words(share: analysis.ExplainedShare, count: int) -> str:
+def _share_in_words(share: analysis.ExplainedShare, count: int) -> str:
   if np.isnan(share.ci_low):
     return (
       "Cannot tell which share of the whole difference these "
@@ -244,7 +256,8 @@ def _in_words(share: analysis.ExplainedShare, count: int) -> str:
   )
 
 
-def _what(selection: removal.Selection, threshold: float | None) -> str:
+def in_words(selection: removal.Selection, threshold: float | None) -> str:
+  """What a selection leaves out, in words."""
   images = f"the {len(selection.ids)} training images"
   if threshold is None:
     return f"{images} of high-influence pairs"
@@ -296,8 +309,3 @@ def _without_twins(directory) -> np.ndarray | None:
   if not columns:
     return None
   return np.flatnonzero((tests[columns] < 0).all(axis=1).to_numpy())
-
-
-def _is_done(directory, unit) -> bool:
-  state = directory.run_state(unit, check_digests=False)
-  return state.record is not None and not state.problem

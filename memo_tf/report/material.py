@@ -16,6 +16,7 @@ from memo_tf.findings import agreement
 from memo_tf.findings import compared_recipes
 from memo_tf.findings import compression
 from memo_tf.findings import frozen as frozen_lib
+from memo_tf.findings import onion
 from memo_tf.findings import proxies
 from memo_tf.findings import ratios as ratios_lib
 from memo_tf.findings import removal
@@ -44,6 +45,7 @@ class Material:
     compressed: compressed models beside those that they were made from.
     frozen: runs of which only the last layer was trained, beside whole ones.
     removed: training without memorized examples.
+    onions: memorization of the others without them.
     agreed: models beside each other, and beside themselves.
     ratios: over subset ratios.
     info: `dataset/info.json`.
@@ -62,6 +64,7 @@ class Material:
   compressed: Sequence[compression.CompressionStudy] = ()
   frozen: Sequence[frozen_lib.FrozenControl] = ()
   removed: Sequence[removal.RemovalStudy] = ()
+  onions: Sequence[onion.OnionStudy] = ()
   agreed: Sequence[agreement.ModelAgreement] = ()
   ratios: Sequence[ratios_lib.RatioStudy] = ()
 
@@ -223,6 +226,7 @@ def of(
   compressed: Sequence[compression.CompressionStudy] = (),
   frozen: Sequence[frozen_lib.FrozenControl] = (),
   removed: Sequence[removal.RemovalStudy] = (),
+  onions: Sequence[onion.OnionStudy] = (),
   agreed: Sequence[agreement.ModelAgreement] = (),
   ratios: Sequence[ratios_lib.RatioStudy] = (),
 ) -> Material:
@@ -241,6 +245,7 @@ def of(
     compressed: from `findings.compression.compare_compressed`.
     frozen: from `findings.frozen.compare_frozen`.
     removed: from `findings.removal.study_removal`; empty without removal.
+    onions: from `findings.onion.study_onion`; empty without an onion.
     agreed: from `findings.agreement.study_agreement`.
     ratios: from `findings.ratios.study_ratios`.
   """
@@ -259,6 +264,7 @@ def of(
     frozen=frozen,
     info=info,
     removed=removed,
+    onions=onions,
     agreed=agreed,
     ratios=ratios,
   )

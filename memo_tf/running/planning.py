@@ -108,7 +108,7 @@ def dry_run(
     print(
       f"What {len(unknown)} subset families without memorized examples leave "
       "out is selected when the others are scored: the time of their runs is "
-      "that of whole data, the most that it can be."
+      "as if they left nothing out, the most that it can be."
     )
   print(_precision(config))
   for line in target_lines(plan, directory, found, known, workers):

@@ -10,6 +10,7 @@ import dataclasses
 import numpy as np
 
 from memo_tf.analysis import evidence
+from memo_tf.estimators import memorization
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
@@ -18,6 +19,7 @@ from memo_tf.experiment import work_units
 from memo_tf.scoring import groups
 from memo_tf.store import dataset_info
 from memo_tf.store import directory as directory_lib
+from memo_tf.store import predictions
 from memo_tf.store import selections
 
 # Below so many certain pairs, targeted removal takes all that are kept.
@@ -112,6 +114,9 @@ def select(
     "dataset_digest": dataset_digest,
   }
   scores = np.asarray(result.chosen.memorization)
+  if family.base:
+    scores, runs = _plain_scores(result.stack, config.removal.onion_subsets)
+    about |= {"runs": runs, "estimator": "plain"}
   test_ids: tuple[int, ...] = ()
   if family.threshold is not None:
     with np.errstate(invalid="ignore"):
@@ -129,6 +134,26 @@ def select(
     test_ids=test_ids,
     about=about,
   )
+
+
+def _plain_scores(
+  stack: predictions.RunStack, num_compared: int
+) -> tuple[np.ndarray, list[int]]:
+  """Memorization `[N]` by the runs that an onion does not compare.
+
+  Args:
+    stack: all runs.
+    num_compared: runs below this index are those before the removal.
+
+  Returns:
+    The scores, and the indices of the runs behind them.
+  """
+  runs = np.array([unit.index for unit in stack.units])
+  rows = runs >= num_compared
+  scores = memorization.memorization_scores(
+    stack.correct[rows], stack.in_mask[rows]
+  )
+  return scores.memorization, runs[rows].tolist()
 
 
 def _pairs(result, config) -> tuple[np.ndarray, np.ndarray, dict]:
@@ -189,7 +214,10 @@ def _in_words(family, selection, batch_size: int) -> str:
   if family.threshold is not None:
     what = f"have memorization of at least {family.threshold:g} by "
     what += family.model
-  text = f"Removal: {count} of {total} training examples {what}"
+  if family.base:
+    what += f" in the {len(selection.about['runs'])} runs that select"
+  text = "Onion" if family.base else "Removal"
+  text += f": {count} of {total} training examples {what}"
   if not selection.can_train(batch_size):
     reason = "there is nothing to leave out"
     if count:

@@ -4,6 +4,8 @@ Imported only where runs are scored: pandas, SciPy and Bokeh take longer to
 import than all the rest, and the tasks of a cluster do not need them.
 """
 
+import itertools
+
 from memo_tf.cli import program
 from memo_tf.experiment import flagfile
 from memo_tf.experiment import plan as plan_lib
@@ -11,6 +13,7 @@ from memo_tf.findings import agreement
 from memo_tf.findings import compression
 from memo_tf.findings import distillation
 from memo_tf.findings import frozen
+from memo_tf.findings import onion
 from memo_tf.findings import proxies
 from memo_tf.findings import ratios
 from memo_tf.findings import removal
@@ -45,6 +48,7 @@ def score(
   if scores is None:
     scores = study.score_study(directory, plan)
   removal.read(directory, plan)
+  onion.read(directory, plan)
   return scores
 
 
@@ -83,6 +87,7 @@ def show(
     ),
     frozen=frozen.compare_frozen(directory, plan, results),
     removed=removal.study_removal(directory, plan),
+    onions=onion.study_onion(directory, plan, results),
     agreed=agreement.study_agreement(directory, results, plan.config.outputs),
     ratios=ratios.study_ratios(directory, results),
   )
@@ -94,8 +99,9 @@ def show(
     print(mixture)
   for line in summary.summary_lines(results):
     print(line)
-  for found in shown.removed:
-    for sentence in found.sentences:
-      print(sentence)
+  lines = [found.sentences for found in shown.removed]
+  lines += [found.sentences for found in shown.onions]
+  for sentence in itertools.chain.from_iterable(lines):
+    print(sentence)
   for line in closing.lines(shown, path):
     print(line)

@@ -153,7 +153,7 @@ def following_plan(
 ) -> plan_lib.Plan | None:
   """The plan of a further round: with more subsets, or then a removal."""
   following = extended(directory, plan, scores, failures)
-  if following is not None or not plan.config.removal.removal_repeats:
+  if following is not None or not plan.config.removal.is_asked:
     return following
   from memo_tf.running import removing
 

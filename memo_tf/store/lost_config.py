@@ -144,7 +144,9 @@ def _run_differences(record, unit, recipe, config) -> list[str]:
     )
   name, count = "num_subsets", config.subsets.num_subsets
   if removal.is_removal(unit.subsets):
-    name, count = "removal_repeats", config.removal.removal_repeats
+    is_onion = removal.is_onion(unit.subsets)
+    name = "onion_subsets" if is_onion else "removal_repeats"
+    count = removal.num_subsets(config, unit.subsets)
   if unit.index >= count:
     found.append(
       f"--{name}: {unit.name} was run, given {count} (it may only grow)"

@@ -145,10 +145,20 @@ def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
       target_examples=united.subsets.target_examples,
       max_subsets=max(united.subsets.max_subsets, count),
     )
-    repeats = (united.removal.removal_repeats, config.removal.removal_repeats)
-    removal = config.removal if repeats[1] else united.removal
-    removal = dataclasses.replace(removal, removal_repeats=max(repeats))
-    if repeats[1] and not removal.removal_models:  # all, whatever others name
+    both_ask = united.removal, config.removal
+    removal = both_ask[1] if both_ask[1].is_asked else both_ask[0]
+    if not both_ask[1].removal_repeats:
+      removal = dataclasses.replace(
+        removal, removal_comparisons=both_ask[0].removal_comparisons
+      )
+    removal = dataclasses.replace(
+      removal,
+      removal_repeats=max(asked.removal_repeats for asked in both_ask),
+      onion_subsets=both_ask[1].onion_subsets or both_ask[0].onion_subsets,
+    )
+    if (
+      both_ask[1].is_asked and not removal.removal_models
+    ):  # all, whatever others name
       everyone = dataclasses.replace(united.removal, removal_models=())
       united = dataclasses.replace(united, removal=everyone)
     try:

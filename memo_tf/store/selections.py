@@ -189,7 +189,7 @@ def in_masks(
       )
     found[family] = selection.in_mask(
       labels,
-      max(config.removal.removal_repeats, least),
+      max(removal.num_subsets(config, family), least),
       config.running.seed,
     )
   return found

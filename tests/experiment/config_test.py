@@ -140,7 +140,7 @@ class FieldsTest(parameterized.TestCase):
     for _, field in FIELDS:
       self.assertIn(
         field.metadata["policy"],
-        ("fixed", "grows", "union", "sources", "free"),
+        ("fixed", "once", "grows", "union", "sources", "free"),
       )
       self.assertGreater(len(field.metadata["help"]), 10, field.name)
 

@@ -36,6 +36,8 @@ class NameTest(parameterized.TestCase):
     "without-same_classes-t1.00-own-small",
     f"without-targeted-{MODEL}",
     f"without-targeted_random-{MODEL}",
+    f"r0.70-without-memorized-t0.25-{MODEL}",
+    f"r0.50-bernoulli-without-same_classes-t0.50-{MODEL}",
   )
   def test_names_are_read_back(self, name):
     family = removal.parse(name)
@@ -52,6 +54,7 @@ class NameTest(parameterized.TestCase):
     f"without-random-t0.5-{MODEL}",
     f"without-random-t0.250-{MODEL}",
     "without-x-m",
+    f"full-without-memorized-t0.25-{MODEL}",
   )
   def test_rejects(self, name):
     with self.assertRaisesRegex(ValueError, "without-ARM"):
@@ -103,6 +106,129 @@ class InMaskTest(absltest.TestCase):
     self.assertTrue(selection("memorized").can_train(7))
     self.assertFalse(selection("memorized").can_train(8))
     self.assertFalse(selection("memorized", ids=()).can_train(1))
+
+
+class OnionTest(absltest.TestCase):
+  """Subsets of a family without some examples."""
+
+  BASE = "r0.50"
+
+  def selection(self, arm, ids=(0, 4, 5), base=BASE, num_examples=10):
+    family = removal.RemovalFamily(
+      arm=arm, model=MODEL, threshold=0.25, base=base
+    )
+    return removal.Selection(
+      family=family.name, ids=ids, num_examples=num_examples
+    )
+
+  def test_the_others_are_in_the_subsets_that_they_were_in(self):
+    before = subsets.parse_family(self.BASE).in_mask(10, 8, 3)
+    for arm in ("memorized", "same_classes"):
+      chosen = self.selection(arm)
+
+      mask = chosen.in_mask(LABELS, 8, seed=3)
+
+      out = chosen.left_out(LABELS, 3)
+      self.assertLen(set(out.tolist()), 3)
+      self.assertFalse(mask[:, out].any())
+      rest = np.setdiff1d(np.arange(10), out)
+      np.testing.assert_array_equal(mask[:, rest], before[:, rest])
+      np.testing.assert_array_equal(np.sort(LABELS[out]), [0, 1, 1])
+
+  def test_rows_do_not_depend_on_their_number(self):
+    chosen = self.selection("same_classes")
+
+    long = chosen.in_mask(LABELS, 9, seed=1)
+
+    np.testing.assert_array_equal(long[:4], chosen.in_mask(LABELS, 4, seed=1))
+
+  def test_a_golden_draw(self):
+    # The stream may never change, or finished runs are not of the study.
+    found = self.selection("same_classes").left_out(LABELS, 0)
+
+    self.assertEqual(found.tolist(), [3, 4, 6])
+
+  def test_what_can_be_trained(self):
+    # Subsets of 5, all 3 of which may be in one.
+    self.assertTrue(self.selection("memorized").can_train(2))
+    self.assertFalse(self.selection("memorized").can_train(3))
+    self.assertFalse(self.selection("memorized", ids=()).can_train(1))
+    # 500 less 6 standard deviations of 15.8, less 3.
+    drawn = self.selection(
+      "memorized", base="r0.50-bernoulli", num_examples=1000
+    )
+    self.assertTrue(drawn.can_train(402))
+    self.assertFalse(drawn.can_train(403))
+
+  def test_streams_are_those_of_the_run_before(self):
+    for arm in ("memorized", "same_classes"):
+      unit = work_units.WorkUnit(
+        MODEL, "one_hot", self.selection(arm).family, 7
+      )
+      self.assertEqual(
+        removal.stream_unit(unit).name, f"{MODEL}/one_hot/r0.50/00007"
+      )
+
+  def test_families_and_units_of_a_study(self):
+    asked = config(
+      num_subsets=20,
+      onion_subsets=10,
+      removal_thresholds=(0.25, 0.5),
+      models=(MODEL,),
+    )
+
+    names = [family.name for family in removal.families(asked)]
+
+    self.assertEqual(
+      names,
+      [
+        f"r0.70-without-{arm}-t{t}-{MODEL}"
+        for t in ("0.25", "0.50")
+        for arm in ("memorized", "same_classes")
+      ],
+    )
+    plan = plan_lib.Plan.of(asked, {names[0]: 0.1})
+    self.assertLen(plan.units, 30)
+    self.assertEqual(plan.num_subsets(names[0]), 10)
+    self.assertAlmostEqual(plan.share_of(names[0]), 0.7 * 0.9)
+    self.assertLen(plan.scored_groups(), 1)
+
+  def test_rules(self):
+    for settings, message in (
+      ({"num_subsets": 20, "onion_subsets": 11}, "half of --num_subsets"),
+      ({"onion_subsets": 1}, "at least 2"),
+      ({"onion_subsets": 2, "subset_scheme": "two_sizes"}, "two_sizes"),
+      (
+        {
+          "onion_subsets": 2,
+          "recipes": ("distilled-cifar_resnet-8-t3-sees_all",),
+        },
+        "--onion_subsets: must be 0 if the first",
+      ),
+    ):
+      with self.assertRaisesRegex(ValueError, message):
+        config(**settings)
+
+  def test_it_joins_a_study_and_stays(self):
+    before = config(num_subsets=20, removal_repeats=2)
+    asked = config(num_subsets=20, removal_repeats=2, onion_subsets=4)
+
+    self.assertEqual(config_lib.merge(before, asked), asked)
+    for value in (0, 6):
+      other = config(num_subsets=20, removal_repeats=2, onion_subsets=value)
+      with self.assertRaisesRegex(ValueError, "--onion_subsets: recorded 4"):
+        config_lib.merge(asked, other)
+
+  def test_comparisons_count_from_the_first_repeat_on(self):
+    before = config(num_subsets=20, onion_subsets=4)
+    asked = config(
+      num_subsets=20,
+      onion_subsets=4,
+      removal_repeats=2,
+      removal_comparisons=("random",),
+    )
+
+    self.assertEqual(config_lib.merge(before, asked), asked)
 
 
 class StreamTest(absltest.TestCase):

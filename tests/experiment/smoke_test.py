@@ -96,6 +96,16 @@ class SmokeTest(parameterized.TestCase):
     self.assertLessEqual(found, 56)
     self.assertEqual(found, new)
 
+  def test_an_onion_has_runs_that_select(self):
+    whole = config_rules.from_settings(
+      {"num_subsets": 200, "onion_subsets": 100}
+    )
+
+    reduced = smoke.smoke(whole)
+
+    self.assertEqual(reduced.subsets.num_subsets, 4)
+    self.assertEqual(reduced.removal.onion_subsets, 2)
+
   def test_small_subsets_and_small_rests(self):
     small = config_of(subsets={"subset_families": ("r0.05",)})
     rest = config_of(subsets={"subset_ratio": 0.95})

@@ -8,6 +8,7 @@ import pathlib
 
 from absl.testing import absltest
 from absl.testing import parameterized
+import pandas as pd
 import pytest
 
 from tests.launchers import clusters
@@ -19,6 +20,13 @@ STUDY = {
   "num_subsets": 6,
 }
 UNITS = 12
+# Four runs that select, two repeats and two subsets of two arms each.
+REMOVAL = {
+  "num_subsets": 4,
+  "removal_repeats": 2,
+  "removal_comparisons": "same_classes",
+  "onion_subsets": 2,
+}
 
 
 def ray_command(cluster, folder, *more, **changes):
@@ -112,6 +120,37 @@ class ContractTest(parameterized.TestCase):
     self.assertIn("--workers=2", (folder / "resolved.flags").read_text())
     for name in ("config.json", "resolved.flags", "environment.json"):
       self.assertNotIn(str(folder), (folder / name).read_text())
+
+  @parameterized.parameters("ray", "slurm")
+  def test_removal(self, launcher):
+    """Ray goes on by itself; Slurm says to give the same command again."""
+    cluster, command = self.start(launcher)
+    parent = pathlib.Path(self.create_tempdir().full_path)
+    alone, folder = parent / "alone", parent / "study"
+    result = clusters.launch(alone, **REMOVAL)
+    self.assertEqual(result.returncode, 0, result.stderr)
+
+    result = clusters.run(command(cluster, folder, **REMOVAL))
+    self.assertEqual(result.returncode, 0, result.stderr)
+    self.assertIn("Onion: ", result.stdout + result.stderr)
+    if launcher == "slurm":
+      self.assertLen(small_study.finished_runs(folder), 4)
+      self.assertIn("Rerun the same command", result.stdout + result.stderr)
+      result = clusters.run(command(cluster, folder, **REMOVAL))
+      self.assertEqual(result.returncode, 0, result.stderr)
+
+    self.assertLen(small_study.finished_runs(folder), 12)
+    self.assertIn("report/index.html", result.stdout)
+    self.assertEqual(
+      small_study.differences(
+        small_study.arrays(alone), small_study.arrays(folder)
+      ),
+      [],
+    )
+    for path in (alone / "findings").glob("*/*/*/*.parquet"):
+      pd.testing.assert_frame_equal(
+        pd.read_parquet(folder / path.relative_to(alone)), pd.read_parquet(path)
+      )
 
   @parameterized.parameters("ray", "slurm")
   def test_runs_that_fail(self, launcher):

@@ -144,6 +144,63 @@ class NextPlanTest(absltest.TestCase):
     self.assertEqual(list(plan.selected([unit]).wanted), [unit])
 
 
+class OnionTest(absltest.TestCase):
+  """What an onion leaves out is selected by the runs it does not compare."""
+
+  def setUp(self):
+    super().setUp()
+    self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    self.config = selections_test.config(removal_repeats=0, onion_subsets=2)
+    self.directory = made_up.make(self.root / "a study", self.config)
+    self.result = groups.score_group(
+      self.directory,
+      [made_up.unit(m) for m in range(4)],
+      predictions.read_examples(self.directory),
+    )
+
+  def next_plan(self, result):
+    plan = selections.plan(self.directory, self.config)
+    return removing.next_plan(self.directory, plan, [result])
+
+  def test_the_other_runs_select(self):
+    # Held out of run 2 or 3, ids below 10 are wrong; of run 0 or 1, all are.
+    stack = self.result.stack
+    wrong = ~stack.in_mask
+    wrong[2:, 10:] = False
+    predicted = np.where(wrong, 1 - stack.labels, stack.labels)
+    stack = dataclasses.replace(stack, predicted=predicted)
+    one_of_two = stack.in_mask[2] != stack.in_mask[3]
+    expected = np.flatnonzero(one_of_two[:10]).tolist()
+
+    plan, lines = self.next_plan(dataclasses.replace(self.result, stack=stack))
+
+    found = selections.read(self.directory, f"r0.70-{FAMILY}")
+    self.assertNotEmpty(expected)
+    self.assertEqual(list(found.ids), expected)
+    self.assertEqual(found.about["runs"], [2, 3])
+    self.assertEqual(found.about["estimator"], "plain")
+    self.assertEqual(
+      list(plan.removed), [f"r0.70-{FAMILY}", f"r0.70-{CONTROL}"]
+    )
+    self.assertRegex(lines[0], r"Onion: \d+ of 20 .* in the 2 runs that select")
+
+  def test_a_study_that_grows_selects_nothing_anew(self):
+    self.next_plan(self.result)
+
+    again, lines = self.next_plan(scored(self.directory, self.config, (2,)))
+
+    self.assertIsNone(again)
+    self.assertEqual(lines, [])
+
+  def test_nothing_is_selected_before_all_runs_are_done(self):
+    plan, lines = self.next_plan(
+      dataclasses.replace(self.result, num_missing=1)
+    )
+
+    self.assertIsNone(plan)
+    self.assertRegex(lines[0], "until all runs of cifar_resnet-8 on r0.70")
+
+
 class TargetedTest(absltest.TestCase):
   def select(self, found, memorized=range(1, 20)):
     config = selections_test.config(removal_comparisons=("targeted",))

@@ -43,6 +43,16 @@ class LostConfigTest(parameterized.TestCase):
     with self.assertRaisesRegex(errors.UsageError, f"lost its .*{words}"):
       opening.recorded_config(self.directory, made_up.config(**changes))
 
+  def test_an_onion_is_refused_by_another_number(self):
+    family = "r0.70-without-memorized-t0.25-cifar_resnet-8"
+    mask = made_up.masks_of(self.config)[1]
+    made_up.write_run(self.directory, self.config, 1, family=family, mask=mask)
+
+    with self.assertRaisesRegex(
+      errors.UsageError, "--onion_subsets: .*00001 was run, given 0"
+    ):
+      opening.recorded_config(self.directory, self.config)
+
   def test_other_flags_are_refused_without_the_data_set_too(self):
     shutil.rmtree(self.directory.dataset_dir)
 

@@ -217,6 +217,38 @@ class MergeTest(absltest.TestCase):
     with self.assertRaisesRegex(errors.UsageError, "other examples"):
       merging.merge(into, self.sources)
 
+  def test_an_onion_joins_a_removal(self):
+    """Of two sources: one asks for repeats, the other for an onion alone."""
+    asked = config(
+      removal_repeats=0,
+      removal_comparisons=("same_classes", "random"),
+      onion_subsets=2,
+    )
+    other = made_up.make(self.root / "other", asked)
+    for order in ((other, self.sources[0]), (self.sources[0], other)):
+      into = directory_lib.StudyDirectory(self.root / order[0].root.name / "in")
+
+      merging.merge(into, list(order))
+
+      recorded = json.loads((into.root / "config.json").read_text())["removal"]
+      self.assertEqual(recorded["removal_repeats"], 2)
+      self.assertEqual(recorded["onion_subsets"], 2)
+      self.assertEqual(recorded["removal_comparisons"], ["same_classes"])
+
+  def test_another_number_of_onion_subsets_is_refused(self):
+    plain = made_up.config(num_subsets=8, batch_size=8)
+    both = []
+    for count in (2, 4):
+      asked = dataclasses.replace(plain.removal, onion_subsets=count)
+      settings = dataclasses.replace(plain, removal=asked)
+      both.append(made_up.make(self.root / str(10 + count), settings))
+    into = directory_lib.StudyDirectory(self.root / "merged")
+
+    with self.assertRaisesRegex(
+      errors.UsageError, "--onion_subsets: recorded 2"
+    ):
+      merging.merge(into, both)
+
   def test_a_source_without_removal_joins(self):
     plain = made_up.make(self.root / "plain", made_up.config(batch_size=8))
     into = directory_lib.StudyDirectory(self.root / "merged")

@@ -98,6 +98,7 @@ def write(
   info=None,
   removed=(),
   frozen=(),
+  onions=(),
   **changes,
 ) -> pathlib.Path:
   """Writes a page of some groups, with all else it needs; returns its path."""
@@ -141,5 +142,6 @@ def write(
     studies,
     removed=removed,
     frozen=frozen,
+    onions=onions,
   )
   return page.write_page(study)

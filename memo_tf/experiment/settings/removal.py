@@ -63,3 +63,20 @@ class RemovalConfig:
     "union",
     rule=field.NAMED_ONCE,
   )
+  onion_subsets: int = _field(
+    0,
+    "Train again on so many of the subsets without the memorized examples of "
+    "--removal_thresholds, and without as many random ones of the same "
+    "classes, to see whether others become memorized; at most half of "
+    "--num_subsets, whose other runs select; 0: not at all.",
+    "once",
+    rule=[
+      (lambda x: x == 0 or x >= 2, "must be 0 (no onion) or at least 2"),
+      field.at_most(MOST_REPEATS),
+    ],
+  )
+
+  @property
+  def is_asked(self) -> bool:
+    """Whether models are trained again without some examples."""
+    return bool(self.removal_repeats or self.onion_subsets)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from memo_tf.findings import onion
 from memo_tf.findings import removal
 from memo_tf.report import charts
 from memo_tf.report import material
@@ -21,20 +22,27 @@ _TESTS = {
   removal.OF_PAIRS: "of the pairs",
 }
 
+_CHANGES = {
+  (onion.BEFORE, onion.MEMORIZED): "without the memorized, since before",
+  (onion.BEFORE, onion.CONTROL): "without random ones, since before",
+  (onion.CONTROL, onion.MEMORIZED): "memorized instead of random ones",
+}
+
 
 def make(study: material.Material) -> section.Section | None:
   """One part per model; None for studies that remove nothing."""
-  asked = study.config.removal.removal_repeats
-  if not asked:
+  asked = study.config.removal
+  if not asked.is_asked:
     return None
   parts, drawn = [], []
   for index, found in enumerate(study.removed):
     part, chart = _part(found, f"removal-{index}")
     parts.append(part)
     drawn += [chart] if chart else []
+  onions = [make_onion(found) for found in study.onions]
   reason = (
     ""
-    if parts
+    if parts or onions
     else "No run without memorized images is finished yet: rerun the same "
     "command."
   )
@@ -42,7 +50,7 @@ def make(study: material.Material) -> section.Section | None:
     name="removal",
     title="Without the memorized images",
     short="Removal",
-    content={"parts": parts},
+    content={"parts": parts, "onions": onions},
     charts=tuple(drawn),
     reason=reason,
   )
@@ -85,6 +93,20 @@ def _part(
     "chart": name if rows else "",
   }
   return part, _chart(found, name) if rows else None
+
+
+def make_onion(found: onion.OnionStudy) -> dict[str, Any]:
+  """What the template shows of one model's memorization without the most."""
+  return {
+    "model": names.model(found.model),
+    "sentences": found.sentences,
+    "notes": found.notes,
+    "rows": [
+      row | {"change": _CHANGES[row["from_arm"], row["to_arm"]]}
+      for row in found.changes.to_dict("records")
+    ],
+    "folder": f"findings/onion/{found.model}/{found.recipe}/",
+  }
 
 
 def _label(threshold: float) -> str:
