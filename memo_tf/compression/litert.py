@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from ai_edge_litert import interpreter as litert
 import numpy as np
 
 BATCH_SIZE = 64
@@ -17,6 +16,9 @@ class Int8Model:
   """
 
   def __init__(self, content: bytes, threads: int = 1):
+    # Here, since every worker imports this module, and few compute in int8.
+    from ai_edge_litert import interpreter as litert
+
     self._interpreter = litert.Interpreter(
       model_content=content, num_threads=threads
     )

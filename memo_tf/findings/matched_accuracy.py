@@ -60,7 +60,7 @@ def table(
     # Stable, so that sizes stay in order behind the model's own groups.
     order = sorted(references, key=lambda r: r.group.model != group.group.model)
     found, used = _match(group, order, accuracies, bootstrap)
-    row = {
+    row: dict = {
       "size": size,
       "model": group.group.label,
       "num_runs": len(kept),
@@ -79,10 +79,9 @@ def table(
       changes.append(change)
     rows.append(row | _ends(row["memorization"], change, bootstrap))
   if len(changes) > 1:
-    size = {"size": paired.ALL_SIZES, "model": "mean over matched sizes"}
-    row = {"num_runs": len(kept), "lower": "", "upper": ""}
-    mean = _ends(np.nan, np.mean(changes, axis=0), bootstrap)
-    rows.append(size | row | mean)
+    row = {"size": paired.ALL_SIZES, "model": "mean over matched sizes"}
+    row |= {"num_runs": len(kept), "lower": "", "upper": ""}
+    rows.append(row | _ends(np.nan, np.mean(changes, axis=0), bootstrap))
   return pd.DataFrame(rows)
 
 

@@ -163,6 +163,9 @@ class ParsedTest(absltest.TestCase):
     self.assertLen(plan.units, 12)  # 8 compressed ones and 4 that they need
     sources, compressed = plan.waves(plan.units)
     self.assertEqual({u.recipe for u in sources}, {"one_hot"})
+    # They are scored, and so compared, though nobody has asked for them.
+    scored = {group.recipe for group in plan.scored_groups()}
+    self.assertEqual(scored, {"one_hot", "pruned-0.9", "int8"})
     for unit in compressed:
       (needed,) = plan.requires(unit)
       self.assertEqual(

@@ -57,6 +57,7 @@ def _part(study: compression.CompressionStudy, name: str):
   )
   part = {
     "model": names.model(study.model),
+    "subsets": study.subsets,
     "folder": f"findings/compression/{study.model}/{study.subsets}/",
     "chart": chart.name,
     "findings": study.sentences,

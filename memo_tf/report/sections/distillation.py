@@ -49,6 +49,7 @@ def _part(study, compared: compared_recipes.RecipeComparison, name: str):
     "recipe": names.recipe(compared.recipe.name),
     "baseline": names.recipe(compared.baseline),
     "folder": f"{compared.family}/{compared.subsets}",
+    "subsets": compared.subsets,
     "num_runs": compared.num_runs,
     "lead": findings[0]["text"],
     "findings": findings[1:],
