@@ -22,7 +22,16 @@ TABLE = (
   ("findings", "training", "compression"),
   ("report", "exporting"),
   ("running",),
-  ("launch", "status", "export", "merge", "score", "compare", "study"),
+  (
+    "launch",
+    "status",
+    "export",
+    "merge",
+    "score",
+    "attribution",
+    "compare",
+    "study",
+  ),
 )
 LEVELS = {part: level for level, row in enumerate(TABLE, 1) for part in row}
 WITH_TENSORFLOW = {
@@ -35,7 +44,15 @@ WITH_TENSORFLOW = {
   "running",
 }
 # These take flags; everything else takes a config and a directory.
-WITH_FLAGS = {"cli", "launch", "status", "export", "merge", "score"}
+WITH_FLAGS = {
+  "cli",
+  "launch",
+  "status",
+  "export",
+  "merge",
+  "score",
+  "attribution",
+}
 # The only parts that a launcher may know.
 FOR_LAUNCHERS = {"cli", "experiment", "store", "running"}
 

@@ -112,6 +112,7 @@ class PackageTest(absltest.TestCase):
           "export",
           "merge",
           "score",
+          "attribution",
           "ray",
           "slurm",
         )

@@ -4,6 +4,8 @@ Every array is in the data set's original order, and the labels serve as a
 checksum: pass your labels, and a file in another order is refused.
 """
 
+from memo_tf.interchange.attribution import read_attribution
+from memo_tf.interchange.attribution import write_attribution_truth
 from memo_tf.interchange.aux_arrays import read_aux_arrays
 from memo_tf.interchange.aux_arrays import write_aux_arrays
 from memo_tf.interchange.cleanlab import cleanlab_arrays
@@ -22,12 +24,14 @@ from memo_tf.interchange.lira import write_lira
 __all__ = [
   "InterchangeError",
   "cleanlab_arrays",
+  "read_attribution",
   "read_aux_arrays",
   "read_cscores",
   "read_datamodels",
   "read_influence_matrix",
   "read_influence_pairs",
   "read_lira",
+  "write_attribution_truth",
   "write_aux_arrays",
   "write_cscores",
   "write_datamodels",
