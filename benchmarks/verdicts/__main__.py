@@ -120,15 +120,23 @@ def table(found: list[rules.Verdict]) -> pd.DataFrame:
   )
 
 
+HEADING = """# Verdicts on the findings of both papers
+
+Written by `python -m benchmarks.verdicts` from the finished studies of
+{doc}`plan`; its section 4 says what the three answers mean.
+
+"""
+
+
 def markdown(rows: pd.DataFrame) -> str:
-  """The table as Markdown."""
-  lines = ["| " + " | ".join(rows.columns) + " |", "|---" * len(rows.columns)]
-  lines[1] += "|"
+  """The table as a page of the documentation."""
+  lines = ["| " + " | ".join(rows.columns) + " |"]
+  lines.append("|---" * len(rows.columns) + "|")
   for row in rows.itertuples(index=False):
     lines.append(
       "| " + " | ".join(str(x).replace("|", "/") for x in row) + " |"
     )
-  return "\n".join(lines) + "\n"
+  return HEADING + "\n".join(lines) + "\n"
 
 
 def main() -> None:
