@@ -15,6 +15,7 @@ from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.findings import agreement
 from memo_tf.findings import compared_recipes
 from memo_tf.findings import compression
+from memo_tf.findings import epochs as epochs_lib
 from memo_tf.findings import proxies
 from memo_tf.findings import ratios as ratios_lib
 from memo_tf.findings import removal
@@ -44,6 +45,7 @@ class Material:
     removed: training without memorized examples.
     agreed: models beside each other, and beside themselves.
     ratios: over subset ratios.
+    epochs: over training.
     info: `dataset/info.json`.
     recipes: recipes beside their baseline.
   """
@@ -61,6 +63,7 @@ class Material:
   removed: Sequence[removal.RemovalStudy] = ()
   agreed: Sequence[agreement.ModelAgreement] = ()
   ratios: Sequence[ratios_lib.RatioStudy] = ()
+  epochs: Sequence[epochs_lib.EpochStudy] = ()
 
   @functools.cached_property
   def images(self) -> np.ndarray | None:
@@ -221,6 +224,7 @@ def of(
   removed: Sequence[removal.RemovalStudy] = (),
   agreed: Sequence[agreement.ModelAgreement] = (),
   ratios: Sequence[ratios_lib.RatioStudy] = (),
+  epochs: Sequence[epochs_lib.EpochStudy] = (),
 ) -> Material:
   """The material of a study's page.
 
@@ -238,6 +242,7 @@ def of(
     removed: from `findings.removal.study_removal`; empty without removal.
     agreed: from `findings.agreement.study_agreement`.
     ratios: from `findings.ratios.study_ratios`.
+    epochs: from `findings.epochs.study_epochs`.
   """
   # Data sets written by early versions have no entry for duplicates.
   info = {"duplicates": {}, "notes": [], **dataset_info.read_info(directory)}
@@ -255,4 +260,5 @@ def of(
     removed=removed,
     agreed=agreed,
     ratios=ratios,
+    epochs=epochs,
   )

@@ -10,6 +10,7 @@ from memo_tf.experiment import plan as plan_lib
 from memo_tf.findings import agreement
 from memo_tf.findings import compression
 from memo_tf.findings import distillation
+from memo_tf.findings import epochs
 from memo_tf.findings import proxies
 from memo_tf.findings import ratios
 from memo_tf.findings import removal
@@ -44,6 +45,7 @@ def score(
   if scores is None:
     scores = study.score_study(directory, plan)
   removal.read(directory, plan)
+  epochs.read(directory, plan, scores)
   return scores
 
 
@@ -83,6 +85,7 @@ def show(
     removed=removal.study_removal(directory, plan),
     agreed=agreement.study_agreement(directory, results, plan.config.outputs),
     ratios=ratios.study_ratios(directory, results),
+    epochs=epochs.study_epochs(directory, plan, results),
   )
   path = page.write_page(shown)
   checkup.record_digests(directory)

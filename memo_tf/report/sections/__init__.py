@@ -9,6 +9,7 @@ from memo_tf.report.sections import certainty
 from memo_tf.report.sections import classes
 from memo_tf.report.sections import compression
 from memo_tf.report.sections import distillation
+from memo_tf.report.sections import epochs
 from memo_tf.report.sections import influence
 from memo_tf.report.sections import method
 from memo_tf.report.sections import planted
@@ -21,6 +22,7 @@ from memo_tf.report.sections import sizes
 SECTIONS: tuple[section.Maker, ...] = (
   classes.make,
   sizes.make,
+  epochs.make,
   distillation.make,
   compression.make,
   agreement.make,
