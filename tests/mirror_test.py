@@ -132,7 +132,6 @@ COVERED = {
     memo_tf.running.unit.machine
     memo_tf.running.unit.run
     memo_tf.running.unit.session
-    memo_tf.training.recording.correctness
     memo_tf.training.recording.dynamics
   """,
   "running/worker_pool_test.py": """
