@@ -74,6 +74,11 @@ COVERED = {
   """,
   "findings/agreement_test.py": "memo_tf.report.sections.agreement",
   "findings/frozen_test.py": "memo_tf.report.sections.frozen",
+  "findings/epochs_test.py": """
+    memo_tf.findings.epoch_runs
+    memo_tf.findings.epoch_sentences
+    memo_tf.report.sections.epochs
+  """,
   "findings/ratios_test.py": "memo_tf.report.sections.ratios",
   "findings/removal_test.py": "memo_tf.report.sections.removal",
   "findings/compression_test.py": """

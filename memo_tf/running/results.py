@@ -12,6 +12,8 @@ from memo_tf.experiment import plan as plan_lib
 from memo_tf.findings import agreement
 from memo_tf.findings import compression
 from memo_tf.findings import distillation
+from memo_tf.findings import epoch_runs
+from memo_tf.findings import epochs
 from memo_tf.findings import frozen
 from memo_tf.findings import onion
 from memo_tf.findings import proxies
@@ -49,6 +51,7 @@ def score(
     scores = study.score_study(directory, plan)
   removal.read(directory, plan)
   onion.read(directory, plan)
+  epoch_runs.read(directory, plan, scores)
   return scores
 
 
@@ -90,6 +93,7 @@ def show(
     onions=onion.study_onion(directory, plan, results),
     agreed=agreement.study_agreement(directory, results, plan.config.outputs),
     ratios=ratios.study_ratios(directory, results),
+    epochs=epochs.study_epochs(directory, plan, results),
   )
   path = page.write_page(shown)
   checkup.record_digests(directory)
