@@ -30,7 +30,12 @@ from memo_tf.store import opening
 
 PROGRAM = "memo_tf.score"
 # Of the outputs, those that say what a run keeps.
-_OF_RUNS = ("keep_logits", "keep_weights", "materialize_subsets")
+_OF_RUNS = (
+  "keep_logits",
+  "keep_weights",
+  "materialize_subsets",
+  "score_epochs",
+)
 
 
 def define_flags(values: flags.FlagValues, program_name: str) -> None:

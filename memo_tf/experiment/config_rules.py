@@ -286,6 +286,23 @@ def _windows_have_their_epochs(config: config_lib.StudyConfig) -> None:
     )
 
 
+def _score_epochs_fit(config: config_lib.StudyConfig) -> None:
+  asked, epochs = config.outputs.score_epochs, config.training.epochs
+  _require(
+    all(epoch <= epochs for epoch in asked),
+    f"must be at most --epochs, {epochs}",
+    "score_epochs",
+    asked,
+  )
+  _require(
+    not asked or config.subsets.subset_scheme != "two_sizes",
+    "must not be two_sizes with --score_epochs: its scores are not followed "
+    "over epochs",
+    "subset_scheme",
+    config.subsets.subset_scheme,
+  )
+
+
 def _removal_is_trained(config: config_lib.StudyConfig) -> None:
   removal = config.removal
   _require(
@@ -380,6 +397,7 @@ _OF_TWO_SETTINGS = (
   _own_models_are_trained_by_one_process,
   _profile_has_two_ratios,
   _windows_have_their_epochs,
+  _score_epochs_fit,
   _removal_is_trained,
   _target_can_be_reached,
 )

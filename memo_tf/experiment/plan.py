@@ -17,6 +17,7 @@ from memo_tf.experiment import own_models as own_models_lib
 from memo_tf.experiment import recipes as recipes_lib
 from memo_tf.experiment import removal as removal_lib
 from memo_tf.experiment import run_outputs
+from memo_tf.experiment import score_epochs
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
 
@@ -328,7 +329,8 @@ def _wanted(
 
   Predictions and history always (of runs made elsewhere predictions alone);
   logits and weights if asked for; weights of units that others require; what
-  proxies need from the recording runs.
+  proxies need from the recording runs; every scored unit what
+  `--score_epochs` asks for.
   """
   always = {"predictions.parquet", "history.jsonl"}
   if plan.config.is_made_elsewhere:
@@ -352,4 +354,25 @@ def _wanted(
     for needed in plan.requires(unit):
       if needed in wanted:
         wanted[needed] = with_weights.get(wanted[needed], wanted[needed])
-  return wanted
+  return _with_epochs(plan, wanted)
+
+
+def _with_epochs(
+  plan: Plan, wanted: dict[work_units.WorkUnit, frozenset[str]]
+) -> dict[work_units.WorkUnit, frozenset[str]]:
+  """The same, and what `--score_epochs` adds to every unit that is scored."""
+  asked = plan.config.outputs.score_epochs
+  if not asked:
+    return wanted
+  more = {
+    name: score_epochs.outputs(asked, r) for name, r in plan.recipes.items()
+  }
+  is_followed = {f: score_epochs.is_followed(f) for f in plan.families}
+  shared: dict[frozenset[str], frozenset[str]] = {}
+  return {
+    unit: shared.setdefault(both, both)
+    for unit, names in wanted.items()
+    for both in [
+      names | more[unit.recipe] if is_followed[unit.subsets] else names
+    ]
+  }

@@ -76,6 +76,9 @@ def smoke(config: config_lib.StudyConfig) -> config_lib.StudyConfig:
       num_replicas=config.running.cpu_devices,
     ),
     proxies=proxies,
+    outputs=dataclasses.replace(
+      config.outputs, score_epochs=(1,) if config.outputs.score_epochs else ()
+    ),
     removal=dataclasses.replace(
       config.removal,
       removal_repeats=min(config.removal.removal_repeats, NUM_REPEATS),

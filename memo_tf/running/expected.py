@@ -12,6 +12,7 @@ from memo_tf import proxies
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import recipes
 from memo_tf.experiment import run_outputs
+from memo_tf.experiment import score_epochs
 from memo_tf.running.unit import session as session_lib
 
 # A training step's forward passes: forward, and backward towards the input and
@@ -82,13 +83,20 @@ def cost_of_run(
   forward = step / recipe.batch_size / training_passes(recipe)
   num_train = len(session.data.train_labels)
   predicted = (num_train + len(session.data.test_labels)) / share
-  found = {"step": step, "fixed": predicted * forward}
+  times = 1 + scored_epochs(session, recipe)
+  found = {"step": step, "fixed": times * predicted * forward}
   outputs = run_outputs.outputs(session.config)
   if outputs:
     passes = recorded_passes(session.config, outputs, num_train, recipe.epochs)
     found["recording"] = passes * forward
     found["recording"] += second_training(session, recipe, step)
   return found
+
+
+def scored_epochs(session: session_lib.Session, recipe: recipes.Recipe) -> int:
+  """How many times a run predicts all examples besides after its last epoch."""
+  asked = session.config.outputs.score_epochs
+  return len(score_epochs.recorded(asked, recipe))
 
 
 def subset_size(session: session_lib.Session) -> int:

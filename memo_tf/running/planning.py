@@ -11,6 +11,7 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import run_outputs
+from memo_tf.experiment import score_epochs
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
 from memo_tf.running import estimating
@@ -293,7 +294,14 @@ def _disk(
     totals = [finished.num_bytes for finished in found.done.values()]
     one = sum(totals) / len(totals)
   elif sizes:
-    one = BYTES_A_PREDICTION * sum(sizes[:2])
+    count = sum(sizes[:2])
+    asked = plan.config.outputs.score_epochs
+    one = BYTES_A_PREDICTION * count + max(
+      score_epochs.estimated_bytes(
+        len(score_epochs.recorded(asked, recipe)), count
+      )
+      for recipe in plan.recipes.values()
+    )
   else:
     one = 0.0
   recorded = 0

@@ -67,6 +67,7 @@ def other_value(field):
     "weight_decay": 5e-5,
     "jit_compile": "off",
     "outcomes": ("correctness", "margin"),
+    "score_epochs": (2, 1),
     "min_memorization": 0.5,
     "min_influence": 0.3,
     "min_change": 0.3,

@@ -21,6 +21,17 @@ class OutputsConfig:
   keep_weights: bool = _field(
     False, "Keep every run's final weights, as Keras's .weights.h5.", "free"
   )
+  score_epochs: tuple[int, ...] = _field(
+    (),
+    "Follow memorization over training: score every run after these epochs "
+    "too, beside its last, such as 5,10. May be added to a finished study, "
+    "whose runs are then repeated.",
+    "union",
+    rule=[
+      field.NAMED_ONCE,
+      (lambda x: all(e >= 1 for e in x), "must be epochs, from 1"),
+    ],
+  )
   materialize_subsets: bool = _field(
     False,
     "Write each subset as separate TFRecord shards and train from those, for "

@@ -46,7 +46,7 @@ class FittedRun:
     history: one dictionary per epoch: epoch, learning rate, loss, accuracy.
     resumed_after_epoch: the epoch after which it was resumed; 0 if it was
       trained from the beginning.
-    seconds: of training in this process, without recording.
+    seconds: of training in this process, without recording or scoring.
   """
 
   history: list[dict]
@@ -128,11 +128,9 @@ def fit(
       state = trainer.state() | (recording.state() if recording else {})
       checkpoints.save(path, key, epoch + 1, history, state)
   seconds = time.perf_counter() - started
-  return FittedRun(
-    history=history,
-    resumed_after_epoch=first,
-    seconds=seconds - (recording.seconds if recording else 0.0),
-  )
+  if recording:
+    seconds -= recording.seconds + recording.scoring_seconds
+  return FittedRun(history=history, resumed_after_epoch=first, seconds=seconds)
 
 
 def checkpoint_path(

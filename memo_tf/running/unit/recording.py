@@ -1,8 +1,9 @@
-"""The recorders of one run for proxies, and the files that they write.
+"""The recorders of one run, and the files that they write.
 
-Without a proxy there is no `RunRecording`, and recording does not change a
-run. The training loop tells a `RunRecording` of every epoch; what is computed
-from weights is computed at the end, when the run's predictions are made.
+They record for proxies, and what `--score_epochs` asks for. Without either
+there is no `RunRecording`, and recording does not change a run. The training
+loop tells a `RunRecording` of every epoch; what is computed from weights is
+computed at the end, when the run's predictions are made.
 """
 
 import dataclasses
@@ -17,12 +18,14 @@ import tensorflow as tf
 from memo_tf import proxies
 from memo_tf.experiment import random_streams
 from memo_tf.experiment import run_outputs
+from memo_tf.experiment import score_epochs
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import work_units
 from memo_tf.running.unit import session as session_lib
 from memo_tf.running.unit import traced
 from memo_tf.training import schedule
 from memo_tf.training import trainer as trainer_lib
+from memo_tf.training.recording import correctness
 from memo_tf.training.recording import dynamics
 from memo_tf.training.recording import input_gradients
 from memo_tf.training.recording import second_split
@@ -40,13 +43,14 @@ class RunRecording:
     unit: of the run.
     members: int `[n]`, the ids of its subset, ascending.
     outputs: the output files that the run must have. Those that are not
-      `run_outputs.is_recorded` are ignored.
+      recorded (`is_recorded`) are ignored.
 
   Attributes:
     outputs: the output files that are recorded.
     members: as given.
     checkpoint_epochs: the epochs, from 1, whose weights are kept.
-    seconds: time that recording has taken so far.
+    seconds: time that recording for proxies has taken so far.
+    scoring_seconds: time that predictions for `--score_epochs` have taken.
   """
 
   def __init__(
@@ -60,8 +64,8 @@ class RunRecording:
     self._session, self._trainer, self._unit = session, trainer, unit
     self.members = members
     self._config: settings_lib.ProxiesConfig = session.config.proxies
-    self.outputs = frozenset(filter(run_outputs.is_recorded, outputs))
-    self.seconds = 0.0
+    self.outputs = frozenset(filter(is_recorded, outputs))
+    self.seconds = self.scoring_seconds = 0.0
     labels = session.data.train_labels
     num_epochs = trainer.recipe.epochs
     epochs = run_outputs.recorded_epochs(num_epochs, self._config.record_epochs)
@@ -79,6 +83,19 @@ class RunRecording:
       self._recorders["snapshots"] = snapshots.Snapshots(
         trainer.model, self.checkpoint_epochs
       )
+    scored = filter(None, map(score_epochs.epoch_of, sorted(self.outputs)))
+    self._scored = correctness.Correctness(
+      self._predicted,
+      np.concatenate([labels, session.data.test_labels]),
+      tuple(sorted(scored)),
+    )
+
+  def _predicted(self) -> np.ndarray:
+    """`[N + T]`, the classes that the model predicts as it is now."""
+    images = self._session.images, self._session.test_images
+    return np.concatenate(
+      [self._trainer.predict(part).argmax(axis=1) for part in images]
+    )
 
   def key(self) -> str:
     """The settings that `state()` depends on, besides the run itself."""
@@ -114,18 +131,21 @@ class RunRecording:
     with _Timer(self):
       for recorder in self._recorders.values():
         recorder.after_epoch(epoch)
+    started = time.perf_counter()
+    self._scored.after_epoch(epoch)
+    self.scoring_seconds += time.perf_counter() - started
 
   def state(self) -> dict[str, np.ndarray]:
     """What has been recorded so far, by name."""
     return {
       f"{owner}:{name}": array
-      for owner, recorder in self._recorders.items()
+      for owner, recorder in self._all()
       for name, array in recorder.state().items()
     }
 
   def set_state(self, state: dict[str, np.ndarray]) -> None:
     """Restores a `state()`; other names in it are ignored."""
-    for owner, recorder in self._recorders.items():
+    for owner, recorder in self._all():
       own = f"{owner}:"
       recorder.set_state(
         {
@@ -134,6 +154,10 @@ class RunRecording:
           if name.startswith(own)
         }
       )
+
+  def _all(self) -> list[tuple[str, Any]]:
+    """Every recorder, a `recording.Recorder`, by the name of its state."""
+    return [*self._recorders.items(), ("scored", self._scored)]
 
   def finish(self, logits: np.ndarray) -> dict[str, bytes]:
     """Computes what is left, and returns every output file's content.
@@ -157,6 +181,8 @@ class RunRecording:
 
   def _arrays(self, output, about, logits) -> dict[str, np.ndarray]:
     name, session = output.removesuffix(".npz"), self._session
+    if epoch := score_epochs.epoch_of(output):
+      return self._scored.arrays(epoch)
     if output in (_CLEAN, _BATCH):
       return self._recorders[output].arrays()
     if name == "probabilities":
@@ -269,9 +295,15 @@ def of_run(
   outputs: frozenset[str],
 ) -> RunRecording | None:
   """The recording of a run, or None if none of its outputs is recorded."""
-  if not any(map(run_outputs.is_recorded, outputs)):
+  if not any(map(is_recorded, outputs)):
     return None
   return RunRecording(session, trainer, unit, members, outputs)
+
+
+def is_recorded(output: str) -> bool:
+  """Whether an output file is recorded while a run is trained."""
+  of_epoch = score_epochs.epoch_of(output) is not None
+  return of_epoch or run_outputs.is_recorded(output)
 
 
 class _Timer:

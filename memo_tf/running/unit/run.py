@@ -93,6 +93,7 @@ def run_unit(
   if recording:
     recorded |= recording.finish(logits[: len(in_mask)])
     seconds["recording"] = recording.seconds
+    seconds["evaluation"] += recording.scoring_seconds
 
   # Publish: the whole run, or nothing.
   record = {

@@ -29,6 +29,7 @@ MODEL = "cifar_resnet-8-w0.25"
 UNIT = work_units.WorkUnit(MODEL, "one_hot", "r0.50", 0)
 NUM_TRAIN, NUM_EPOCHS = 120, 4
 ALWAYS = frozenset({"predictions.parquet", "history.jsonl"})
+SCORED = frozenset({"after_epoch_2.npz", "after_epoch_3.npz"})
 
 
 class Killed(BaseException):
@@ -98,7 +99,7 @@ def setUpModule():
   CONFIG, PLAIN, session = study(folders[0])
   run.run_unit(session, UNIT, ALWAYS)
   _, RECORDED, SESSION = study(folders[1])
-  run.run_unit(SESSION, UNIT, ALWAYS | run_outputs.outputs(CONFIG))
+  run.run_unit(SESSION, UNIT, ALWAYS | SCORED | run_outputs.outputs(CONFIG))
 
 
 def tearDownModule():
@@ -119,7 +120,7 @@ class RecordingTest(absltest.TestCase):
     found = arrays(RECORDED)
 
     files = {name.partition(":")[0] for name in found}
-    self.assertEqual(files, run_outputs.outputs(CONFIG))
+    self.assertEqual(files, SCORED | run_outputs.outputs(CONFIG))
     record = json.loads((RECORDED.run_dir(UNIT) / "run.json").read_text())
     self.assertLessEqual(files, set(record["outputs"]))
     self.assertGreater(record["seconds"]["recording"], 0)
@@ -146,6 +147,26 @@ class RecordingTest(absltest.TestCase):
     right = table["predicted"].to_numpy() == table["label"].to_numpy()
     np.testing.assert_array_equal(
       found["dynamics.npz:correct"][-1], right[:NUM_TRAIN]
+    )
+
+  def test_scored_epochs_are_those_of_the_dynamics(self):
+    found = arrays(RECORDED)
+    expected = found["dynamics.npz:correct"]  # after epochs 3 and 4
+
+    bits = found["after_epoch_3.npz:correct"]
+    count = int(found["after_epoch_3.npz:num_examples"])
+
+    self.assertEqual(count, NUM_TRAIN + 30)
+    right = np.unpackbits(bits, count=count).astype(bool)
+    np.testing.assert_array_equal(right[:NUM_TRAIN], expected[0])
+    # Test images follow; after another epoch the answers are others.
+    self.assertTrue(right[NUM_TRAIN:].any())
+    other = found["after_epoch_2.npz:correct"]
+    self.assertTrue((bits != other).any())
+    seconds = json.loads((RECORDED.run_dir(UNIT) / "run.json").read_text())
+    self.assertGreater(
+      seconds["seconds"]["total"],
+      sum(seconds["seconds"][n] for n in ("training", "evaluation")),
     )
 
   def test_batches_have_what_was_presented(self):
@@ -177,7 +198,7 @@ class RecordingTest(absltest.TestCase):
       _, directory, _ = study(folder)
       SESSION.directory, before = directory, SESSION.directory
       self.addCleanup(setattr, SESSION, "directory", before)
-      outputs = ALWAYS | run_outputs.outputs(CONFIG)
+      outputs = ALWAYS | SCORED | run_outputs.outputs(CONFIG)
 
       def kill(finished, epochs, at=epoch):
         if finished == at + 1:
@@ -219,6 +240,7 @@ class RecordingTest(absltest.TestCase):
     self.addCleanup(setattr, SESSION, "directory", kept)
 
     run.run_unit(SESSION, UNIT, ALWAYS | {"dynamics.npz"})
+    run.run_unit(SESSION, UNIT, ALWAYS | {"after_epoch_2.npz"})
 
     path = PLAIN.run_dir(UNIT) / "predictions.parquet"
     self.assertEqual(path.read_bytes(), before)
