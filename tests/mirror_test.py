@@ -73,6 +73,10 @@ COVERED = {
     memo_tf.report.sections.distillation
   """,
   "findings/agreement_test.py": "memo_tf.report.sections.agreement",
+  "findings/epochs_test.py": """
+    memo_tf.findings.epoch_sentences
+    memo_tf.report.sections.epochs
+  """,
   "findings/frozen_test.py": "memo_tf.report.sections.frozen",
   "findings/ratios_test.py": "memo_tf.report.sections.ratios",
   "findings/removal_test.py": "memo_tf.report.sections.removal",
@@ -130,6 +134,7 @@ COVERED = {
     memo_tf.running.unit.machine
     memo_tf.running.unit.run
     memo_tf.running.unit.session
+    memo_tf.training.recording.correctness
     memo_tf.training.recording.dynamics
   """,
   "running/unit/frozen_test.py": "memo_tf.models.last_layer",

@@ -15,6 +15,7 @@ from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.findings import agreement
 from memo_tf.findings import compared_recipes
 from memo_tf.findings import compression
+from memo_tf.findings import epochs as epochs_lib
 from memo_tf.findings import frozen as frozen_lib
 from memo_tf.findings import onion
 from memo_tf.findings import proxies
@@ -48,6 +49,7 @@ class Material:
     onions: memorization of the others without them.
     agreed: models beside each other, and beside themselves.
     ratios: over subset ratios.
+    epochs: over training.
     info: `dataset/info.json`.
     recipes: recipes beside their baseline.
   """
@@ -67,6 +69,7 @@ class Material:
   onions: Sequence[onion.OnionStudy] = ()
   agreed: Sequence[agreement.ModelAgreement] = ()
   ratios: Sequence[ratios_lib.RatioStudy] = ()
+  epochs: Sequence[epochs_lib.EpochStudy] = ()
 
   @functools.cached_property
   def images(self) -> np.ndarray | None:
@@ -229,6 +232,7 @@ def of(
   onions: Sequence[onion.OnionStudy] = (),
   agreed: Sequence[agreement.ModelAgreement] = (),
   ratios: Sequence[ratios_lib.RatioStudy] = (),
+  epochs: Sequence[epochs_lib.EpochStudy] = (),
 ) -> Material:
   """The material of a study's page.
 
@@ -248,6 +252,7 @@ def of(
     onions: from `findings.onion.study_onion`; empty without an onion.
     agreed: from `findings.agreement.study_agreement`.
     ratios: from `findings.ratios.study_ratios`.
+    epochs: from `findings.epochs.study_epochs`.
   """
   # Data sets written by early versions have no entry for duplicates.
   info = {"duplicates": {}, "notes": [], **dataset_info.read_info(directory)}
@@ -267,4 +272,5 @@ def of(
     onions=onions,
     agreed=agreed,
     ratios=ratios,
+    epochs=epochs,
   )

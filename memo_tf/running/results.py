@@ -12,6 +12,7 @@ from memo_tf.experiment import plan as plan_lib
 from memo_tf.findings import agreement
 from memo_tf.findings import compression
 from memo_tf.findings import distillation
+from memo_tf.findings import epochs
 from memo_tf.findings import frozen
 from memo_tf.findings import onion
 from memo_tf.findings import proxies
@@ -48,6 +49,7 @@ def score(
   if scores is None:
     scores = study.score_study(directory, plan)
   removal.read(directory, plan)
+  epochs.read(directory, plan, scores)
   onion.read(directory, plan)
   return scores
 
@@ -90,6 +92,7 @@ def show(
     onions=onion.study_onion(directory, plan, results),
     agreed=agreement.study_agreement(directory, results, plan.config.outputs),
     ratios=ratios.study_ratios(directory, results),
+    epochs=epochs.study_epochs(directory, plan, results),
   )
   path = page.write_page(shown)
   checkup.record_digests(directory)

@@ -9,6 +9,7 @@ from memo_tf.report.sections import certainty
 from memo_tf.report.sections import classes
 from memo_tf.report.sections import compression
 from memo_tf.report.sections import distillation
+from memo_tf.report.sections import epochs
 from memo_tf.report.sections import frozen
 from memo_tf.report.sections import influence
 from memo_tf.report.sections import method
@@ -22,6 +23,7 @@ from memo_tf.report.sections import sizes
 SECTIONS: tuple[section.Maker, ...] = (
   classes.make,
   sizes.make,
+  epochs.make,
   distillation.make,
   compression.make,
   frozen.make,
