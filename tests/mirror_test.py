@@ -134,7 +134,6 @@ COVERED = {
     memo_tf.running.unit.machine
     memo_tf.running.unit.run
     memo_tf.running.unit.session
-    memo_tf.training.recording.correctness
     memo_tf.training.recording.dynamics
   """,
   "running/unit/frozen_test.py": "memo_tf.models.last_layer",

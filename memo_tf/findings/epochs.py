@@ -268,7 +268,11 @@ def study(
     num_runs=len(shared),
     order=order,
     sentences=tuple(lines),
-    **whole,
+    scores=whole["scores"],
+    examples=whole["examples"],
+    means=whole["means"],
+    changes=whole["changes"],
+    mean_epochs=whole["mean_epochs"],
   )
 
 

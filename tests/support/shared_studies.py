@@ -46,6 +46,7 @@ WITH_PROXIES = {
   "epochs": 2,
   "proxies": ",".join(PROXIES),
   "proxy_runs": 2,
+  "score_epochs": 1,
   "workers": 1,
 }
 

@@ -55,7 +55,8 @@ class StreamedStudyTest(absltest.TestCase):
     for name in names:
       np.testing.assert_array_equal(found[name], expected[name], name)
     recorded = recordings(streamed)
-    self.assertLen(recorded, 2 * 3)  # dynamics clean, in batch; probabilities
+    # Dynamics clean and in batch; probabilities; what is right after epoch 1.
+    self.assertLen(recorded, 2 * 4)
     self.assertEqual({**recordings(held), **recorded}, recordings(held))
     records = [
       json.loads(path.read_text())
