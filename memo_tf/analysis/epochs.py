@@ -39,6 +39,8 @@ from memo_tf.estimators import memorization as memorization_lib
 from memo_tf.estimators import resampling
 
 MEANS = ("memorization", "in_accuracy", "out_accuracy")
+# 0.7 - 0.2 is less than 0.5 to a computer, in float32 by up to 1e-7.
+_LEAST = evidence.MEMORIZED - 1e-6
 # Values of a chunk of columns, for all replicates.
 _CHUNK = 2e7
 
@@ -136,7 +138,7 @@ def example_epochs(
   return ExampleEpochs(
     scores=scores,
     **{
-      name: names[lasting_from(np.stack(values) >= evidence.MEMORIZED)]
+      name: names[lasting_from(np.stack(values) >= _LEAST)]
       for name, values in found.items()
     },
   )
@@ -169,7 +171,7 @@ def replicates(
         right[:, part], in_mask[:, part], weights
       )
       score = in_mean - out_mean
-      holds[e, :, part] = score >= evidence.MEMORIZED
+      holds[e, :, part] = score >= _LEAST
       chosen = members[:, part].T.astype(np.float64)
       for k, values in enumerate((score, in_mean, out_mean)):
         known = ~np.isnan(values)
@@ -297,7 +299,7 @@ def _lead(smaller, larger, in_mask, epochs, members, block) -> dict[str, float]:
   times, moved, drawn = [], [], 0
   for number, half in enumerate(sets.halves(block)):
     last = [_scores(runs[-1], in_mask, half.sets) for runs in (smaller, larger)]
-    chosen = members & (np.stack(last) >= evidence.MEMORIZED).all(axis=0)
+    chosen = members & (np.stack(last) >= _LEAST).all(axis=0)
     rows = half.change
     bootstrap = resampling.paired_bootstrap(
       int(rows.sum()), block=block[rows], seed=number

@@ -158,11 +158,27 @@ def _group(study, result: groups.GroupScores) -> dict[str, Any]:
     "answer": votes.classes,
     "answerRuns": votes.counts,
   }
+  found |= _over_training(study, result)
   margins = study.margins(result)
   if margins is not None:
     for name, column in zip(("margin", "marginLow", "marginHigh"), margins):
       found[name] = margins[column].to_numpy()
   return found
+
+
+def _over_training(study, result: groups.GroupScores) -> dict[str, Any]:
+  """Epochs, and scores with intervals `[E * N]`; empty without any."""
+  own = result.group
+  for found in study.epochs:
+    table = found.scores[found.scores["model"] == own.label]
+    same = (found.recipe, found.subsets) == (own.recipe, own.subsets)
+    if same and len(table) == len(found.epochs) * len(study.train):
+      columns = {"Score": "memorization", "Low": "ci_low", "High": "ci_high"}
+      return {"epochs": list(found.epochs)} | {
+        f"epoch{name}": table[column].to_numpy()
+        for name, column in columns.items()
+      }
+  return {}
 
 
 def _right(accuracy: np.ndarray, count: np.ndarray) -> np.ndarray:

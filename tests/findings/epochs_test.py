@@ -12,6 +12,7 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import config_rules
 from memo_tf.findings import epochs
 from memo_tf.findings import sizes
+from memo_tf.report import explorer
 from memo_tf.report import material
 from memo_tf.report.sections import epochs as section_lib
 from memo_tf.store import directory as directory_lib
@@ -161,6 +162,12 @@ class StudyTest(absltest.TestCase):
     self.assertLen(made.charts, 2)
     [part] = made.content["parts"]
     self.assertIn("ResNet-14 is earlier", "\n".join(part["sentences"]))
+    for result, size in zip([m.result for m in runs], (0, 1)):
+      study_of = dataclasses.replace(study, results=[result])
+      curve = explorer._over_training(study_of, result)
+      self.assertEqual(curve["epochs"], list(epoch_laws.EPOCHS))
+      rows = study.epochs[0].scores["memorization"].to_numpy().reshape(2, -1)
+      np.testing.assert_array_equal(curve["epochScore"], rows[size])
     without = dataclasses.replace(study, epochs=())
     self.assertIsNone(section_lib.make(without))
     asked = config_rules.from_settings({"epochs": 9, "score_epochs": 2})

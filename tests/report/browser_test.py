@@ -101,6 +101,27 @@ class ClickThroughTest(absltest.TestCase):
     self.assertEqual(self.ids(found), [17])
     self.assertEmpty(found.problems)
 
+  def test_an_image_has_its_curve_over_training(self):
+    [folder] = self.study.glob("findings/epochs/*w0.5*/one_hot/r0.50")
+    scores = pd.read_parquet(folder / "scores.parquet")
+    known = scores.groupby("example_id")["memorization"].count() == 2
+    image = int(known.index[known][0])
+    found = self.visit()
+
+    found.page.fill("#search", f"#{image}")
+    found.page.click("#grid .tile")
+
+    values = scores[scores["example_id"] == image]["memorization"]
+    label = found.page.get_attribute(
+      "svg[aria-label^='Memorization by epoch']", "aria-label"
+    )
+    self.assertRegex(
+      label,
+      r"epoch 1 .*{:.2f}, epoch 2 .*{:.2f}".format(*values.abs()),
+    )
+    self.assertIn("Over training", found.text("#drawer"))
+    self.assertEmpty(found.problems)
+
   def test_brushing_the_histogram_keeps_a_range(self):
     found = self.visit()
     found.page.wait_for_selector("#chart-histogram[data-drawn]")

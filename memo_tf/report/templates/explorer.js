@@ -427,7 +427,7 @@ function aboutTrain(n) {
   parts.push(facts(rows_));
   parts.push(h("button", {type: "button", onclick: (event) => { toggleChosen(n); event.target.textContent = chosen.has(n) ? "Chosen ✓" : "Choose"; }}, chosen.has(n) ? "Chosen ✓" : "Choose"));
   parts.push(h("h3", {}, "What models that never saw it say"), bars(answers(g, n), label));
-  parts.push(...trajectory(n, g), ...otherModels(n, g), ...twins(n), ...influenced(n, g), ...proxyRows(n));
+  parts.push(...trajectory(n, g), ...overTraining(n, g), ...otherModels(n, g), ...twins(n), ...influenced(n, g), ...proxyRows(n));
   return parts;
 }
 function verdict(n, g) {
@@ -463,23 +463,47 @@ function trajectory(n, g) {
   const k = ladderOf(g);
   const members = (k >= 0 ? values.sizes[k].groups : []).filter(isRead);
   if (members.length < 2) return [];
-  const [width, height, left, bottom] = [380, 150, 34, 40], step = (width - left - 40) / (members.length - 1);
-  const x = (i) => left + 20 + i * step, y = (v) => 8 + (1 - Math.max(-0.25, Math.min(1, v))) / 1.25 * (height - bottom);
   const get = (name) => members.map((m) => own(m, name)[n]);
-  const [score, low, high] = [get("score"), get("low"), get("high")];
-  if (!score.every(Number.isFinite)) return [];
-  const text = members.map((m, i) => `${meta.groups[m].model} ${number(score[i])}`).join(", ");
-  const root = svg("svg", {viewBox: `0 0 ${width} ${height + 8}`, class: "trajectory", role: "img", "aria-label": `Memorization by size: ${text}`});
-  for (const v of [0, 0.5, 1]) root.append(svg("line", {class: "rule", x1: left, x2: width, y1: y(v), y2: y(v)}), svg("text", {x: 0, y: y(v) + 4}, number(v, 1)));
-  const up = high.map((v, i) => `${x(i)},${y(v)}`), down = low.map((v, i) => `${x(i)},${y(v)}`).reverse();
-  root.append(svg("polygon", {class: "band", points: [...up, ...down].join(" ")}));
-  root.append(svg("polyline", {class: "path", points: score.map((v, i) => `${x(i)},${y(v)}`).join(" ")}));
-  members.forEach((m, i) => root.append(svg("circle", {cx: x(i), cy: y(score[i]), r: 4}), svg("text", {x: i === 0 ? left : i === members.length - 1 ? width : x(i), y: height - (i % 2 && members.length > 4 ? 4 : 18) + 8, "text-anchor": i === 0 ? "start" : i === members.length - 1 ? "end" : "middle"}, meta.groups[m].model)));
+  const root = curve("Memorization by size", members.map((m) => meta.groups[m].model), get("score"), get("low"), get("high"));
+  if (!root) return [];
   const q = ladder(k, "q")[n], delta = ladder(k, "change")[n];
   const said = isNamed(q)
     ? `${delta > 0 ? "Rises" : "Falls"} from the smallest to the largest size: ${signed(delta)} (${signed(ladder(k, "low")[n])} to ${signed(ladder(k, "high")[n])}), ${qWords(q)}.`
     : `No change over sizes is shown for this image (${qWords(q)}).`;
   return [h("h3", {}, "Over model sizes"), root, h("p", {class: "hint"}, `${said} Band: 95 % intervals.`)];
+}
+function overTraining(n, g) {
+  // Memorization after chosen epochs of this group's runs.
+  const epochs = values[`group:${g}`].epochs;
+  if (!epochs) return [];
+  const get = (name) => epochs.map((_, e) => own(g, name)[e * meta.num + n]);
+  const [score, low, high] = [get("epochScore"), get("epochLow"), get("epochHigh")];
+  const root = curve("Memorization by epoch", epochs.map((e) => `epoch ${e}`), score, low, high);
+  if (!root) return [];
+  const from = (list) => {  // as in analysis/epochs.py
+    let k = list.length;
+    while (k && list[k - 1] >= meta.memorized - 1e-6) k--;
+    return k;
+  };
+  const [earliest, latest] = [from(high), from(low)], last = epochs.length;
+  const by = (k) => k < last ? `epoch ${epochs[k]}` : "after the last";
+  const said = earliest < latest ? `These runs cannot tell by which epoch it is memorized: ${by(earliest)} to ${by(latest)}.`
+    : latest < last ? `Memorized by ${by(latest)}, and from then on.` : "Not memorized by the last epoch.";
+  return [h("h3", {}, "Over training"), root, h("p", {class: "hint"}, `${said} Band: 95 % intervals.`)];
+}
+function curve(title, labels, score, low, high) {
+  // Scores with their intervals, evenly spaced; null if one is unknown.
+  if (!score.every(Number.isFinite)) return null;
+  const [width, height, left, bottom] = [380, 150, 34, 40], last = labels.length - 1, step = (width - left - 40) / Math.max(last, 1);
+  const x = (i) => left + 20 + i * step, y = (v) => 8 + (1 - Math.max(-0.25, Math.min(1, v))) / 1.25 * (height - bottom);
+  const text = labels.map((label, i) => `${label} ${number(score[i])}`).join(", ");
+  const root = svg("svg", {viewBox: `0 0 ${width} ${height + 8}`, class: "trajectory", role: "img", "aria-label": `${title}: ${text}`});
+  for (const v of [0, 0.5, 1]) root.append(svg("line", {class: "rule", x1: left, x2: width, y1: y(v), y2: y(v)}), svg("text", {x: 0, y: y(v) + 4}, number(v, 1)));
+  const up = high.map((v, i) => `${x(i)},${y(v)}`), down = low.map((v, i) => `${x(i)},${y(v)}`).reverse();
+  root.append(svg("polygon", {class: "band", points: [...up, ...down].join(" ")}));
+  root.append(svg("polyline", {class: "path", points: score.map((v, i) => `${x(i)},${y(v)}`).join(" ")}));
+  labels.forEach((label, i) => root.append(svg("circle", {cx: x(i), cy: y(score[i]), r: 4}), svg("text", {x: i === 0 ? left : i === last ? width : x(i), y: height - (i % 2 && labels.length > 4 ? 4 : 18) + 8, "text-anchor": i === 0 ? "start" : i === last ? "end" : "middle"}, label)));
+  return root;
 }
 const isNamed = (q) => q <= Math.fround(meta.maxQ);  // as q is: in float32
 const qWords = (q) => !Number.isFinite(q) ? "no q-value" : `q = ${q.toFixed(3)}: ${isNamed(q) ? "unlikely to be chance" : "may be chance"}`;
