@@ -9,7 +9,8 @@ clean images after every epoch, or in the training batch. A ratio is the plain
 rate over the recording rate, that is, the factor by which recording multiplies
 the time of a run. Further contenders record the outputs that are computed from
 weights at five checkpoints, from representations, and from a second training on
-the held-out examples.
+the held-out examples. "score epochs" is `--score_epochs` of three epochs before
+the last, as every run of a study has it (alone: `--kinds="score epochs"`).
 """
 
 import argparse
@@ -25,6 +26,7 @@ from memo_tf.experiment import config_rules
 from memo_tf.experiment import settings as settings_lib
 
 FOLDER = pathlib.Path(__file__).resolve().parent
+SCORED = "score epochs"
 KINDS = {
   "clean dynamics": "cumulative_probability",
   "batch dynamics": "forgetting_events",
@@ -34,6 +36,7 @@ KINDS = {
   "curvature": "curvature",
   "prediction depth": "prediction_depth",
   "second split": "second_split_forgetting",
+  SCORED: "",
 }
 
 
@@ -47,7 +50,9 @@ def contend(arguments: argparse.Namespace) -> None:
   from memo_tf.data.sources import load
   from memo_tf.data.stored import writer
   from memo_tf.experiment import config as config_lib
+  from memo_tf.experiment import recipes
   from memo_tf.experiment import run_outputs
+  from memo_tf.experiment import score_epochs
   from memo_tf.experiment import subsets
   from memo_tf.experiment import work_units
   from memo_tf.running.unit import run
@@ -67,11 +72,14 @@ def contend(arguments: argparse.Namespace) -> None:
       np.savez(pathlib.Path(folder, "random.npz"), **parts)
       dataset = f"npz:{folder}/random.npz"
     proxies = (arguments.proxy,) if arguments.proxy else ()
+    quarters = {arguments.epochs * k // 4 for k in (1, 2, 3)} - {0}
+    scored = tuple(sorted(quarters)) if arguments.scored else ()
     config = config_rules.validated(
       config_lib.StudyConfig(
         data=settings_lib.DataConfig(dataset=dataset, find_duplicates="off"),
         training=settings_lib.TrainingConfig(epochs=arguments.epochs),
         subsets=settings_lib.SubsetsConfig(num_subsets=10_000),
+        outputs=settings_lib.OutputsConfig(score_epochs=scored),
         proxies=settings_lib.ProxiesConfig(proxies=proxies, proxy_runs=10_000),
       )
     )
@@ -86,6 +94,9 @@ def contend(arguments: argparse.Namespace) -> None:
     session = session_lib.Session(config, directory)
     outputs = {"predictions.parquet", "history.jsonl"} | run_outputs.outputs(
       config
+    )
+    outputs |= score_epochs.outputs(
+      scored, recipes.parse("one_hot", config.training)
     )
     number = [0]
 
@@ -112,6 +123,7 @@ def main() -> None:
   parser.add_argument("--kinds", default=",".join(KINDS))
   parser.add_argument("--contend", action="store_true")
   parser.add_argument("--proxy", default="")
+  parser.add_argument("--scored", action="store_true")
   arguments = parser.parse_args()
   if arguments.contend:
     contend(arguments)
@@ -125,6 +137,7 @@ def main() -> None:
       f"--size={arguments.size}",
       f"--epochs={arguments.epochs}",
       f"--proxy={proxy}",
+      *(["--scored"] if name == SCORED else []),
     ]
     environment = {
       "PYTHONPATH": os.pathsep.join([str(FOLDER.parent), str(FOLDER)]),
