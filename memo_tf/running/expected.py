@@ -83,7 +83,7 @@ def cost_of_run(
   forward = step / recipe.batch_size / training_passes(recipe)
   num_train = len(session.data.train_labels)
   predicted = (num_train + len(session.data.test_labels)) / share
-  times = 1 + scored_epochs(session, recipe)
+  times = 1 + scored_epochs(session.config, recipe)
   found = {"step": step, "fixed": times * predicted * forward}
   outputs = run_outputs.outputs(session.config)
   if outputs:
@@ -93,9 +93,11 @@ def cost_of_run(
   return found
 
 
-def scored_epochs(session: session_lib.Session, recipe: recipes.Recipe) -> int:
+def scored_epochs(
+  config: config_lib.StudyConfig, recipe: recipes.Recipe
+) -> int:
   """How many times a run predicts all examples besides after its last epoch."""
-  asked = session.config.outputs.score_epochs
+  asked = config.outputs.score_epochs
   return len(score_epochs.recorded(asked, recipe))
 
 

@@ -187,7 +187,7 @@ def _timed_whole(session, trainer, recipe_name, share, started, guess):
   epoch = max(1, int(0.7 * len(data.train_labels)) // size)
   one = _seconds(lambda: _train(session, trainer, 1))
   steps = int(np.clip(SLICE_SECONDS / one, 1, epoch))
-  times *= 1 + expected.scored_epochs(session, recipe)
+  times *= 1 + expected.scored_epochs(session.config, recipe)
   fixed = _median(begin) + times * _median(predict)
   found = {
     "step": _median(lambda: _train(session, trainer, steps)) / steps,

@@ -45,6 +45,15 @@ class ExpectedTest(absltest.TestCase):
         passes * 2e6 * 64 / (1e9 * expected.REACHED),
       )
 
+  def test_a_run_predicts_once_more_for_each_scored_epoch(self):
+    config = config_lib.StudyConfig(
+      training=settings_lib.TrainingConfig(epochs=20),
+      outputs=settings_lib.OutputsConfig(score_epochs=(5, 10, 20)),
+    )
+    for name, count in (("one_hot", 2), ("one_hot-e8", 1), ("int8", 0)):
+      recipe = recipes.parse(name, config.training)
+      self.assertEqual(expected.scored_epochs(config, recipe), count, name)
+
   def test_the_rate_of_this_machine_is_plausible(self):
     self.assertBetween(expected.machine_rate(), 1e8, 1e13)
 

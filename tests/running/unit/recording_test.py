@@ -16,6 +16,7 @@ from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import config_rules
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import run_outputs
+from memo_tf.experiment import score_epochs
 from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets
 from memo_tf.experiment import work_units
@@ -159,6 +160,9 @@ class RecordingTest(absltest.TestCase):
     self.assertEqual(count, NUM_TRAIN + 30)
     right = np.unpackbits(bits, count=count).astype(bool)
     np.testing.assert_array_equal(right[:NUM_TRAIN], expected[0])
+    size = (RECORDED.run_dir(UNIT) / "after_epoch_3.npz").stat().st_size
+    guess = score_epochs.estimated_bytes(1, count)
+    self.assertBetween(size, guess / 1.5, guess * 1.5)
     # Test images follow; after another epoch the answers are others.
     self.assertTrue(right[NUM_TRAIN:].any())
     other = found["after_epoch_2.npz:correct"]
