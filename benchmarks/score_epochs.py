@@ -54,7 +54,7 @@ def of_sizes(studies: int, num_runs: int, earlier: float) -> dict:
 
 
 def of_images(studies: int, num_runs: int) -> dict:
-  """How often single images' epochs are right, over all images."""
+  """How often single images' epochs are right, over the memorized ones."""
   held, told, right = [], [], []
   names = np.array([*epoch_laws.EPOCHS, np.inf])
   for seed in range(studies):

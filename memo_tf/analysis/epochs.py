@@ -93,7 +93,8 @@ class SizeOrder:
       `smaller_first`, with its 95 % interval. NaN without such examples.
     smaller_epoch, larger_epoch: T of each size.
     lead, lead_low, lead_high: by how many epochs the larger is earlier, and the
-      95 % interval. NaN without examples in either half of the runs.
+      95 % interval. NaN where a half of the runs has no such example, or too
+      few runs.
   """
 
   num_examples: int
@@ -317,22 +318,19 @@ def _lead(smaller, larger, in_mask, epochs, members, block) -> dict[str, float]:
     blocks = bootstrap.num_blocks
     moved.append((lead[1:] - lead[0]) * np.sqrt(blocks / (blocks - 1)))
     drawn += blocks
+  names = ("smaller_epoch", "larger_epoch", "lead", "lead_low", "lead_high")
+  unknown = dict.fromkeys(names, float("nan"))
   if len(times) < 2:
-    names = ("smaller_epoch", "larger_epoch", "lead", "lead_low", "lead_high")
-    return dict.fromkeys(names, float("nan"))
+    return unknown
   one, two = np.mean(times, axis=0)
   lead = float(one - two)
   # Of B - 1 degrees of freedom in each half.
   low, high = resampling.interval(
     lead, lead + np.mean(moved, axis=0), num_drawn=drawn - 1
   )
-  return {
-    "smaller_epoch": float(one),
-    "larger_epoch": float(two),
-    "lead": lead,
-    "lead_low": low,
-    "lead_high": high,
-  }
+  if np.isnan(low):  # a half with so few runs says nothing
+    return unknown
+  return dict(zip(names, (float(one), float(two), lead, low, high)))
 
 
 def _scores(correct, in_mask, rows) -> np.ndarray:

@@ -179,6 +179,20 @@ class OrderTest(absltest.TestCase):
     self.assertEqual((order.lead, order.difference), (0, 0))
     self.assertEqual(order.same_epoch, 1)
 
+  def test_a_half_of_two_runs_has_no_lead(self):
+    study = epoch_laws.simulate(num_runs=20, seed=4)
+    few = slice(0, 12)  # a block of ten, and two runs of the next
+
+    order = dataclasses.replace(
+      study,
+      correct=study.correct[:, :, few],
+      in_mask=study.in_mask[few],
+      block=study.block[few],
+    ).order()
+
+    self.assertTrue(np.isnan([order.lead, order.lead_low]).all())
+    self.assertLess(order.difference_low, order.difference_high)
+
   def test_nothing_is_said_without_memorized_examples(self):
     study = epoch_laws.simulate(num_runs=20, seed=2)
 
