@@ -74,6 +74,7 @@ COVERED = {
   """,
   "findings/agreement_test.py": "memo_tf.report.sections.agreement",
   "findings/epochs_test.py": """
+    memo_tf.findings.epoch_runs
     memo_tf.findings.epoch_sentences
     memo_tf.report.sections.epochs
   """,

@@ -12,6 +12,7 @@ from memo_tf.experiment import plan as plan_lib
 from memo_tf.findings import agreement
 from memo_tf.findings import compression
 from memo_tf.findings import distillation
+from memo_tf.findings import epoch_runs
 from memo_tf.findings import epochs
 from memo_tf.findings import frozen
 from memo_tf.findings import onion
@@ -49,7 +50,7 @@ def score(
   if scores is None:
     scores = study.score_study(directory, plan)
   removal.read(directory, plan)
-  epochs.read(directory, plan, scores)
+  epoch_runs.read(directory, plan, scores)
   onion.read(directory, plan)
   return scores
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import config_rules
+from memo_tf.findings import epoch_runs
 from memo_tf.findings import epochs
 from memo_tf.findings import sizes
 from memo_tf.report import explorer
@@ -46,7 +47,7 @@ def members(earlier=3.0, num_runs=40):
     tests[1:, :, 0] = True
     bits = np.packbits(np.concatenate([correct[:-1], tests], axis=2), axis=2)
     found.append(
-      epochs.RunsOverEpochs(
+      epoch_runs.RunsOverEpochs(
         result=dataclasses.replace(group, stack=stack, examples=examples),
         epochs=epoch_laws.EPOCHS,
         rows=np.arange(num_runs),
