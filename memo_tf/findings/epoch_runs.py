@@ -6,6 +6,7 @@ once would not fit into memory.
 
 from collections.abc import Sequence
 import dataclasses
+import zipfile
 
 import numpy as np
 
@@ -16,6 +17,15 @@ from memo_tf.experiment import work_units
 from memo_tf.scoring import groups as groups_lib
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import run_records
+
+_UNREADABLE = (
+  errors.StudyError,
+  OSError,
+  ValueError,
+  KeyError,
+  EOFError,
+  zipfile.BadZipFile,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,7 +121,7 @@ def _bits(directory, unit, epoch: int, stack) -> np.ndarray:
   try:
     found = run_records.read_records(directory, unit, frozenset({name}))
     bits, count = found["correct"], found["num_examples"]
-  except (errors.StudyError, OSError, ValueError, KeyError) as error:
+  except _UNREADABLE as error:
     raise errors.DamagedRunError(unit, f"{name} cannot be read") from error
   size = len(stack.labels) + len(stack.test_labels)
   if (

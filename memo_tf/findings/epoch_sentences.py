@@ -75,13 +75,13 @@ def _about_images(
   """How many images are memorized by which epoch, one sentence per model."""
   lines = []
   for model, found in told.items():
-    counts = [f"{(found.epoch <= e).sum()} by epoch {e}" for e in epochs]
+    counts = [f"{(found.epoch <= e).sum():,} by epoch {e}" for e in epochs]
     known = ~np.isnan(found.scores[-1].memorization)
     unsure = int((known & ~found.is_told).sum())
     lines.append(
-      f"{model} memorizes {', '.join(counts)} of {known.sum()} images (a score "
-      f"of {evidence.MEMORIZED} or more from then on). For {unsure} images "
-      "these runs cannot tell by which epoch, or whether at all."
+      f"{model} memorizes {', '.join(counts)} of {known.sum():,} images (a "
+      f"score of {evidence.MEMORIZED} or more from then on). For {unsure:,} "
+      "images these runs cannot tell by which epoch, or whether at all."
     )
   return lines
 
@@ -111,8 +111,8 @@ def _about_order(order: pd.DataFrame) -> list[str]:
     if not row["num_examples"]:
       continue
     text = (
-      f"Of {row['num_examples']} {_IMAGES[row['examples']]} that {smaller} and "
-      f"{larger} both memorize, {larger} is first for "
+      f"Of {row['num_examples']:,} {_IMAGES[row['examples']]} that {smaller} "
+      f"and {larger} both memorize, {larger} is first for "
       f"{100 * row['larger_first']:.1f} % and {smaller} for "
       f"{100 * row['smaller_first']:.1f} % at the chosen epochs (difference "
       f"{_interval(row, 'difference', '+')})"
