@@ -73,6 +73,11 @@ COVERED = {
     memo_tf.report.sections.distillation
   """,
   "findings/agreement_test.py": "memo_tf.report.sections.agreement",
+  "findings/epochs_test.py": """
+    memo_tf.findings.epoch_runs
+    memo_tf.findings.epoch_sentences
+    memo_tf.report.sections.epochs
+  """,
   "findings/frozen_test.py": "memo_tf.report.sections.frozen",
   "findings/epochs_test.py": """
     memo_tf.findings.epoch_runs

@@ -32,12 +32,12 @@ def wanted(**settings):
 
 class WantedTest(parameterized.TestCase):
   def test_every_run_keeps_the_epochs_before_its_last(self):
-    recipes = ("one_hot", "one_hot-e3", "one_hot-e20")
+    recipes = ("one_hot", "one_hot-e3", "one_hot-e20", "frozen")
 
     found = wanted(recipes=recipes, score_epochs=(5, 10, 2))
 
     for index in ("00000", "00001"):
-      for recipe, epochs in zip(recipes, [(2, 5), (2,), (2, 5, 10)]):
+      for recipe, epochs in zip(recipes, [(2, 5), (2,), (2, 5, 10), (2, 5)]):
         unit = f"{MODEL}/{recipe}/r0.70/{index}"
         self.assertEqual(found[unit], files(*epochs))
 
