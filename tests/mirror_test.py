@@ -72,6 +72,7 @@ COVERED = {
     memo_tf.report.sections.distillation
   """,
   "findings/agreement_test.py": "memo_tf.report.sections.agreement",
+  "findings/attribution_test.py": "memo_tf.report.sections.attribution",
   "findings/ratios_test.py": "memo_tf.report.sections.ratios",
   "findings/removal_test.py": "memo_tf.report.sections.removal",
   "findings/compression_test.py": """
