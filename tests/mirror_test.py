@@ -84,6 +84,7 @@ COVERED = {
     memo_tf.findings.epoch_sentences
     memo_tf.report.sections.epochs
   """,
+  "findings/attribution_test.py": "memo_tf.report.sections.attribution",
   "findings/ratios_test.py": "memo_tf.report.sections.ratios",
   "findings/removal_test.py": "memo_tf.report.sections.removal",
   "findings/compression_test.py": """

@@ -9,6 +9,7 @@ The attribution must not come from these runs. Imports no TensorFlow.
 
 from collections.abc import Callable
 import dataclasses
+import io
 import os
 import pathlib
 import re
@@ -27,6 +28,7 @@ from memo_tf.experiment import work_units
 from memo_tf.findings import table_files
 from memo_tf.interchange import attribution as files_lib
 from memo_tf.interchange import files as interchange_files
+from memo_tf.store import checkup
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import predictions
 from memo_tf.store import survey as survey_lib
@@ -265,7 +267,26 @@ def write(
     )
   place = ("findings", "attribution", *group)
   table_files.write(directory, place, {name: table})
-  return directory.root.joinpath(*place, f"{name}.csv")
+  path = directory.root.joinpath(*place, f"{name}.csv")
+  checkup.record_written(directory, (path, path.with_suffix(".parquet")))
+  return path
+
+
+def read(
+  directory: directory_lib.StudyDirectory,
+) -> dict[tuple[work_units.Group, str], pd.DataFrame | None]:
+  """The tables that were written, by group and name; None where damaged."""
+  found: dict[tuple[work_units.Group, str], pd.DataFrame | None] = {}
+  root = directory.root / "findings" / "attribution"
+  for path in sorted(root.glob("*/*/*/*.parquet")):
+    key = work_units.Group(*path.relative_to(root).parts[:3]), path.stem
+    try:
+      found[key] = pd.read_parquet(
+        io.BytesIO(checkup.read_derived(directory, path))
+      )
+    except (errors.StudyError, ValueError, OSError):
+      found[key] = None
+  return found
 
 
 def sentences(table: pd.DataFrame) -> list[str]:

@@ -5,6 +5,7 @@ Files that a launch derives from runs (scores, page, settings) have digests in
 never deleted; the next launch then makes them again.
 """
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
@@ -71,6 +72,26 @@ def record_digests(directory: directory_lib.StudyDirectory) -> None:
   }
   content = {"format_version": config_lib.FORMAT_VERSION, "files": entries}
   files.write_atomic(directory.root / DIGESTS, sealed.dumps(content))
+
+
+def record_written(
+  directory: directory_lib.StudyDirectory, paths: Iterable[pathlib.Path]
+) -> None:
+  """Brings the digests of some derived files up to date, and of no others.
+
+  Without digests, or where they are damaged, nothing is written: the next
+  launch records all of them.
+  """
+  path = directory.root / DIGESTS
+  try:
+    content = sealed.loads(path.read_bytes())
+    entries = dict(content["files"])
+  except (OSError, ValueError, KeyError, TypeError):
+    return
+  for written in paths:
+    name = str(written.relative_to(directory.root))
+    entries[name] = files.file_entry(written)
+  files.write_atomic(path, sealed.dumps({**content, "files": entries}))
 
 
 def read_derived(

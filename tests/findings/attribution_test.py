@@ -9,7 +9,10 @@ import pandas as pd
 
 from memo_tf.experiment import errors
 from memo_tf.findings import attribution
+from memo_tf.report import material
+from memo_tf.report.sections import attribution as section_lib
 from memo_tf.running.elsewhere import study
+from memo_tf.store import checkup
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import opening
 from memo_tf.store import selections
@@ -91,6 +94,35 @@ class StudyTest(absltest.TestCase):
     self.assertEqual(set(again["outcome"]), {"correctness"})
     with self.assertRaisesRegex(errors.UsageError, "no spaces"):
       attribution.write(self.directory, judges.group, "my own", table)
+
+  def test_the_page_shows_it_and_a_damaged_table_stops_nothing(self):
+    judges = self.judges(group="given-1-mine")
+    table = judges.judge(self.truth, top_k=5)
+    path = attribution.write(self.directory, judges.group, "shown", table)
+    # Written once more with other content, it is still as recorded.
+    attribution.write(self.directory, judges.group, "shown", table.iloc[:2])
+    self.assertEmpty(list(checkup.findings(self.directory, self.plan)))
+    shown = material.Material(
+      directory=self.directory,
+      config=self.plan.config,
+      results=[],
+      failures={},
+      settings="",
+      studies=(),
+      compared=(),
+      info={},
+    )
+
+    parts = {p["name"]: p for p in section_lib.make(shown).content["parts"]}
+    self.assertLen(parts["shown"]["rows"], 2)
+    self.assertIn("linear datamodeling", parts["shown"]["sentences"][0])
+
+    path.with_suffix(".parquet").write_bytes(b"PAR1")
+    parts = {p["name"]: p for p in section_lib.make(shown).content["parts"]}
+    self.assertEmpty(parts["shown"]["rows"])
+    page = self.root / "report" / "index.html"
+    study.score(self.directory, self.plan.config)
+    self.assertIn("Run memo_tf.attribution again", page.read_text())
 
   def test_rejects(self):
     for options, message in (

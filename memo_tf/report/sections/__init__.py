@@ -5,6 +5,7 @@ template of the section's name in `templates/sections/`, and a line here.
 """
 
 from memo_tf.report.sections import agreement
+from memo_tf.report.sections import attribution
 from memo_tf.report.sections import certainty
 from memo_tf.report.sections import classes
 from memo_tf.report.sections import compression
@@ -30,6 +31,7 @@ SECTIONS: tuple[section.Maker, ...] = (
   agreement.make,
   ratios.make,
   influence.make,
+  attribution.make,
   removal.make,
   proxies.make,
   planted.make,
