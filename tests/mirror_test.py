@@ -79,11 +79,6 @@ COVERED = {
     memo_tf.report.sections.epochs
   """,
   "findings/frozen_test.py": "memo_tf.report.sections.frozen",
-  "findings/epochs_test.py": """
-    memo_tf.findings.epoch_runs
-    memo_tf.findings.epoch_sentences
-    memo_tf.report.sections.epochs
-  """,
   "findings/attribution_test.py": "memo_tf.report.sections.attribution",
   "findings/ratios_test.py": "memo_tf.report.sections.ratios",
   "findings/removal_test.py": "memo_tf.report.sections.removal",

@@ -267,8 +267,11 @@ def _correlations(predicted, outputs, weights, scale) -> np.ndarray:
     # What rounding leaves of equal sums is no prediction.
     if np.ptp(one) <= 1e-12 * scale[t]:
       continue
-    ranks = [_weighted_ranks(v, weights) for v in (one, outputs[:, t])]
-    found[:, t] = _weighted_pearson(*ranks, weights)
+    found[:, t] = _weighted_pearson(
+      _weighted_ranks(one, weights),
+      _weighted_ranks(outputs[:, t], weights),
+      weights,
+    )
   return found
 
 
