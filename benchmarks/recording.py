@@ -36,6 +36,7 @@ KINDS = {
   "curvature": "curvature",
   "prediction depth": "prediction_depth",
   "second split": "second_split_forgetting",
+  "holdout retraining": "holdout_retraining",
   SCORED: "",
 }
 
