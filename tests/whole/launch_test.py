@@ -239,7 +239,8 @@ class DisturbedTest(absltest.TestCase):
     )
     # What was finished was not run again; what was begun went on.
     self.assertEqual({**times_of(self.folder), **done}, times_of(self.folder))
-    self.assertEqual(set(trainings(self.folder).values()), {1})
+    # A worker killed right after it has published a run has not logged it yet.
+    self.assertEqual(max(trainings(self.folder).values()), 1)
     logs = (self.folder / "work").rglob("log.txt")
     self.assertNotEmpty(
       [p for p in logs if "resumed after epoch" in p.read_text()]

@@ -94,7 +94,7 @@ class ElsewhereTest(absltest.TestCase):
     np.testing.assert_array_equal(images[:30, ..., 0], self.values["images"])
     self.assertLen(survey.survey(directory, plan).done, len(plan.units))
     self.assertEmpty(list(checkup.findings(directory, plan)))
-    self.assertNotIn("epochs", directory.flags_path.read_text())
+    self.assertNotIn("--epochs", directory.flags_path.read_text())
 
   def test_the_three_kinds_give_the_same_scores(self):
     scores = {}
