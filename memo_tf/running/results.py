@@ -50,7 +50,6 @@ def score(
   if scores is None:
     scores = study.score_study(directory, plan)
   removal.read(directory, plan)
-  epoch_runs.read(directory, plan, scores)
   onion.read(directory, plan)
   epoch_runs.read(directory, plan, scores)
   return scores
