@@ -49,7 +49,8 @@ class FrozenControl:
     figures: one row per figure: `one_hot`, `frozen`, `change`, each with its
       95 % interval, over subsets and for this one source of features;
       `all_examples`, of the run that they are of; NaN where a figure has none.
-    examples: one row per training example: both scores.
+    examples: one row per training example: both scores, each by all runs of its
+      recipe.
     sentences: what they say.
   """
 
@@ -157,7 +158,8 @@ def compare(
     by_run = weights @ tests / weights.sum(axis=1, keepdims=True)
     values = np.concatenate([values, by_run[:, :, None]], axis=2)
     names.append(TEST)
-  figures = _figures(names, values, bootstrap, (whole, frozen), outputs, source)
+  pairs = _num_pairs((whole, frozen), outputs)
+  figures = _figures(names, values, bootstrap, pairs, source)
   model, _, subsets = frozen.group
   return FrozenControl(
     model=model,
@@ -196,9 +198,17 @@ def _mean(values: np.ndarray) -> float:
   return float(known.mean()) if len(known) else float("nan")
 
 
-def _figures(
-  names, values, bootstrap, members, outputs, source
-) -> pd.DataFrame:
+def _num_pairs(members, outputs) -> list[float]:
+  """How many influence pairs each has; empty if that does not compare."""
+  # They are those of all runs of a recipe; of the top k all have as many.
+  indices = [[u.index for u in member.stack.units] for member in members]
+  if outputs.influence_top_k or indices[0] != indices[1]:
+    return []
+  pairs = [m.influence for m in members if m.influence is not None]
+  return [float(len(p)) for p in pairs] if len(pairs) == len(members) else []
+
+
+def _figures(names, values, bootstrap, pairs, source) -> pd.DataFrame:
   """The table of `FrozenControl.figures`; `values` are `[R + 1, 2, K]`."""
   change = values[:, 1] - values[:, 0]
   found: dict[str, np.ndarray] = {}
@@ -213,11 +223,9 @@ def _figures(
   is_count = table["figure"].isin([AT_LEAST, AT_MOST])
   for column in (f"{BASELINE}_low", "frozen_low"):
     table.loc[is_count, column] = table.loc[is_count, column].clip(lower=0)
-  pairs = [m.influence for m in members]
-  if not outputs.influence_top_k and all(p is not None for p in pairs):
-    counts = [float(len(p)) for p in pairs]
-    row = {"figure": PAIRS, BASELINE: counts[0], "frozen": counts[1]}
-    row["change"] = counts[1] - counts[0]
+  if pairs:
+    row = {"figure": PAIRS, BASELINE: pairs[0], "frozen": pairs[1]}
+    row["change"] = pairs[1] - pairs[0]
     table = pd.concat([table, pd.DataFrame([row])], ignore_index=True)
   table["all_examples"] = np.nan
   if source is not None:

@@ -121,9 +121,14 @@ class FrozenControlTest(absltest.TestCase):
       "frozen", stack.margin[5:6], stack.in_mask[5:6], [5]
     )
 
-    (found,) = self.compare([whole, few])
+    (found,) = self.compare(
+      [page_study.with_pairs(g, q=0.01) for g in (whole, few)]
+    )
 
     self.assertEqual(found.num_runs, 25)
+    # Those of 40 runs and of 25 would not compare.
+    self.assertNotIn(frozen.PAIRS, found.figures["figure"].tolist())
+    self.assertLen(found.sentences, 2)
     self.assertEqual(self.compare([whole, one]), [])
     self.assertEqual(self.compare([whole, source()]), [])
     self.assertEqual(self.compare([features, source()]), [])
