@@ -129,7 +129,7 @@ def compare(
   Args:
     whole: the scores of one_hot.
     frozen: those of the frozen recipe.
-    source: of the run on all examples, if it is known.
+    source: of the runs on all examples, if there are any.
     outputs: thresholds of memorization and influence.
   """
   indices = [[u.index for u in g.stack.units] for g in (whole, frozen)]
@@ -229,10 +229,11 @@ def _figures(names, values, bootstrap, pairs, source) -> pd.DataFrame:
     table = pd.concat([table, pd.DataFrame([row])], ignore_index=True)
   table["all_examples"] = np.nan
   if source is not None:
-    stack = source.stack
+    # The features are of index 0; others may be teachers of students.
+    is_source = np.array([unit.index == 0 for unit in source.stack.units])
     for name, right in (
-      ("in_accuracy", stack.correct[:1]),
-      (TEST, stack.test_correct[:1]),
+      ("in_accuracy", source.stack.correct[is_source]),
+      (TEST, source.stack.test_correct[is_source]),
     ):
       if right.size:
         table.loc[table["figure"] == name, "all_examples"] = right.mean()

@@ -39,10 +39,12 @@ def make_groups(lost=0.0, num_subsets=40, seed=0):
   ]
 
 
-def source():
+def source(index=0):
   """The run on all examples: right about all but ten, and all test images."""
   right = np.where(np.arange(NUM_EXAMPLES) < 10, -1.0, 1.0)[None]
-  made = compression_test.group_of("one_hot", right, np.ones_like(right) > 0)
+  made = compression_test.group_of(
+    "one_hot", right, np.ones_like(right) > 0, [index]
+  )
   return dataclasses.replace(
     made, group=work_units.Group(MODEL, "one_hot", "full")
   )
@@ -133,6 +135,11 @@ class FrozenControlTest(absltest.TestCase):
     self.assertEqual(self.compare([whole, source()]), [])
     self.assertEqual(self.compare([features, source()]), [])
     self.assertFalse((self.root / "findings").exists())
+
+  def test_another_run_on_all_images_is_no_source(self):
+    (found,) = self.compare([*make_groups(), source(index=1)])
+
+    self.assertTrue(found.figures["all_examples"].isna().all())
 
   def test_files_pairs_and_page(self):
     groups = [page_study.with_pairs(g, q=0.01) for g in make_groups()]
