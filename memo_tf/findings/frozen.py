@@ -185,17 +185,11 @@ def _statistics(
 ) -> np.ndarray:
   """The figures `_BY_EXAMPLE` of accuracies `[N]`; of wrong labels, if any."""
   scores = in_mean - out_mean
-  found = [_mean(part) for part in (scores, in_mean, out_mean)]
+  found = [trends.known_mean(part) for part in (scores, in_mean, out_mean)]
   found += [(scores >= threshold).sum(), (scores <= -threshold).sum()]
   if wrong.any():
-    found.append(_mean(scores[wrong]))
+    found.append(trends.known_mean(scores[wrong]))
   return np.array(found)
-
-
-def _mean(values: np.ndarray) -> float:
-  """Of the known values; NaN without any, as a replicate may have."""
-  known = trends.known(values)
-  return float(known.mean()) if len(known) else float("nan")
 
 
 def _num_pairs(members, outputs) -> list[float]:

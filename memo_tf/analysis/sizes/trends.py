@@ -81,7 +81,7 @@ def mean_trends(
 
   def means(in_mean: np.ndarray, out_mean: np.ndarray) -> np.ndarray:
     parts = (in_mean - out_mean, in_mean, out_mean)
-    return np.array([_mean(part) for part in parts])
+    return np.array([known_mean(part) for part in parts])
 
   values = statistic_by_size(correct, in_mask, bootstrap, means)
   names = ("memorization", "in_accuracy", "out_accuracy")
@@ -178,7 +178,7 @@ def run_accuracies(
   return pd.DataFrame(rows)
 
 
-def _mean(values: np.ndarray) -> float:
+def known_mean(values: np.ndarray) -> float:
   """Mean of the known values; NaN without any, as a replicate may have."""
   values = known(values)
   return values.mean() if len(values) else float("nan")
