@@ -25,6 +25,7 @@ from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import removal
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
+from memo_tf.findings import onion_sentences as sentences_lib
 from memo_tf.findings import removal as removal_findings
 from memo_tf.findings import table_files
 from memo_tf.scoring import groups as groups_lib
@@ -231,7 +232,9 @@ def _study(model, recipe, arms, before, words, notes) -> OnionStudy:
     for table, part in zip((means, changes, examples), parts):
       part.insert(0, "threshold", found.threshold)
       table.append(part)
-    sentences += in_words(words[found.threshold], *parts[:2])
+    sentences += sentences_lib.in_words(
+      words[found.threshold], *_steps(*parts[:2])
+    )
   return OnionStudy(
     model=model,
     recipe=recipe,
@@ -300,56 +303,11 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
   return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def in_words(
-  what: str, means: pd.DataFrame, changes: pd.DataFrame
-) -> list[str]:
-  """What one threshold says, or that it cannot be told."""
-  control = "as many random ones of the same classes"
-  arms = {row["arm"]: row for row in means.to_dict("records")}
-  steps = {
-    (row["from_arm"], row["to_arm"]): row for row in changes.to_dict("records")
-  }
-  found = steps[CONTROL, MEMORIZED]
-  low, high = found["memorization_low"], found["memorization_high"]
-  amount = f"{found['memorization']:+.4f} [{low:+.4f}, {high:+.4f}]"
-  others = f"the {found['num_examples']} other images"
-  runs = f"{found['num_runs']} paired subsets"
-  direction = evidence.direction(low, high)
-  if direction == evidence.UNSURE:
-    lines = [
-      f"Onion: cannot tell whether {others} are memorized more without {what} "
-      f"than without {control}: the difference of mean memorization is "
-      f"{amount}; {runs} see {found['detectable']:.4f} or more (power 80 %)."
-    ]
-  else:
-    more = "more" if direction == evidence.RISES else "less"
-    lines = [
-      f"Onion: {others} are memorized {more} without {what} than without "
-      f"{control}: the difference of mean memorization is {amount} ({runs})."
-    ]
-  since = [
-    f"{row['memorization']:+.4f} [{row['memorization_low']:+.4f}, "
-    f"{row['memorization_high']:+.4f}]"
-    for row in (steps[BEFORE, MEMORIZED], steps[BEFORE, CONTROL])
-  ]
-  lines.append(
-    f"Their mean memorization was {arms[BEFORE]['memorization']:.4f} before; "
-    f"it changes by {since[0]} without the memorized images, and by "
-    f"{since[1]} without the random ones."
-  )
-  layer, plain = steps[BEFORE, MEMORIZED], steps[BEFORE, CONTROL]
-  is_more = "more" if layer["newly"] > layer["noise_high"] else "not more"
-  lines.append(
-    f"Memorization of at least {layer['threshold']:g}: {layer['num_first']} of "
-    f"them before, {layer['num_second']} without the memorized images, "
-    f"{plain['num_second']} without the random ones. Without the memorized "
-    f"images {layer['newly']} newly reach it, {is_more} than the "
-    f"{layer['noise_low']} to {layer['noise_high']} that noise alone gives, "
-    f"and {layer['no_longer']} no longer do."
-  )
-  lines.append(
-    f"Memorized more for certain (q at most {evidence.MAX_Q_VALUE:g}): "
-    f"{layer['num_rise']} images than before, {found['num_rise']} than without "
-    f"the random ones; less: {layer['num_fall']} and {found['num_fall']}."
-  )
-  return lines
+def _steps(
+  means: pd.DataFrame, changes: pd.DataFrame
+) -> tuple[float, dict, dict, dict]:
+  """Of one threshold: mean memorization before, and the changes of `PAIRS`."""
+  before = means.loc[means["arm"] == BEFORE, "memorization"].item()
+  rows = changes.set_index(["from_arm", "to_arm"]).to_dict("index")
+  since, random, between = (rows[pair] for pair in PAIRS)
+  return before, since, random, between
