@@ -23,8 +23,8 @@ from memo_tf.estimators import q_values
 from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.experiment import removal
-from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.experiment import work_units
+from memo_tf.findings import cross_fit
 from memo_tf.findings import onion_sentences as sentences_lib
 from memo_tf.findings import removal as removal_findings
 from memo_tf.findings import table_files
@@ -79,12 +79,12 @@ class OnionStudy:
 class _Arms:
   """Paired runs of one threshold.
 
-  `correct` is bool `[M, N]` by arm, `in_mask` bool `[M, N]` that of the runs
-  before; `left_out` bool `[N]` by arm.
+  `block` is int `[M]`, the block of each run; `correct` bool `[M, N]` by arm,
+  `in_mask` bool `[M, N]` that of the runs before; `left_out` bool `[N]` by arm.
   """
 
   threshold: float
-  indices: list[int]
+  block: np.ndarray
   correct: dict[str, np.ndarray]
   in_mask: np.ndarray
   left_out: dict[str, np.ndarray]
@@ -203,7 +203,7 @@ def _arms(
   }
   found = _Arms(
     threshold=threshold,
-    indices=indices,
+    block=cross_fit.blocks_of(before)[rows[BEFORE]],
     correct={arm: s.correct[rows[arm]] for arm, s in all_stacks.items()},
     in_mask=before.stack.in_mask[rows[BEFORE]],
     left_out=left_out,
@@ -227,8 +227,7 @@ def _study(model, recipe, arms, before, words, notes) -> OnionStudy:
   examples: list[pd.DataFrame] = []
   sentences: list[str] = []
   for found in arms:
-    block = subsets_lib.parse_family(before.group.subsets).block
-    parts = _compare(found, block, before.stack.labels)
+    parts = _compare(found, before.stack.labels)
     for table, part in zip((means, changes, examples), parts):
       part.insert(0, "threshold", found.threshold)
       table.append(part)
@@ -247,16 +246,14 @@ def _study(model, recipe, arms, before, words, notes) -> OnionStudy:
 
 
 def _compare(
-  found: _Arms, block: int, labels: np.ndarray
+  found: _Arms, labels: np.ndarray
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
   """Means, changes and examples of one threshold."""
   kept = ~(found.left_out[MEMORIZED] | found.left_out[CONTROL])
   common = {arm: right[:, kept] for arm, right in found.correct.items()}
   in_mask = found.in_mask[:, kept]
-  means, changes = analysis.mean_changes(
-    common, in_mask, np.array(found.indices) // block, PAIRS
-  )
-  counts = {"num_runs": len(found.indices), "num_examples": int(kept.sum())}
+  means, changes = analysis.mean_changes(common, in_mask, found.block, PAIRS)
+  counts = {"num_runs": len(in_mask), "num_examples": int(kept.sum())}
   for name, value in counts.items():
     means[name] = value
   examples = _scores(found, labels)
