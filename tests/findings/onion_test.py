@@ -31,14 +31,18 @@ NUM_RUNS, NUM_COMPARED = 12, 6
 class StudyTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
+    self.make(NUM_COMPARED, NUM_RUNS)
+
+  def make(self, num_compared, num_runs, finished=None):
     self.root = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    base = made_up.config(num_subsets=NUM_RUNS, batch_size=8)
+    self.num_compared = num_compared
+    base = made_up.config(num_subsets=num_runs, batch_size=8)
     self.config = dataclasses.replace(
       base,
-      removal=dataclasses.replace(base.removal, onion_subsets=NUM_COMPARED),
+      removal=dataclasses.replace(base.removal, onion_subsets=num_compared),
     )
     self.directory = made_up.make(
-      self.root / "a study", self.config, range(NUM_RUNS)
+      self.root / "a study", self.config, range(finished or num_runs)
     )
     for family in (FAMILY, CONTROL):
       selections.write(
@@ -46,7 +50,7 @@ class StudyTest(absltest.TestCase):
         dataclasses.replace(
           selections_test.SELECTION,
           family=family,
-          about={"runs": list(range(NUM_COMPARED, NUM_RUNS))},
+          about={"runs": list(range(num_compared, num_runs))},
         ),
       )
     self.masks = selections.in_masks(
@@ -54,7 +58,7 @@ class StudyTest(absltest.TestCase):
     )
     for seed, (family, mask) in enumerate(self.masks.items()):
       np.save(self.directory.in_mask_path(family), mask)
-      for m in range(NUM_COMPARED):
+      for m in range(num_compared):
         self.write_run(family, m, logits_seed=seed + 1)
 
   def write_run(self, family, index, **more):
@@ -79,7 +83,7 @@ class StudyTest(absltest.TestCase):
   def correct(self, family):
     units = [
       dataclasses.replace(made_up.unit(m), subsets=family)
-      for m in range(NUM_COMPARED)
+      for m in range(self.num_compared)
     ]
     return predictions.stack_runs(self.directory, units).correct
 
@@ -141,6 +145,22 @@ class StudyTest(absltest.TestCase):
     layer = analysis.layer(arms["control"], arms["memorized"], mask, 0.25)
     self.assertEqual(row["newly"], layer.newly)
     self.assertEqual(row["noise_high"], layer.noise_high)
+
+  def test_eight_blocks_of_runs_are_drawn_whole(self):
+    self.make(num_compared=80, num_runs=160, finished=80)
+
+    changes = self.study().changes
+
+    kept = ~np.any(self.left_out(), axis=0)
+    arms = {"b": self.correct("r0.70")[:, kept]}
+    arms["m"] = self.correct(FAMILY)[:, kept]
+    mask = made_up.masks_of(self.config)[:80, kept]
+    runs = np.arange(80)
+    _, whole = analysis.mean_changes(arms, mask, runs // 10, (("b", "m"),))
+    _, single = analysis.mean_changes(arms, mask, runs, (("b", "m"),))
+    for name in ("memorization_low", "detectable"):
+      self.assertAlmostEqual(changes.loc[0, name], whole.loc[0, name])
+      self.assertNotAlmostEqual(changes.loc[0, name], single.loc[0, name])
 
   def test_runs_that_selected_are_not_compared(self):
     path = selections.path(self.directory, FAMILY)
