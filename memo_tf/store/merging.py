@@ -20,6 +20,7 @@ import numpy as np
 from memo_tf.experiment import config as config_lib
 from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
+from memo_tf.experiment import settings as settings_lib
 from memo_tf.experiment import subsets as subsets_lib
 from memo_tf.store import arrays
 from memo_tf.store import dataset_info
@@ -145,22 +146,8 @@ def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
       target_examples=united.subsets.target_examples,
       max_subsets=max(united.subsets.max_subsets, count),
     )
-    both_ask = united.removal, config.removal
-    removal = both_ask[1] if both_ask[1].is_asked else both_ask[0]
-    if not both_ask[1].removal_repeats:
-      removal = dataclasses.replace(
-        removal, removal_comparisons=both_ask[0].removal_comparisons
-      )
-    removal = dataclasses.replace(
-      removal,
-      removal_repeats=max(asked.removal_repeats for asked in both_ask),
-      onion_subsets=both_ask[1].onion_subsets or both_ask[0].onion_subsets,
-    )
-    if (
-      both_ask[1].is_asked and not removal.removal_models
-    ):  # all, whatever others name
-      everyone = dataclasses.replace(united.removal, removal_models=())
-      united = dataclasses.replace(united, removal=everyone)
+    before, removal = _both_removals(united.removal, config.removal)
+    united = dataclasses.replace(united, removal=before)
     try:
       config = dataclasses.replace(config, subsets=subsets, removal=removal)
       # Settings of where and how work is done may differ; the first one's win.
@@ -179,6 +166,24 @@ def _united_config(studies: list[Directory]) -> config_lib.StudyConfig:
   if united is None:
     raise ValueError("`studies` must name at least one. Received none")
   return united
+
+
+def _both_removals(
+  one: settings_lib.RemovalConfig, other: settings_lib.RemovalConfig
+) -> tuple[settings_lib.RemovalConfig, settings_lib.RemovalConfig]:
+  """Both, so that `config.merge` can unite them: either may ask for nothing."""
+  removal = dataclasses.replace(
+    other if other.is_asked else one,
+    removal_repeats=max(one.removal_repeats, other.removal_repeats),
+    removal_comparisons=(
+      other if other.removal_repeats else one
+    ).removal_comparisons,
+    onion_subsets=other.onion_subsets or one.onion_subsets,
+  )
+  if other.is_asked and not removal.removal_models:
+    # All models, whatever the first names.
+    one = dataclasses.replace(one, removal_models=())
+  return one, removal
 
 
 def _same_dataset(studies: list[Directory]) -> dict:
