@@ -16,9 +16,9 @@ draws its own examples; the other arms leave out the same ones in every repeat,
 and differ in the initial weights. Repeat m has the same initial weights, order
 and augmentation in all arms, so that differences are paired.
 
-The last two are of the onion (Carlini et al., 2022, arXiv:2206.10469): subset m
-of a family without some examples, always the same ones, of the control too, so
-that the others have scores. Their initial weights, order and augmentation are
+The last two are of the onion (Carlini et al., 2022, arXiv:2206.10469). All
+subsets of a family lack the same examples, those of the control too, so that
+all others have scores. Initial weights, order and augmentation of run m are
 those of run m of the family itself.
 """
 
