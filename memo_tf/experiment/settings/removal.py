@@ -68,7 +68,8 @@ class RemovalConfig:
     "Train again on so many of the subsets without the memorized examples of "
     "--removal_thresholds, and without as many random ones of the same "
     "classes, to see whether others become memorized; at most half of "
-    "--num_subsets, whose other runs select; 0: not at all.",
+    "--num_subsets, whose other runs select; 0: not at all. May be added to a "
+    "finished study, and stays as given.",
     "once",
     rule=[
       (lambda x: x == 0 or x >= 2, "must be 0 (no onion) or at least 2"),
