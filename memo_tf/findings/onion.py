@@ -29,6 +29,7 @@ from memo_tf.findings import onion_sentences as sentences_lib
 from memo_tf.findings import removal as removal_findings
 from memo_tf.findings import table_files
 from memo_tf.scoring import groups as groups_lib
+from memo_tf.scoring import stuck_runs
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import predictions
 from memo_tf.store import selections
@@ -188,7 +189,8 @@ def _arms(
   all_stacks = {BEFORE: before.stack}
   all_stacks |= {arm: stacks[name] for arm, name in names.items()}
   selecting = set(chosen[0].about["runs"])
-  runs = [{u.index for u in stack.units} for stack in all_stacks.values()]
+  runs = [_used(all_stacks[arm], plan.config.outputs) for arm in names]
+  runs.append({unit.index for unit in before.stack.units})
   indices = sorted(set.intersection(*runs) - selecting)
   if len(indices) < 2:
     return None, f"{family.name}: fewer than two runs are in all arms."
@@ -218,6 +220,18 @@ def _arms(
         "it from a copy."
       )
   return found, what
+
+
+def _used(stack: predictions.RunStack, outputs) -> set[int]:
+  """Indices of the runs that count, as of the runs before (`score_group`)."""
+  fit = {
+    unit.name: right[members].mean()
+    for unit, right, members in zip(stack.units, stack.correct, stack.in_mask)
+  }
+  stuck = dict(
+    stuck_runs.find_stuck(fit) if outputs.exclude_flagged_runs else ()
+  )
+  return {unit.index for unit in stack.units if unit.name not in stuck}
 
 
 def _study(model, recipe, arms, before, words, notes) -> OnionStudy:

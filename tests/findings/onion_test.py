@@ -182,6 +182,20 @@ class StudyTest(absltest.TestCase):
 
     self.assertEqual(set(self.study().changes["num_runs"]), {NUM_COMPARED - 1})
 
+  def test_stuck_runs_are_excluded_where_scores_exclude_them(self):
+    for m in range(NUM_COMPARED):
+      self.directory.move_aside(
+        dataclasses.replace(made_up.unit(m), subsets=FAMILY)
+      )
+      self.write_run(FAMILY, m, fits=m != 3)
+
+    self.assertEqual(set(self.study().changes["num_runs"]), {NUM_COMPARED})
+    outputs = dataclasses.replace(
+      self.config.outputs, exclude_flagged_runs=True
+    )
+    self.config = dataclasses.replace(self.config, outputs=outputs)
+    self.assertEqual(set(self.study().changes["num_runs"]), {NUM_COMPARED - 1})
+
   def test_without_runs_it_says_so(self):
     for m in range(NUM_COMPARED):
       unit = dataclasses.replace(made_up.unit(m), subsets=CONTROL)

@@ -123,12 +123,14 @@ def write_run(
   family=GROUP.subsets,
   mask=None,
   right=None,
+  fits=None,
   **record,
 ) -> None:
   """Writes one run.
 
   `outputs` are names of further files. Of another family than the first are
-  given its subset `mask` and, if wanted, which test images are `right`.
+  given its subset `mask` and, if wanted, which test images are `right`, and
+  whether it `fits` all training images or none.
   """
   if mask is None:
     mask = masks_of(settings)[index]
@@ -138,6 +140,8 @@ def write_run(
   if right is not None:
     said = np.where(right, TEST_LABELS, (TEST_LABELS + 1) % CLASSES)
     test_logits = 5.0 * np.eye(CLASSES)[said]
+  if fits is not None:
+    train_logits = 5.0 * np.eye(CLASSES)[(LABELS + (not fits)) % CLASSES]
   own = dataclasses.replace(unit(index), subsets=family)
   table = predictions.from_logits(
     train_logits,
