@@ -94,9 +94,9 @@ def judge(
     One row per `method` (attribution; with `others` also influence, and the
     difference, attribution minus influence) and `measure` (lds, recall):
     `value` with its 95 % interval `ci_low`, `ci_high` (NaN with fewer than two
-    runs), what `chance` gives, `num_runs`, and `num_tests`: test examples on
-    which all runs put out the same say nothing and are left out. An attribution
-    that is the same for all subsets has an LDS of 0.
+    runs or test examples), what `chance` gives, `num_runs`, and `num_tests`:
+    test examples on which all runs put out the same say nothing and are left
+    out. An attribution that is the same for all subsets has an LDS of 0.
 
   Raises:
     ValueError: if shapes do not fit, or a value is not finite.
@@ -179,8 +179,9 @@ def mean_differences(in_mask: np.ndarray, outputs: np.ndarray) -> np.ndarray:
   Returns:
     `[N, T]` float64; 0 for an example that all runs trained on, or none.
   """
+  # Not centred: in float64 such sums of float32 outputs are exact, and examples
+  # of equal influence stay tied.
   outputs = np.asarray(outputs, np.float64)
-  outputs = outputs - outputs.mean(axis=0)
   inside = in_mask.T.astype(np.float64) @ outputs
   num_in = in_mask.sum(axis=0)[:, None]
   return _difference(inside, outputs.sum(axis=0), num_in, len(in_mask))
@@ -237,25 +238,19 @@ def _recalls(
   """Recall `[R + 1, t]` of each matrix, of the influence in each replicate."""
   ids, first = np.unique(group, return_index=True)
   # A group's runs are drawn together: sums over each serve all replicates.
-  centred = outputs - outputs.mean(axis=0)
-  rows = [group == g for g in ids]
+  drawn, rows = weights[:, first], [group == g for g in ids]
   inside = np.stack(
-    [in_mask[m].T.astype(np.float64) @ centred[m] for m in rows]
+    [outputs[m].T @ in_mask[m].astype(np.float64) for m in rows]
   )
-  num_in = np.stack([in_mask[m].sum(axis=0) for m in rows])
+  num_in = drawn @ np.stack([in_mask[m].sum(axis=0) for m in rows])
+  total, num_runs = weights @ outputs, weights.sum(axis=1, keepdims=True)
   found = {
     name: np.empty((len(weights), outputs.shape[1])) for name in matrices
   }
-  for r, row in enumerate(weights):
-    drawn = row[first]
-    truth = _difference(
-      np.tensordot(drawn, inside, 1),
-      row @ centred,
-      (drawn @ num_in)[:, None],
-      row.sum(),
-    )
+  for t in range(outputs.shape[1]):
+    truth = _difference(drawn @ inside[:, t], total[:, [t]], num_in, num_runs)
     for name, matrix in matrices.items():
-      found[name][r] = ranking.top_overlap_rows(matrix.T, truth.T, top_k)
+      found[name][:, t] = ranking.top_overlap_rows(matrix.T[[t]], truth, top_k)
   return found
 
 
@@ -263,15 +258,14 @@ def _correlations(predicted, outputs, weights, scale) -> np.ndarray:
   """`[R + 1, t]`: Spearman's, with each run as often as it was drawn."""
   found = np.zeros((len(weights), outputs.shape[1]))
   for t in range(outputs.shape[1]):
-    one = predicted[:, t]
-    # What rounding leaves of equal sums is no prediction.
-    if np.ptp(one) <= 1e-12 * scale[t]:
-      continue
-    found[:, t] = _weighted_pearson(
-      _weighted_ranks(one, weights),
-      _weighted_ranks(outputs[:, t], weights),
-      weights,
-    )
+    # Equal sums are tied, whatever rounding makes of them.
+    one = np.round(predicted[:, t] / (scale[t] or 1.0), 12)
+    if np.ptp(one) > 0:
+      found[:, t] = _weighted_pearson(
+        _weighted_ranks(one, weights),
+        _weighted_ranks(outputs[:, t], weights),
+        weights,
+      )
   return found
 
 

@@ -50,6 +50,31 @@ class ByHandTest(absltest.TestCase):
     # All attributions are tied: as by chance.
     self.assertAlmostEqual(found["attribution", "recall"]["value"], 0.2)
 
+  def test_equal_sums_are_tied_whatever_rounding_leaves(self):
+    truth, in_mask, outputs = linear_runs.linear_runs(60, 200, 5, noise=1.0)
+    near = np.random.default_rng(0).random(truth.shape) < 0.1
+
+    whole = judged(near * 1.0, in_mask, outputs)["attribution", "lds"]
+    found = judged(near * 0.7, in_mask, outputs)["attribution", "lds"]
+
+    for end in ("value", "ci_low", "ci_high"):
+      self.assertEqual(found[end], whole[end])
+
+  def test_equal_influences_are_tied(self):
+    truth, in_mask, _ = linear_runs.linear_runs(20, 30, 1, noise=0.0)
+    # One run is right: those in it share the largest influence.
+    outputs = np.zeros((20, 1))
+    outputs[3] = 1
+
+    row = judged(truth, in_mask, outputs, top_k=5)["attribution", "recall"]
+
+    largest = np.argsort(truth[:, 0])[-5:]
+    share = in_mask[3, largest].sum() / in_mask[3].sum()
+    self.assertBetween(share, 0.01, 0.99)
+    self.assertAlmostEqual(row["value"], share)
+    influence = attribution.mean_differences(in_mask, outputs)
+    self.assertLen(np.unique(influence), 2)
+
   def test_never_held_out_has_no_influence(self):
     in_mask = np.array([[1, 1], [1, 0], [1, 1]], bool)
 
