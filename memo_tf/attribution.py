@@ -99,6 +99,9 @@ def judge(values: flags.FlagValues) -> int:
       "--orientation must say what the rows and columns of --attribution are: "
       f"{' or '.join(files_lib.ORIENTATIONS)}. Received none"
     )
+  name = pathlib.Path(values.attribution or "").stem
+  if values.attribution:  # before hours of judging
+    attribution_lib.check_name(name)
   directory = directory_lib.StudyDirectory(values.experiment_dir)
   config = opening.recorded_config(directory)
   ids = None
@@ -130,13 +133,13 @@ def judge(values: flags.FlagValues) -> int:
       f"--top_k must be from 1 to {num_train - 1}. Received: {values.top_k}"
     )
   matrix = judges.read_attribution(values.attribution, values.orientation)
-  name = pathlib.Path(values.attribution).stem
   table = judges.judge(matrix, top_k=values.top_k, progress=_Progress())
-  path = attribution_lib.write(directory, judges.group, name, table)
   shown = ["judged_by", "method", "measure", "value", "ci_low", "ci_high"]
   print(table[shown].to_string(index=False, float_format="{:.4f}".format))
   for sentence in attribution_lib.sentences(table):
-    print(sentence)
+    print(sentence, flush=True)
+  # Last: what was found is shown even where it cannot be written.
+  path = attribution_lib.write(directory, judges.group, name, table)
   print(f"Table: {path}")
   return 0
 

@@ -52,6 +52,10 @@ class ProgramTest(absltest.TestCase):
       ((mine,), "--orientation must say what the rows"),
       ((), "--attribution or --truth must name a file"),
       (
+        ("--attribution=my own.npy", "--orientation=train_by_test"),
+        "its results get that name. Received: 'my own'",
+      ),
+      (
         (mine, "--orientation=train_by_test", "--group=given-1-mine"),
         "must be 30 x 20 as train_by_test: .* would fit as test_by_train",
       ),

@@ -249,6 +249,19 @@ def _checked_ids(test_ids: np.ndarray | None, num_test: int) -> np.ndarray:
   return ids.astype(np.int64)
 
 
+def check_name(name: str) -> None:
+  """Refuses a name that results cannot have.
+
+  Raises:
+    UsageError: if the name cannot be that of a file.
+  """
+  if not _NAME.fullmatch(name):
+    raise errors.UsageError(
+      "--attribution must be a file whose name starts with a letter or digit "
+      f"and has no spaces: its results get that name. Received: {name!r}"
+    )
+
+
 def write(
   directory: directory_lib.StudyDirectory,
   group: work_units.Group,
@@ -258,13 +271,9 @@ def write(
   """Writes what runs say of an attribution; returns the path of the CSV file.
 
   Raises:
-    UsageError: if the name cannot be that of a file.
+    UsageError: as `check_name`.
   """
-  if not _NAME.fullmatch(name):
-    raise errors.UsageError(
-      "--attribution must be a file whose name starts with a letter and has no "
-      f"spaces: its results get that name. Received: {name!r}"
-    )
+  check_name(name)
   place = ("findings", "attribution", *group)
   table_files.write(directory, place, {name: table})
   path = directory.root.joinpath(*place, f"{name}.csv")
