@@ -48,6 +48,8 @@ def load_npy(path: str | os.PathLike) -> np.ndarray:
     content = np.load(path, allow_pickle=False)
   except (OSError, ValueError, EOFError) as error:
     raise InterchangeError(_reason(path, error)) from error
+  except zipfile.BadZipFile as error:
+    raise InterchangeError(f"{path} is not an .npy file.") from error
   if not isinstance(content, np.ndarray):
     raise InterchangeError(f"{path} is not an .npy file.")
   return content
@@ -57,6 +59,8 @@ def _reason(path, error: Exception) -> str:
   if isinstance(error, FileNotFoundError):
     return f"{path} does not exist."
   text = str(error).splitlines()[0] if str(error) else type(error).__name__
+  if text.startswith("This file contains pickled"):  # said of any other file
+    return f"{path} cannot be read as NumPy arrays."
   if "pickle" in text.lower():
     return f"{path} holds pickled objects, which are never loaded."
   return f"{path} cannot be read: {text}"

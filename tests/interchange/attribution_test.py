@@ -40,6 +40,18 @@ class ReadTest(parameterized.TestCase):
     with self.assertRaisesRegex(interchange.InterchangeError, message):
       self.read(values)
 
+  def test_what_is_no_file_of_an_array_is_refused(self):
+    np.savez(self.path.with_suffix(".npz"), scores=np.ones((3, 2)))
+    content = self.path.with_suffix(".npz").read_bytes()
+    for given in (content, content[:100], b"0.1,0.2", b""):
+      self.path.write_bytes(given)
+      with self.assertRaisesRegex(
+        interchange.InterchangeError, "mine.npy (is not an .npy|cannot be read)"
+      ):
+        interchange.read_attribution(
+          self.path, orientation="train_by_test", num_train=3, num_test=2
+        )
+
   def test_there_are_two_orientations(self):
     with self.assertRaisesRegex(ValueError, "must be one of train_by_test, te"):
       self.read(np.ones((3, 2)), "sideways")
