@@ -37,7 +37,7 @@ def dynamic_uncertainty(
   Returns:
     `[N]`, at least 0.
   """
-  _, deviation = _moments(_probabilities(label_prob), window, 2)
+  _, deviation = _moments(_probabilities(label_prob), window)
   return _mean(deviation)
 
 
@@ -56,7 +56,7 @@ def difficulty_uncertainty(
   Returns:
     `[N]`, at least 0.
   """
-  mean, deviation = _moments(_probabilities(label_prob), window, 2)
+  mean, deviation = _moments(_probabilities(label_prob), window)
   return _mean(deviation * (1 - mean))
 
 
@@ -86,9 +86,9 @@ def temporal_dual_depth(
     raise ValueError(f"`decay` must be in (0, 1). Received: decay={decay}")
   steps = np.abs(np.diff(dynamics.epochs_by_examples(loss), axis=0))
   # A window of J epochs has J - 1 steps.
-  _, deviation = _moments(steps, window - 1, 2)
+  _, deviation = _moments(steps, window - 1)
   # The root of the sum: the sample's standard deviation times sqrt(J - 2).
-  spread = deviation * np.sqrt(max(window - 2, 0))
+  spread = deviation * np.sqrt(window - 2)
   weights = decay * (1 - decay) ** np.arange(len(spread))[::-1, None]
   known = ~np.isnan(spread)
   with np.errstate(invalid="ignore", divide="ignore"):
@@ -107,14 +107,12 @@ def _probabilities(values: np.ndarray) -> np.ndarray:
   return values
 
 
-def _moments(
-  values: np.ndarray, window: int, least: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _moments(values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
   """Mean and standard deviation (of a sample) in each window: `[K, N]`."""
-  if window < least:
+  if window < 2:
     raise ValueError(
-      "`window` is too short for a standard deviation. Received: "
-      f"{window} values"
+      "`window` must hold two probabilities, or two steps of the loss. "
+      f"Received: {window}"
     )
   count = max(len(values) - window + 1, 0)
   means = np.full((count, values.shape[1]), np.nan)
