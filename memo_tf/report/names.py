@@ -1,5 +1,7 @@
 """Plain names and words for what the page shows."""
 
+from collections.abc import Iterable
+
 from memo_tf.analysis import evidence
 from memo_tf.experiment import model_names
 
@@ -36,6 +38,14 @@ def model(name: str) -> str:
     text += f" ×{parsed.width:g}"
   more = [_OPTIONS.get(option, option) for option in parsed.options]
   return f"{text} ({', '.join(more)})" if more else text
+
+
+def plain(text: str, models: Iterable[str]) -> str:
+  """A sentence with plain names in place of these models' names."""
+  # Longer names first: `cifar_resnet-8` begins `cifar_resnet-8-w0.5`.
+  for name in sorted(models, key=len, reverse=True):
+    text = text.replace(name, model(name))
+  return text
 
 
 def recipe(name: str) -> str:

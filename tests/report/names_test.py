@@ -41,6 +41,13 @@ class NamesTest(parameterized.TestCase):
   def test_recipes(self, name, expected):
     self.assertEqual(names.recipe(name), expected)
 
+  def test_a_sentence_with_names_that_begin_alike(self):
+    models = ["cifar_resnet-8", "cifar_resnet-8-w0.5"]
+
+    text = names.plain(f"{models[1]} after {models[0]}.", models)
+
+    self.assertEqual(text, "ResNet-8 ×0.5 after ResNet-8.")
+
   def test_words(self):
     self.assertEqual(names.q_value(0.05), "q = 0.050: unlikely to be chance")
     self.assertEqual(names.q_value(0.2), "q = 0.200: may be chance")

@@ -42,7 +42,7 @@ def _part(study, compared: compared_recipes.RecipeComparison, name: str):
   """What the template shows of one comparison, and its charts."""
   drawn = [*_charts(compared, name), _joint(compared, f"{name}-joint")]
   findings = [
-    {"question": f.question, "text": _plain(f.text, compared.models)}
+    {"question": f.question, "text": names.plain(f.text, compared.models)}
     for f in compared.findings
   ]
   part = {
@@ -125,7 +125,8 @@ def _matched(compared: compared_recipes.RecipeComparison) -> list[dict]:
   rows = _rows(compared.matched)
   for row in rows:
     sides = [
-      f"{_plain(row[side], compared.models)} ({row[f'{side}_in_accuracy']:.4f})"
+      f"{names.plain(row[side], compared.models)} "
+      f"({row[f'{side}_in_accuracy']:.4f})"
       for side in ("lower", "upper")
       if row[side]
     ]
@@ -157,13 +158,6 @@ def _rows(table: pd.DataFrame) -> list[dict]:
   for row in rows:
     row["model"] = names.model(row["model"])
   return rows
-
-
-def _plain(text: str, models: tuple[str, ...]) -> str:
-  """A sentence with plain names of models; longer names first."""
-  for model in sorted(models, key=len, reverse=True):
-    text = text.replace(model, names.model(model))
-  return text
 
 
 def _list(study, compared: compared_recipes.RecipeComparison) -> dict | None:

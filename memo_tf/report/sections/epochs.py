@@ -28,7 +28,7 @@ def make(study: material.Material) -> section.Section | None:
       {
         "title": f"{names.listed([names.model(m) for m in found.models])}, "
         f"{names.recipe(found.recipe)}",
-        "sentences": [_plain(s, found.models) for s in found.sentences],
+        "sentences": [names.plain(s, found.models) for s in found.sentences],
         "charts": [chart.name for chart in own],
         "num_runs": found.num_runs,
         "rows": [
@@ -77,10 +77,3 @@ def _chart(found: epochs_lib.EpochStudy, model: str, name: str) -> charts.Chart:
     y_label="mean",
     alt="Mean memorization and accuracies by epoch; the table has the values",
   )
-
-
-def _plain(text: str, models: tuple[str, ...]) -> str:
-  """A sentence with plain names of models; longer names first."""
-  for model in sorted(models, key=len, reverse=True):
-    text = text.replace(model, names.model(model))
-  return text

@@ -59,7 +59,7 @@ def _part(found: proxies.RecipeFindings, name: str):
     {
       **row,
       "proxy": row["proxy"].replace("_", " "),
-      "reason": _plain(row["reason"], list(found.memorization)),
+      "reason": names.plain(row["reason"], list(found.memorization)),
       "sign": _sign(found.signs[row["proxy"]]),
       "paper": found.papers[row["proxy"]],
       "change": _cell(criteria, row["proxy"], None, "change_spearman"),
@@ -117,12 +117,6 @@ def _sentence(verdicts: list[dict]) -> str:
   if unknown:
     text += f"; of {unknown} these runs cannot tell"
   return text + "."
-
-
-def _plain(text: str, models: list[str]) -> str:
-  for model in sorted(models, key=len, reverse=True):
-    text = text.replace(model, names.model(model))
-  return text
 
 
 def _cell(

@@ -74,7 +74,7 @@ def _part(study, ladder: sizes.SizeStudy, name: str):
   by_size, changes = ladder.trends
   modes, _ = ladder.modes
   found = _charts(ladder, labels, name)
-  findings = [_plain(f.text, ladder.models) for f in ladder.findings]
+  findings = [names.plain(f.text, ladder.models) for f in ladder.findings]
   part = {
     "name": ladder.name,
     "recipe": names.recipe(ladder.recipe),
@@ -156,13 +156,6 @@ def _charts(
       alt="Shares of the shape classes; the table has the values",
     ),
   ]
-
-
-def _plain(text: str, models: tuple[str, ...]) -> str:
-  """A sentence with plain names of models; longer names first."""
-  for model in sorted(models, key=len, reverse=True):
-    text = text.replace(model, names.model(model))
-  return text
 
 
 def _line(table, column: str, name: str, color: str) -> charts.Line:
