@@ -206,8 +206,8 @@ class SimulationTest(parameterized.TestCase):
       # The truth is better than an estimate, and the difference shows it.
       self.assertGreater(difference["ci_low"], 0)
 
-  @pytest.mark.slow
   @parameterized.parameters(0.0, 0.8)
+  @pytest.mark.slow
   def test_intervals_cover(self, common):
     estimates: dict = {"lds": [], "recall": []}
     for seed in range(120):
