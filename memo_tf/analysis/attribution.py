@@ -149,23 +149,18 @@ def judge(
       whole[DIFFERENCE, measure] = (
         whole[ATTRIBUTION, measure] - whole[INFLUENCE, measure]
       )
-  rows = []
-  for (name, measure), values in whole.items():
-    chance = top_k / num_train if measure == "recall" else 0.0
-    low = 0.0 if measure == "recall" and name != DIFFERENCE else -1.0
-    value, ci_low, ci_high = _interval(values, num_groups, (low, 1.0))
-    rows.append(
-      {
-        "method": name,
-        "measure": measure,
-        "value": value,
-        "ci_low": ci_low,
-        "ci_high": ci_high,
-        "chance": 0.0 if name == DIFFERENCE else chance,
-        "num_runs": len(group),
-        "num_tests": values.shape[1],
-      }
-    )
+  chance = {"lds": 0.0, "recall": top_k / num_train}
+  rows = [
+    {
+      "method": name,
+      "measure": measure,
+      **_interval(values, num_groups, _bounds(name, measure)),
+      "chance": 0.0 if name == DIFFERENCE else chance[measure],
+      "num_runs": len(group),
+      "num_tests": values.shape[1],
+    }
+    for (name, measure), values in whole.items()
+  ]
   return pd.DataFrame(rows)
 
 
@@ -295,13 +290,21 @@ def _weighted_pearson(one, other, weights) -> np.ndarray:
   return np.where(size > 0, product / np.sqrt(np.where(size > 0, size, 1)), 0)
 
 
-def _interval(values, num_groups, bounds) -> tuple[float, float, float]:
+def _bounds(name: str, measure: str) -> tuple[float, float]:
+  """The range of a value; that of a difference is twice as wide."""
+  low, high = (0.0, 1.0) if measure == "recall" else (-1.0, 1.0)
+  return (low - high, high - low) if name == DIFFERENCE else (low, high)
+
+
+def _interval(values, num_groups, bounds) -> dict[str, float]:
   """Mean over test examples with its interval, from `[R + 1, T]`."""
+  found = dict.fromkeys(("value", "ci_low", "ci_high"), float("nan"))
   if not values.shape[1]:
-    return float("nan"), float("nan"), float("nan")
+    return found
   means = values.mean(axis=1)
+  found["value"] = float(means[0])
   if len(means) < 3 or values.shape[1] < 2:
-    return float(means[0]), float("nan"), float("nan")
+    return found
   widen = num_groups / (num_groups - 1)
   of_runs = means[1:].var(ddof=1) * widen
   # How test examples vary, less what runs make them vary, which is counted.
@@ -309,4 +312,4 @@ def _interval(values, num_groups, bounds) -> tuple[float, float, float]:
   of_tests = max(values[0].var(ddof=1) - noise, 0.0) / values.shape[1]
   half = stats.t.ppf(0.975, num_groups - 1) * np.sqrt(of_runs + of_tests)
   low, high = np.clip([means[0] - half, means[0] + half], *bounds)
-  return float(means[0]), float(low), float(high)
+  return found | {"ci_low": float(low), "ci_high": float(high)}

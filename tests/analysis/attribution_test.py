@@ -206,6 +206,19 @@ class SimulationTest(parameterized.TestCase):
       # The truth is better than an estimate, and the difference shows it.
       self.assertGreater(difference["ci_low"], 0)
 
+  def test_a_difference_of_more_than_one_is_in_its_interval(self):
+    truth, in_mask, outputs = linear_runs.linear_runs(80, 20, 10, noise=0.1)
+    half = np.arange(80) % 20 < 10
+    others = attribution.Runs(in_mask=in_mask[~half], outputs=outputs[~half])
+
+    row = judged(-truth, in_mask[half], outputs[half], others=others)[
+      "difference", "lds"
+    ]
+
+    self.assertLess(row["value"], -1.5)
+    self.assertBetween(row["value"], row["ci_low"], row["ci_high"])
+    self.assertLess(row["ci_low"], row["ci_high"])
+
   @parameterized.parameters(0.0, 0.8)
   @pytest.mark.slow
   def test_intervals_cover(self, common):
