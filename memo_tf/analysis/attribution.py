@@ -104,17 +104,7 @@ def judge(
   attribution = _checked(attribution, runs, others, top_k)
   num_train = runs.in_mask.shape[1]
   group = _groups(len(runs.in_mask), block)
-  bootstrap = resampling.paired_bootstrap(
-    len(group),
-    block=group,
-    num_resamples=num_resamples,
-    min_blocks=2,
-    seed=seed,
-  )
-  weights = np.ones((1, len(group)))
-  num_groups = 1
-  if bootstrap is not None:
-    weights, num_groups = bootstrap.weights, bootstrap.num_blocks
+  weights, num_groups = _draws(group, num_resamples, seed)
   varies = np.ptp(runs.outputs, axis=0) > 0
   names = [ATTRIBUTION, *([INFLUENCE] if others else [])]
   found: dict[tuple[str, str], list[np.ndarray]] = {
@@ -122,18 +112,16 @@ def judge(
   }
   tests = np.flatnonzero(varies)
   for part in _parts(tests, 8 * num_groups * num_train):
-    outputs = np.asarray(runs.outputs[:, part], np.float64)
     matrices = {ATTRIBUTION: np.asarray(attribution[:, part], np.float64)}
     if others:
       matrices[INFLUENCE] = mean_differences(
         others.in_mask, others.outputs[:, part]
       )
+    outputs = np.asarray(runs.outputs[:, part], np.float64)
     recalls = _recalls(matrices, runs.in_mask, outputs, group, weights, top_k)
     for name, matrix in matrices.items():
-      predicted = runs.in_mask @ matrix
-      scale = np.abs(matrix).sum(axis=0)
       found[name, "lds"].append(
-        _correlations(predicted, outputs, weights, scale)
+        _correlations(matrix, runs.in_mask, outputs, weights)
       )
       found[name, "recall"].append(recalls[name])
     if progress:
@@ -220,6 +208,20 @@ def _groups(num_runs: int, block: int | np.ndarray) -> np.ndarray:
   return group * MAX_GROUPS // count if count > MAX_GROUPS else group
 
 
+def _draws(group, num_resamples: int, seed: int) -> tuple[np.ndarray, int]:
+  """How often each run counts, `[R + 1, M]`, and the number of groups drawn."""
+  found = resampling.paired_bootstrap(
+    len(group),
+    block=group,
+    num_resamples=num_resamples,
+    min_blocks=2,
+    seed=seed,
+  )
+  if found is None:
+    return np.ones((1, len(group))), 1
+  return found.weights, found.num_blocks
+
+
 def _parts(tests: np.ndarray, bytes_each: int) -> Iterator[np.ndarray]:
   """The test examples, as many at a time as memory is meant to hold."""
   size = max(1, _BYTES // max(bytes_each, 1))
@@ -249,8 +251,9 @@ def _recalls(
   return found
 
 
-def _correlations(predicted, outputs, weights, scale) -> np.ndarray:
+def _correlations(matrix, in_mask, outputs, weights) -> np.ndarray:
   """`[R + 1, t]`: Spearman's, with each run as often as it was drawn."""
+  predicted, scale = in_mask @ matrix, np.abs(matrix).sum(axis=0)
   found = np.zeros((len(weights), outputs.shape[1]))
   for t in range(outputs.shape[1]):
     # Equal sums are tied, whatever rounding makes of them.
