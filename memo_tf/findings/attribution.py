@@ -321,11 +321,16 @@ def sentences(table: pd.DataFrame) -> list[str]:
       verdict = _WORDS[evidence.direction(row["ci_low"], row["ci_high"])]
       found.append(
         f"By this measure the attribution {verdict} the influence that the "
-        f"other half of the runs gives ({_shown(other)}): "
-        f"{row['value']:+.4f} [{row['ci_low']:+.4f}, {row['ci_high']:+.4f}]."
+        f"other half of the runs gives ({_shown(other)}): {_shown(row, '+')}."
       )
   return found
 
 
-def _shown(row: dict) -> str:
-  return f"{row['value']:.4f} [{row['ci_low']:.4f}, {row['ci_high']:.4f}]"
+def _shown(row: dict, sign: str = "") -> str:
+  """A value with its interval; of a single test image there is none."""
+  value, low, high = (
+    f"{row[name]:{sign}.4f}" for name in ("value", "ci_low", "ci_high")
+  )
+  if np.isnan(row["ci_low"]):
+    return f"{value} (no interval)"
+  return f"{value} [{low}, {high}]"

@@ -80,6 +80,15 @@ class StudyTest(absltest.TestCase):
     self.assertIn("That it is better than chance is not shown", text)
     self.assertIn("predicts these runs worse than", text)
 
+  def test_a_single_test_image_has_no_interval(self):
+    judges = self.judges(group="given-1-mine", test_ids=np.array([3]))
+    table = judges.judge(self.truth[:, [3]], top_k=5)
+
+    text = " ".join(attribution.sentences(table))
+
+    self.assertRegex(text, r"score is 0\.9\d+ \(no interval\)\. That it is")
+    self.assertNotIn("nan", text)
+
   def test_the_table_is_written_beside_the_group(self):
     judges = self.judges(group="given-1-mine", outcome="correctness")
     table = judges.judge(self.truth, top_k=5)
