@@ -92,8 +92,8 @@ def weights(state: dict) -> list[str]:
 
 
 class ReplicasTest(parameterized.TestCase):
-  @pytest.mark.slow
   @parameterized.parameters("mirrored", "multi_worker")
+  @pytest.mark.slow  # below: parameterized tests do not keep marks from above
   def test_gradients_of_the_first_step(self, strategy):
     (one,) = trained("one_device")
     several = trained(strategy)
