@@ -22,6 +22,7 @@ from memo_tf.estimators import memorization
 from memo_tf.experiment import errors
 from memo_tf.experiment import subsets
 from memo_tf.findings import sizes
+from memo_tf.store import directory as directory_lib
 
 
 def part(low: float, high: float, delta: float = 0.0) -> rules.Part:
@@ -301,6 +302,18 @@ class OverRemovalTest(parameterized.TestCase):
     other.table = lambda _: table[table["threshold"] != 0.25]
     with self.assertRaisesRegex(errors.StudyError, "does not compare"):
       over_removal.removal_hurts(other, "m")
+
+
+class StudyTest(absltest.TestCase):
+  def test_a_table_that_a_study_does_not_have_is_refused(self):
+    study = study_lib.Study(
+      directory_lib.StudyDirectory(self.create_tempdir().full_path),
+      plan=mock.Mock(),
+      by_group={},
+    )
+
+    with self.assertRaisesRegex(errors.StudyError, "effects.parquet cannot"):
+      study.table("findings/removal/m/one_hot/effects.parquet")
 
 
 class OverImagesTest(parameterized.TestCase):

@@ -3,9 +3,9 @@ r"""Draws a figure for each finding of docs/studies/plan.md.
     python -m benchmarks.verdicts.figures --a=DIR --b=DIR --c=DIR --d=DIR \
         --e=DIR --f=DIR --output_dir=docs/studies
 
-Takes the same folders as `python -m benchmarks.verdicts`; figures whose study
-is not given are left out. They show what the verdicts rest on, and decide
-nothing. The same studies give the same files.
+Takes the same folders as `python -m benchmarks.verdicts`, of `--a=DIR,COPY` the
+first; figures whose study is not given are left out. They show what the
+verdicts rest on, and decide nothing. The same studies give the same files.
 """
 
 import argparse
@@ -385,16 +385,21 @@ def main() -> None:
     studies = {}
     for name, folder in given.items():
       print(f"reading ({name})", file=sys.stderr, flush=True)
-      studies[name] = study_lib.Study.open(folder)
+      studies[name] = study_lib.Study.open(folder.partition(",")[0])
+    _draw(studies, arguments.output_dir)
   except errors.StudyError as error:
     parser.error(str(error))
+
+
+def _draw(studies: Studies, output_dir: pathlib.Path) -> None:
+  """Writes the figures whose studies are given."""
   matplotlib.rcParams["svg.hashsalt"] = "memo_tf"
   for file_name, needed, draw in FIGURES:
     asks = any if "|" in needed else all
     if not asks(n in studies for n in needed.replace("|", "")):
       continue
     figure = draw(studies)
-    path = arguments.output_dir / file_name
+    path = output_dir / file_name
     is_png = path.suffix == ".png"
     figure.savefig(
       path, dpi=130, metadata={"Software" if is_png else "Date": None}
