@@ -26,12 +26,10 @@ from benchmarks.verdicts import over_images
 from benchmarks.verdicts import over_removal
 from benchmarks.verdicts import over_sizes
 from benchmarks.verdicts import study as study_lib
-from memo_tf.estimators import in_out
 from memo_tf.experiment import errors
 from memo_tf.findings import sizes
 from memo_tf.report import names
 from memo_tf.report import votes as votes_lib
-from memo_tf.scoring import groups
 
 Studies = Mapping[str, study_lib.Study]
 _MEANS = {
@@ -40,7 +38,6 @@ _MEANS = {
   "out_accuracy": "held-out accuracy",
 }
 _W2 = over_sizes.WIDTHS[-1]
-_THRESHOLDS = np.round(np.arange(0.1, 0.95, 0.1), 1)
 
 
 def ladders(studies: Studies) -> dict[str, sizes.SizeStudy]:
@@ -215,20 +212,20 @@ def influence_pairs(studies: Studies) -> plt.Figure:
 
 
 def consistency(studies: Studies) -> plt.Figure:
-  """9: Jaccard index of the images above a threshold."""
+  """9: Jaccard index of the images above a threshold (`analysis.agreement`)."""
   c = studies["c"]
-  models = [model for model, recipe in c.by_group if recipe == "one_hot"]
+  curves = c.table(
+    f"findings/agreement/one_hot/{c.plan.first_family}/curves.parquet"
+  )
   figure, axes = _axes(1, 1, (5.5, 3.6))
-  for index, first in enumerate(models):
-    for second in models[index:]:
-      own = first == second
-      axes[0, 0].plot(
-        _THRESHOLDS,
-        jaccard_of_halves(c.scores(first), c.scores(second)),
-        linestyle="--" if own else "-",
-        label=names.model(first)
-        + ("" if own else f" and {names.model(second)}"),
-      )
+  for (first, second), rows in curves.groupby(["first", "second"], sort=False):
+    own = first == second
+    axes[0, 0].plot(
+      rows["threshold"],
+      rows["within" if own else "jaccard"],
+      linestyle="--" if own else "-",
+      label=names.model(first) + ("" if own else f" and {names.model(second)}"),
+    )
   axes[0, 0].set(
     xlabel="memorization of at least",
     ylabel="Jaccard index, even and odd blocks",
@@ -236,36 +233,6 @@ def consistency(studies: Studies) -> plt.Figure:
   )
   axes[0, 0].legend(fontsize=7)
   return figure
-
-
-def jaccard_of_halves(
-  first: groups.GroupScores, second: groups.GroupScores
-) -> np.ndarray:
-  """Overlap of the images at or above each threshold; `[9]`.
-
-  Of one model's even and the other's odd blocks, and the reverse, averaged, so
-  that two models and two halves of one model are alike in noise.
-  """
-  found = []
-  for parities in ((0, 1), (1, 0)):
-    scores = [
-      _half(result, parity) for result, parity in zip((first, second), parities)
-    ]
-    above = [s[None, :] >= _THRESHOLDS[:, None] for s in scores]
-    either = (above[0] | above[1]).sum(axis=1)
-    with np.errstate(invalid="ignore"):
-      found.append((above[0] & above[1]).sum(axis=1) / either)
-  return np.mean(found, axis=0)
-
-
-def _half(result: groups.GroupScores, parity: int) -> np.ndarray:
-  stack = result.stack
-  blocks = np.array([unit.index for unit in stack.units]) // 10
-  rows = blocks % 2 == parity
-  inside, outside = in_out.in_out_means(
-    stack.correct[rows], stack.in_mask[rows]
-  )
-  return inside - outside
 
 
 def removal_arms(studies: Studies) -> plt.Figure:
