@@ -261,10 +261,11 @@ class OverRemovalTest(parameterized.TestCase):
     rng = np.random.default_rng(0)
     control = rng.random((repeats, 500)) < 0.9
     rows = []
-    for comparison, threshold, lost in (
-      ("same_classes", 0.25, drop),
-      ("same_classes", 0.5, -drop),
-      ("random", 0.25, 0.0),
+    for comparison, threshold, lost, share in (
+      ("same_classes", 0.25, drop, np.nan),
+      ("same_classes", 0.5, -drop, np.nan),
+      ("random", 0.25, 0.0, np.nan),
+      ("targeted", np.nan, 0.1, 0.8),
     ):
       arm = rng.random((repeats, 500)) < 0.9 - lost
       found = removal_analysis.paired_difference(control, arm)
@@ -275,6 +276,9 @@ class OverRemovalTest(parameterized.TestCase):
           "num_removed": 27,
           "tests": "all",
           **dataclasses.asdict(found),
+          "explained_share": share,
+          "explained_ci_low": share - 0.1,
+          "explained_ci_high": share + 0.1,
         }
       )
     table = pd.DataFrame(rows)
@@ -290,7 +294,10 @@ class OverRemovalTest(parameterized.TestCase):
 
     self.assertEqual(verdict.verdict, answer)
     self.assertLess(abs(verdict.parts[0].theta - drop), 0.02)
-    self.assertLen(verdict.beside, 1)
+    random, targeted = verdict.beside
+    self.assertStartsWith(random, "random, tests: all: ")
+    self.assertEndsWith(targeted, ", 0.80 [0.70, 0.90] of the whole drop")
+    self.assertNotIn("of the whole drop", random)
 
   def test_unfinished_or_other_studies_are_refused(self):
     with self.assertRaisesRegex(errors.StudyError, "has 19 of 20"):

@@ -10,6 +10,7 @@ verdicts rest on, and decide nothing. The same studies give the same files.
 
 import argparse
 from collections.abc import Callable
+from collections.abc import Collection
 import pathlib
 import sys
 
@@ -258,8 +259,10 @@ def main() -> None:
   arguments = parser.parse_args()
   given = {n: getattr(arguments, n) for n in program.STUDIES}
   given = {n: folder for n, folder in given.items() if folder}
-  if not given:
-    parser.error("give the folder of a study, such as --a=DIR")
+  if not _wanted(given):
+    parser.error(
+      "give the folder of a study, such as --a=DIR; (e) also needs (a)"
+    )
   if not arguments.output_dir.is_dir():
     parser.error(f"--output_dir={arguments.output_dir} is no folder")
   try:
@@ -272,13 +275,21 @@ def main() -> None:
     parser.error(str(error))
 
 
+def _wanted(given: Collection[str]) -> list[tuple[str, Callable]]:
+  """File name and what draws it, of the figures of the given studies."""
+  return [
+    (file_name, draw)
+    for file_name, needed, draw in FIGURES
+    if (any if "|" in needed else all)(
+      name in given for name in needed.replace("|", "")
+    )
+  ]
+
+
 def _draw(studies: drawing.Studies, output_dir: pathlib.Path) -> None:
   """Writes the figures whose studies are given."""
   matplotlib.rcParams["svg.hashsalt"] = "memo_tf"
-  for file_name, needed, draw in FIGURES:
-    asks = any if "|" in needed else all
-    if not asks(n in studies for n in needed.replace("|", "")):
-      continue
+  for file_name, draw in _wanted(studies):
     figure = draw(studies)
     path = output_dir / file_name
     is_png = path.suffix == ".png"
