@@ -13,6 +13,8 @@ import pathlib
 
 import pandas as pd
 
+from memo_tf.experiment import errors
+
 _MEANS = ("memorization", "in_accuracy", "out_accuracy", "test_accuracy")
 _TITLES = ("memorization", "in the subset", "held out", "test")
 
@@ -38,6 +40,10 @@ def _level(row: pd.Series, name: str) -> str:
   return (
     f"{row[name]:.4f} [{row[f'{name}_low']:.4f}, {row[f'{name}_high']:.4f}]"
   )
+
+
+def _known(value: float) -> str:
+  return "–" if pd.isna(value) else f"{value:.4f}"
 
 
 def table(columns, rows) -> list[str]:
@@ -67,9 +73,11 @@ def one_recipe(tables: dict[str, pd.DataFrame]) -> list[str]:
     rows = [
       (
         row["model"],
-        f"{row['in_accuracy']:.4f}",
+        _known(row["in_accuracy"]),
         _beside(row),
-        f"{row['matched_memorization']:.4f} → {row['memorization']:.4f}",
+        " → ".join(
+          _known(row[side]) for side in ("matched_memorization", "memorization")
+        ),
         _of(row, "change"),
       )
       for row in _records(tables["matched"])
@@ -217,7 +225,13 @@ def main() -> None:
     ("compression", compression),
   ):
     for path in sorted((root / name).glob("*/*/findings.parquet")):
-      lines += of(path.parent)
+      try:
+        lines += of(path.parent)
+      except (OSError, ValueError) as error:
+        parser.error(
+          f"{path.parent} cannot be read: {errors.brief(error)}. Score the "
+          "study again, which writes its tables"
+        )
   if not lines:
     parser.error(f"no recipes are compared in {root}: score the study first")
   print("\n".join(lines))

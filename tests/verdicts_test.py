@@ -22,6 +22,7 @@ from memo_tf.estimators import memorization
 from memo_tf.experiment import errors
 from memo_tf.experiment import subsets
 from memo_tf.findings import sizes
+from memo_tf.store import directory as directory_lib
 
 
 def part(low: float, high: float, delta: float = 0.0) -> rules.Part:
@@ -260,10 +261,11 @@ class OverRemovalTest(parameterized.TestCase):
     rng = np.random.default_rng(0)
     control = rng.random((repeats, 500)) < 0.9
     rows = []
-    for comparison, threshold, lost in (
-      ("same_classes", 0.25, drop),
-      ("same_classes", 0.5, -drop),
-      ("random", 0.25, 0.0),
+    for comparison, threshold, lost, share in (
+      ("same_classes", 0.25, drop, np.nan),
+      ("same_classes", 0.5, -drop, np.nan),
+      ("random", 0.25, 0.0, np.nan),
+      ("targeted", np.nan, 0.1, 0.8),
     ):
       arm = rng.random((repeats, 500)) < 0.9 - lost
       found = removal_analysis.paired_difference(control, arm)
@@ -274,6 +276,9 @@ class OverRemovalTest(parameterized.TestCase):
           "num_removed": 27,
           "tests": "all",
           **dataclasses.asdict(found),
+          "explained_share": share,
+          "explained_ci_low": share - 0.1,
+          "explained_ci_high": share + 0.1,
         }
       )
     table = pd.DataFrame(rows)
@@ -289,7 +294,10 @@ class OverRemovalTest(parameterized.TestCase):
 
     self.assertEqual(verdict.verdict, answer)
     self.assertLess(abs(verdict.parts[0].theta - drop), 0.02)
-    self.assertLen(verdict.beside, 1)
+    random, targeted = verdict.beside
+    self.assertStartsWith(random, "random, tests: all: ")
+    self.assertEndsWith(targeted, ", 0.80 [0.70, 0.90] of the whole drop")
+    self.assertNotIn("of the whole drop", random)
 
   def test_unfinished_or_other_studies_are_refused(self):
     with self.assertRaisesRegex(errors.StudyError, "has 19 of 20"):
@@ -301,6 +309,78 @@ class OverRemovalTest(parameterized.TestCase):
     other.table = lambda _: table[table["threshold"] != 0.25]
     with self.assertRaisesRegex(errors.StudyError, "does not compare"):
       over_removal.removal_hurts(other, "m")
+
+
+class StudyTest(absltest.TestCase):
+  def test_a_table_that_a_study_does_not_have_is_refused(self):
+    study = study_lib.Study(
+      directory_lib.StudyDirectory(self.create_tempdir().full_path),
+      plan=mock.Mock(),
+      by_group={},
+    )
+
+    with self.assertRaisesRegex(errors.StudyError, "effects.parquet cannot"):
+      study.table("findings/removal/m/one_hot/effects.parquet")
+
+
+def drawn_lines(axis) -> dict[str, list[float]]:
+  """What the lines of an axis show, by their label."""
+  lines = {line.get_label(): line for line in axis.lines}
+  lines |= {bar.get_label(): bar.lines[0] for bar in axis.containers}
+  return {label: list(line.get_ydata()) for label, line in lines.items()}
+
+
+class FiguresTest(absltest.TestCase):
+  def test_means_by_size_are_those_of_the_ladder(self):
+    found = ladder(np.ones((3, 300)), np.repeat([[0.6], [0.7], [0.8]], 300, 1))
+    study = mock.Mock(ladder=lambda *_: found)
+
+    figure = figures.means_by_size({"d": study})
+
+    (axis,) = figure.axes
+    self.assertEqual(axis.get_title(), "(d) digits")
+    lines = drawn_lines(axis)
+    for column, label in (
+      ("memorization", "mean memorization"),
+      ("in_accuracy", "accuracy in the subset"),
+      ("out_accuracy", "held-out accuracy"),
+    ):
+      self.assertEqual(lines[label], found.trends[0][column].tolist())
+
+  def test_curves_of_consistency_are_within_one_model_or_between_two(self):
+    curves = pd.DataFrame(
+      {
+        "first": ["cifar_resnet-8"] * 4,
+        "second": ["cifar_resnet-8"] * 2 + ["cifar_resnet-14"] * 2,
+        "threshold": [0.1, 0.2] * 2,
+        "jaccard": [1.0, 1.0, 0.3, 0.4],
+        "within": [0.5, 0.6, 0.7, 0.8],
+      }
+    )
+
+    figure = figures.consistency({"c": mock.Mock(table=lambda _: curves)})
+
+    one, two = drawn_lines(figure.axes[0]).values()
+    self.assertEqual((one, two), ([0.5, 0.6], [0.3, 0.4]))
+
+  def test_arms_of_removal_are_at_the_threshold_of_the_finding(self):
+    effects = pd.DataFrame(
+      {
+        "comparison": ["same_classes", "same_classes", "targeted"],
+        "threshold": [0.25, 0.5, np.nan],
+        "tests": ["all", "all", "of_pairs"],
+        "difference": [0.02, 0.5, 0.2],
+        "ci_low": [0.01, 0.4, 0.1],
+        "ci_high": [0.03, 0.6, 0.3],
+      }
+    )
+
+    figure = figures.removal_arms({"f": mock.Mock(table=lambda _: effects)})
+
+    (bar,) = figure.axes[0].containers
+    self.assertEqual(list(bar.lines[0].get_xdata()), [0.02, 0.2])
+    ends = [[*path[:, 0]] for path in bar.lines[2][0].get_segments()]
+    np.testing.assert_allclose(ends, [[0.01, 0.03], [0.1, 0.3]])
 
 
 class OverImagesTest(parameterized.TestCase):
@@ -386,30 +466,6 @@ class OverImagesTest(parameterized.TestCase):
 
     self.assertEqual(over_images.mid_rank(distances, 0.1), 0.125)
     self.assertEqual(over_images.mid_rank(distances, 0.2), 0.5)
-
-  def test_overlap_of_two_models_is_of_disjoint_runs(self):
-    """Hand-worked: four images, each held out by half of every block."""
-    in_mask = np.tile(np.arange(4) < 2, (20, 1))
-    in_mask[1::2] = ~in_mask[1::2]
-
-    def result(held_out_right):
-      """Held-out accuracy of each image, by block (even, odd)."""
-      right = np.repeat(np.asarray(held_out_right, bool), 10, axis=0)
-      stack = mock.Mock(correct=in_mask | right, in_mask=in_mask)
-      stack.units = [mock.Mock(index=m) for m in range(20)]
-      return mock.Mock(stack=stack)
-
-    # Memorized: images 0 and 1 of the first model in even blocks, 0 in odd
-    # ones; image 0 of the second in even blocks, 0, 1 and 2 in odd ones.
-    first = result([[0, 0, 1, 1], [0, 1, 1, 1]])
-    second = result([[0, 1, 1, 1], [0, 0, 0, 1]])
-
-    found = figures.jaccard_of_halves(first, second)
-
-    np.testing.assert_allclose(found, np.full(9, (2 / 3 + 1) / 2))
-    np.testing.assert_allclose(
-      figures.jaccard_of_halves(first, first), np.full(9, 1 / 2)
-    )
 
   def test_ranks_by_chance_show_nothing(self):
     rng = np.random.default_rng(0)

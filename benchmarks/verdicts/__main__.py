@@ -145,8 +145,11 @@ def main() -> None:
     parser.add_argument(f"--{name}", help=f"folder of study ({name})")
   parser.add_argument("--output", required=True)
   arguments = parser.parse_args()
-  if not any(getattr(arguments, name) for name in STUDIES):
-    parser.error("give the folder of a study, such as --a=DIR")
+  given = {name for name in STUDIES if getattr(arguments, name)}
+  if not any(set(needed) <= given for needed, _ in FINDINGS):
+    parser.error(
+      "give the folder of a study, such as --a=DIR; (b) and (e) also need (a)"
+    )
   if not pathlib.Path(arguments.output).parent.is_dir():
     parser.error(f"--output={arguments.output} is in no folder that exists")
   try:

@@ -3,14 +3,14 @@ r"""Draws a figure for each finding of docs/studies/plan.md.
     python -m benchmarks.verdicts.figures --a=DIR --b=DIR --c=DIR --d=DIR \
         --e=DIR --f=DIR --output_dir=docs/studies
 
-Takes the same folders as `python -m benchmarks.verdicts`; figures whose study
-is not given are left out. They show what the verdicts rest on, and decide
-nothing. The same studies give the same files.
+Takes the same folders as `python -m benchmarks.verdicts`, of `--a=DIR,COPY` the
+first; figures whose study is not given are left out. They show what the
+verdicts rest on, and decide nothing. The same studies give the same files.
 """
 
 import argparse
 from collections.abc import Callable
-from collections.abc import Mapping
+from collections.abc import Collection
 import pathlib
 import sys
 
@@ -22,28 +22,24 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.verdicts import __main__ as program
-from benchmarks.verdicts import over_images
+from benchmarks.verdicts import drawing
+from benchmarks.verdicts import image_figures
 from benchmarks.verdicts import over_removal
 from benchmarks.verdicts import over_sizes
 from benchmarks.verdicts import study as study_lib
-from memo_tf.estimators import in_out
 from memo_tf.experiment import errors
 from memo_tf.findings import sizes
 from memo_tf.report import names
-from memo_tf.report import votes as votes_lib
-from memo_tf.scoring import groups
 
-Studies = Mapping[str, study_lib.Study]
 _MEANS = {
   "memorization": "mean memorization",
   "in_accuracy": "accuracy in the subset",
   "out_accuracy": "held-out accuracy",
 }
 _W2 = over_sizes.WIDTHS[-1]
-_THRESHOLDS = np.round(np.arange(0.1, 0.95, 0.1), 1)
 
 
-def ladders(studies: Studies) -> dict[str, sizes.SizeStudy]:
+def ladders(studies: drawing.Studies) -> dict[str, sizes.SizeStudy]:
   """The ladders of widths of the studies (a) and (d), by their title."""
   found = {}
   if "a" in studies:
@@ -53,27 +49,27 @@ def ladders(studies: Studies) -> dict[str, sizes.SizeStudy]:
   return found
 
 
-def means_by_size(studies: Studies) -> plt.Figure:
+def means_by_size(studies: drawing.Studies) -> plt.Figure:
   """1: memorization is in-accuracy less held-out accuracy."""
   found = ladders(studies)
-  figure, axes = _axes(1, len(found), (4.5, 3.2))
+  figure, axes = drawing.axes(1, len(found), (4.5, 3.2))
   for axis, (title, ladder) in zip(axes[0], found.items()):
     by_size = ladder.trends[0]
     x = np.arange(len(by_size))
     for column, label in _MEANS.items():
-      _with_interval(axis, x, by_size, column, label)
-    axis.set_xticks(x, [_width(m) for m in ladder.models])
+      drawing.with_interval(axis, x, by_size, column, label)
+    axis.set_xticks(x, [drawing.width(m) for m in ladder.models])
     axis.set(title=title, xlabel="width of ResNet-8", ylabel="mean")
     axis.legend(fontsize=7)
   return figure
 
 
-def shares_by_class(studies: Studies) -> plt.Figure:
+def shares_by_class(studies: drawing.Studies) -> plt.Figure:
   """2, 3: shares of the shape classes, corrected for noise."""
   found = ladders(studies)
   if "a" in studies:
     found["(a), widths 0.5 to 2"] = studies["a"].ladder(over_sizes.UPPER)
-  figure, axes = _axes(1, len(found), (4, 3))
+  figure, axes = drawing.axes(1, len(found), (4, 3))
   for axis, (title, ladder) in zip(axes[0], found.items()):
     table = pd.DataFrame([vars(share) for share in ladder.shares])
     table = table[table["shape_class"] != "constant"]
@@ -82,20 +78,20 @@ def shares_by_class(studies: Studies) -> plt.Figure:
     )
     x = np.arange(len(table))
     axis.bar(x, table["share"], color="tab:blue", alpha=0.5)
-    _with_interval(axis, x, table, "share", None, fmt=".", color="black")
+    drawing.with_interval(axis, x, table, "share", None, fmt=".", color="black")
     axis.set_xticks(x, table["shape_class"], fontsize=7)
     axis.set(title=title, ylabel="share of images")
   return figure
 
 
-def histograms(studies: Studies) -> plt.Figure:
+def histograms(studies: drawing.Studies) -> plt.Figure:
   """4: how scores are distributed at every size."""
   found = ladders(studies)
-  figure, axes = _axes(1, len(found), (4.5, 3.2))
+  figure, axes = drawing.axes(1, len(found), (4.5, 3.2))
   for axis, (title, ladder) in zip(axes[0], found.items()):
     bins = ladder.modes[1]
     for model, rows in bins.groupby("size", sort=False):
-      label = _width(ladder.models[int(model)])
+      label = drawing.width(ladder.models[int(model)])
       axis.stairs(
         rows["share"],
         [*rows["bin_low"], rows["bin_high"].iloc[-1]],
@@ -107,11 +103,11 @@ def histograms(studies: Studies) -> plt.Figure:
   return figure
 
 
-def proxies(studies: Studies) -> plt.Figure:
+def proxies(studies: drawing.Studies) -> plt.Figure:
   """5: correlations of proxies with scores and changes, and their ceilings."""
   table = studies["a"].table("comparison/cifar_resnet/one_hot/criteria.parquet")
   table = table[~table["shares_runs"]]
-  figure, axes = _axes(1, 2, (5, 3.6))
+  figure, axes = drawing.axes(1, 2, (5, 3.6))
   for axis, criterion, title in (
     (axes[0, 0], "spearman", "scores of width 2"),
     (axes[0, 1], "change_spearman", "changes, smallest to largest width"),
@@ -123,7 +119,7 @@ def proxies(studies: Studies) -> plt.Figure:
       columns={"ci_low": "estimate_low", "ci_high": "estimate_high"}
     )
     y = np.arange(len(rows))
-    reach = _reach(rows, "estimate")
+    reach = drawing.reach(rows, "estimate")
     axis.errorbar(rows["estimate"], y, xerr=reach, fmt="o", markersize=3)
     axis.plot(rows["ceiling"], y, "|", color="black", label="ceiling by noise")
     axis.set_yticks(y, rows["proxy"], fontsize=6)
@@ -133,16 +129,16 @@ def proxies(studies: Studies) -> plt.Figure:
   return figure
 
 
-def distillation(studies: Studies) -> plt.Figure:
+def distillation(studies: drawing.Studies) -> plt.Figure:
   """6: memorization of both recipes, on average and image by image."""
   b = studies["b"]
   recipes = {"one-hot": "one_hot", "distilled": over_sizes.STUDENT}
-  figure, axes = _axes(1, 2, (4.5, 3.4))
+  figure, axes = drawing.axes(1, 2, (4.5, 3.4))
   for label, recipe in recipes.items():
     by_size = b.ladder(over_sizes.WIDTHS, recipe).trends[0]
     x = np.arange(len(by_size))
-    _with_interval(axes[0, 0], x, by_size, "memorization", label)
-  axes[0, 0].set_xticks(x, [_width(m) for m in over_sizes.WIDTHS])
+    drawing.with_interval(axes[0, 0], x, by_size, "memorization", label)
+  axes[0, 0].set_xticks(x, [drawing.width(m) for m in over_sizes.WIDTHS])
   axes[0, 0].set(xlabel="width of ResNet-8", ylabel="mean memorization")
   axes[0, 0].legend(fontsize=7)
   both = [
@@ -164,71 +160,21 @@ def distillation(studies: Studies) -> plt.Figure:
   return figure
 
 
-def most_memorized(studies: Studies) -> plt.Figure:
-  """7: the 30 most memorized images of width 2, label and held-out votes."""
-  a = studies["a"]
-  result = a.scores(_W2)
-  stack, labels = result.stack, result.stack.labels
-  votes = votes_lib.count(stack.predicted, ~stack.in_mask)
-  other, count = votes.most_other(labels)
-  held_out = (~stack.in_mask).sum(axis=0)
-  scores = np.nan_to_num(result.scores.memorization, nan=-1.0)
-  chosen = np.argsort(-scores, kind="stable")[:30]
-  sure = int((count >= 0.9 * held_out).sum())
-  print(f"7: {sure} images that 90 % of the held-out runs give another class")
-  figure, axes = _axes(3, 10, (0.95, 1.25))
-  for axis, n in zip(axes.ravel(), chosen):
-    axis.imshow(np.squeeze(a.images[n]), cmap="gray")
-    axis.set_title(
-      f"{a.class_names[labels[n]]}\n"
-      f"{a.class_names[other[n]]} {count[n]}/{held_out[n]}",
-      fontsize=5,
-    )
-    axis.set_axis_off()
-  return figure
-
-
-def influence_pairs(studies: Studies) -> plt.Figure:
-  """8: the twelve first pairs, training image on the left."""
-  a = studies["a"]
-  result = a.scores(_W2)
-  pairs, num_train = result.influence, len(result.stack.labels)
-  chosen = over_images.one_per_test_image(
-    pairs.train_ids, pairs.test_ids, pairs.influence, pairs.q_value
-  )[:12]
-  figure, axes = _axes(3, 8, (1.0, 1.25))
-  for axis in axes.ravel():
-    axis.set_axis_off()
-  for p, index in enumerate(chosen):
-    n, t = int(pairs.train_ids[index]), int(pairs.test_ids[index])
-    for axis, image, title in (
-      (axes.ravel()[2 * p], n, f"train {n}"),
-      (
-        axes.ravel()[2 * p + 1],
-        num_train + t,
-        f"test {t}: {pairs.influence[index]:.2f}",
-      ),
-    ):
-      axis.imshow(np.squeeze(a.images[image]), cmap="gray")
-      axis.set_title(title, fontsize=6)
-  return figure
-
-
-def consistency(studies: Studies) -> plt.Figure:
-  """9: Jaccard index of the images above a threshold."""
+def consistency(studies: drawing.Studies) -> plt.Figure:
+  """9: Jaccard index of the images above a threshold (`analysis.agreement`)."""
   c = studies["c"]
-  models = [model for model, recipe in c.by_group if recipe == "one_hot"]
-  figure, axes = _axes(1, 1, (5.5, 3.6))
-  for index, first in enumerate(models):
-    for second in models[index:]:
-      own = first == second
-      axes[0, 0].plot(
-        _THRESHOLDS,
-        jaccard_of_halves(c.scores(first), c.scores(second)),
-        linestyle="--" if own else "-",
-        label=names.model(first)
-        + ("" if own else f" and {names.model(second)}"),
-      )
+  curves = c.table(
+    f"findings/agreement/one_hot/{c.plan.first_family}/curves.parquet"
+  )
+  figure, axes = drawing.axes(1, 1, (5.5, 3.6))
+  for (first, second), rows in curves.groupby(["first", "second"], sort=False):
+    own = first == second
+    axes[0, 0].plot(
+      rows["threshold"],
+      rows["within" if own else "jaccard"],
+      linestyle="--" if own else "-",
+      label=names.model(first) + ("" if own else f" and {names.model(second)}"),
+    )
   axes[0, 0].set(
     xlabel="memorization of at least",
     ylabel="Jaccard index, even and odd blocks",
@@ -238,37 +184,7 @@ def consistency(studies: Studies) -> plt.Figure:
   return figure
 
 
-def jaccard_of_halves(
-  first: groups.GroupScores, second: groups.GroupScores
-) -> np.ndarray:
-  """Overlap of the images at or above each threshold; `[9]`.
-
-  Of one model's even and the other's odd blocks, and the reverse, averaged, so
-  that two models and two halves of one model are alike in noise.
-  """
-  found = []
-  for parities in ((0, 1), (1, 0)):
-    scores = [
-      _half(result, parity) for result, parity in zip((first, second), parities)
-    ]
-    above = [s[None, :] >= _THRESHOLDS[:, None] for s in scores]
-    either = (above[0] | above[1]).sum(axis=1)
-    with np.errstate(invalid="ignore"):
-      found.append((above[0] & above[1]).sum(axis=1) / either)
-  return np.mean(found, axis=0)
-
-
-def _half(result: groups.GroupScores, parity: int) -> np.ndarray:
-  stack = result.stack
-  blocks = np.array([unit.index for unit in stack.units]) // 10
-  rows = blocks % 2 == parity
-  inside, outside = in_out.in_out_means(
-    stack.correct[rows], stack.in_mask[rows]
-  )
-  return inside - outside
-
-
-def removal_arms(studies: Studies) -> plt.Figure:
+def removal_arms(studies: drawing.Studies) -> plt.Figure:
   """10: what accuracy loses without the images, against each control."""
   table = studies["f"].table(
     f"findings/removal/{over_sizes.BASE}/one_hot/effects.parquet"
@@ -277,10 +193,10 @@ def removal_arms(studies: Studies) -> plt.Figure:
   table = table.rename(
     columns={"ci_low": "difference_low", "ci_high": "difference_high"}
   )
-  figure, axes = _axes(1, 1, (6, 0.6 + 0.4 * len(table)))
+  figure, axes = drawing.axes(1, 1, (6, 0.6 + 0.4 * len(table)))
   y = np.arange(len(table))[::-1]
   axes[0, 0].errorbar(
-    table["difference"], y, xerr=_reach(table, "difference"), fmt="o"
+    table["difference"], y, xerr=drawing.reach(table, "difference"), fmt="o"
   )
   axes[0, 0].set_yticks(
     y,
@@ -292,13 +208,13 @@ def removal_arms(studies: Studies) -> plt.Figure:
   return figure
 
 
-def both_kinds(studies: Studies) -> plt.Figure:
+def both_kinds(studies: drawing.Studies) -> plt.Figure:
   """11: scores of planted and of natural images at both widths of (e)."""
   a, e = studies["a"], studies["e"]
   models = (over_sizes.UPPER[0], over_sizes.UPPER[2])
   planted = e.scores(models[0]).examples["is_noisy"].to_numpy(bool)
   natural = ~planted & (a.scores(models[0]).scores.memorization >= 0.25)
-  figure, axes = _axes(1, 2, (4, 3))
+  figure, axes = drawing.axes(1, 2, (4, 3))
   for axis, mask, title in (
     (axes[0, 0], natural, "natural, chosen in (a)"),
     (axes[0, 1], planted, "planted wrong labels"),
@@ -308,7 +224,7 @@ def both_kinds(studies: Studies) -> plt.Figure:
         e.scores(model).scores.memorization[mask],
         bins=np.linspace(-0.5, 1, 31),
         histtype="step",
-        label=f"width {_width(model)}",
+        label=f"width {drawing.width(model)}",
       )
     axis.set(
       title=f"{title} ({mask.sum()})", xlabel="memorization", ylabel="images"
@@ -319,54 +235,20 @@ def both_kinds(studies: Studies) -> plt.Figure:
 
 # File name, the studies that it needs (one of them is enough for "a|d"), and
 # what draws it.
-FIGURES: tuple[tuple[str, str, Callable[[Studies], plt.Figure]], ...] = (
+FIGURES: tuple[
+  tuple[str, str, Callable[[drawing.Studies], plt.Figure]], ...
+] = (
   ("finding-1-sizes.svg", "a|d", means_by_size),
   ("finding-2-3-shapes.svg", "a|d", shares_by_class),
   ("finding-4-histograms.svg", "a|d", histograms),
   ("finding-5-proxies.svg", "a", proxies),
   ("finding-6-distillation.svg", "b", distillation),
-  ("finding-7-memorized.png", "a", most_memorized),
-  ("finding-8-pairs.png", "a", influence_pairs),
+  ("finding-7-memorized.png", "a", image_figures.most_memorized),
+  ("finding-8-pairs.png", "a", image_figures.influence_pairs),
   ("finding-9-consistency.svg", "c", consistency),
   ("finding-10-removal.svg", "f", removal_arms),
   ("finding-11-kinds.svg", "ae", both_kinds),
 )
-
-
-def _axes(rows: int, columns: int, size: tuple[float, float]):
-  return plt.subplots(
-    rows,
-    columns,
-    figsize=(size[0] * columns, size[1] * rows),
-    squeeze=False,
-    layout="constrained",
-  )
-
-
-def _width(model: str) -> str:
-  _, _, width = model.partition("-w")
-  return width or "1"
-
-
-def _reach(table: pd.DataFrame, column: str) -> np.ndarray:
-  """`[2, n]`: the interval's ends, as distances from the middle."""
-  middle = table[column]
-  return np.array(
-    [middle - table[f"{column}_low"], table[f"{column}_high"] - middle]
-  )
-
-
-def _with_interval(axis, x, table, column, label, fmt="o-", **more) -> None:
-  axis.errorbar(
-    x,
-    table[column],
-    _reach(table, column),
-    fmt=fmt,
-    markersize=3,
-    capsize=2,
-    label=label,
-    **more,
-  )
 
 
 def main() -> None:
@@ -377,24 +259,39 @@ def main() -> None:
   arguments = parser.parse_args()
   given = {n: getattr(arguments, n) for n in program.STUDIES}
   given = {n: folder for n, folder in given.items() if folder}
-  if not given:
-    parser.error("give the folder of a study, such as --a=DIR")
+  if not _wanted(given):
+    parser.error(
+      "give the folder of a study, such as --a=DIR; (e) also needs (a)"
+    )
   if not arguments.output_dir.is_dir():
     parser.error(f"--output_dir={arguments.output_dir} is no folder")
   try:
     studies = {}
     for name, folder in given.items():
       print(f"reading ({name})", file=sys.stderr, flush=True)
-      studies[name] = study_lib.Study.open(folder)
+      studies[name] = study_lib.Study.open(folder.partition(",")[0])
+    _draw(studies, arguments.output_dir)
   except errors.StudyError as error:
     parser.error(str(error))
+
+
+def _wanted(given: Collection[str]) -> list[tuple[str, Callable]]:
+  """File name and what draws it, of the figures of the given studies."""
+  return [
+    (file_name, draw)
+    for file_name, needed, draw in FIGURES
+    if (any if "|" in needed else all)(
+      name in given for name in needed.replace("|", "")
+    )
+  ]
+
+
+def _draw(studies: drawing.Studies, output_dir: pathlib.Path) -> None:
+  """Writes the figures whose studies are given."""
   matplotlib.rcParams["svg.hashsalt"] = "memo_tf"
-  for file_name, needed, draw in FIGURES:
-    asks = any if "|" in needed else all
-    if not asks(n in studies for n in needed.replace("|", "")):
-      continue
+  for file_name, draw in _wanted(studies):
     figure = draw(studies)
-    path = arguments.output_dir / file_name
+    path = output_dir / file_name
     is_png = path.suffix == ".png"
     figure.savefig(
       path, dpi=130, metadata={"Software" if is_png else "Date": None}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 import dataclasses
 import functools
+import io
 import json
 import pathlib
 
@@ -15,6 +16,7 @@ from memo_tf.experiment import errors
 from memo_tf.experiment import plan as plan_lib
 from memo_tf.findings import sizes
 from memo_tf.scoring import groups
+from memo_tf.store import checkup
 from memo_tf.store import directory as directory_lib
 from memo_tf.store import opening
 from memo_tf.store import origins
@@ -100,8 +102,16 @@ class Study:
     return found
 
   def table(self, path: str) -> pd.DataFrame:
-    """A Parquet file of the study."""
-    return pd.read_parquet(self.directory.root / path)
+    """A table that a launch has written.
+
+    Args:
+      path: of the Parquet file in the study.
+
+    Raises:
+      StudyError: if it is missing, or not what was written.
+    """
+    content = checkup.read_derived(self.directory, self.directory.root / path)
+    return pd.read_parquet(io.BytesIO(content))
 
   @functools.cached_property
   def images(self) -> np.ndarray:

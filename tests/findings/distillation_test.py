@@ -334,11 +334,24 @@ class WrittenTest(absltest.TestCase):
     charts = [c for c in found.values["charts"] if c.startswith("distillation")]
     self.assertLen(charts, 3)
     self.assertIn("At matched training accuracy", part)
-    joint = page_data.chart_columns(
+    (row,) = self.compared.matched.dropna(subset="change").to_dict("records")
+    ends = f"[{row['change_low']:+.4f}, {row['change_high']:+.4f}]"
+    sides = f"{row['matched_memorization']:.4f} → {row['memorization']:.4f}"
+    self.assertIn(f"{sides} {row['change']:+.4f} {ends}", part)
+    columns = page_data.chart_columns(
       found.values["charts"]["distillation-0-joint"]
     )
-    cells = next(columns for columns in joint if "count" in columns)
+    cells = next(shown for shown in columns if "count" in shown)
     self.assertEqual(sum(cells["count"]), NUM_EXAMPLES)
+    changes = self.compared.changes["memorization_change"][: len(MODELS)]
+    joint = self.compared.joint
+    joint = joint[joint["size"] == changes.abs().idxmax()]
+    for name, column in (
+      ("left", "baseline_low"),
+      ("low", "other_low"),
+      ("count", "num_examples"),
+    ):
+      self.assertEqual(cells[name], joint[column].tolist())
 
 
 if __name__ == "__main__":

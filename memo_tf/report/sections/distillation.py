@@ -102,11 +102,12 @@ def _joint(compared: compared_recipes.RecipeComparison, name: str):
   model = names.model(compared.models[size])
   counts = table["num_examples"]
   low, base = table["other_low"], table["baseline_low"]
+  which = f"{model}, whose mean changes most" if len(sizes) > 1 else model
   below, above = int(counts[low < base].sum()), int(counts[low > base].sum())
   return charts.joint_histogram(
     name,
-    f"Memorization of each image by both recipes ({model}, where its mean "
-    "changes most); below the line it is lower than in the baseline",
+    f"Memorization of each image by both recipes ({which}); below the line it "
+    "is lower than in the baseline",
     base.tolist(),
     low.tolist(),
     counts.tolist(),
