@@ -11,11 +11,20 @@ def summary_lines(results: list[groups.GroupScores]) -> list[str]:
   ]
   for result in results:
     figures = result.summary()
-    auroc = figures["planted_auroc"]
+    columns = (
+      ("in_accuracy", 7),
+      ("out_accuracy", 7),
+      ("test_accuracy", 7),
+      ("mean_memorization", 12),
+      ("planted_auroc", 13),
+    )
     lines.append(
       f"{result.group.name:40} {figures['num_runs']:5d} "
-      f"{figures['in_accuracy']:7.4f} {figures['out_accuracy']:7.4f} "
-      f"{figures['test_accuracy']:7.4f} {figures['mean_memorization']:12.4f} "
-      + (f"{auroc:13.4f}" if auroc == auroc else f"{'none':>13}")
+      + " ".join(_figure(figures[name], width) for name, width in columns)
     )
   return lines
+
+
+def _figure(value: float, width: int) -> str:
+  """A number, or "none" for what the study does not have (NaN)."""
+  return f"{value:{width}.4f}" if value == value else f"{'none':>{width}}"

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 import tempfile
+from unittest import mock
 
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -598,6 +599,14 @@ class SummaryLinesTest(StudyTestCase):
       ],
     )
     self.assertEqual(len(header), len(line))
+
+  def test_what_is_not_known_is_none(self):
+    (result,) = study.score_study(self.directory, plan_of(SMALL))
+    unknown = result.summary() | {"out_accuracy": float("nan")}
+    with mock.patch.object(type(result), "summary", return_value=unknown):
+      _, line = summary_lib.summary_lines([result])
+
+    self.assertEqual(line.split()[2:5], ["1.0000", "none", "0.6250"])
 
 
 if __name__ == "__main__":
