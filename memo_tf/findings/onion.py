@@ -66,13 +66,11 @@ class OnionStudy:
 
   def tables(self) -> dict[str, pd.DataFrame]:
     """Every table by its file's name."""
-    lines = [("finding", s) for s in self.sentences]
-    lines += [("note", s) for s in self.notes]
     return {
       "means": self.means,
       "changes": self.changes,
       "examples": self.examples,
-      "findings": pd.DataFrame(lines, columns=["kind", "sentence"]),
+      "findings": table_files.said(self.sentences, self.notes),
     }
 
 

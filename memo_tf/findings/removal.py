@@ -61,12 +61,10 @@ class RemovalStudy:
 
   def tables(self) -> dict[str, pd.DataFrame]:
     """Every table by its file's name."""
-    lines = [("finding", s) for s in self.sentences]
-    lines += [("note", s) for s in self.notes]
     return {
       "runs": self.runs,
       "effects": self.effects,
-      "findings": pd.DataFrame(lines, columns=["kind", "sentence"]),
+      "findings": table_files.said(self.sentences, self.notes),
     }
 
 

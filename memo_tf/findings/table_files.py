@@ -1,5 +1,6 @@
 """Writes the tables of a finding, each as Parquet and as CSV."""
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 
 import pandas as pd
@@ -34,3 +35,10 @@ def write(
       folder / f"{name}.parquet", table.to_parquet(index=False)
     )
     files.write_atomic(folder / f"{name}.csv", table.to_csv(index=False))
+
+
+def said(sentences: Iterable[str], notes: Iterable[str]) -> pd.DataFrame:
+  """Sentences, and notes on what could not be compared, as one table."""
+  lines = [("finding", s) for s in sentences]
+  lines += [("note", s) for s in notes]
+  return pd.DataFrame(lines, columns=["kind", "sentence"])

@@ -3,6 +3,8 @@
 Files that a launch derives from runs (scores, page, settings) have digests in
 `digests.json`, written last. Damaged files can be moved to `damaged/`, and are
 never deleted; the next launch then makes them again.
+
+Each kind of damage is found by a function of its own: hence the length.
 """
 
 from collections.abc import Iterable
